@@ -1,0 +1,167 @@
+"""The command line: `rosetta VERB`, the same as `python -m rosetta_core VERB`.
+
+main    parse, run one stage, and say in one line what is wrong if something is
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+
+from rosetta_core import __version__, stages
+from rosetta_core.config import Config, default_yaml, json_schema, load_config, parse_config
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import whole
+from rosetta_core.paths import RunPaths
+from rosetta_core.progress import log
+
+__all__ = ["main"]
+
+BAD_INPUT = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 after one line about bad input."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        if arguments.threads:
+            _use_threads(arguments.threads)
+        arguments.run(arguments)
+    except RosettaError as error:
+        print(f"rosetta: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("rosetta: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _use_threads(threads: int) -> None:
+    """Libraries read these when they are first imported, so before any stage runs."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rosetta",
+        description="Mine the units that a zoo of vision networks shares into a dictionary of "
+        "concepts. The stages below are what the workflow runs; `snakemake --cores all` runs "
+        "them all, in parallel, and again only where something changed.",
+    )
+    parser.add_argument("--version", action="version", version=f"rosetta {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, run, about, takes in _VERBS:
+        verb = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        verb.set_defaults(run=run)
+        if "model" in takes:
+            verb.add_argument("model", metavar="MODEL", help="its name in the configuration")
+        if "shard" in takes:
+            verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
+        if "json" in takes:
+            verb.add_argument("json", metavar="JSON", help="the configuration as one line of JSON")
+        verb.add_argument(
+            "--config",
+            type=Path,
+            default=Path("config.yaml"),
+            help="YAML file (default: %(default)s)",
+        )
+        verb.add_argument(
+            "--threads", type=int, default=0, metavar="N", help="CPU threads (default: all)"
+        )
+    return parser
+
+
+def _stage(stage: Callable, *takes: str) -> Callable[[argparse.Namespace], None]:
+    """Turn a stage into a verb that reads its configuration and says where the result lies."""
+
+    def run(arguments: argparse.Namespace) -> None:
+        config = load_config(arguments.config)
+        result = stage(config, **{name: getattr(arguments, name) for name in takes})
+        for path in result if isinstance(result, tuple) else (result,):
+            log.info("wrote %s", path)
+
+    return run
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    for name, layers in stages.check(config).items():
+        units = sum(layer.channels for layer in layers)
+        size = 2 * sum(layer.size for layer in layers) * config.sampling.images
+        print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
+    print(f"{arguments.config}: good")
+
+
+def _list_layers(arguments: argparse.Namespace) -> None:
+    layers = stages.list_layers(load_config(arguments.config), model=arguments.model)
+    width = max(5, *(len(layer.name) for layer in layers))
+    print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}  {'bytes per image':>15}")
+    for layer in layers:
+        grid = f"{layer.height}×{layer.width}"
+        print(f"{layer.name:<{width}}  {layer.channels:>6}  {grid:>9}  {2 * layer.size:>15,}")
+    units, size = sum(x.channels for x in layers), sum(2 * x.size for x in layers)
+    print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
+
+
+def _write_config(arguments: argparse.Namespace) -> None:
+    try:
+        content = yaml.safe_load(arguments.json)
+    except yaml.YAMLError as error:
+        raise RosettaError(f"JSON: {str(error).splitlines()[0]}") from error
+    config = parse_config(content)
+    with whole(RunPaths(config).config) as temporary:
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _where(arguments: argparse.Namespace) -> None:
+    print(RunPaths(load_config(arguments.config)).dictionary / "index.html")
+
+
+_VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ...]]] = [
+    ("check", _check, "check a configuration before a run", ()),
+    ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model",)),
+    ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
+    ("fetch", _stage(stages.fetch, "model"), "fetch a model's weights", ("model",)),
+    ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
+    (
+        "activations",
+        _stage(stages.activations, "model", "shard"),
+        "write down a model's activation maps of a shard",
+        ("model", "shard"),
+    ),
+    ("units", _stage(stages.units, "model"), "write the table of a model's units", ("model",)),
+    (
+        "correlations",
+        _stage(stages.correlations, "model"),
+        "correlate the pivot's units with a model's",
+        ("model",),
+    ),
+    (
+        "neighbours",
+        _stage(stages.neighbours, "model"),
+        "find nearest neighbours and best buddies of the pivot and a model",
+        ("model",),
+    ),
+    ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
+    ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
+    ("where", _where, "print where the dictionary lies", ()),
+    (
+        "defaults",
+        lambda _: print(default_yaml(), end=""),
+        "print the default configuration, explained",
+        (),
+    ),
+    ("schema", lambda _: print(json_schema(), end=""), "print the configuration's schema", ()),
+    ("write-config", _write_config, "write a run's resolved configuration", ("json",)),
+]

@@ -1,0 +1,85 @@
+"""Read a configuration, and say in one line what is wrong with it.
+
+load_config     read and check a YAML file
+parse_config    check a dictionary (what Snakemake hands over)
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rosetta_core.config.models import Config
+from rosetta_core.errors import RosettaError, did_you_mean
+
+__all__ = ["load_config", "parse_config"]
+
+UNION_TAGS = ("PackageWeights", "FileWeights")  # pydantic puts them into a key's path
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a YAML configuration; RosettaError in one line if it is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a UTF-8 text file"
+        raise RosettaError(f"{path}: cannot be read: {reason}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RosettaError(f"{path}:{where} {problem}") from error
+    return parse_config(content if content is not None else {}, source=str(path))
+
+
+def parse_config(content: Any, source: str = "configuration") -> Config:
+    """Check a configuration; RosettaError names the first key that is wrong and why."""
+    if not isinstance(content, Mapping):
+        raise RosettaError(f"{source}: expected keys and values, found {type(content).__name__}")
+    try:
+        return Config.model_validate(dict(content))
+    except ValidationError as error:
+        first, *others = error.errors()
+        also = f" (and {len(others)} more)" if others else ""
+        raise RosettaError(f"{source}: {_explain(first)}{also}") from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One pydantic error as `key: what is wrong`."""
+    parts = [part for part in error["loc"] if part not in UNION_TAGS]
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
+    key = key or "models"
+    if error["type"] == "extra_forbidden":
+        known = _keys_beside(Config, parts[:-1])
+        return f"{key}: unknown key{did_you_mean(str(parts[-1]), known)}"
+    message = error["msg"].removeprefix("Value error, ")
+    given = error["input"]
+    if error["type"] == "missing":
+        return f"{key}: this key is missing"
+    shown = "" if error["type"] == "value_error" else f", not {_shorten(given)}"
+    return f"{key}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _keys_beside(section: type[BaseModel], parts: list[int | str]) -> list[str]:
+    """The keys known at a place in the configuration, for the hint at a misspelt one."""
+    sections: list[type[BaseModel]] = [section]
+    for part in parts:
+        if isinstance(part, str):
+            fields = [s.model_fields[part] for s in sections if part in s.model_fields]
+            sections = [found for field in fields for found in _sections(field.annotation)]
+    return [key for found in sections for key in found.model_fields]
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _sections(part)

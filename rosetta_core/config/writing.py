@@ -1,0 +1,77 @@
+"""Write the configuration down: the explained default, and the schema editors complete from.
+
+default_yaml    the default configuration, every key explained where it first appears
+json_schema     the JSON schema
+to_json         a configuration, or a part of it, as one canonical line
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from rosetta_core.config.models import Config
+
+__all__ = ["default_yaml", "json_schema", "to_json"]
+
+HEAD = """\
+# The offline face zoo: one generator and three encoders, all out of the package index.
+# Written by `rosetta defaults`; a key that is left out has the value it has here.
+# yaml-language-server: $schema=workflow/config.schema.json
+"""
+
+
+RARE = ("entry", "match", "architecture", "input", "layers")  # left out where not needed
+
+
+def to_json(content: Any) -> str:
+    """One line, the same for equal contents: sorted keys, no spaces."""
+    if isinstance(content, BaseModel):
+        content = content.model_dump(mode="json")
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def json_schema() -> str:
+    """The JSON schema of the configuration, as text."""
+    return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def default_yaml() -> str:
+    """The default configuration as YAML, with a comment on each key where it first appears."""
+    return HEAD + "\n".join(_lines(Config(), set())) + "\n"
+
+
+def _lines(section: BaseModel, explained: set[str]) -> Iterator[str]:
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if isinstance(section, Config):
+            yield ""
+        elif value == field.default and key in RARE:
+            continue
+        if field.description and field.description not in explained:
+            explained.add(field.description)
+            yield f"# {field.description}"
+        if isinstance(value, BaseModel):
+            yield f"{key}:"
+            yield from ("  " + line for line in _lines(value, explained))
+        elif isinstance(value, list) and isinstance(value[0], BaseModel):
+            yield f"{key}:"
+            for item in value:
+                yield from _item(list(_lines(item, explained)))
+        else:
+            yield f"{key}: {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    """A value on one line, quoted only where YAML needs it."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("...").rstrip()
+
+
+def _item(lines: list[str]) -> Iterator[str]:
+    """The lines of a section as one item of a YAML list; the dash stands before the first key."""
+    first = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    for i, line in enumerate(lines):
+        yield ("  - " if i == first else "    ") + line

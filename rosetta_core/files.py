@@ -1,0 +1,51 @@
+"""Outputs that appear whole or not at all.
+
+whole              a temporary path that is renamed to the real one when its block succeeds
+manifest_of        where the manifest of a store lies
+sha256_of          the checksum of a file
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["manifest_of", "sha256_of", "whole"]
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it on success, remove it on failure.
+
+    Works for files and for folders; what stood at `path` before is replaced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir():
+            _remove(path)
+        temporary.replace(path)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def manifest_of(store: Path) -> Path:
+    """Return the path of a store's manifest: the same name with the suffix .json."""
+    return store.with_suffix(".json")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Mining: images, activation maps, correlations, best buddies, concepts."""

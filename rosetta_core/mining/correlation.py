@@ -1,0 +1,278 @@
+"""Correlations of every unit of the pivot with every unit of a model, exactly.
+
+correlate            the whole matrix
+correlate_blocks     the same, block of columns by block of columns, within a memory budget
+
+For maps f of a pivot unit and g of another, both enlarged to the larger grid with m positions,
+over n images, N = n·m:
+
+    corr(f, g) = (<Uf, Ug> / N − mean·mean) / (std·std)                  Pearson, pooled
+
+No map is ever enlarged (see `resize`): <Uf, Ug> is taken at the smaller grid after the larger map
+was reduced with Uᵀ, so that a pair of layers costs one matrix product; means and norms come from
+Uᵀ1 and UᵀU. Maps are centred before they are multiplied in float32, and sums are pooled in
+float64, so the result doesn't depend on how images and units are split.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.maps import Maps
+from rosetta_core.mining.resize import Grid, adjoint, bilinear, common_grids, gram
+from rosetta_core.progress import Progress
+from rosetta_core.zoo.catalogue import Layer
+
+__all__ = ["correlate", "correlate_blocks"]
+
+CPU = torch.device("cpu")
+MOST_IMAGES = 128  # read at once
+MOST_POSITIONS = 16_384  # summed in float32 before they are added up in float64
+Sums = dict[Grid, Tensor]  # by large grid: (2, units) float64, sum and sum of squares
+
+
+def correlate(
+    pivot: Maps, model: Maps, *, memory_budget: int = 2**31, device: torch.device = CPU
+) -> NDArray[np.float32]:
+    """Return the correlations (units of pivot, units of model); NaN where a unit is constant."""
+    blocks = correlate_blocks(pivot, model, memory_budget=memory_budget, device=device)
+    return np.concatenate([block for _, block in blocks], axis=1)
+
+
+def correlate_blocks(
+    pivot: Maps, model: Maps, *, memory_budget: int, device: torch.device
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield (columns, correlations (units of pivot, columns)) for blocks of the model's units.
+
+    Args:
+        pivot: the maps whose units are the rows.
+        model: the maps whose units are the columns; may be the pivot itself.
+        memory_budget: bytes of working memory, split between sums and maps.
+        device: where to compute.
+
+    Raises:
+        RosettaError: the two have maps of different numbers of images.
+    """
+    if pivot.images != model.images:
+        raise RosettaError(
+            f"{pivot.name} has maps of {pivot.images} images and {model.name} of {model.images}; "
+            "rerun the activations of the smaller"
+        )
+    rows = sum(layer.channels for layer in pivot.layers)
+    columns = max(1, memory_budget // 4 // (8 * rows))
+    blocks = list(_column_blocks(model.layers, columns))
+    with Progress(
+        f"{pivot.name} × {model.name}", total=pivot.images * len(blocks), unit="images"
+    ) as progress:
+        for block in blocks:
+            work = _Work(pivot, model, block, device=device, memory_budget=memory_budget * 3 // 4)
+            for images in pivot.pieces(work.images_at_once()):
+                work.add(images)
+                progress.advance(len(images))
+            yield slice(block[0].first, block[-1].last), work.result()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some channels of a layer, and the numbers of their units."""
+
+    layer: int
+    channels: slice
+    grid: Grid
+    first: int
+    last: int
+
+
+def _parts(layers: Sequence[Layer], most: int | None = None) -> Iterator[_Part]:
+    """The layers in order, cut where they have more than `most` channels."""
+    unit = 0
+    for number, layer in enumerate(layers):
+        step = min(most or layer.channels, layer.channels)
+        for start in range(0, layer.channels, step):
+            stop = min(start + step, layer.channels)
+            yield _Part(number, slice(start, stop), layer.grid, unit + start, unit + stop)
+        unit += layer.channels
+
+
+def _column_blocks(layers: Sequence[Layer], most: int) -> Iterator[list[_Part]]:
+    """Group the parts of the layers into blocks of at most `most` units."""
+    block: list[_Part] = []
+    for part in _parts(layers, most):
+        if block and part.last - block[0].first > most:
+            yield block
+            block = []
+        block.append(part)
+    yield block
+
+
+class _Work:
+    """The pooled sums of one block of columns."""
+
+    def __init__(
+        self,
+        pivot: Maps,
+        model: Maps,
+        block: list[_Part],
+        *,
+        device: torch.device,
+        memory_budget: int,
+    ) -> None:
+        self.pivot, self.model, self.block, self.device = pivot, model, block, device
+        self.memory_budget = memory_budget
+        self.rows = list(_parts(pivot.layers))
+        self.images = 0
+        self.centres = {
+            id(maps): [torch.from_numpy(mean).to(device) for mean in maps.means()]
+            for maps in (pivot, model)
+        }
+        shape = (self.rows[-1].last, block[-1].last - block[0].first)
+        self.products = torch.zeros(shape, dtype=torch.float64, device=device)
+        self.row_sums: list[Sums] = [{} for _ in self.rows]
+        self.column_sums: list[Sums] = [{} for _ in block]
+        # which pivot layers meet an encoder grid at which small grid, and at which large one
+        self.meetings: dict[Grid, dict[Grid, list[_Part]]] = {}
+        self.row_larges: dict[int, set[Grid]] = defaultdict(set)
+        self.column_larges: dict[Grid, set[Grid]] = defaultdict(set)
+        for grid in dict.fromkeys(part.grid for part in block):
+            meetings: dict[Grid, list[_Part]] = defaultdict(list)
+            for row in self.rows:
+                small, large = common_grids(row.grid, grid)
+                meetings[small].append(row)
+                self.row_larges[row.layer].add(large)
+                self.column_larges[grid].add(large)
+            self.meetings[grid] = meetings
+
+    def images_at_once(self) -> int:
+        """How many images fit: the reduced pivot, and one layer of either model."""
+        reduced = {
+            (small, part.layer): 4 * (part.last - part.first) * small[0] * small[1]
+            for meetings in self.meetings.values()
+            for small, parts in meetings.items()
+            for part in parts
+        }
+        layers = [*self.rows, *self.block]
+        widest = max((p.last - p.first) * p.grid[0] * p.grid[1] for p in layers)
+        per_image = 2 * sum(reduced.values()) + 4 * widest
+        return max(1, min(MOST_IMAGES, self.memory_budget // 2 // per_image))
+
+    def add(self, images: range) -> None:
+        """Take in the maps of some images: read, centre, reduce, multiply."""
+        pivot = self._reduce_pivot(images)
+        for part, sums in zip(self.block, self.column_sums, strict=True):
+            columns = slice(part.first - self.block[0].first, part.last - self.block[0].first)
+            meetings = self.meetings[part.grid]
+            for start, maps in self._batches(self.model, part, images):
+                _add_sums(sums, maps, self.column_larges[part.grid])
+                reduced = adjoint(maps, meetings)
+                for small, rows in meetings.items():
+                    matrix = _as_matrix(reduced[small])  # (channels, b·p)
+                    positions = small[0] * small[1]
+                    held = pivot[small, tuple(row.layer for row in rows)]
+                    left = held[:, start * positions : start * positions + matrix.shape[1]]
+                    self._add_product(rows, columns, left @ matrix.T)
+        self.images += len(images)
+
+    def _add_product(self, rows: list[_Part], columns: slice, product: Tensor) -> None:
+        offset = 0
+        for row in rows:
+            size = row.last - row.first
+            self.products[row.first : row.last, columns] += product[offset : offset + size]
+            offset += size
+
+    def _reduce_pivot(self, images: range) -> dict[tuple[Grid, tuple[int, ...]], Tensor]:
+        """The pivot's maps at every small grid, as matrices (units, n·positions)."""
+        wanted: dict[int, set[Grid]] = defaultdict(set)
+        for meetings in self.meetings.values():
+            for small, rows in meetings.items():
+                for row in rows:
+                    wanted[row.layer].add(small)
+        single: dict[tuple[Grid, int], Tensor] = {}
+        for row, sums in zip(self.rows, self.row_sums, strict=True):
+            batches = defaultdict(list)
+            for _, maps in self._batches(self.pivot, row, images):
+                _add_sums(sums, maps, self.row_larges[row.layer])
+                for small, reduced in adjoint(maps, wanted[row.layer]).items():
+                    batches[small].append(_as_matrix(reduced))
+            for small, matrices in batches.items():
+                single[small, row.layer] = torch.cat(matrices, dim=1)
+        together = {
+            (small, tuple(row.layer for row in rows))
+            for meetings in self.meetings.values()
+            for small, rows in meetings.items()
+        }
+        return {
+            (small, layers): torch.cat([single[small, layer] for layer in layers])
+            if len(layers) > 1
+            else single[small, layers[0]]
+            for small, layers in together
+        }
+
+    def _batches(self, source: Maps, part: _Part, images: range) -> Iterator[tuple[int, Tensor]]:
+        """Read a part of a layer; yield (start, centred float32 maps (b, c, h, w))."""
+        stored = source.read(part.layer, images, part.channels)
+        centre = self.centres[id(source)][part.layer][part.channels]
+        positions = part.grid[0] * part.grid[1]
+        per_image = 12 * (part.last - part.first) * positions
+        most = min(self.memory_budget // 4 // per_image, MOST_POSITIONS // positions)
+        size = max(1, most)
+        for start in range(0, len(images), size):
+            batch = torch.from_numpy(stored[start : start + size]).to(self.device)
+            yield start, _centre(batch, centre)
+
+    def result(self) -> NDArray[np.float32]:
+        """The correlations, from the pooled sums."""
+        result = torch.empty_like(self.products, dtype=torch.float32)
+        for row, row_sums in zip(self.rows, self.row_sums, strict=True):
+            for part, column_sums in zip(self.block, self.column_sums, strict=True):
+                _, large = common_grids(row.grid, part.grid)
+                count = self.images * large[0] * large[1]
+                mean_row, square_row = row_sums[large] / count
+                mean_column, square_column = column_sums[large] / count
+                variance_row = (square_row - mean_row.square()).clamp(min=0)
+                variance_column = (square_column - mean_column.square()).clamp(min=0)
+                first = self.block[0].first
+                place = (
+                    slice(row.first, row.last),
+                    slice(part.first - first, part.last - first),
+                )
+                covariance = self.products[place] / count - torch.outer(mean_row, mean_column)
+                scale = torch.outer(variance_row.sqrt(), variance_column.sqrt())
+                corr = (covariance / scale).clamp(-1, 1)  # 0 / 0 is NaN: a constant unit
+                result[place] = corr.masked_fill(scale == 0, torch.nan).float()
+        return result.cpu().numpy()
+
+
+def _centre(maps: Tensor, centre: Tensor) -> Tensor:
+    """Subtract each unit's mean; exact in float32 even where the mean dwarfs the deviations."""
+    if maps.dtype == torch.float64:
+        return (maps - centre[:, None, None]).float()
+    return maps.to(torch.float32, copy=True).sub_(centre.float()[:, None, None])
+
+
+def _as_matrix(maps: Tensor) -> Tensor:
+    """Turn maps (n, c, h, w) into a matrix (c, n·h·w)."""
+    return maps.transpose(0, 1).reshape(maps.shape[1], -1)
+
+
+def _add_sums(sums: Sums, maps: Tensor, larges: set[Grid]) -> None:
+    """Add the sum and the sum of squares of maps (n, c, h, w) enlarged to each large grid."""
+    height, width = maps.shape[2:]
+    for large in larges:
+        if large == (height, width):
+            total = maps.sum(dim=(2, 3)).double().sum(0)
+            squares = torch.linalg.vector_norm(maps, dim=(2, 3)).double().square().sum(0)
+        else:
+            U_h, U_w = (bilinear(s, t) for s, t in zip((height, width), large, strict=True))
+            weights = torch.outer(U_h.sum(0), U_w.sum(0)).to(maps.device)  # Uᵀ1
+            total = (maps.sum(0).double() * weights).sum(dim=(1, 2))
+            K_h, K_w = (gram(s, t).to(maps) for s, t in zip((height, width), large, strict=True))
+            turned = (maps @ K_w).transpose(2, 3) @ K_h  # (n, c, w, h)
+            squares = (turned.transpose(2, 3) * maps).sum(dim=(2, 3)).double().sum(0)
+        both = torch.stack([total, squares])
+        sums[large] = sums[large] + both if large in sums else both

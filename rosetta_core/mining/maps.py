@@ -1,0 +1,57 @@
+"""Where activation maps come from, as far as the correlations care.
+
+Maps          anything that holds the maps of a model's layers
+ArrayMaps     maps that lie in memory
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rosetta_core.zoo.catalogue import Layer
+
+__all__ = ["ArrayMaps", "Maps"]
+
+
+class Maps(Protocol):
+    """The maps of a model's layers over `images` images; `block` of them are best read at once."""
+
+    name: str
+    layers: list[Layer]
+    images: int
+    block: int
+
+    def read(self, layer: int, images: range, channels: slice) -> NDArray:
+        """The maps (n, c, h, w) of some images and channels of layer number `layer`."""
+
+    def means(self) -> list[NDArray[np.float64]]:
+        """Per layer a value near each unit's mean (c,), to centre its maps with."""
+
+    def pieces(self, largest: int) -> Iterator[range]:
+        """The images as ranges of at most `largest` that are cheap to read."""
+
+
+class ArrayMaps:
+    """Maps that lie in memory, as arrays (n, c, h, w) by layer."""
+
+    def __init__(self, arrays: Mapping[str, NDArray], *, name: str = "arrays") -> None:
+        """Take arrays of the same number of images."""
+        self.name = name
+        self._arrays = list(arrays.values())
+        self.layers = [Layer(layer, *array.shape[1:]) for layer, array in arrays.items()]
+        self.images = self.block = len(self._arrays[0])
+
+    def read(self, layer: int, images: range, channels: slice) -> NDArray:
+        """Some images and channels of layer number `layer`."""
+        return self._arrays[layer][images.start : images.stop, channels]
+
+    def means(self) -> list[NDArray[np.float64]]:
+        """The mean of each unit, per layer."""
+        return [array.mean(axis=(0, 2, 3), dtype=np.float64) for array in self._arrays]
+
+    def pieces(self, largest: int) -> Iterator[range]:
+        """Split the images into ranges of at most `largest`."""
+        for start in range(0, self.images, largest):
+            yield range(start, min(start + largest, self.images))

@@ -1,0 +1,55 @@
+"""Means and variances of units, pooled over images in float64.
+
+Moments            count, mean and sum of squared deviations of each unit
+pool               one Moments from those of disjoint sets of images (Chan et al., 1983)
+alive              which units vary enough to be correlated
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Moments", "alive", "pool"]
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of the units of a layer.
+
+    Attributes:
+        count: how many activations of each unit were seen (images × positions).
+        mean: of each unit (c,).
+        deviation: sum of squared deviations from the mean, of each unit (c,).
+    """
+
+    count: int
+    mean: Float64
+    deviation: Float64
+
+    @property
+    def std(self) -> Float64:
+        """Population standard deviation of each unit."""
+        return np.sqrt(self.deviation / max(self.count, 1))
+
+
+def pool(parts: Sequence[Moments]) -> Moments:
+    """Pool the moments of disjoint sets of images; exact, variance between the sets included."""
+    counts = np.array([part.count for part in parts], dtype=np.float64)[:, None]  # (p, 1)
+    means = np.stack([part.mean for part in parts])  # (p, c)
+    total = counts.sum()
+    mean = (counts * means).sum(0) / total
+    within = np.stack([part.deviation for part in parts]).sum(0)
+    between = (counts * (means - mean) ** 2).sum(0)
+    return Moments(int(total), mean, within + between)
+
+
+def alive(moments: Moments, *, near_constant: float) -> NDArray[np.bool_]:
+    """Tell the units whose std exceeds `near_constant` times their |mean|, and zero.
+
+    Below that, what varies is mostly the rounding of the stored maps.
+    """
+    return (moments.std > near_constant * np.abs(moments.mean)) & (moments.std > 0)

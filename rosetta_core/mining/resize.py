@@ -1,0 +1,86 @@
+"""Bilinear resizing as a linear map U, and its adjoint: maps are never enlarged.
+
+common_grids    the grid two maps are enlarged to, and the grid their products are taken at
+bilinear        U for one axis, as a matrix
+adjoint         reduce maps with Uᵀ along both axes, to several grids at once
+gram            UᵀU for one axis
+
+For maps f (small) and g (large), with U enlarging f to the grid of g:
+
+    <U f, g> = <f, Uᵀ g>      sum(U f) = <f, Uᵀ 1>      |U f|² = <f, UᵀU f>
+
+U is separable, F ↦ U_h F U_wᵀ, so each axis has its own matrix.
+"""
+
+from collections.abc import Collection
+from functools import cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["Grid", "adjoint", "bilinear", "common_grids", "gram"]
+
+Grid = tuple[int, int]
+
+
+def common_grids(first: Grid, second: Grid) -> tuple[Grid, Grid]:
+    """Return (small, large): where products are taken, and where both maps are enlarged to.
+
+    Per axis the smaller and the larger of the two sides; for square maps simply the two grids.
+    """
+    small = (min(first[0], second[0]), min(first[1], second[1]))
+    large = (max(first[0], second[0]), max(first[1], second[1]))
+    return small, large
+
+
+@cache
+def bilinear(source: int, target: int) -> Tensor:
+    """Return U (target, source) in float64: bilinear resizing with align_corners=False.
+
+    Sample i of the result lies at (i + ½)·source/target − ½ of the source, clamped to its ends,
+    as in torch.nn.functional.interpolate.
+    """
+    position = ((torch.arange(target, dtype=torch.float64) + 0.5) * source / target - 0.5).clamp(
+        min=0, max=source - 1
+    )
+    left = position.floor().long()
+    right = (left + 1).clamp(max=source - 1)
+    share = position - left
+    U = torch.zeros(target, source, dtype=torch.float64)
+    rows = torch.arange(target)
+    U.index_put_((rows, left), 1 - share, accumulate=True)
+    U.index_put_((rows, right), share, accumulate=True)
+    return U
+
+
+@cache
+def gram(source: int, target: int) -> Tensor:
+    """Return UᵀU (source, source) in float64; it is tridiagonal where target ≥ source."""
+    U = bilinear(source, target)
+    return U.T @ U
+
+
+def adjoint(maps: Tensor, grids: Collection[Grid]) -> dict[Grid, Tensor]:
+    """Reduce maps (n, c, h, w) with Uᵀ to each of the grids, none larger than theirs.
+
+    Returns for each grid (h', w') the reduced maps (n, c, h', w'). The grids' width matrices
+    stand side by side in one product, so that the large maps are read once.
+    """
+    n, c, height, width = maps.shape
+    # several grids may share a width; each width is reduced once
+    widths = sorted({w for _, w in grids})
+    narrow = [w for w in widths if w < width]
+    by_width: dict[int, Tensor] = {width: maps}
+    if narrow:
+        U = torch.cat([bilinear(w, width) for w in narrow], dim=1).to(maps)  # (width, sum of w')
+        reduced = maps.reshape(-1, width) @ U
+        parts = reduced.reshape(n, c, height, -1).split(narrow, dim=3)
+        by_width.update(zip(narrow, parts, strict=True))
+    result = {}
+    for h, w in grids:
+        columns = by_width[w]  # (n, c, height, w')
+        if h < height:
+            turned = columns.transpose(2, 3).reshape(-1, height) @ bilinear(h, height).to(maps)
+            columns = turned.reshape(n, c, w, h).transpose(2, 3)
+        result[h, w] = columns
+    return result

@@ -1,0 +1,104 @@
+"""Sampling: the pivot draws images from per-image seeds.
+
+image_seed       the seed of image i
+sample_shard     draw the images of a shard into a store
+open_samples     the latents and images of a shard
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import zarr
+from numpy.typing import NDArray
+
+from rosetta_core.files import whole
+from rosetta_core.mining.stores import create_array, open_store, versions, write_manifest
+from rosetta_core.progress import Progress
+from rosetta_core.zoo.images import to_bytes
+from rosetta_core.zoo.network import Generator
+
+__all__ = ["Samples", "image_seed", "open_samples", "sample_shard"]
+
+UNCONDITIONAL = -1  # the class label of a generator without classes
+
+
+def image_seed(seed: int, image: int) -> int:
+    """The seed of image number `image` in a run with seed `seed`; streams never overlap."""
+    state = np.random.SeedSequence(seed, spawn_key=(image,)).generate_state(1, np.uint64)
+    return int(state[0] >> 1)  # torch takes seeds below 2⁶³
+
+
+@torch.no_grad()
+def sample_shard(
+    generator: Generator,
+    store: Path,
+    *,
+    images: range,
+    seed: int,
+    truncation: float,
+    batch_size: int,
+    device: torch.device,
+) -> None:
+    """Draw the images numbered `images` and write them to a store with a manifest.
+
+    Image i depends on `seed`, `truncation` and i alone. The store holds `latents` (n, z) float32,
+    `images` (n, h, w, 3) bytes, `classes` and `seeds` (n,) int64.
+    """
+    seeds = [image_seed(seed, image) for image in images]
+    latents = generator.latents(seeds, truncation=truncation)  # (n, z)
+    drawn = []
+    with Progress(f"sampling {store.stem}", total=len(images)) as progress:
+        for part in latents.split(batch_size):
+            drawn.append(to_bytes(generator.network(part.to(device))).cpu())
+            progress.advance(len(part))
+    arrays: dict[str, NDArray] = {
+        "latents": latents.numpy(),
+        "images": torch.cat(drawn).numpy(),
+        "classes": np.full(len(images), UNCONDITIONAL, dtype=np.int64),
+        "seeds": np.array(seeds, dtype=np.int64),
+    }
+    with whole(store) as temporary:
+        group = zarr.open_group(temporary, mode="w")
+        group.attrs["truncation"] = truncation
+        group.attrs["seed"] = seed
+        for name, values in arrays.items():
+            array = create_array(
+                group, name, shape=values.shape, shard=values.shape, dtype=values.dtype.name
+            )
+            array[...] = values
+    write_manifest(
+        store,
+        {
+            "images": [images.start, images.stop],
+            "seed": seed,
+            "truncation": truncation,
+            "versions": versions("torch"),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a shard.
+
+    Attributes:
+        latents: (n, z) float32.
+        images: (n, h, w, 3) bytes.
+    """
+
+    latents: NDArray[np.float32]
+    images: NDArray[np.uint8]
+
+
+def open_samples(store: Path) -> Samples:
+    """Read the latents and images of a shard; RosettaError if the store is damaged."""
+    group, _ = open_store(store)
+    return Samples(latents=group["latents"][...], images=group["images"][...])
+
+
+def read_images(stores: Sequence[Path]) -> NDArray[np.uint8]:
+    """Read the images (n, h, w, 3) of all shards in order."""
+    return np.concatenate([open_samples(store).images for store in stores])

@@ -1,0 +1,86 @@
+"""The activation maps of a model, read from its stores.
+
+StoredMaps    the maps of a model over all its shards
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.moments import Moments, pool
+from rosetta_core.mining.stores import open_store
+from rosetta_core.zoo.catalogue import Layer
+
+__all__ = ["StoredMaps"]
+
+
+class StoredMaps:
+    """The activation maps of one model over all images, read piece by piece from its shards.
+
+    Attributes:
+        name: of the model.
+        layers: in order; units are numbered through them.
+        images: how many.
+        block: images that are stored together; reading multiples of it is fastest.
+    """
+
+    def __init__(self, stores: Sequence[Path]) -> None:
+        """Open the shards; RosettaError if one is damaged or they are of different models."""
+        opened = [open_store(store) for store in stores]
+        self._groups = [group for group, _ in opened]
+        manifests = [manifest for _, manifest in opened]
+        self.name: str = manifests[0]["model"]
+        self.layers = [Layer(**layer) for layer in manifests[0]["layers"]]
+        self._starts: list[int] = [0]
+        for store, manifest in zip(stores, manifests, strict=True):
+            if (manifest["model"], manifest["layers"]) != (self.name, manifests[0]["layers"]):
+                raise RosettaError(f"{store}: is of another model than {stores[0]}; delete it")
+            start, stop = manifest["images"]
+            self._starts.append(self._starts[-1] + stop - start)
+        self.images = self._starts[-1]
+        self.block: int = manifests[0]["block"]
+        self._stores = list(stores)
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> NDArray[np.float16]:
+        """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
+        name = self.layers[layer].name
+        parts = [
+            group[name]["maps"][inside.start : inside.stop, channels]
+            for group, inside in self._pieces(images)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def pieces(self, largest: int) -> Iterator[range]:
+        """Split the images into ranges of at most `largest`, none across two shards."""
+        for start, stop in zip(self._starts, self._starts[1:], strict=False):
+            for first in range(start, stop, largest):
+                yield range(first, min(first + largest, stop))
+
+    def means(self) -> list[NDArray[np.float64]]:
+        """The mean of each unit, per layer."""
+        return [moments.mean for moments in self.moments()]
+
+    def moments(self) -> list[Moments]:
+        """The moments of each layer over all images, as they were before rounding."""
+        return [self._layer_moments(layer) for layer in self.layers]
+
+    def _layer_moments(self, layer: Layer) -> Moments:
+        positions = layer.height * layer.width
+        counts = [b - a for a, b in zip(self._starts, self._starts[1:], strict=False)]
+        return pool(
+            [
+                Moments(n * positions, g[layer.name]["mean"][...], g[layer.name]["deviation"][...])
+                for n, g in zip(counts, self._groups, strict=True)
+            ]
+        )
+
+    def _pieces(self, images: range) -> Iterator[tuple[zarr.Group, range]]:
+        """The shards that hold some images, and the images' places in each."""
+        for group, start, stop in zip(self._groups, self._starts, self._starts[1:], strict=False):
+            first, last = max(images.start, start), min(images.stop, stop)
+            if first < last:
+                yield group, range(first - start, last - start)

@@ -1,0 +1,90 @@
+"""Stores of activation maps: Zarr v3, checksummed, written once and read in large pieces.
+
+write_manifest, read_manifest    what a store holds, as JSON beside it
+create_array                     an array whose chunks carry zstd and a crc32c
+open_store                       any store, opened for reading and checked against its manifest
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import manifest_of, whole
+
+__all__ = ["create_array", "files_of", "open_store", "read_manifest", "versions", "write_manifest"]
+
+INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading channels
+READING = {"use_consolidated": False}  # a store is found as it lies, without an index
+STAMP = ".snakemake_timestamp"  # Snakemake puts it into every folder that a rule puts out
+
+
+def versions(*libraries: str) -> dict[str, str]:
+    """The versions of this package and of libraries, as manifests record them."""
+    return {library: version(library) for library in ("rosetta-core", "zarr", *libraries)}
+
+
+def create_array(
+    group: zarr.Group, name: str, *, shape: tuple[int, ...], shard: tuple[int, ...], dtype: str
+) -> zarr.Array:
+    """Create an array stored as shards with inner chunks of at most 4 MiB.
+
+    Inner chunks split the second axis (channels) only. Each carries zstd level 1 and a crc32c.
+    The fill value of floats is NaN, so that a chunk that was never written can't pass for zeros.
+    """
+    item = np.dtype(dtype).itemsize
+    row = item * shard[0] * int(np.prod(shard[2:], dtype=np.int64))
+    channels = max(1, min(shard[1], INNER_CHUNK // max(row, 1))) if len(shard) > 1 else 0
+    while channels and shard[1] % channels:
+        channels -= 1  # inner chunks must divide the shard
+    inner = (shard[0], channels, *shard[2:]) if channels else shard
+    fill = float("nan") if np.issubdtype(np.dtype(dtype), np.floating) else 0
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        shards=shard,
+        chunks=inner,
+        fill_value=fill,
+        serializer=BytesCodec(endian="little") if item > 1 else BytesCodec(),
+        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        config={"write_empty_chunks": True},
+    )
+
+
+def files_of(store: Path) -> dict[str, int]:
+    """The files of a store and their sizes, by path inside it."""
+    files = sorted(path for path in store.rglob("*") if path.is_file() and path.name != STAMP)
+    return {path.relative_to(store).as_posix(): path.stat().st_size for path in files}
+
+
+def write_manifest(store: Path, content: dict[str, Any]) -> None:
+    """Write a store's manifest: `content`, and the files of the store."""
+    with whole(manifest_of(store)) as temporary:
+        manifest = {**content, "files": files_of(store)}
+        temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def read_manifest(store: Path) -> dict[str, Any]:
+    """Read a store's manifest; RosettaError if it is missing or damaged."""
+    path = manifest_of(store)
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RosettaError(f"{path}: no readable manifest; delete {store} and run again") from error
+
+
+def open_store(store: Path) -> tuple[zarr.Group, dict[str, Any]]:
+    """Open a store for reading; RosettaError if a file is missing or has another size."""
+    manifest = read_manifest(store)
+    found = files_of(store)
+    for name, size in manifest["files"].items():
+        if found.get(name) != size:
+            state = "is missing" if name not in found else f"has {found[name]} bytes, not {size}"
+            raise RosettaError(f"{store}: file {name} {state}; delete the store and run again")
+    return zarr.open_group(store, mode="r", **READING), manifest

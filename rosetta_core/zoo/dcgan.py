@@ -1,0 +1,41 @@
+"""DCGAN (Radford, Metz and Chintala, 2016): the generator of 64×64 images.
+
+build      the generator with random weights
+"""
+
+from torch import Tensor, nn
+
+from rosetta_core.zoo.network import Generator
+
+__all__ = ["build"]
+
+LATENT = 100
+WIDTH = 64
+
+
+class DCGAN(nn.Module):
+    """Four transposed convolutions from 4×4 to 32×32 with ReLU, and a fifth to the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = [LATENT, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, WIDTH]
+        blocks: list[nn.Module] = []
+        for position, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False)):
+            stride, padding = (2, 1) if position else (1, 0)
+            blocks += [
+                nn.ConvTranspose2d(wide, narrow, 4, stride, padding, bias=False),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(),
+            ]
+        self.main = nn.Sequential(
+            *blocks, nn.ConvTranspose2d(WIDTH, 3, 4, 2, 1, bias=False), nn.Tanh()
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.main(latents[:, :, None, None])  # (n, 3, 64, 64)
+
+
+def build(architecture: str | None = None) -> Generator:
+    """Build the generator; its units are the outputs of the four ReLUs."""
+    preset = tuple(f"main.{position}" for position in (2, 5, 8, 11))
+    return Generator(DCGAN(), latent_size=LATENT, preset=preset)

@@ -1,0 +1,73 @@
+"""Which layers of a network are mined, and the shapes of their maps.
+
+select_layers    the module names that patterns match
+probe_layers     the layers in the order in which they run, with their shapes
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.zoo.catalogue import Layer
+from rosetta_core.zoo.hooks import capture
+
+__all__ = ["probe_layers", "select_layers"]
+
+GLOB = re.compile(r"\*\*|\*|\?|\[[^\]]+\]")
+
+
+def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the module names that match any pattern.
+
+    `*` and `?` stand for anything within one part of a dotted name, `**` for any parts, `[1-6]`
+    for one of those characters. RosettaError for a pattern that matches nothing, with near names.
+    """
+    names = [name for name in names if name]
+    chosen: set[str] = set()
+    for pattern in patterns:
+        expression = _regex(pattern)
+        found = {name for name in names if expression.fullmatch(name)}
+        if not found:
+            hint = did_you_mean(pattern, names) or f" (the first are {', '.join(names[:3])})"
+            raise RosettaError(f"layers: {pattern!r} matches no module{hint}")
+        chosen |= found
+    return [name for name in names if name in chosen]
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    wild = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
+    parts, last = [], 0
+    for match in GLOB.finditer(pattern):
+        parts += [re.escape(pattern[last : match.start()]), wild.get(match[0], match[0])]
+        last = match.end()
+    return re.compile("".join([*parts, re.escape(pattern[last:])]))
+
+
+@torch.no_grad()
+def probe_layers(
+    network: nn.Module, names: Sequence[str], *, probe: Tensor, prefix_tokens: int = 0
+) -> list[Layer]:
+    """Run the network once and return its layers in the order in which they ran.
+
+    Works on the meta device, where nothing is computed. RosettaError for a layer that ran twice
+    or never, and for one whose output is no set of maps.
+    """
+    layers: dict[str, Layer] = {}
+
+    def receive(name: str, maps: Tensor) -> None:
+        if name in layers:
+            raise RosettaError(
+                f"layer {name!r} runs more than once in a forward pass, so its units are "
+                "ambiguous; name the block around it"
+            )
+        _, channels, height, width = maps.shape
+        layers[name] = Layer(name, channels, height, width)
+
+    with capture(network, names, receive=receive, prefix_tokens=prefix_tokens):
+        network(probe)
+    if silent := [name for name in names if name not in layers]:
+        raise RosettaError(f"layer {silent[0]!r} never runs in a forward pass; name another")
+    return list(layers.values())

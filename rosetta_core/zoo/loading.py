@@ -1,0 +1,73 @@
+"""A model of the configuration as a network that is ready to run.
+
+build             the network without its weights
+load              the network with its weights, on a device
+layers_of         the layers that are mined, with their shapes
+resolve_device    "auto" as a device that is there
+"""
+
+import importlib
+from pathlib import Path
+
+import torch
+
+from rosetta_core.config import Model
+from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.catalogue import FAMILIES, Layer
+from rosetta_core.zoo.layers import probe_layers, select_layers
+from rosetta_core.zoo.network import Encoder, Generator
+from rosetta_core.zoo.weights import load_weights
+
+__all__ = ["build", "layers_of", "load", "resolve_device"]
+
+
+def build(model: Model) -> Generator | Encoder:
+    """Build a model's network with random weights, in evaluation mode."""
+    module = importlib.import_module(FAMILIES[model.family])
+    built = module.build(getattr(model, "architecture", None))
+    built.network.eval().requires_grad_(False)
+    if getattr(model, "input", None) is not None:
+        return Encoder(built.network, model.input, built.preset, built.prefix_tokens)
+    return built
+
+
+def load(model: Model, path: Path, *, device: torch.device) -> Generator | Encoder:
+    """Build a model, fit the weights at `path` into it, and put it on a device."""
+    built = build(model)
+    load_weights(built.network, path, weights=model.weights)
+    built.network.to(device)
+    return built
+
+
+def layers_of(model: Model, built: Generator | Encoder) -> list[Layer]:
+    """Return the layers that are mined, in the order in which they run.
+
+    RosettaError for a pattern that matches nothing, and for a family without a preset.
+    """
+    patterns = model.layers or built.preset
+    names = [name for name, _ in built.network.named_modules()]
+    if not patterns:
+        raise RosettaError(
+            f"{model.name}: has no preset of layers; name some in `layers`, for example "
+            f"{', '.join(names[1:4])}"
+        )
+    try:
+        chosen = select_layers(names, patterns)
+        prefix = built.prefix_tokens if isinstance(built, Encoder) else 0
+        probe = built.probe().to(next(built.network.parameters()).device)
+        return probe_layers(built.network, chosen, probe=probe, prefix_tokens=prefix)
+    except RosettaError as error:
+        raise RosettaError(f"{model.name}: {error}") from None
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn auto, cpu, cuda or cuda:N into a device; RosettaError if it isn't there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise RosettaError(
+            f"device: {name!r} isn't there (this machine has {torch.cuda.device_count()} CUDA "
+            "devices); use auto or cpu"
+        )
+    return device
