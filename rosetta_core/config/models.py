@@ -213,7 +213,7 @@ class Dictionary(Section):
     """What the pages show."""
 
     examples: int = Field(6, description="example images per concept", ge=1, le=64)
-    tile: int = Field(112, description="side of a picture on the pages, in pixels", ge=32, le=512)
+    tile: int = Field(96, description="side of a picture on the pages, in pixels", ge=32, le=512)
 
 
 def _face_generator() -> Generator:

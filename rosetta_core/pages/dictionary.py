@@ -121,4 +121,4 @@ def _write_pictures(entry: Entry, folder: Path, *, tile: int) -> None:
     ]
     title = f"Concept {entry.concept} — mean correlation {entry.mean_corr:.2f}"
     picture = sheet(grid, title=title, labels=labels, size=tile)
-    picture.save(folder / "sheets" / f"concept-{entry.concept:04d}.png", optimize=True)
+    picture.save(folder / "sheets" / f"concept-{entry.concept:04d}.png")

@@ -19,7 +19,7 @@ COLOURS = "turbo"
 
 @cache
 def _colours() -> NDArray[np.float32]:
-    return matplotlib.colormaps[COLOURS](np.linspace(0, 1, 256))[:, :3].astype(np.float32)
+    return matplotlib.colormaps[COLOURS](np.linspace(0.12, 1, 256))[:, :3].astype(np.float32)
 
 
 def contrast(maps: NDArray[np.float32]) -> float:
@@ -51,6 +51,6 @@ def overlay(
     heat = np.asarray(heat.resize((size, size), Image.Resampling.BILINEAR)) / full
     heat = np.clip(heat, 0, 1)
     colour = _colours()[(heat * 255).astype(np.uint8)]
-    alpha = OPACITY * np.sqrt(heat)[:, :, None]
+    alpha = OPACITY * (heat**0.7)[:, :, None]
     blended = (1 - alpha) * base + alpha * colour
     return (blended * 255).round().astype(np.uint8)

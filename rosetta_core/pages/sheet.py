@@ -5,7 +5,9 @@ sheet       the same with the names of models and units, for papers
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +17,7 @@ from rosetta_core.pages.heatmap import contrast, overlay, picture
 __all__ = ["sheet", "tiles"]
 
 GAP = 2
+FONT = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def tiles(
@@ -53,7 +56,7 @@ def sheet(grid: Image.Image, *, title: str, labels: Sequence[Sequence[str]], siz
         labels: per row one or two short lines.
         size: side of a tile in pixels.
     """
-    bold, plain = (ImageFont.load_default(size=points) for points in (15, 12))
+    bold, plain = (ImageFont.truetype(FONT, size=points) for points in (14, 11))
     margin = 12 + int(max(plain.getlength(line) for label in labels for line in label) * 1.12)
     head = 30
     canvas = Image.new("RGB", (margin + grid.width + 8, head + grid.height + 8), "white")

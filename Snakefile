@@ -1,0 +1,26 @@
+# The whole run: weights → samples → activations → correlations → best buddies → concepts →
+# dictionary. Rules are in workflow/rules, one file a stage; what they call is `rosetta STAGE`.
+from snakemake.utils import min_version
+
+min_version("9.3")
+
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/weights.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/activations.smk"
+include: "workflow/rules/correlations.smk"
+include: "workflow/rules/neighbours.smk"
+include: "workflow/rules/concepts.smk"
+include: "workflow/rules/dictionary.smk"
+
+
+rule all:
+    input:
+        paths.dictionary,
+    default_target: True

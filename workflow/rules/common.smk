@@ -1,0 +1,62 @@
+# What the rules share: the checked configuration, the paths, and what makes a job run again.
+import os
+import re
+import sys
+
+# the code beside the Snakefile is what runs, here and in the jobs
+sys.path.insert(0, workflow.basedir)
+os.environ.update(PYTHONPATH=workflow.basedir)
+# glibc returns freed memory to the system at once; keeping it makes the forward passes faster
+os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 * 2**30))
+
+from rosetta_core import stages, triggers
+from rosetta_core.config import PackageWeights, parse_config, to_json
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import manifest_of
+from rosetta_core.paths import RunPaths
+
+try:
+    settings = parse_config(config, source="configuration")
+    stages.check(settings)
+except RosettaError as error:
+    print(f"rosetta: {error}", file=sys.stderr)
+    os._exit(2)  # Snakemake turns every exception into its own message and exit code
+
+paths = RunPaths(settings)
+pivot = settings.pivot.name
+models = [model.name for model in settings.models]
+encoders = [model.name for model in settings.encoders]
+shards = settings.shards
+# one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side
+gpu = int(settings.device != "cpu" and os.path.exists("/dev/nvidiactl"))
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, models)),
+    shard=r"\d{5}",
+
+
+def cfg(stage):
+    """The settings that a job of a stage reads; the job runs again when they change."""
+    return lambda wildcards: triggers.settings(stage, settings, **wildcards)
+
+
+def code(stage):
+    """The fingerprint of the code that a job of a stage runs; it runs again when it changes."""
+    return lambda wildcards: triggers.code(stage, settings, model=wildcards.get("model"))
+
+
+def weights_of(wildcards):
+    """A model's file of weights."""
+    return paths.weights(settings.model(wildcards.get("model", pivot)))
+
+
+def manifests(*names):
+    """The manifests of models' shards. The stores beside them carry no news of their own."""
+    return [manifest_of(paths.activations(name, shard)) for name in names for shard in shards]
+
+
+def share(jobs):
+    """How many threads a job gets when `jobs` like it can run at once."""
+    return max(1, (workflow.cores or 1) // jobs)
