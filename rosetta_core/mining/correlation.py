@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.mining.enlarged import EnlargedSums
 from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.resize import Grid, adjoint, bilinear, common_grids, gram
+from rosetta_core.mining.resize import Grid, adjoint, common_grids
 from rosetta_core.progress import Progress
 from rosetta_core.zoo.catalogue import Layer
 
@@ -34,7 +35,6 @@ __all__ = ["correlate", "correlate_blocks"]
 CPU = torch.device("cpu")
 MOST_IMAGES = 128  # read at once
 MOST_POSITIONS = 16_384  # summed in float32 before they are added up in float64
-Sums = dict[Grid, Tensor]  # by large grid: (2, units) float64, sum and sum of squares
 
 
 def correlate(
@@ -133,20 +133,21 @@ class _Work:
         }
         shape = (self.rows[-1].last, block[-1].last - block[0].first)
         self.products = torch.zeros(shape, dtype=torch.float64, device=device)
-        self.row_sums: list[Sums] = [{} for _ in self.rows]
-        self.column_sums: list[Sums] = [{} for _ in block]
-        # which pivot layers meet an encoder grid at which small grid, and at which large one
+        # which pivot layers meet an encoder grid, by the small grid they meet at
         self.meetings: dict[Grid, dict[Grid, list[_Part]]] = {}
-        self.row_larges: dict[int, set[Grid]] = defaultdict(set)
-        self.column_larges: dict[Grid, set[Grid]] = defaultdict(set)
+        larges: dict[Grid, set[Grid]] = defaultdict(set)
         for grid in dict.fromkeys(part.grid for part in block):
             meetings: dict[Grid, list[_Part]] = defaultdict(list)
             for row in self.rows:
                 small, large = common_grids(row.grid, grid)
                 meetings[small].append(row)
-                self.row_larges[row.layer].add(large)
-                self.column_larges[grid].add(large)
+                larges[row.grid].add(large)
+                larges[grid].add(large)
             self.meetings[grid] = meetings
+        self.row_sums, self.column_sums = (
+            [EnlargedSums(part.grid, larges[part.grid]) for part in parts]
+            for parts in (self.rows, block)
+        )
 
     def images_at_once(self) -> int:
         """How many images fit: the reduced pivot, and one layer of either model."""
@@ -168,10 +169,10 @@ class _Work:
             columns = slice(part.first - self.block[0].first, part.last - self.block[0].first)
             meetings = self.meetings[part.grid]
             for start, maps in self._batches(self.model, part, images):
-                _add_sums(sums, maps, self.column_larges[part.grid])
+                sums.add(maps)
                 reduced = adjoint(maps, meetings)
                 for small, rows in meetings.items():
-                    matrix = _as_matrix(reduced[small])  # (channels, b·p)
+                    matrix = reduced[small].flatten(1)  # (channels, b·p)
                     positions = small[0] * small[1]
                     held = pivot[small, tuple(row.layer for row in rows)]
                     left = held[:, start * positions : start * positions + matrix.shape[1]]
@@ -196,9 +197,9 @@ class _Work:
         for row, sums in zip(self.rows, self.row_sums, strict=True):
             batches = defaultdict(list)
             for _, maps in self._batches(self.pivot, row, images):
-                _add_sums(sums, maps, self.row_larges[row.layer])
+                sums.add(maps)
                 for small, reduced in adjoint(maps, wanted[row.layer]).items():
-                    batches[small].append(_as_matrix(reduced))
+                    batches[small].append(reduced.flatten(1))
             for small, matrices in batches.items():
                 single[small, row.layer] = torch.cat(matrices, dim=1)
         together = {
@@ -214,7 +215,7 @@ class _Work:
         }
 
     def _batches(self, source: Maps, part: _Part, images: range) -> Iterator[tuple[int, Tensor]]:
-        """Read a part of a layer; yield (start, centred float32 maps (b, c, h, w))."""
+        """Read a part of a layer; yield (start, centred float32 maps (c, b, h, w))."""
         stored = source.read(part.layer, images, part.channels)
         centre = self.centres[id(source)][part.layer][part.channels]
         positions = part.grid[0] * part.grid[1]
@@ -222,8 +223,7 @@ class _Work:
         most = min(self.memory_budget // 4 // per_image, MOST_POSITIONS // positions)
         size = max(1, most)
         for start in range(0, len(images), size):
-            batch = torch.from_numpy(stored[start : start + size]).to(self.device)
-            yield start, _centre(batch, centre)
+            yield start, _centred(stored[start : start + size], centre, self.device)
 
     def result(self) -> NDArray[np.float32]:
         """The correlations, from the pooled sums."""
@@ -232,47 +232,24 @@ class _Work:
             for part, column_sums in zip(self.block, self.column_sums, strict=True):
                 _, large = common_grids(row.grid, part.grid)
                 count = self.images * large[0] * large[1]
-                mean_row, square_row = row_sums[large] / count
-                mean_column, square_column = column_sums[large] / count
-                variance_row = (square_row - mean_row.square()).clamp(min=0)
-                variance_column = (square_column - mean_column.square()).clamp(min=0)
-                first = self.block[0].first
-                place = (
-                    slice(row.first, row.last),
-                    slice(part.first - first, part.last - first),
-                )
-                covariance = self.products[place] / count - torch.outer(mean_row, mean_column)
-                scale = torch.outer(variance_row.sqrt(), variance_column.sqrt())
-                corr = (covariance / scale).clamp(-1, 1)  # 0 / 0 is NaN: a constant unit
+                row_mean, row_std = row_sums.mean_std(large, images=self.images)
+                column_mean, column_std = column_sums.mean_std(large, images=self.images)
+                columns = slice(part.first - self.block[0].first, part.last - self.block[0].first)
+                place = (slice(row.first, row.last), columns)
+                covariance = self.products[place] / count - torch.outer(row_mean, column_mean)
+                scale = torch.outer(row_std, column_std)
+                corr = (covariance / scale).clamp(-1, 1)
                 result[place] = corr.masked_fill(scale == 0, torch.nan).float()
         return result.cpu().numpy()
 
 
-def _centre(maps: Tensor, centre: Tensor) -> Tensor:
-    """Subtract each unit's mean; exact in float32 even where the mean dwarfs the deviations."""
+def _centred(stored: NDArray, centre: Tensor, device: torch.device) -> Tensor:
+    """Turn maps (n, c, h, w) into float32 (c, n, h, w) less each unit's centre.
+
+    The difference is exact in float32 even where the mean dwarfs the deviations.
+    """
+    maps = torch.from_numpy(stored).to(device).transpose(0, 1)  # (c, n, h, w)
     if maps.dtype == torch.float64:
-        return (maps - centre[:, None, None]).float()
-    return maps.to(torch.float32, copy=True).sub_(centre.float()[:, None, None])
-
-
-def _as_matrix(maps: Tensor) -> Tensor:
-    """Turn maps (n, c, h, w) into a matrix (c, n·h·w)."""
-    return maps.transpose(0, 1).reshape(maps.shape[1], -1)
-
-
-def _add_sums(sums: Sums, maps: Tensor, larges: set[Grid]) -> None:
-    """Add the sum and the sum of squares of maps (n, c, h, w) enlarged to each large grid."""
-    height, width = maps.shape[2:]
-    for large in larges:
-        if large == (height, width):
-            total = maps.sum(dim=(2, 3)).double().sum(0)
-            squares = torch.linalg.vector_norm(maps, dim=(2, 3)).double().square().sum(0)
-        else:
-            U_h, U_w = (bilinear(s, t) for s, t in zip((height, width), large, strict=True))
-            weights = torch.outer(U_h.sum(0), U_w.sum(0)).to(maps.device)  # Uᵀ1
-            total = (maps.sum(0).double() * weights).sum(dim=(1, 2))
-            K_h, K_w = (gram(s, t).to(maps) for s, t in zip((height, width), large, strict=True))
-            turned = (maps @ K_w).transpose(2, 3) @ K_h  # (n, c, w, h)
-            squares = (turned.transpose(2, 3) * maps).sum(dim=(2, 3)).double().sum(0)
-        both = torch.stack([total, squares])
-        sums[large] = sums[large] + both if large in sums else both
+        return (maps - centre[:, None, None, None]).float()
+    floats = torch.empty(maps.shape, dtype=torch.float32, device=device).copy_(maps)
+    return floats.sub_(centre.float()[:, None, None, None])

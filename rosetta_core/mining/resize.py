@@ -61,26 +61,19 @@ def gram(source: int, target: int) -> Tensor:
 
 
 def adjoint(maps: Tensor, grids: Collection[Grid]) -> dict[Grid, Tensor]:
-    """Reduce maps (n, c, h, w) with Uᵀ to each of the grids, none larger than theirs.
+    """Reduce maps (…, h, w) with Uᵀ to each of the grids, none larger than theirs.
 
-    Returns for each grid (h', w') the reduced maps (n, c, h', w'). The grids' width matrices
-    stand side by side in one product, so that the large maps are read once.
+    Returns for each grid (h', w') the reduced maps (…, h', w'). The matrices of all heights stand
+    below each other in one product, so that the large maps are read once.
     """
-    n, c, height, width = maps.shape
-    # several grids may share a width; each width is reduced once
-    widths = sorted({w for _, w in grids})
-    narrow = [w for w in widths if w < width]
-    by_width: dict[int, Tensor] = {width: maps}
-    if narrow:
-        U = torch.cat([bilinear(w, width) for w in narrow], dim=1).to(maps)  # (width, sum of w')
-        reduced = maps.reshape(-1, width) @ U
-        parts = reduced.reshape(n, c, height, -1).split(narrow, dim=3)
-        by_width.update(zip(narrow, parts, strict=True))
-    result = {}
-    for h, w in grids:
-        columns = by_width[w]  # (n, c, height, w')
-        if h < height:
-            turned = columns.transpose(2, 3).reshape(-1, height) @ bilinear(h, height).to(maps)
-            columns = turned.reshape(n, c, w, h).transpose(2, 3)
-        result[h, w] = columns
-    return result
+    height, width = maps.shape[-2:]
+    lower = sorted({h for h, _ in grids if h < height})
+    by_height = {height: maps}
+    if lower:
+        U = torch.cat([bilinear(h, height) for h in lower], dim=1).to(maps)  # (height, Σ h')
+        parts = torch.matmul(U.T, maps).split(lower, dim=-2)  # (…, h', width) each
+        by_height.update(zip(lower, parts, strict=True))
+    return {
+        (h, w): by_height[h] @ bilinear(w, width).to(maps) if w < width else by_height[h]
+        for h, w in grids
+    }

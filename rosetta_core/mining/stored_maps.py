@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.moments import Moments, pool
-from rosetta_core.mining.stores import open_store
+from rosetta_core.mining.stores import open_store, read_array
 from rosetta_core.zoo.catalogue import Layer
 
 __all__ = ["StoredMaps"]
@@ -49,7 +49,7 @@ class StoredMaps:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
         name = self.layers[layer].name
         parts = [
-            group[name]["maps"][inside.start : inside.stop, channels]
+            read_array(group, f"{name}/maps")[inside.start : inside.stop, channels]
             for group, inside in self._pieces(images)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
