@@ -1,9 +1,9 @@
 """Mine the units that vision networks share into a dictionary of concepts.
 
-    from rosetta_core import load_config, stages
+from rosetta_core import load_config, stages
 
-    config = load_config(Path("config.yaml"))
-    stages.mine(config)                          # or one stage: stages.correlations(config, …)
+config = load_config(Path("config.yaml"))
+stages.mine(config)                          # or one stage: stages.correlations(config, …)
 """
 
 from importlib.metadata import version

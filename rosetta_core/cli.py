@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from rosetta_core import __version__, stages
-from rosetta_core.config import Config, default_yaml, json_schema, load_config, parse_config
+from rosetta_core.config import default_yaml, json_schema, load_config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("model", metavar="MODEL", help="its name in the configuration")
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
+        if "all" in takes:
+            verb.add_argument("--all", action="store_true", help="every layer that could be mined")
         if "json" in takes:
             verb.add_argument("json", metavar="JSON", help="the configuration as one line of JSON")
         verb.add_argument(
@@ -103,7 +105,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _list_layers(arguments: argparse.Namespace) -> None:
-    layers = stages.list_layers(load_config(arguments.config), model=arguments.model)
+    config = load_config(arguments.config)
+    layers = stages.list_layers(config, model=arguments.model, all=arguments.all)
     width = max(5, *(len(layer.name) for layer in layers))
     print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}  {'bytes per image':>15}")
     for layer in layers:
@@ -130,7 +133,7 @@ def _where(arguments: argparse.Namespace) -> None:
 
 _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ...]]] = [
     ("check", _check, "check a configuration before a run", ()),
-    ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model",)),
+    ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
     ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
     ("fetch", _stage(stages.fetch, "model"), "fetch a model's weights", ("model",)),
     ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),

@@ -5,8 +5,10 @@ manifest_of        where the manifest of a store lies
 sha256_of          the checksum of a file
 """
 
+import glob
 import hashlib
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +21,15 @@ __all__ = ["manifest_of", "sha256_of", "whole"]
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
-    Works for files and for folders; what stood at `path` before is replaced.
+    Works for files and for folders; what stood at `path` before is replaced, and what killed
+    processes of this machine left of it is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _remove(temporary)
+    stem = f".{path.name}.{platform.node()}"
+    for left in path.parent.glob(f"{glob.escape(stem)}.*.part"):
+        if not _alive(int(left.suffixes[-2][1:])):
+            _remove(left)
+    temporary = path.with_name(f"{stem}.{os.getpid()}.part")
     try:
         yield temporary
         if temporary.is_dir():
@@ -31,6 +37,16 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return process != os.getpid()
 
 
 def _remove(path: Path) -> None:

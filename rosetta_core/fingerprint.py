@@ -57,7 +57,9 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
     return digest.hexdigest(), tuple(sorted(imported))
 
 
-def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+def _drop_docstring(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+) -> None:
     first = node.body[0] if node.body else None
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
         node.body = node.body[1:]
@@ -70,5 +72,5 @@ def _imports(node: ast.AST) -> list[str]:
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module:
         names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [n for n in names if n == PACKAGE or n.startswith(f"{PACKAGE}.")]
+    ours = [n for n in names if n.startswith(f"{PACKAGE}.")]
     return [n for n in ours if not n.startswith(LEFT_OUT) and _path(n)]

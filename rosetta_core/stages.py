@@ -1,4 +1,4 @@
-"""The stages of a run, each a function of the configuration: what a rule runs, and what an API user calls.
+"""The stages of a run, each a function of the configuration: what the rules and an API user call.
 
 check            everything that can be wrong before a job starts
 list_layers      a model's layers and their shapes
@@ -11,12 +11,14 @@ neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
 dictionary       the pages
 mine             all of it, one stage after the other
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosetta_core.config import Config, FileWeights, Generator, PackageWeights, parse_bytes
+from rosetta_core.config import Config, FileWeights, PackageWeights, parse_bytes
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
 
@@ -39,6 +41,7 @@ __all__ = [
     "sample",
     "units",
 ]
+
 
 def check(config: Config) -> dict[str, list["Layer"]]:
     """Check everything that can be wrong before a job starts; return each model's layers.
@@ -71,11 +74,14 @@ def check(config: Config) -> dict[str, list["Layer"]]:
     return found
 
 
-def list_layers(config: Config, *, model: str) -> list["Layer"]:
-    """Return the layers of a model that are mined, with their shapes, without its weights."""
+def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer"]:
+    """Return the layers of a model that are mined, with their shapes, without its weights.
+
+    With `all`, every module whose output could be mined.
+    """
     from rosetta_core.zoo.catalogue import describe
 
-    return describe(config.model(model), RunPaths(config).resources)
+    return describe(config.model(model), RunPaths(config).resources, all=all)
 
 
 def fetch(config: Config, *, model: str) -> Path:
@@ -116,19 +122,21 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
     from rosetta_core.mining.activations import record_shard
     from rosetta_core.mining.sampling import open_samples
     from rosetta_core.zoo.loading import layers_of, load, resolve_device
+    from rosetta_core.zoo.network import Encoder as EncoderNetwork
 
     paths, device, chosen = RunPaths(config), resolve_device(config.device), config.model(model)
     network = load(chosen, paths.weights(chosen), device=device)
     samples = open_samples(paths.samples(shard))
     about: dict[str, Any] = {"model": model, "family": chosen.family}
-    if not isinstance(chosen, Generator):
-        about |= {"architecture": chosen.architecture, "input": network.input.model_dump()}
+    about["architecture"] = chosen.architecture
+    if isinstance(network, EncoderNetwork):
+        about["input"] = network.input.model_dump()
     store = paths.activations(model, shard)
     record_shard(
         network,
         store,
         layers=layers_of(chosen, network),
-        inputs=samples.latents if isinstance(chosen, Generator) else samples.images,
+        inputs=samples.images if isinstance(network, EncoderNetwork) else samples.latents,
         images=config.shard_images(shard),
         batch_size=config.activations.batch_size,
         memory_budget=parse_bytes(config.memory_budget),
@@ -214,7 +222,7 @@ def dictionary(config: Config) -> Path:
     about = {
         model.name: {
             "role": "pivot" if model is config.pivot else "encoder",
-            "network": getattr(model, "architecture", None) or model.family,
+            "network": model.architecture or model.family,
             "source": _source(model.weights),
             "licence": model.weights.licence or "licence not given",
         }

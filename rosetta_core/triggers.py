@@ -31,34 +31,25 @@ def settings(
     stage: str, config: Config, *, model: str | None = None, shard: str | None = None
 ) -> str:
     """Return what a job of `stage` reads of the configuration, as canonical JSON."""
-    return to_json({"stage": stage, **_settings(stage, config, model, shard)})
-
-
-def _settings(
-    stage: str, config: Config, model: str | None, shard: str | None
-) -> dict[str, Any]:
     content = config.model_dump(mode="json")
     chosen = config.model(model or config.pivot.name).model_dump(mode="json")
     weights = {key: value for key, value in chosen["weights"].items() if key != "licence"}
-    images = config.shard_images(shard) if shard else None
-    match stage:
-        case "fetch":
-            return weights
-        case "sample":
-            sampling = {key: content["sampling"][key] for key in ("seed", "truncation")}
-            return {**sampling, "family": chosen["family"], "weights": weights, "images": str(images)}
-        case "activations":
-            return {**chosen, "weights": weights, "images": str(images)}
-        case "units":
-            return {"near_constant": config.activations.near_constant}
-        case "neighbours":
-            return {"k": config.neighbours.k}
-        case "concepts":
-            return {"encoders": [encoder.name for encoder in config.encoders]}
-        case "dictionary":
-            return {key: content[key] for key in ("run", "dictionary", "neighbours", "sampling")}
-        case _:
-            return {}
+    sampling = content["sampling"]
+    images = str(config.shard_images(shard)) if shard else None
+    read: dict[str, list[Any]] = {
+        "fetch": [weights],
+        "sample": [weights, chosen["family"], sampling["seed"], sampling["truncation"], images],
+        "activations": [{**chosen, "weights": weights}, images],
+        "units": [config.activations.near_constant],
+        "correlations": [],
+        "neighbours": [config.neighbours.k],
+        "concepts": [[encoder.name for encoder in config.encoders]],
+        "dictionary": [
+            *(content[key] for key in ("run", "dictionary", "neighbours", "sampling")),
+            [model["weights"]["licence"] for model in [content["pivot"], *content["encoders"]]],
+        ],
+    }
+    return to_json({stage: read[stage]})
 
 
 def code(stage: str, config: Config, *, model: str | None = None) -> str:

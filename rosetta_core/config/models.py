@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 BYTES = re.compile(r"(\d+(?:\.\d+)?) ?(KiB|MiB|GiB|TiB)")
+LIBRARIES = ("timm", "torchvision")  # families of many architectures
 POWER = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
@@ -147,12 +148,22 @@ class Model(Section):
 
     name: Name = Field(description="your name for it, used in files, tables and pages")
     family: str
+    architecture: str | None = Field(
+        None, description="the library's name for it (timm and torchvision)"
+    )
     weights: Weights = Field(description="where the weights come from")
     layers: list[str] | None = Field(
         None,
         description="dotted module names with globs; null takes the family's preset",
         min_length=1,
     )
+
+    @model_validator(mode="after")
+    def _architecture_where_needed(self) -> "Model":
+        if (self.architecture is not None) != (self.family in LIBRARIES):
+            verb = "takes no" if self.architecture else "needs an"
+            raise ValueError(f"family {self.family} {verb} architecture")
+        return self
 
 
 class Generator(Model):
@@ -167,19 +178,9 @@ class Encoder(Model):
     family: Literal["timm", "torchvision", "mtcnn_onet"] = Field(
         description="kind of network; for an encoder: timm, torchvision or mtcnn_onet"
     )
-    architecture: str | None = Field(
-        None, description="the library's name for it (timm and torchvision)"
-    )
     input: Input | None = Field(
         None, description="crop, resize and normalisation; null takes the model's own"
     )
-
-    @model_validator(mode="after")
-    def _architecture_where_needed(self) -> "Encoder":
-        if (self.architecture is None) != (self.family == "mtcnn_onet"):
-            verb = "takes no" if self.architecture else "needs an"
-            raise ValueError(f"family {self.family} {verb} architecture")
-        return self
 
 
 class Sampling(Section):
@@ -212,7 +213,7 @@ class Neighbours(Section):
 class Dictionary(Section):
     """What the pages show."""
 
-    examples: int = Field(6, description="example images per concept", ge=1, le=64)
+    examples: int = Field(8, description="example images per concept", ge=1, le=64)
     tile: int = Field(96, description="side of a picture on the pages, in pixels", ge=32, le=512)
 
 

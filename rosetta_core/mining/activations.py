@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import zarr
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from rosetta_core.zoo.network import Encoder, Generator
 
 __all__ = ["MapMoments", "block_images", "record_shard"]
 
+LARGEST = torch.finfo(torch.float16).max
 LARGEST_BLOCK = 128  # images written at once; a power of two, so that blocks of models nest
 
 
@@ -69,6 +69,7 @@ def record_shard(
     held: dict[str, list[Tensor]] = {layer.name: [] for layer in layers}
 
     def receive(name: str, maps: Tensor) -> None:
+        _refuse_unstorable(maps, name, first=images.start + len(moments[name]))
         moments[name].add(maps.float())
         held[name].append(maps.to(torch.float16).contiguous().cpu())
 
@@ -86,16 +87,19 @@ def record_shard(
             for layer in layers:
                 maps = torch.cat(held[layer.name]).numpy()
                 held[layer.name].clear()
-                _refuse_nonfinite(maps, layer, first=images.start + start)
                 arrays[layer.name][start : start + len(maps)] = maps
         digest = sha256()
         for layer in layers:
             pooled = moments[layer.name].pooled()
             for name, values in (("mean", pooled.mean), ("deviation", pooled.deviation)):
-                target = group[layer.name]
-                create_array(
-                    target, name, shape=values.shape, shard=values.shape, dtype="float64"
-                )[...] = values
+                array = create_array(
+                    group.require_group(layer.name),
+                    name,
+                    shape=values.shape,
+                    shard=values.shape,
+                    dtype="float64",
+                )
+                array[...] = values
                 digest.update(values.tobytes())
     write_manifest(
         store,
@@ -127,14 +131,16 @@ def _create(group: zarr.Group, layer: Layer, images: int, block: int) -> zarr.Ar
     )
 
 
-def _refuse_nonfinite(maps: NDArray[np.float16], layer: Layer, *, first: int) -> None:
-    finite = np.isfinite(maps.sum(axis=(2, 3), dtype=np.float32))
-    if not finite.all():
-        image, channel = np.argwhere(~finite)[0]
-        raise RosettaError(
-            f"layer {layer.name!r}, channel {channel}, image {first + image}: an activation is "
-            "NaN, infinite, or above 65504, which float16 can't hold; leave the layer out"
-        )
+def _refuse_unstorable(maps: Tensor, layer: str, *, first: int) -> None:
+    """Raise for NaN, infinity and what float16 can't hold; `first` numbers the first image."""
+    low, high = torch.aminmax(maps)
+    if torch.maximum(-low, high) <= LARGEST:  # false for NaN
+        return
+    place = (~(maps.abs() <= LARGEST)).nonzero()[0]
+    raise RosettaError(
+        f"layer {layer!r}, channel {place[1]}, image {first + place[0]}: the activation "
+        f"{maps[tuple(place)]:g} can't be stored as float16; leave the layer out"
+    )
 
 
 class MapMoments:
@@ -159,6 +165,9 @@ class MapMoments:
         deviation = (squares - rest.square() / positions).clamp_(min=0).cpu().numpy()
         for row_mean, row_deviation in zip(mean, deviation, strict=True):
             self._parts.append(Moments(positions, row_mean, row_deviation))
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
     def pooled(self) -> Moments:
         """The moments of all maps so far."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from rosetta_core.files import whole
-from rosetta_core.mining.stores import READING
+from rosetta_core.mining.stores import read_array
 
 __all__ = ["read_correlations", "write_correlations"]
 
@@ -52,5 +52,4 @@ def write_correlations(
 
 def read_correlations(store: Path) -> NDArray[np.float32]:
     """Read the array `corr` (units of the pivot, units of the model)."""
-    group = zarr.open_group(store, mode="r", **READING)
-    return group["corr"][...]
+    return read_array(zarr.open_group(store, mode="r", use_consolidated=False), "corr")

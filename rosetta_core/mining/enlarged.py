@@ -68,17 +68,15 @@ class EnlargedSums:
         squares = torch.zeros_like(total[:, 0])
         for lag, product in zip(self.lags, self._products, strict=True):
             weights = _lag_weights(K_h, K_w, lag).to(total)
-            product = torch.as_tensor(product)
-            squares += product @ weights[: product.shape[1]]
+            held = torch.as_tensor(product)
+            squares += held @ weights[: held.shape[1]]
         return total @ ones, squares
 
 
 def _lag_weights(K_h: Tensor, K_w: Tensor, lag: tuple[int, int]) -> Tensor:
     """How often f(p)·f(p + lag) counts in <f, UᵀU f>, by position p (p,); 0 across a border."""
     rows, columns = (
-        torch.nn.functional.pad(
-            K.diagonal(step), (0, step) if step >= 0 else (-step, 0)
-        )
+        torch.nn.functional.pad(K.diagonal(step), (0, step) if step >= 0 else (-step, 0))
         for K, step in zip((K_h, K_w), lag, strict=True)
     )
     times = 1.0 if lag == (0, 0) else 2.0  # the opposite lag gives the same products

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.mining.resize import adjoint, common_grids
+from rosetta_core.mining.stored_maps import StoredMaps
 
 __all__ = ["evidence", "leading_units", "top_images", "unit_maps"]
 

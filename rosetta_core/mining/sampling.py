@@ -3,6 +3,7 @@
 image_seed       the seed of image i
 sample_shard     draw the images of a shard into a store
 open_samples     the latents and images of a shard
+read_images      the images of all shards
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,18 @@ import zarr
 from numpy.typing import NDArray
 
 from rosetta_core.files import whole
-from rosetta_core.mining.stores import create_array, open_store, versions, write_manifest
+from rosetta_core.mining.stores import (
+    create_array,
+    open_store,
+    read_array,
+    versions,
+    write_manifest,
+)
 from rosetta_core.progress import Progress
 from rosetta_core.zoo.images import to_bytes
 from rosetta_core.zoo.network import Generator
 
-__all__ = ["Samples", "image_seed", "open_samples", "sample_shard"]
+__all__ = ["Samples", "image_seed", "open_samples", "read_images", "sample_shard"]
 
 UNCONDITIONAL = -1  # the class label of a generator without classes
 
@@ -96,7 +103,7 @@ class Samples:
 def open_samples(store: Path) -> Samples:
     """Read the latents and images of a shard; RosettaError if the store is damaged."""
     group, _ = open_store(store)
-    return Samples(latents=group["latents"][...], images=group["images"][...])
+    return Samples(read_array(group, "latents"), read_array(group, "images"))
 
 
 def read_images(stores: Sequence[Path]) -> NDArray[np.uint8]:

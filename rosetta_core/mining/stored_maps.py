@@ -49,7 +49,7 @@ class StoredMaps:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
         name = self.layers[layer].name
         parts = [
-            read_array(group, f"{name}/maps")[inside.start : inside.stop, channels]
+            read_array(group, f"{name}/maps", (slice(inside.start, inside.stop), channels))
             for group, inside in self._pieces(images)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -71,12 +71,13 @@ class StoredMaps:
     def _layer_moments(self, layer: Layer) -> Moments:
         positions = layer.height * layer.width
         counts = [b - a for a, b in zip(self._starts, self._starts[1:], strict=False)]
-        return pool(
-            [
-                Moments(n * positions, g[layer.name]["mean"][...], g[layer.name]["deviation"][...])
-                for n, g in zip(counts, self._groups, strict=True)
-            ]
-        )
+        shards = []
+        for images, group in zip(counts, self._groups, strict=True):
+            mean, deviation = (
+                read_array(group, f"{layer.name}/{name}") for name in ("mean", "deviation")
+            )
+            shards.append(Moments(images * positions, mean, deviation))
+        return pool(shards)
 
     def _pieces(self, images: range) -> Iterator[tuple[zarr.Group, range]]:
         """The shards that hold some images, and the images' places in each."""

@@ -2,7 +2,7 @@
 
 write_manifest, read_manifest    what a store holds, as JSON beside it
 create_array                     an array whose chunks carry zstd and a crc32c
-read_array                       an array of a store, opened for fast reading
+read_array                       an array of a store, or a part of it
 open_store                       any store, opened for reading and checked against its manifest
 """
 
@@ -13,15 +13,23 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of, whole
 
-__all__ = ["create_array", "files_of", "open_store", "read_array", "read_manifest", "versions", "write_manifest"]
+__all__ = [
+    "create_array",
+    "files_of",
+    "open_store",
+    "read_array",
+    "read_manifest",
+    "versions",
+    "write_manifest",
+]
 
 INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading channels
-READING = {"use_consolidated": False}  # a store is found as it lies, without an index
 RUST_PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}  # reads faster; never writes
 STAMP = ".snakemake_timestamp"  # Snakemake puts it into every folder that a rule puts out
 
@@ -89,12 +97,11 @@ def open_store(store: Path) -> tuple[zarr.Group, dict[str, Any]]:
         if found.get(name) != size:
             state = "is missing" if name not in found else f"has {found[name]} bytes, not {size}"
             raise RosettaError(f"{store}: file {name} {state}; delete the store and run again")
-    return zarr.open_group(store, mode="r", **READING), manifest
+    return zarr.open_group(store, mode="r", use_consolidated=False), manifest
 
 
-def read_array(group: zarr.Group, name: str) -> zarr.Array:
-    """Open an array of a store for fast reading."""
+def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
+    """Read an array of a store, or the part of it at `place`."""
     with zarr.config.set(RUST_PIPELINE):
         array = group[name]
-    assert isinstance(array, zarr.Array)
-    return array
+    return np.asarray(array[place])

@@ -6,8 +6,8 @@ unit_table     one row per unit: where it is and how much it varies
 import numpy as np
 import pandas as pd
 
-from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.mining.moments import alive
+from rosetta_core.mining.stored_maps import StoredMaps
 
 __all__ = ["unit_table"]
 

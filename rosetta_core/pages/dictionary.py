@@ -20,6 +20,8 @@ from rosetta_core.progress import Progress
 
 __all__ = ["Entry", "ModelSummary", "Unit", "write_dictionary"]
 
+SHEET_EXAMPLES = 4  # as in the paper's figure 3
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -120,5 +122,8 @@ def _write_pictures(entry: Entry, folder: Path, *, tile: int) -> None:
         (model, f"{unit.layer} · {unit.channel}") for model, unit in entry.leading.items()
     ]
     title = f"Concept {entry.concept} — mean correlation {entry.mean_corr:.2f}"
+    few = slice(SHEET_EXAMPLES)
+    best = {model: maps[few] for model, maps in entry.maps.items()}
+    grid = tiles(entry.pictures[few], best, size=tile)
     picture = sheet(grid, title=title, labels=labels, size=tile)
     picture.save(folder / "sheets" / f"concept-{entry.concept:04d}.png")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.mining.examples import evidence, leading_units, top_images, unit_maps
+from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.pages.dictionary import Entry, ModelSummary, Unit
 from rosetta_core.progress import Progress
 

@@ -47,9 +47,10 @@ def overlay(
     base = picture(image, size).astype(np.float32) / 255
     grey = base @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     base = 0.35 * base + 0.65 * grey[:, :, None]  # pale, so that the colours are the map's
-    heat = Image.fromarray(activation.astype(np.float32), mode="F")
-    heat = np.asarray(heat.resize((size, size), Image.Resampling.BILINEAR)) / full
-    heat = np.clip(heat, 0, 1)
+    scaled = Image.fromarray(activation.astype(np.float32)).resize(
+        (size, size), Image.Resampling.BILINEAR
+    )
+    heat = np.clip(np.asarray(scaled) / full, 0, 1)
     colour = _colours()[(heat * 255).astype(np.uint8)]
     alpha = OPACITY * (heat**0.7)[:, :, None]
     blended = (1 - alpha) * base + alpha * colour

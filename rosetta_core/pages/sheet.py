@@ -47,7 +47,9 @@ def tiles(
     return canvas
 
 
-def sheet(grid: Image.Image, *, title: str, labels: Sequence[Sequence[str]], size: int):
+def sheet(
+    grid: Image.Image, *, title: str, labels: Sequence[Sequence[str]], size: int
+) -> Image.Image:
     """Add a title above a grid of tiles and labels to the left of its rows.
 
     Args:

@@ -52,8 +52,10 @@ class Layer:
         return self.channels * self.height * self.width
 
 
-def describe(model: Model, resources: Path) -> list[Layer]:
+def describe(model: Model, resources: Path, *, all: bool = False) -> list[Layer]:
     """Return a model's layers in the order in which they run, from its shapes alone.
+
+    Those that are mined or, with `all`, every module whose output could be mined.
 
     The weights aren't needed: the network is built on the meta device. Building one imports torch
     (seconds), so the answer is kept under `resources/layers` until the model's definition, the
@@ -62,7 +64,7 @@ def describe(model: Model, resources: Path) -> list[Layer]:
     definition = model.model_dump(mode="json", exclude={"name", "weights"})
     libraries = {library: version(library) for library in ("torch", "timm", "torchvision")}
     code = fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family])
-    key = sha256(to_json([definition, libraries, code]).encode()).hexdigest()[:24]
+    key = sha256(to_json([definition, all, libraries, code]).encode()).hexdigest()[:24]
     path = resources / "layers" / f"{key}.json"
     if path.is_file():
         return [Layer(**layer) for layer in json.loads(path.read_text())]
@@ -72,7 +74,7 @@ def describe(model: Model, resources: Path) -> list[Layer]:
     from rosetta_core.zoo.loading import build, layers_of  # noqa: PLC0415
 
     with torch.device("meta"):
-        layers = layers_of(model, build(model))
+        layers = layers_of(model, build(model), all=all)
     with whole(path) as temporary:
         temporary.write_text(json.dumps([asdict(layer) for layer in layers]))
     return layers

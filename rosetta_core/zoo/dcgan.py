@@ -3,6 +3,8 @@
 build      the generator with random weights
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from rosetta_core.zoo.network import Generator
@@ -20,7 +22,7 @@ class DCGAN(nn.Module):
         super().__init__()
         sizes = [LATENT, 8 * WIDTH, 4 * WIDTH, 2 * WIDTH, WIDTH]
         blocks: list[nn.Module] = []
-        for position, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for position, (wide, narrow) in enumerate(pairwise(sizes)):
             stride, padding = (2, 1) if position else (1, 0)
             blocks += [
                 nn.ConvTranspose2d(wide, narrow, 4, stride, padding, bias=False),

@@ -23,8 +23,11 @@ def capture(
     *,
     receive: Callable[[str, Tensor], None],
     prefix_tokens: int = 0,
+    lenient: bool = False,
 ) -> Iterator[None]:
     """Call `receive(layer, maps)` for each layer in every forward pass within the context.
+
+    RosettaError for a layer whose output is no set of maps; `lenient` passes over it instead.
 
     The maps (n, c, h, w) may be overwritten by the module that follows (in-place activations):
     `receive` has to copy what it keeps.
@@ -33,7 +36,13 @@ def capture(
 
     def hook_for(layer: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            receive(layer, as_maps(output, layer=layer, prefix_tokens=prefix_tokens))
+            try:
+                maps = as_maps(output, layer=layer, prefix_tokens=prefix_tokens)
+            except RosettaError:
+                if lenient:
+                    return
+                raise
+            receive(layer, maps)
 
         return hook
 

@@ -48,16 +48,25 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 @torch.no_grad()
 def probe_layers(
-    network: nn.Module, names: Sequence[str], *, probe: Tensor, prefix_tokens: int = 0
+    network: nn.Module,
+    names: Sequence[str],
+    *,
+    probe: Tensor,
+    prefix_tokens: int = 0,
+    lenient: bool = False,
 ) -> list[Layer]:
     """Run the network once and return its layers in the order in which they ran.
 
     Works on the meta device, where nothing is computed. RosettaError for a layer that ran twice
-    or never, and for one whose output is no set of maps.
+    or never, and for one whose output is no set of maps; `lenient` leaves those out instead.
     """
     layers: dict[str, Layer] = {}
+    repeated: set[str] = set()
 
     def receive(name: str, maps: Tensor) -> None:
+        if name in layers and lenient:
+            repeated.add(name)
+            return
         if name in layers:
             raise RosettaError(
                 f"layer {name!r} runs more than once in a forward pass, so its units are "
@@ -66,8 +75,10 @@ def probe_layers(
         _, channels, height, width = maps.shape
         layers[name] = Layer(name, channels, height, width)
 
-    with capture(network, names, receive=receive, prefix_tokens=prefix_tokens):
+    with capture(network, names, receive=receive, prefix_tokens=prefix_tokens, lenient=lenient):
         network(probe)
+    if lenient:
+        return [layer for name, layer in layers.items() if name not in repeated]
     if silent := [name for name in names if name not in layers]:
         raise RosettaError(f"layer {silent[0]!r} never runs in a forward pass; name another")
     return list(layers.values())

@@ -7,11 +7,12 @@ resolve_device    "auto" as a device that is there
 """
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from rosetta_core.config import Model
+from rosetta_core import config
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.catalogue import FAMILIES, Layer
 from rosetta_core.zoo.layers import probe_layers, select_layers
@@ -21,17 +22,17 @@ from rosetta_core.zoo.weights import load_weights
 __all__ = ["build", "layers_of", "load", "resolve_device"]
 
 
-def build(model: Model) -> Generator | Encoder:
+def build(model: config.Model) -> Generator | Encoder:
     """Build a model's network with random weights, in evaluation mode."""
     module = importlib.import_module(FAMILIES[model.family])
-    built = module.build(getattr(model, "architecture", None))
+    built: Generator | Encoder = module.build(model.architecture)
     built.network.eval().requires_grad_(False)
-    if getattr(model, "input", None) is not None:
-        return Encoder(built.network, model.input, built.preset, built.prefix_tokens)
+    if isinstance(built, Encoder) and isinstance(model, config.Encoder) and model.input:
+        return replace(built, input=model.input)
     return built
 
 
-def load(model: Model, path: Path, *, device: torch.device) -> Generator | Encoder:
+def load(model: config.Model, path: Path, *, device: torch.device) -> Generator | Encoder:
     """Build a model, fit the weights at `path` into it, and put it on a device."""
     built = build(model)
     load_weights(built.network, path, weights=model.weights)
@@ -39,23 +40,23 @@ def load(model: Model, path: Path, *, device: torch.device) -> Generator | Encod
     return built
 
 
-def layers_of(model: Model, built: Generator | Encoder) -> list[Layer]:
-    """Return the layers that are mined, in the order in which they run.
+def layers_of(model: config.Model, built: Generator | Encoder, *, all: bool = False) -> list[Layer]:
+    """Return the layers that are mined or, with `all`, could be, in the order in which they run.
 
     RosettaError for a pattern that matches nothing, and for a family without a preset.
     """
-    patterns = model.layers or built.preset
+    patterns = ("**",) if all else model.layers or built.preset
     names = [name for name, _ in built.network.named_modules()]
     if not patterns:
         raise RosettaError(
-            f"{model.name}: has no preset of layers; name some in `layers`, for example "
-            f"{', '.join(names[1:4])}"
+            f"{model.name}: has no preset of layers; name some in `layers` "
+            f"(`rosetta list-layers {model.name} --all` lists them)"
         )
     try:
         chosen = select_layers(names, patterns)
         prefix = built.prefix_tokens if isinstance(built, Encoder) else 0
         probe = built.probe().to(next(built.network.parameters()).device)
-        return probe_layers(built.network, chosen, probe=probe, prefix_tokens=prefix)
+        return probe_layers(built.network, chosen, probe=probe, prefix_tokens=prefix, lenient=all)
     except RosettaError as error:
         raise RosettaError(f"{model.name}: {error}") from None
 

@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, the paths, and what makes a job run again.
 import os
 import re
+import shutil
 import sys
 
 # the code beside the Snakefile is what runs, here and in the jobs
@@ -29,7 +30,7 @@ models = [model.name for model in settings.models]
 encoders = [model.name for model in settings.encoders]
 shards = settings.shards
 # one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side
-gpu = int(settings.device != "cpu" and os.path.exists("/dev/nvidiactl"))
+gpu = int(settings.device != "cpu" and shutil.which("nvidia-smi") is not None)
 
 
 wildcard_constraints:

@@ -1,0 +1,47 @@
+# make run     mine the face zoo and say where its dictionary is
+# make test    the tests
+# make lint    ruff, mypy, snakefmt, snakemake --lint
+# make bench   time every stage of the default run
+PYTHON ?= python3
+VENV := .venv
+CORES ?= all
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
+
+.DELETE_ON_ERROR:
+.PHONY: run test lint bench clean
+
+run: $(VENV)/run
+	rosetta check > /dev/null
+	snakemake --cores $(CORES)
+	@echo "The dictionary: $$(rosetta where)"
+
+test: $(VENV)/test
+	pytest
+
+lint: $(VENV)/test
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+bench: $(VENV)/test
+	python benchmarks/stages.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "rosetta needs Python 3.11 or newer; try make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: $(VENV)/bin/python pyproject.toml envs/requirements.txt
+	@echo "Installing into $(VENV) (a few minutes, 6 GB with torch's CUDA packages)"
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/test: $(VENV)/run
+	$(INSTALL) -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .snakemake
