@@ -20,7 +20,11 @@ include: "workflow/rules/concepts.smk"
 include: "workflow/rules/dictionary.smk"
 
 
+onstart:
+    stages.configure(settings)  # the jobs read results/{run}/config.yaml
+
+
 rule all:
+    default_target: True
     input:
         paths.dictionary,
-    default_target: True

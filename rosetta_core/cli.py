@@ -10,12 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import yaml
-
 from rosetta_core import __version__, stages
-from rosetta_core.config import default_yaml, json_schema, load_config, parse_config
+from rosetta_core.config import default_yaml, json_schema, load_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
 from rosetta_core.progress import log
 
@@ -69,8 +66,6 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
         if "all" in takes:
             verb.add_argument("--all", action="store_true", help="every layer that could be mined")
-        if "json" in takes:
-            verb.add_argument("json", metavar="JSON", help="the configuration as one line of JSON")
         verb.add_argument(
             "--config",
             type=Path,
@@ -116,17 +111,6 @@ def _list_layers(arguments: argparse.Namespace) -> None:
     print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
 
 
-def _write_config(arguments: argparse.Namespace) -> None:
-    try:
-        content = yaml.safe_load(arguments.json)
-    except yaml.YAMLError as error:
-        raise RosettaError(f"JSON: {str(error).splitlines()[0]}") from error
-    config = parse_config(content)
-    with whole(RunPaths(config).config) as temporary:
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        temporary.write_text(text, encoding="utf-8")
-
-
 def _where(arguments: argparse.Namespace) -> None:
     print(RunPaths(load_config(arguments.config)).dictionary / "index.html")
 
@@ -166,5 +150,4 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
         (),
     ),
     ("schema", lambda _: print(json_schema(), end=""), "print the configuration's schema", ()),
-    ("write-config", _write_config, "write a run's resolved configuration", ("json",)),
 ]

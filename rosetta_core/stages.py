@@ -1,6 +1,7 @@
 """The stages of a run, each a function of the configuration: what the rules and an API user call.
 
 check            everything that can be wrong before a job starts
+configure        the run's resolved configuration
 list_layers      a model's layers and their shapes
 fetch            a model's weights
 sample           the images of a shard
@@ -18,8 +19,11 @@ Imports stand inside the functions: a job imports what its stage needs, and torc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from rosetta_core.config import Config, FileWeights, PackageWeights, parse_bytes
 from rosetta_core.errors import RosettaError
+from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ __all__ = [
     "activations",
     "check",
     "concepts",
+    "configure",
     "correlations",
     "dictionary",
     "fetch",
@@ -74,6 +79,15 @@ def check(config: Config) -> dict[str, list["Layer"]]:
     return found
 
 
+def configure(config: Config) -> Path:
+    """Write down the resolved configuration of a run; return its path."""
+    path = RunPaths(config).config
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
 def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer"]:
     """Return the layers of a model that are mined, with their shapes, without its weights.
 
@@ -111,7 +125,6 @@ def sample(config: Config, *, shard: str) -> Path:
         images=config.shard_images(shard),
         seed=config.sampling.seed,
         truncation=config.sampling.truncation,
-        batch_size=config.activations.batch_size,
         device=device,
     )
     return store
@@ -138,7 +151,7 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
         layers=layers_of(chosen, network),
         inputs=samples.images if isinstance(network, EncoderNetwork) else samples.latents,
         images=config.shard_images(shard),
-        batch_size=config.activations.batch_size,
+        batch_size=config.activations.batch_size or (1 if device.type == "cpu" else 16),
         memory_budget=parse_bytes(config.memory_budget),
         device=device,
         about=about,
@@ -242,6 +255,7 @@ def dictionary(config: Config) -> Path:
 def mine(config: Config) -> Path:
     """Run every stage one after the other, without Snakemake and its cache; return the pages."""
     check(config)
+    configure(config)
     for model in config.models:
         fetch(config, model=model.name)
     for shard in config.shards:
@@ -274,8 +288,6 @@ def _table(path: Path) -> "pd.DataFrame":
 
 
 def _write_table(table: "pd.DataFrame", path: Path) -> Path:
-    from rosetta_core.files import whole
-
     with whole(path) as temporary:
         table.to_parquet(temporary, index=False)
     return path

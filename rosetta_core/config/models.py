@@ -195,7 +195,12 @@ class Sampling(Section):
 class Activations(Section):
     """How the networks are run."""
 
-    batch_size: int = Field(16, description="images per forward pass", ge=1)
+    batch_size: int | None = Field(
+        None,
+        description="images per forward pass; null is 1 on a CPU, where more is hardly faster, "
+        "and 16 on a GPU",
+        ge=1,
+    )
     near_constant: float = Field(
         0.01,
         description="a unit whose std is below this share of its |mean| counts as dead",

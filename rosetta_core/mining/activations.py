@@ -52,7 +52,8 @@ def record_shard(
         layers: whose maps, in order.
         inputs: latents (n, z) for a generator, images (n, h, w, 3) in bytes for an encoder.
         images: the numbers of the images.
-        batch_size: images per forward pass; doesn't change the results.
+        batch_size: images per forward pass. With 1, an image's maps depend on nothing else; with
+            more, the last bits depend on the batch, and with them the rounding to float16.
         memory_budget: bytes that maps may take before they are written.
         device: where the network is.
         about: what else the manifest records.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from rosetta_core.files import whole
-from rosetta_core.mining.stores import read_array
+from rosetta_core.mining.stores import open_group, read_array
 
 __all__ = ["read_correlations", "write_correlations"]
 
@@ -52,4 +52,4 @@ def write_correlations(
 
 def read_correlations(store: Path) -> NDArray[np.float32]:
     """Read the array `corr` (units of the pivot, units of the model)."""
-    return read_array(zarr.open_group(store, mode="r", use_consolidated=False), "corr")
+    return read_array(open_group(store), "corr")

@@ -44,7 +44,8 @@ class EnlargedSums:
         self._total = self._total + flat.sum(1).double()
         for i, lag in enumerate(self.lags):
             offset = lag[0] * self.grid[1] + lag[1]
-            product = _sum_of_products(flat[:, :, : flat.shape[2] - offset], flat[:, :, offset:])
+            shorter = max(0, flat.shape[2] - offset)  # a lag may be longer than a small map
+            product = _sum_of_products(flat[:, :, :shorter], flat[:, :, offset:])
             self._products[i] = self._products[i] + product.double()
 
     def mean_std(self, large: Grid, *, images: int) -> tuple[Tensor, Tensor]:

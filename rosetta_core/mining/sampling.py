@@ -46,7 +46,6 @@ def sample_shard(
     images: range,
     seed: int,
     truncation: float,
-    batch_size: int,
     device: torch.device,
 ) -> None:
     """Draw the images numbered `images` and write them to a store with a manifest.
@@ -58,9 +57,9 @@ def sample_shard(
     latents = generator.latents(seeds, truncation=truncation)  # (n, z)
     drawn = []
     with Progress(f"sampling {store.stem}", total=len(images)) as progress:
-        for part in latents.split(batch_size):
-            drawn.append(to_bytes(generator.network(part.to(device))).cpu())
-            progress.advance(len(part))
+        for latent in latents.split(1):  # one by one: in batches, rounding depends on the batch
+            drawn.append(to_bytes(generator.network(latent.to(device))).cpu())
+            progress.advance()
     arrays: dict[str, NDArray] = {
         "latents": latents.numpy(),
         "images": torch.cat(drawn).numpy(),

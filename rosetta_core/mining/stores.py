@@ -3,7 +3,8 @@
 write_manifest, read_manifest    what a store holds, as JSON beside it
 create_array                     an array whose chunks carry zstd and a crc32c
 read_array                       an array of a store, or a part of it
-open_store                       any store, opened for reading and checked against its manifest
+open_group                       a store, opened for reading
+open_store                       the same, opened for reading and checked against its manifest
 """
 
 import json
@@ -97,11 +98,25 @@ def open_store(store: Path) -> tuple[zarr.Group, dict[str, Any]]:
         if found.get(name) != size:
             state = "is missing" if name not in found else f"has {found[name]} bytes, not {size}"
             raise RosettaError(f"{store}: file {name} {state}; delete the store and run again")
-    return zarr.open_group(store, mode="r", use_consolidated=False), manifest
+    return open_group(store), manifest
+
+
+def open_group(store: Path) -> zarr.Group:
+    """Open a store that has no manifest for reading; RosettaError if there is none."""
+    try:
+        return zarr.open_group(store, mode="r", use_consolidated=False)
+    except (OSError, ValueError) as error:
+        raise RosettaError(f"{store}: no readable store; run the stage that writes it") from error
 
 
 def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
-    """Read an array of a store, or the part of it at `place`."""
-    with zarr.config.set(RUST_PIPELINE):
-        array = group[name]
-    return np.asarray(array[place])
+    """Read an array of a store, or the part of it at `place`; RosettaError if it is damaged."""
+    try:
+        with zarr.config.set(RUST_PIPELINE):
+            array = group[name]
+        return np.asarray(array[place])
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        where = f"{group.store_path}/{name}".removeprefix("file://")
+        raise RosettaError(
+            f"{where}: is damaged ({str(error).splitlines()[0]}); delete the store and run again"
+        ) from error

@@ -45,7 +45,9 @@ def cfg(stage):
 
 def code(stage):
     """The fingerprint of the code that a job of a stage runs; it runs again when it changes."""
-    return lambda wildcards: triggers.code(stage, settings, model=wildcards.get("model"))
+    return lambda wildcards: triggers.code(
+        stage, settings, model=wildcards.get("model")
+    )
 
 
 def weights_of(wildcards):
@@ -55,7 +57,11 @@ def weights_of(wildcards):
 
 def manifests(*names):
     """The manifests of models' shards. The stores beside them carry no news of their own."""
-    return [manifest_of(paths.activations(name, shard)) for name in names for shard in shards]
+    return [
+        manifest_of(paths.activations(name, shard))
+        for name in names
+        for shard in shards
+    ]
 
 
 def share(jobs):

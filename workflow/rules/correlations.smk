@@ -5,21 +5,21 @@ rule correlations:
     input:
         lambda wildcards: manifests(*{pivot, wildcards.model}),
         units=lambda wildcards: [paths.units(name) for name in {pivot, wildcards.model}],
-        config=ancient(paths.config),
     output:
         directory(paths.correlations("{model}")),
-    params:
-        cfg=cfg("correlations"),
-        code=code("correlations"),
-    threads: share(len(models))
-    resources:
-        gpu=gpu,
     log:
         paths.log("correlations", "{model}"),
     benchmark:
         paths.benchmark("correlations", "{model}")
     conda:
         "../../envs/rosetta.yaml"
+    threads: share(len(models))
+    resources:
+        gpu=gpu,
+    params:
+        config=paths.config,
+        cfg=cfg("correlations"),
+        code=code("correlations"),
     shell:
-        "python -m rosetta_core correlations {wildcards.model} --config {input.config:q} "
+        "python -m rosetta_core correlations {wildcards.model} --config {params.config:q} "
         "--threads {threads} > {log:q} 2>&1"

@@ -8,7 +8,6 @@ rule dictionary:
         [paths.best_buddies(model) for model in models],
         manifests(*models),
         [manifest_of(paths.samples(shard)) for shard in shards],
-        config=ancient(paths.config),
     output:
         report(
             directory(paths.dictionary),
@@ -16,16 +15,17 @@ rule dictionary:
             caption="../report/dictionary.rst",
             category="Dictionary",
         ),
-    params:
-        cfg=cfg("dictionary"),
-        code=code("dictionary"),
-    threads: share(1)
     log:
         paths.log("dictionary"),
     benchmark:
         paths.benchmark("dictionary")
     conda:
         "../../envs/rosetta.yaml"
+    threads: share(1)
+    params:
+        config=paths.config,
+        cfg=cfg("dictionary"),
+        code=code("dictionary"),
     shell:
-        "python -m rosetta_core dictionary --config {input.config:q} --threads {threads} "
+        "python -m rosetta_core dictionary --config {params.config:q} --threads {threads} "
         "> {log:q} 2>&1"

@@ -4,19 +4,19 @@
 rule neighbours:
     input:
         corr=paths.correlations("{model}"),
-        config=ancient(paths.config),
     output:
         paths.neighbours("{model}"),
         paths.best_buddies("{model}"),
-    params:
-        cfg=cfg("neighbours"),
-        code=code("neighbours"),
     log:
         paths.log("neighbours", "{model}"),
     benchmark:
         paths.benchmark("neighbours", "{model}")
     conda:
         "../../envs/rosetta.yaml"
+    params:
+        config=paths.config,
+        cfg=cfg("neighbours"),
+        code=code("neighbours"),
     shell:
-        "python -m rosetta_core neighbours {wildcards.model} --config {input.config:q} "
+        "python -m rosetta_core neighbours {wildcards.model} --config {params.config:q} "
         "> {log:q} 2>&1"

@@ -3,23 +3,23 @@
 
 rule sample:
     input:
-        config=ancient(paths.config),
         weights=weights_of,
     output:
         store=directory(paths.samples("{shard}")),
         manifest=manifest_of(paths.samples("{shard}")),
-    params:
-        cfg=cfg("sample"),
-        code=code("sample"),
-    threads: share(len(shards))
-    resources:
-        gpu=gpu,
     log:
         paths.log("sample", "{shard}"),
     benchmark:
         paths.benchmark("sample", "{shard}")
     conda:
         "../../envs/rosetta.yaml"
+    threads: share(len(shards))
+    resources:
+        gpu=gpu,
+    params:
+        config=paths.config,
+        cfg=cfg("sample"),
+        code=code("sample"),
     shell:
-        "python -m rosetta_core sample --shard {wildcards.shard} --config {input.config:q} "
+        "python -m rosetta_core sample --shard {wildcards.shard} --config {params.config:q} "
         "--threads {threads} > {log:q} 2>&1"

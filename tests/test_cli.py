@@ -1,0 +1,85 @@
+"""The command line lists, explains, and fails in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, tiny
+
+from rosetta_core import stages
+from rosetta_core.cli import main
+from rosetta_core.config import parse_config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny(results=str(tmp_path / "results"))))
+    return path
+
+
+def test_list_layers(config: Path, capsys) -> None:
+    assert main(["list-layers", "mobilenet_v2", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["layer", "units", "map", "bytes", "per", "image"]
+    assert lines[1].split() == ["features.2.conv.1.2", "96", "56×56", "602,112"]
+    assert lines[-1].startswith("2 layers, 672 units, 658,560 bytes per image")
+
+
+def test_list_layers_all(config: Path, capsys) -> None:
+    assert main(["list-layers", "mtcnn_onet", "--all", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "conv4" in out
+    assert "dense6_2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list-layers", "mobilenet"], "no model 'mobilenet' in run 'tiny'"),
+        (["sample", "--shard", "7"], "no shard '7' in run 'tiny'; they are 00000 to 00001"),
+        (["activations", "dcgan", "--shard", "00000"], "no readable manifest"),
+        (["units", "dcgan"], "no readable manifest"),
+        (["neighbours", "dcgan"], "dcgan--dcgan.zarr"),
+        (["concepts"], "no readable table; run the stage that writes it"),
+        (["dictionary"], "no readable table"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    config: Path, arguments, said: str, capsys, weights
+) -> None:
+    assert main([*arguments, "--config", str(config)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.splitlines()[-1].startswith("rosetta: ")
+    assert "Traceback" not in err
+    assert not [path for path in (config.parent / "results").rglob("*") if path.is_file()]
+
+
+def test_configure(tmp_path: Path) -> None:
+    content = tiny(results=str(tmp_path / "r"))
+    stages.configure(parse_config(content))
+    assert yaml.safe_load((tmp_path / "r/tiny/config.yaml").read_text()) == content
+
+
+def test_every_verb_has_help() -> None:
+    run = [sys.executable, "-m", "rosetta_core"]
+    text = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
+    for verb in ("check", "list-layers", "mine", "correlations", "dictionary", "where"):
+        assert verb in text
+
+
+def test_light_verbs_do_not_import_torch() -> None:
+    script = "import sys; from rosetta_core.cli import main; main(['defaults']); sys.exit('torch' in sys.modules)"  # fmt: skip
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m rosetta_core schema | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,183 @@
+"""The default is written down as it is; what is wrong is said in one line, before anything runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, tiny
+
+from rosetta_core import stages
+from rosetta_core.cli import main
+from rosetta_core.config import Config, default_yaml, json_schema, parse_bytes, parse_config
+from rosetta_core.errors import RosettaError
+
+
+def test_default_yaml_and_schema_are_in_step_with_the_models() -> None:
+    assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: rosetta defaults"
+    assert (ROOT / "workflow/config.schema.json").read_text() == json_schema(), "rosetta schema"
+    assert parse_config(yaml.safe_load(default_yaml())) == Config()
+
+
+def test_every_key_of_the_default_is_explained() -> None:
+    lines = default_yaml().splitlines()
+    keys = {line.strip().removeprefix("- ").split(":")[0] for line in lines if ":" in line}
+    explained = {
+        after.strip().removeprefix("- ").split(":")[0]
+        for line, after in zip(lines, lines[1:], strict=False)
+        if line.strip().startswith("#")
+    }
+    assert {key for key in keys if not key.startswith("#")} <= explained
+
+
+def test_shards_cover_the_images_once() -> None:
+    config = parse_config(tiny(sampling={"images": 21, "shard_size": 8}))
+    assert config.shards == ["00000", "00001", "00002"]
+    images = [image for shard in config.shards for image in config.shard_images(shard)]
+    assert images == list(range(21))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("2 GiB", 2**31), ("64MiB", 2**26), ("1.5 KiB", 1536), ("1 TiB", 2**40)]
+)
+def test_amounts_of_memory(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+def model(**changes):
+    return {"name": "m", "family": "mtcnn_onet", "weights": {"file": "w.pt"}, **changes}
+
+
+PACKAGE = {"package": "a==1", "member": "a/b", "sha256": "0" * 64}
+BROKEN = [
+    ({"runn": "x"}, "runn: unknown key (did you mean 'run'?)"),
+    ({"sampling": {"imagse": 4}}, "sampling.imagse: unknown key (did you mean 'images'?)"),
+    ({"pivot": model(family="dcgan", wieghts={})}, "pivot.wieghts: unknown key"),
+    ({"neighbours": {"k": "5"}}, "neighbours.k: input should be a valid integer, not '5'"),
+    ({"neighbours": {"k": 0}}, "neighbours.k: input should be greater than or equal to 1, not 0"),
+    ({"neighbours": {"k": 2.0}}, "neighbours.k: input should be a valid integer"),
+    ({"neighbours": None}, "neighbours: input should be a valid dictionary"),
+    ({"sampling": {"images": True}}, "sampling.images: input should be a valid integer"),
+    ({"sampling": {"images": -3}}, "sampling.images: input should be greater than"),
+    ({"sampling": {"truncation": 1.5}}, "sampling.truncation: input should be less than"),
+    ({"activations": {"near_constant": 1}}, "activations.near_constant: input should be less"),
+    ({"run": "a/b"}, "run: 'a/b' is no name"),
+    ({"run": "../up"}, "run: '../up' is no name"),
+    ({"run": "two\nlines"}, "run: 'two\\nlines' is no name"),
+    ({"run": "$(reboot)"}, "run: '$(reboot)' is no name"),
+    ({"run": ""}, "run: '' is no name"),
+    ({"run": 7}, "run: input should be a valid string, not 7"),
+    ({"results": "a{b}"}, "results: 'a{b}' is no folder"),
+    ({"resources": "a'b"}, 'resources: "a\'b" is no folder'),
+    ({"device": "gpu"}, "device: 'gpu' is no device; use auto, cpu, cuda or cuda:N"),
+    ({"memory_budget": "2 GB"}, "memory_budget: '2 GB' is no amount of memory"),
+    ({"memory_budget": "1 KiB"}, "memory_budget: '1 KiB' is too little memory"),
+    ({"memory_budget": 2048}, "memory_budget: input should be a valid string, not 2048"),
+    ({"encoders": []}, "encoders: list should have at least 1 item"),
+    ({"encoders": "resnet50"}, "encoders: input should be a valid list"),
+    ({"encoders": [model(), model()]}, "two models are named 'm'; give each a name of its own"),
+    ({"encoders": [model(name="dcgan")]}, "two models are named 'dcgan'"),
+    ({"encoders": [model(name="a--b")]}, "encoders[0].name: 'a--b' is no name"),
+    ({"encoders": [model(family="tim")]}, "encoders[0].family: input should be 'timm', 'torch"),
+    ({"encoders": [model(family="timm")]}, "encoders[0]: family timm needs an architecture"),
+    ({"encoders": [model(architecture="x")]}, "encoders[0]: family mtcnn_onet takes no arch"),
+    ({"encoders": [model(layers=[])]}, "encoders[0].layers: list should have at least 1 item"),
+    ({"encoders": [model(layers="x")]}, "encoders[0].layers: input should be a valid list"),
+    ({"encoders": [model(input={"size": 4})]}, "encoders[0].input.mean: this key is missing"),
+    ({"encoders": [{"name": "m", "family": "mtcnn_onet"}]}, "encoders[0].weights: this key is m"),
+    ({"encoders": [model(weights={**PACKAGE, "package": "a"})]}, "encoders[0].weights.package:"),
+    ({"encoders": [model(weights={**PACKAGE, "sha256": "0"})]}, "encoders[0].weights.sha256:"),
+    ({"encoders": [model(weights={**PACKAGE, "member": "../b"})]}, "'../b' leaves the package"),
+    ({"encoders": [model(weights={**PACKAGE, "member": "/b"})]}, "'/b' leaves the package"),
+    ({"encoders": [model(weights={"file": "w", "match": "size"})]}, "encoders[0].weights.match:"),
+    ({"dictionary": {"examples": 0}}, "dictionary.examples: input should be greater than"),
+    ({"dictionary": {"tile": 4}}, "dictionary.tile: input should be greater than"),
+    (["run"], "expected keys and values, found list"),
+    ("run", "expected keys and values, found str"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), BROKEN)
+def test_what_is_wrong_is_said_in_one_line(content, said: str, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert main(["check", "--config", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"rosetta: {path}: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not out
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run: [", "line 1"),
+        ("run: a\n  sampling: x", "line 2"),
+        ("run: !!python/object/apply:os.system [id]", "could not determine a constructor"),
+    ],
+)
+def test_files_that_are_no_yaml(text: str, said: str, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    assert main(["check", "--config", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, capsys) -> None:
+    assert main(["check", "--config", str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml: cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_several_errors_are_counted() -> None:
+    with pytest.raises(RosettaError, match=r"\(and 1 more\)$"):
+        parse_config({"run": 7, "device": "gpu"})
+
+
+MISFITS = [
+    ({"neighbours": {"k": 96}}, "neighbours.k: 96 is too large for mtcnn_onet, which has 96 units"),
+    ({"dictionary": {"examples": 17}}, "dictionary.examples: 17 is more than sampling.images: 16"),
+    ({"encoders": [model()]}, "m: no file of weights at w.pt"),
+    (
+        {"encoders": [model(weights=PACKAGE, layers=["prelu1", "pralu2"])]},
+        "m: layers: 'pralu2' matches no module (did you mean 'prelu2'",
+    ),
+    (
+        {"encoders": [model(family="timm", architecture="resnet-50", weights=PACKAGE)]},
+        "timm has no model 'resnet-50' (did you mean 'resnet50'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), MISFITS)
+def test_what_does_not_fit_the_models_is_said_before_a_job_starts(changes, said: str) -> None:
+    with pytest.raises(RosettaError) as caught:
+        stages.check(parse_config(tiny(**changes)))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(RosettaError, match="device: 'cuda:1' isn't there"):
+        stages.check(parse_config(tiny(device="cuda:1")))
+
+
+def test_snakemake_says_it_too_and_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(tiny(neighbours={"k": 0})))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory",
+         tmp_path, "--configfile", "c.yaml", "--cores", "1"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if line.startswith("rosetta: ")]
+    assert said == ["rosetta: configuration: neighbours.k: input should be greater than or equal "
+                    "to 1, not 0"]  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,187 @@
+"""Correlations agree with enlarging both maps in float64, however the work is split."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import oracle
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.correlation import correlate, correlate_blocks
+from rosetta_core.mining.maps import ArrayMaps
+
+BOUND = 1e-5  # against the definition
+SPLIT = 1e-6  # between splits
+
+
+def noise(seed: int, shape: tuple[int, ...], *, mean: float = 0, dtype=np.float32):
+    rng = np.random.default_rng(seed)
+    means = mean * (1 + rng.random((1, shape[1], 1, 1)))
+    return (rng.standard_normal(shape) + means).astype(dtype)
+
+
+def zoo(images: int, *, mean: float = 0, dtype=np.float32):
+    """A pivot and an encoder with square, oblong and 1×1 maps, some of them alike."""
+    pivot = {
+        name: noise(seed, (images, *shape), mean=mean, dtype=dtype)
+        for seed, (name, shape) in enumerate(
+            {"a": (5, 4, 4), "b": (7, 8, 6), "c": (3, 32, 32), "d": (2, 1, 1)}.items()
+        )
+    }
+    encoder = {
+        name: noise(9 + seed, (images, *shape), mean=mean, dtype=dtype)
+        for seed, (name, shape) in enumerate(
+            {"w": (6, 1, 1), "x": (4, 7, 5), "y": (9, 56, 56), "z": (2, 4, 33)}.items()
+        )
+    }
+    up = torch.nn.functional.interpolate(
+        torch.from_numpy(pivot["c"].astype(np.float32)), size=(56, 56), mode="bilinear"
+    )
+    encoder["y"][:, :3] = up.numpy()  # correlations of nearly 1
+    return pivot, encoder
+
+
+@pytest.mark.parametrize("mean", [0, 1, 1000])
+@pytest.mark.parametrize("images", [1, 3, 40])
+def test_agrees_with_the_definition(mean: float, images: int) -> None:
+    pivot, encoder = zoo(images, mean=mean)
+    with np.errstate(invalid="ignore"):
+        expected = oracle.correlations(pivot, encoder)
+    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    assert found.dtype == np.float32
+    constant = np.isnan(expected)
+    assert constant.any() == (images == 1)  # a 1×1 map of one image doesn't vary
+    np.testing.assert_array_equal(np.isnan(found), constant)
+    assert np.abs(found - expected)[~constant].max() <= BOUND
+    assert np.nanmax(expected) > 0.9
+
+
+@given(
+    images=st.integers(1, 6),
+    first=st.lists(st.tuples(st.integers(1, 3), *[st.integers(1, 12)] * 2), min_size=1, max_size=3),
+    second=st.lists(
+        st.tuples(st.integers(1, 3), *[st.integers(1, 12)] * 2), min_size=1, max_size=3
+    ),
+    scale=st.sampled_from([1e-3, 1.0, 1e3]),
+)
+@settings(max_examples=60)
+def test_any_shapes(images: int, first, second, scale: float) -> None:
+    pivot = {f"p{i}": noise(i, (images, *s), mean=1) * scale for i, s in enumerate(first)}
+    encoder = {f"e{i}": noise(50 + i, (images, *s), mean=1) for i, s in enumerate(second)}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = oracle.correlations(pivot, encoder)
+    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    both = np.isfinite(found) & np.isfinite(expected)
+    assert np.abs(found - expected)[both].max(initial=0) <= BOUND
+    assert both.mean() >= (np.isfinite(expected)).mean()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_any_type_of_maps(dtype) -> None:
+    pivot, encoder = zoo(8, mean=2, dtype=dtype)
+    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    assert np.abs(found - oracle.correlations(pivot, encoder)).max() <= BOUND
+
+
+class Split(ArrayMaps):
+    """Maps that come in pieces of at most `most` images."""
+
+    def __init__(self, arrays, most: int) -> None:
+        super().__init__(arrays)
+        self.most = most
+
+    def pieces(self, largest: int):
+        return super().pieces(min(largest, self.most))
+
+
+@pytest.mark.parametrize("most", [1, 7, 17])
+@pytest.mark.parametrize("budget", [3_000, 70_001, 2**31])
+def test_the_split_into_images_and_units_does_not_matter(most: int, budget: int) -> None:
+    pivot, encoder = zoo(40, mean=3)
+    whole = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    device = torch.device("cpu")
+    blocks = list(
+        correlate_blocks(
+            Split(pivot, most), ArrayMaps(encoder), memory_budget=budget, device=device
+        )
+    )
+    split = np.concatenate([block for _, block in blocks], axis=1)
+    assert np.abs(split - whole).max() <= SPLIT
+    assert (len(blocks) > 1) == (budget < 10_000)
+    assert [place.start for place, _ in blocks] == [
+        sum(b.shape[1] for _, b in blocks[:i]) for i in range(len(blocks))
+    ]
+
+
+def test_a_model_with_itself() -> None:
+    pivot, _ = zoo(20, mean=1)
+    found = correlate(ArrayMaps(pivot), ArrayMaps(pivot))
+    np.testing.assert_allclose(np.diag(found), 1, atol=SPLIT)
+    np.testing.assert_allclose(found, found.T, atol=SPLIT)
+
+
+def test_scaling_and_shifting_a_unit_changes_nothing() -> None:
+    pivot, encoder = zoo(10)
+    moved = {name: maps * np.float32(4) + np.float32(64) for name, maps in encoder.items()}
+    first, second = (correlate(ArrayMaps(pivot), ArrayMaps(maps)) for maps in (encoder, moved))
+    assert np.abs(first - second).max() <= BOUND
+
+
+def test_constant_units_correlate_with_nothing() -> None:
+    pivot, encoder = zoo(6)
+    pivot["a"][:, 2] = 0.1
+    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    assert np.isnan(found[2]).all()
+    assert np.isfinite(np.delete(found, 2, axis=0)).all()
+
+
+def test_pooled_over_images_not_averaged() -> None:
+    """Two units that agree between images only: correlations within a batch would all be 0."""
+    levels = np.arange(6, dtype=np.float32)[:, None, None, None]
+    pattern = np.tile(np.array([[1, -1], [-1, 1]], np.float32), (6, 1, 1, 1))
+    f, g = 10 * levels + pattern, 10 * levels - pattern
+    found = correlate(ArrayMaps({"f": f}), ArrayMaps({"g": g}))
+    assert found[0, 0] > 0.99
+
+
+def test_different_numbers_of_images() -> None:
+    pivot, encoder = zoo(3)[0], zoo(4)[1]
+    with pytest.raises(RosettaError, match="3 images and .* of 4"):
+        correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+
+
+def test_working_memory_stays_within_the_budget() -> None:
+    """Maps that are made when they are read, 2.4 GiB in all, with 256 MiB to work in."""
+    script = """
+        import resource
+        import numpy as np, torch
+        from rosetta_core.mining.correlation import correlate
+        from rosetta_core.mining.maps import ArrayMaps
+        torch.set_num_threads(1)
+
+        class Endless(ArrayMaps):
+            images = block = 1600
+            def read(self, layer, images, channels):
+                n, c, h, w = self._arrays[layer][:, channels].shape
+                return np.random.default_rng(layer).random((len(images), c, h, w), np.float32)
+
+        def maps(**layers):
+            return Endless({name: np.ones((1, *shape), np.float32) for name, shape in layers.items()})
+
+        small = maps(a=(8, 4, 4))
+        small.images = 4
+        correlate(small, small)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        pivot = maps(a=(256, 8, 8), b=(64, 32, 32))
+        correlate(pivot, maps(x=(24, 112, 112), y=(900, 7, 7)), memory_budget=2**28)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**18)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 1, f"{float(done.stdout):.2f} of the budget"

@@ -1,0 +1,58 @@
+"""Moments are those of all activations together, in float64, however they came."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosetta_core.mining.activations import MapMoments
+from rosetta_core.mining.moments import Moments, alive, pool
+
+
+def moments_of(maps: np.ndarray) -> Moments:
+    flat = maps.astype(np.float64).transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
+    return Moments(flat.shape[1], flat.mean(1), ((flat - flat.mean(1)[:, None]) ** 2).sum(1))
+
+
+@pytest.mark.parametrize("ratio", [0, 1, 1e3, 1e6])
+@pytest.mark.parametrize("grid", [(1, 1), (7, 5), (56, 56)])
+def test_agree_with_float64(ratio: float, grid) -> None:
+    rng = np.random.default_rng(0)
+    maps = (rng.standard_normal((12, 6, *grid)) + ratio).astype(np.float32)
+    gathered = MapMoments()
+    for start, stop in ((0, 5), (5, 6), (6, 12)):
+        part = torch.from_numpy(maps[start:stop]).contiguous(memory_format=torch.channels_last)
+        gathered.add(part)
+    found, expected = gathered.pooled(), moments_of(maps)
+    assert found.count == expected.count
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)
+
+
+@given(cuts=st.sets(st.integers(1, 19), max_size=6))
+def test_pooling_any_parts_gives_the_whole(cuts) -> None:
+    maps = (
+        np.random.default_rng(1).standard_normal((20, 3, 4, 4)) + np.arange(20)[:, None, None, None]
+    )  # the images' means differ much more than their insides
+    edges = [0, *sorted(cuts), 20]
+    pooled = pool([moments_of(maps[a:b]) for a, b in zip(edges, edges[1:], strict=False)])
+    whole = moments_of(maps)
+    np.testing.assert_allclose(pooled.mean, whole.mean)
+    np.testing.assert_allclose(pooled.deviation, whole.deviation)
+
+
+def test_dead_and_near_constant_units() -> None:
+    maps = np.zeros((4, 4, 8, 8), np.float32)
+    noise = np.random.default_rng(2).standard_normal((4, 8, 8)).astype(np.float32)
+    maps[:, 1] = 5  # constant
+    maps[:, 2] = 5 + 0.01 * noise  # varies by 0.2% of its mean
+    maps[:, 3] = 1e-4 * noise  # small, but all variation
+    gathered = MapMoments()
+    gathered.add(torch.from_numpy(maps))
+    np.testing.assert_array_equal(
+        alive(gathered.pooled(), near_constant=0.01), [False, False, False, True]
+    )
+    np.testing.assert_array_equal(
+        alive(gathered.pooled(), near_constant=0), [False, False, True, True]
+    )

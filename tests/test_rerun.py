@@ -1,0 +1,172 @@
+"""Only what changed is made again."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Checkout, tiny
+
+from rosetta_core.config import Config
+
+PAIRS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
+JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", "dictionary"]
+
+
+def outputs(*, samples=(), activations=(), units=(), corr=(), neighbours=(), joins=JOINS):
+    """The paths that jobs make, as a plan lists them."""
+    made = [f"samples/dcgan/{shard}{end}" for shard in samples for end in (".zarr", ".json")]
+    made += [f"activations/{store}{end}" for store in activations for end in (".zarr", ".json")]
+    made += [f"tables/units/{model}.parquet" for model in units]
+    made += [f"correlations/dcgan--{model}.zarr" for model in corr]
+    made += [
+        f"tables/{table}/dcgan--{model}.parquet"
+        for table in ("neighbours", "best_buddies")
+        for model in neighbours
+    ]
+    return sorted(f"results/tiny/{path}" for path in [*made, *joins])
+
+
+def edit(checkout: Checkout, file: str, old: str, new: str) -> None:
+    path = checkout.folder / "rosetta_core" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_second_run_does_nothing(finished: Checkout) -> None:
+    assert finished.planned() == []
+    before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")}
+    assert "Nothing to be done" in finished.snakemake("--cores", "1").stderr
+    assert {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")} == before
+
+
+def test_device_batch_and_memory_change_nothing(finished: Checkout) -> None:
+    try:
+        finished.configure(
+            tiny(memory_budget="1 GiB", device="auto", activations={"batch_size": 3})
+        )
+        assert finished.planned() == []
+    finally:
+        finished.configure(tiny())
+
+
+def test_a_change_of_k(rerun: Checkout) -> None:
+    rerun.configure(tiny(neighbours={"k": 3}))
+    assert rerun.planned() == outputs(neighbours=PAIRS)
+    rerun.snakemake("--cores", "2")
+    assert rerun.planned() == []
+    rerun.configure(tiny())
+    assert rerun.planned() == outputs(neighbours=PAIRS)
+
+
+def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
+    new = {**weights.model("mtcnn_onet").model_dump(mode="json"), "name": "new"}
+    rerun.configure(tiny(encoders=[*tiny()["encoders"], {**new, "layers": ["prelu3"]}]))
+    assert rerun.planned() == outputs(
+        activations=["new/00000", "new/00001"], units=["new"], corr=["new"], neighbours=["new"]
+    )
+
+
+def test_one_encoder_less(rerun: Checkout) -> None:
+    rerun.configure(tiny(encoders=tiny()["encoders"][:2]))
+    assert rerun.planned() == outputs()
+
+
+def test_more_images(rerun: Checkout) -> None:
+    rerun.configure(tiny(sampling={"images": 24}))
+    assert rerun.planned() == outputs(
+        samples=["00002"],
+        activations=[f"{model}/00002" for model in PAIRS],
+        units=PAIRS,
+        corr=PAIRS,
+        neighbours=PAIRS,
+    )
+
+
+def test_other_layers_of_one_encoder(rerun: Checkout) -> None:
+    encoders = tiny()["encoders"]
+    encoders[2] = {**encoders[2], "layers": ["prelu*"]}
+    rerun.configure(tiny(encoders=encoders))
+    name = encoders[2]["name"]
+    assert rerun.planned() == outputs(
+        activations=[f"{name}/00000", f"{name}/00001"], units=[name], corr=[name], neighbours=[name]
+    )
+
+
+def test_only_the_pages(rerun: Checkout) -> None:
+    rerun.configure(tiny(dictionary={"examples": 2}))
+    assert rerun.planned() == outputs(joins=["dictionary"])
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("mining/neighbours.py", "k = min(k, ", "k = min(1 * k, ",
+         outputs(neighbours=PAIRS, joins=JOINS)),
+        ("mining/concepts.py", "directed=False", "directed=bool(0)", outputs(joins=JOINS)),
+        ("mining/correlation.py", "MOST_IMAGES = 128", "MOST_IMAGES = 64",
+         outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),
+        ("zoo/mtcnn_onet.py", "[0.5] * 3", "3 * [0.5]",
+         outputs(activations=["mtcnn_onet/00000", "mtcnn_onet/00001"], units=["mtcnn_onet"],
+                 corr=["mtcnn_onet"], neighbours=["mtcnn_onet"], joins=JOINS)),
+        ("pages/templates/style.css", "margin: 0;", "margin: 1px;", outputs(joins=["dictionary"])),
+        ("pages/heatmap.py", "OPACITY = 0.72", "OPACITY = 0.5", outputs(joins=["dictionary"])),
+    ],
+)  # fmt: skip
+def test_an_edit_to_code(rerun: Checkout, file, old, new, expected) -> None:
+    edit(rerun, file, old, new)
+    assert rerun.planned() == expected
+
+
+def test_a_changed_comment(rerun: Checkout) -> None:
+    for path in sorted((rerun.folder / "rosetta_core").rglob("*.py")):
+        if path.read_text().startswith('"""'):
+            path.write_text('"""Changed. ' + path.read_text()[3:] + "\n# a new comment\n")
+    assert rerun.planned() == []
+
+
+def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> None:
+    name = "activations/mobilenet_v2/00001"
+    (rerun.run / f"{name}.json").unlink()
+    assert rerun.planned() == []  # what was made of it is still there
+    before = (rerun.run / "tables/rosetta.parquet").read_bytes()
+    (rerun.run / "tables/rosetta.parquet").unlink()
+    (rerun.run / "correlations/dcgan--mobilenet_v2.zarr/zarr.json").unlink()
+    again = ["correlations/dcgan--mobilenet_v2.zarr", "tables/rosetta.parquet"]
+    rerun.snakemake("--cores", "2", *(f"results/tiny/{path}" for path in again), "--forcerun", "correlations")
+    assert (rerun.run / "tables/rosetta.parquet").read_bytes() == before
+    assert rerun.planned() == []
+
+
+def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Config) -> None:
+    encoders = tiny()["encoders"]
+    bad = rerun.folder / "bad.pt"
+    bad.write_bytes(b"no weights")
+    encoders[2] = {**encoders[2], "weights": {"file": str(bad)}}
+    rerun.configure(tiny(encoders=encoders))
+    done = rerun.snakemake("--cores", "2", check=False)
+    assert done.returncode == 1
+    assert f"rosetta: {bad}: cannot be read as weights" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    folder: Path = rerun.run / "activations" / encoders[2]["name"]
+    assert not list(folder.glob("*.zarr"))
+    rerun.configure(tiny())
+    rerun.snakemake("--cores", "2")
+    assert rerun.planned() == []
+
+
+def test_the_same_tables_whatever_the_shards_batches_and_memory(rerun: Checkout) -> None:
+    import pandas as pd  # noqa: PLC0415
+
+    name = "tables/rosetta.parquet"
+    before = pd.read_parquet(rerun.run / name)
+    for changes, bound in (
+        ({"sampling": {"shard_size": 5}, "memory_budget": "64 MiB"}, 1e-6),
+        # in batches, an activation's last bits differ, and its rounding to float16 may tip over
+        ({"sampling": {"shard_size": 6}, "activations": {"batch_size": 4}}, 1e-5),
+    ):
+        rerun.configure(tiny(**changes))
+        rerun.snakemake("--cores", "2")
+        after = pd.read_parquet(rerun.run / name)
+        both = before.merge(after, on=["pivot_unit", "model", "unit"], how="outer")
+        assert len(both) == len(before) == len(after)
+        assert (both["corr_x"] - both["corr_y"]).abs().max() <= bound

@@ -1,0 +1,47 @@
+"""U is bilinear resizing, Uᵀ its adjoint, and UᵀU the norm."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rosetta_core.mining.resize import adjoint, bilinear, common_grids, gram
+
+sides = st.integers(1, 40)
+
+
+@given(source=sides, target=sides)
+def test_bilinear_is_torchs_interpolation(source: int, target: int) -> None:
+    row = torch.rand(1, 1, source, dtype=torch.float64)
+    expected = torch.nn.functional.interpolate(row, size=target, mode="linear", align_corners=False)
+    torch.testing.assert_close(bilinear(source, target) @ row[0, 0], expected[0, 0])
+
+
+@given(small=sides, extra=st.integers(0, 60))
+def test_enlarging_keeps_constants_and_couples_neighbours_only(small: int, extra: int) -> None:
+    U, K = bilinear(small, small + extra), gram(small, small + extra)
+    torch.testing.assert_close(U.sum(1), torch.ones(small + extra, dtype=torch.float64))
+    distance = (torch.arange(small)[:, None] - torch.arange(small)).abs()
+    assert K[distance > 1].abs().sum() == 0
+
+
+@given(st.tuples(sides, sides), st.tuples(sides, sides))
+def test_products_at_the_small_grid_are_those_at_the_large(first, second) -> None:
+    small, large = common_grids(first, second)
+    f, g = (torch.rand(2, 3, *grid, dtype=torch.float64) for grid in (first, second))
+    up = [
+        torch.nn.functional.interpolate(x, size=large, mode="bilinear", align_corners=False)
+        for x in (f, g)
+    ]
+    direct = (up[0] * up[1]).sum(dim=(2, 3))
+    reduced = (adjoint(f, [small])[small] * adjoint(g, [small])[small]).sum(dim=(2, 3))
+    torch.testing.assert_close(reduced, direct)
+
+
+@pytest.mark.parametrize("grids", [[(4, 4), (9, 7), (3, 12)], [(9, 12)], [(1, 1), (9, 1), (1, 12)]])
+def test_several_grids_at_once_are_each_alone(grids) -> None:
+    maps = torch.rand(3, 2, 9, 12, dtype=torch.float64)
+    together = adjoint(maps, grids)
+    for h, w in grids:
+        expected = bilinear(h, 9).T @ maps @ bilinear(w, 12)
+        torch.testing.assert_close(together[h, w], expected)

@@ -1,0 +1,225 @@
+"""What the stages write to stores, on real networks: exact, whole, and checked when it is read."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from conftest import tiny
+from torch import nn
+
+from rosetta_core import stages
+from rosetta_core.config import Config, Input, parse_config
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import manifest_of, whole
+from rosetta_core.mining.activations import block_images, record_shard
+from rosetta_core.mining.sampling import image_seed, open_samples, read_images
+from rosetta_core.mining.stored_maps import StoredMaps
+from rosetta_core.mining.stores import create_array, open_store, read_array
+from rosetta_core.paths import RunPaths
+from rosetta_core.zoo.catalogue import Layer
+from rosetta_core.zoo.images import prepare
+from rosetta_core.zoo.loading import load
+from rosetta_core.zoo.network import Encoder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def configure(tmp_path, weights: Config):
+    def with_changes(folder: str = "results", **changes) -> Config:
+        return parse_config(tiny(results=str(tmp_path / folder), **changes))
+
+    return with_changes
+
+
+def sampled(config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Latents and images of a run, sampled shard by shard."""
+    stores = [stages.sample(config, shard=shard) for shard in config.shards]
+    return np.concatenate([open_samples(s).latents for s in stores]), read_images(stores)
+
+
+def test_image_i_is_the_same_whatever_the_batch_shard_or_number(configure) -> None:
+    latents, images = sampled(configure("a"))
+    for folder, sampling, batch in (
+        ("b", {"images": 16, "shard_size": 16}, 16),
+        ("c", {"images": 21, "shard_size": 5}, 3),
+    ):
+        config = configure(folder, sampling=sampling, activations={"batch_size": batch})
+        other_latents, other_images = sampled(config)
+        np.testing.assert_array_equal(other_latents[:16], latents)
+        np.testing.assert_array_equal(other_images[:16], images)
+    assert images.shape == (16, 64, 64, 3)
+    assert images.std() > 30  # pictures, not a grey square
+    assert len(np.unique(latents[:, 0])) == 16
+
+
+def test_samples_record_what_made_them(configure) -> None:
+    config = configure(sampling={"truncation": 0.5, "seed": 7})
+    group, manifest = open_store(stages.sample(config, shard="00001"))
+    assert group.attrs["truncation"] == manifest["truncation"] == 0.5
+    assert manifest["images"] == [8, 16]
+    assert (read_array(group, "classes") == -1).all()
+    seeds = read_array(group, "seeds").tolist()
+    assert seeds == [image_seed(7, image) for image in range(8, 16)]
+    redrawn = torch.randn(100, generator=torch.Generator().manual_seed(seeds[3])) * 0.5
+    np.testing.assert_array_equal(read_array(group, "latents")[3], redrawn.numpy())
+
+
+def test_runs_with_different_seeds_share_no_image() -> None:
+    seeds = {image_seed(seed, image) for seed in range(20) for image in range(500)}
+    assert len(seeds) == 20 * 500
+
+
+def test_stored_maps_are_those_of_a_plain_forward_pass(configure) -> None:
+    config = configure(memory_budget="64 MiB")
+    stages.sample(config, shard="00000")
+    model = config.model("mobilenet_v2")
+    maps = StoredMaps([stages.activations(config, model="mobilenet_v2", shard="00000")])
+    encoder = load(model, RunPaths(config).weights(model), device=CPU)
+    seen = []
+    hook = (
+        encoder.network.features[14]
+        .conv[1]
+        .register_forward_hook(lambda _m, _i, output: seen.append(output.clone()))
+    )
+    images = torch.from_numpy(open_samples(RunPaths(config).samples("00000")).images)
+    with torch.no_grad():
+        encoder.network(prepare(images, encoder.input))
+    hook.remove()
+    expected = seen[0].numpy()
+    stored = maps.read(1, range(8))
+    assert stored.dtype == np.float16
+    assert stored.shape == expected.shape == (8, 576, 7, 7)
+    np.testing.assert_allclose(stored, expected, rtol=2**-10, atol=1e-4)
+    np.testing.assert_array_equal(maps.read(1, range(2, 5), slice(10, 12)), stored[2:5, 10:12])
+    moments = maps.moments()[1]  # from float32, not from what was rounded
+    flat = expected.astype(np.float64).transpose(1, 0, 2, 3).reshape(576, -1)
+    np.testing.assert_allclose(moments.mean, flat.mean(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(moments.std, flat.std(1), rtol=1e-4, atol=1e-6)
+
+
+def test_the_manifest_says_how_images_went_in(configure) -> None:
+    config = configure()
+    stages.sample(config, shard="00000")
+    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    manifest = json.loads(manifest_of(store).read_text())
+    assert manifest["input"] == {
+        "size": 48, "crop": 1.0, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3,
+    }  # fmt: skip
+    assert manifest["layers"][1] == {
+        "name": "prelu2", "channels": 64, "height": 21, "width": 21,
+    }  # fmt: skip
+    assert {"torch", "zarr", "rosetta-core"} <= set(manifest["versions"])
+
+
+def test_a_rebuilt_store_has_the_same_manifest(configure) -> None:
+    config = configure()
+    stages.sample(config, shard="00000")
+    texts = [
+        manifest_of(stages.activations(config, model="dcgan", shard="00000")).read_text()
+        for _ in range(2)
+    ]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda file: file.unlink(), "is missing"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-7]), "bytes, not"),
+    ],
+)
+def test_a_lost_or_truncated_chunk_is_noticed(configure, damage, problem: str) -> None:
+    config = configure()
+    stages.sample(config, shard="00000")
+    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    damage(
+        next(path for path in sorted(store.rglob("*")) if "maps/c/" in str(path) and path.is_file())
+    )
+    with pytest.raises(RosettaError, match=problem) as caught:
+        StoredMaps([store])
+    assert str(store) in str(caught.value)
+
+
+def test_a_flipped_bit_is_never_read_as_data(configure) -> None:
+    config = configure()
+    stages.sample(config, shard="00000")
+    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    file = next(path for path in sorted((store / "prelu2").rglob("*")) if "maps/c/" in str(path) and path.is_file())  # fmt: skip
+    sound = file.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(sound), 20):
+        content = bytearray(sound)
+        content[place] ^= 1 << (int(place) % 8)
+        file.write_bytes(content)
+        with pytest.raises(RosettaError, match="prelu2/maps"):
+            StoredMaps([store]).read(1, range(8))
+
+
+class Constant(nn.Module):
+    """A network whose second unit shows what its input says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.Identity()
+
+    def forward(self, x):
+        return self.act(torch.cat([torch.zeros_like(x[:, :1]), x[:, :1]], dim=1))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 7e4])
+def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
+    seen = Input(size=4, mean=[0] * 3, std=[1 / value] * 3 if np.isfinite(value) else [1] * 3)
+    network = Encoder(Constant(), seen, preset=("act",))
+    inputs = np.zeros((6, 4, 4, 3), np.uint8)
+    inputs[3] = 255
+    if not np.isfinite(value):
+        network.network.act = nn.Hardtanh(0, 0.5)
+        network.network.act.forward = lambda x: torch.where(x > 0.5, value, x)
+    with pytest.raises(RosettaError, match="layer 'act', channel 1, image 13: the activation"):
+        record_shard(
+            network, tmp_path / "00000.zarr", layers=[Layer("act", 2, 4, 4)], inputs=inputs,
+            images=range(10, 16), batch_size=2, memory_budget=2**26, device=CPU,
+            about={"model": "constant"},
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritten_chunks_read_as_nan(tmp_path) -> None:
+    group = zarr.open_group(tmp_path / "x", mode="w")
+    array = create_array(group, "maps", shape=(8, 6, 4, 4), shard=(4, 6, 4, 4), dtype="float16")
+    array[:4] = 1
+    assert np.isnan(read_array(group, "maps")[4:]).all()
+    assert array.shards == (4, 6, 4, 4)
+
+
+@pytest.mark.parametrize(("budget", "expected"), [(1, 1), (1000, 8), (10**9, 32)])
+def test_block_images(budget: int, expected: int) -> None:
+    assert block_images(100, memory_budget=budget, most=20) == expected
+
+
+def test_outputs_are_whole_or_absent(tmp_path) -> None:
+    target = tmp_path / "deep" / "store"
+    for text in ("first", "second"):
+        with whole(target) as temporary:
+            temporary.mkdir()
+            (temporary / "file").write_text(text)
+            assert not target.exists() or (target / "file").read_text() == "first"
+        assert (target / "file").read_text() == text
+    with pytest.raises(KeyError), whole(target) as temporary:
+        temporary.mkdir()
+        raise KeyError
+    assert [path.name for path in target.parent.iterdir()] == ["store"]
+    assert (target / "file").read_text() == "second"
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path) -> None:
+    with whole(tmp_path / "table") as temporary:
+        temporary.write_text("new")
+        stem, _, _ = temporary.name.rpartition(f".{temporary.suffixes[-2][1:]}.part")
+    left = tmp_path / f"{stem}.999999999.part"
+    left.write_text("half")
+    with whole(tmp_path / "table") as temporary:
+        temporary.write_text("newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["table"]
