@@ -73,9 +73,9 @@ class Checkout:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def planned(self) -> list[str]:
+    def planned(self, *arguments: str) -> list[str]:
         """The outputs that a run would make now."""
-        lines = self.snakemake("--dry-run").stdout.splitlines()
+        lines = self.snakemake("--dry-run", *arguments).stdout.splitlines()
         made = [line.split("output: ")[1] for line in lines if line.startswith("    output: ")]
         return sorted(path for line in made for path in line.split(", "))
 

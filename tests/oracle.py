@@ -37,7 +37,7 @@ def _centre(units: torch.Tensor) -> torch.Tensor:
 def nearest(corr: NDArray, k: int) -> list[list[int]]:
     """For each row its k best columns, ties to the lower, NaN never."""
     return [
-        sorted((c for c in range(len(row)) if not np.isnan(row[c])), key=lambda c: (-row[c], c))[:k]  # noqa: B023
+        sorted((c for c in range(len(row)) if not np.isnan(row[c])), key=lambda c: (-row[c], c))[:k]
         for row in corr
     ]
 

@@ -72,7 +72,10 @@ def test_every_verb_has_help() -> None:
 
 
 def test_light_verbs_do_not_import_torch() -> None:
-    script = "import sys; from rosetta_core.cli import main; main(['defaults']); sys.exit('torch' in sys.modules)"  # fmt: skip
+    script = (
+        "import sys; from rosetta_core.cli import main; main(['defaults']); "
+        "sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 

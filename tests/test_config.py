@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_every_key_of_the_default_is_explained() -> None:
     keys = {line.strip().removeprefix("- ").split(":")[0] for line in lines if ":" in line}
     explained = {
         after.strip().removeprefix("- ").split(":")[0]
-        for line, after in zip(lines, lines[1:], strict=False)
+        for line, after in pairwise(lines)
         if line.strip().startswith("#")
     }
     assert {key for key in keys if not key.startswith("#")} <= explained

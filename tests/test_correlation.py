@@ -151,7 +151,7 @@ def test_pooled_over_images_not_averaged() -> None:
 
 def test_different_numbers_of_images() -> None:
     pivot, encoder = zoo(3)[0], zoo(4)[1]
-    with pytest.raises(RosettaError, match="3 images and .* of 4"):
+    with pytest.raises(RosettaError, match=r"3 images and .* of 4"):
         correlate(ArrayMaps(pivot), ArrayMaps(encoder))
 
 
@@ -171,7 +171,7 @@ def test_working_memory_stays_within_the_budget() -> None:
                 return np.random.default_rng(layer).random((len(images), c, h, w), np.float32)
 
         def maps(**layers):
-            return Endless({name: np.ones((1, *shape), np.float32) for name, shape in layers.items()})
+            return Endless({name: np.ones((1, *s), np.float32) for name, s in layers.items()})
 
         small = maps(a=(8, 4, 4))
         small.images = 4

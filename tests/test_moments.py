@@ -1,5 +1,7 @@
 """Moments are those of all activations together, in float64, however they came."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosetta_core.mining.activations import MapMoments
-from rosetta_core.mining.moments import Moments, alive, pool
-
-
-def moments_of(maps: np.ndarray) -> Moments:
-    flat = maps.astype(np.float64).transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
-    return Moments(flat.shape[1], flat.mean(1), ((flat - flat.mean(1)[:, None]) ** 2).sum(1))
+from rosetta_core.mining.moments import alive, moments_of, pool
 
 
 @pytest.mark.parametrize("ratio", [0, 1, 1e3, 1e6])
@@ -36,7 +33,7 @@ def test_pooling_any_parts_gives_the_whole(cuts) -> None:
         np.random.default_rng(1).standard_normal((20, 3, 4, 4)) + np.arange(20)[:, None, None, None]
     )  # the images' means differ much more than their insides
     edges = [0, *sorted(cuts), 20]
-    pooled = pool([moments_of(maps[a:b]) for a, b in zip(edges, edges[1:], strict=False)])
+    pooled = pool([moments_of(maps[a:b]) for a, b in pairwise(edges)])
     whole = moments_of(maps)
     np.testing.assert_allclose(pooled.mean, whole.mean)
     np.testing.assert_allclose(pooled.deviation, whole.deviation)

@@ -73,7 +73,7 @@ def entry(concept: int, models: list[str]) -> Entry:
     rng = np.random.default_rng(concept)
     return Entry(
         concept=concept, size=1, mean_corr=0.5, min_corr=0.25,
-        leading={model: unit for model in models},
+        leading=dict.fromkeys(models, unit),
         members={model: [unit, unit] for model in models},
         images=[5, 2],
         pictures=[rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(2)],

@@ -1,6 +1,7 @@
 """What the stages write to stores, on real networks: exact, whole, and checked when it is read."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +125,11 @@ def test_a_rebuilt_store_has_the_same_manifest(configure) -> None:
     assert texts[0] == texts[1]
 
 
+def chunk_of(store: Path) -> Path:
+    """A file that holds maps."""
+    return next(path for path in (store / "prelu2/maps/c").rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -135,9 +141,7 @@ def test_a_lost_or_truncated_chunk_is_noticed(configure, damage, problem: str) -
     config = configure()
     stages.sample(config, shard="00000")
     store = stages.activations(config, model="mtcnn_onet", shard="00000")
-    damage(
-        next(path for path in sorted(store.rglob("*")) if "maps/c/" in str(path) and path.is_file())
-    )
+    damage(chunk_of(store))
     with pytest.raises(RosettaError, match=problem) as caught:
         StoredMaps([store])
     assert str(store) in str(caught.value)
@@ -147,7 +151,7 @@ def test_a_flipped_bit_is_never_read_as_data(configure) -> None:
     config = configure()
     stages.sample(config, shard="00000")
     store = stages.activations(config, model="mtcnn_onet", shard="00000")
-    file = next(path for path in sorted((store / "prelu2").rglob("*")) if "maps/c/" in str(path) and path.is_file())  # fmt: skip
+    file = chunk_of(store)
     sound = file.read_bytes()
     for place in np.random.default_rng(0).integers(0, len(sound), 20):
         content = bytearray(sound)

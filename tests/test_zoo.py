@@ -1,4 +1,4 @@
-"""Layers are found by pattern, maps are caught as they are, and real weights do what they should."""
+"""Layers are found by pattern, maps caught as they are, and real weights do what they should."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.weights import fetch, load_weights
 
 CPU = torch.device("cpu")
-NAMES = ["", "stem", "stem.act", "blocks", *(f"blocks.{i}.{n}" for i in range(12) for n in ("conv", "act"))]  # fmt: skip
+PARTS = [f"blocks.{block}.{part}" for block in range(12) for part in ("conv", "act")]
+NAMES = ["", "stem", "stem.act", "blocks", *PARTS]
 
 
 @pytest.mark.parametrize(
@@ -144,11 +145,11 @@ def test_classifiers_call_the_cat_an_egyptian_cat(weights) -> None:
 def test_detector_finds_faces_in_faces_only(weights) -> None:
     model = weights.model("mtcnn_onet")
     onet = load(model, stages.RunPaths(weights).weights(model), device=CPU)
-    astronaut = data.astronaut()[70:210, 150:290]
-    not_faces = [data.astronaut()[300:440, 300:440], data.chelsea()[:140, :140], data.coffee()[:140, :140]]  # fmt: skip
-    crops = torch.from_numpy(np.stack([astronaut, *not_faces]))
+    astronaut = data.astronaut()
+    corners = [picture[:140, :140] for picture in (data.chelsea(), data.coffee())]
+    crops = [astronaut[70:210, 150:290], astronaut[300:440, 300:440], *corners]
     with torch.no_grad():
-        face = onet.network(prepare(crops, onet.input))[0][:, 1]
+        face = onet.network(prepare(torch.from_numpy(np.stack(crops)), onet.input))[0][:, 1]
     assert face[0] > 0.9
     assert face[1:].max() < 0.5
 
@@ -206,7 +207,7 @@ def test_a_changed_file_is_refused(tmp_path, weights) -> None:
     content[5000] ^= 1
     path = tmp_path / "onet.pt"
     path.write_bytes(content)
-    with pytest.raises(RosettaError, match="SHA-256 is .* the configuration says 165bfbe42940"):
+    with pytest.raises(RosettaError, match=r"SHA-256 is .* the configuration says 165bfbe42940"):
         load(model, path, device=CPU)
 
 
@@ -226,12 +227,12 @@ def test_unknown_architectures_and_missing_presets() -> None:
                             "weights": {"file": "x"}}])
         ).encoders[0]  # fmt: skip
 
-    with pytest.raises(RosettaError, match="timm has no model 'resnet500'.*'resnet50'"):
+    with pytest.raises(RosettaError, match=r"timm has no model 'resnet500'.*'resnet50'"):
         build(encoder("timm", "resnet500"))
-    with pytest.raises(RosettaError, match="no classifier 'mobilenet_v9'.*'mobilenet_v2'"):
+    with pytest.raises(RosettaError, match=r"no classifier 'mobilenet_v9'.*'mobilenet_v2'"):
         build(encoder("torchvision", "mobilenet_v9"))
     model = encoder("torchvision", "alexnet")
-    with pytest.raises(RosettaError, match="x: has no preset of layers.*list-layers x --all"):
+    with pytest.raises(RosettaError, match=r"x: has no preset of layers.*list-layers x --all"):
         layers_of(model, build(model))
     resnet = encoder("timm", "resnet18")
     assert [x.channels for x in layers_of(resnet, build(resnet))] == [64, 64, 128, 256, 512]

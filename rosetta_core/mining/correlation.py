@@ -128,7 +128,7 @@ class _Work:
         self.rows = list(_parts(pivot.layers))
         self.images = 0
         self.centres = {
-            id(maps): [torch.from_numpy(mean).to(device) for mean in maps.means()]
+            id(maps): [torch.from_numpy(centre).to(device) for centre in maps.centres()]
             for maps in (pivot, model)
         }
         shape = (self.rows[-1].last, block[-1].last - block[0].first)

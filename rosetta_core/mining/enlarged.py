@@ -38,8 +38,8 @@ class EnlargedSums:
         flat = maps.flatten(2)  # (c, n, p)
         if len(self.lags) == 1:
             self._total = self._total + flat.flatten(1).sum(1).double()[:, None]
-            norm = torch.linalg.vector_norm(flat.flatten(1), dim=1)
-            self._products[0] = self._products[0] + norm.double().square()[:, None]
+            norms = torch.linalg.vector_norm(maps, dim=3).double()  # (c, n, h): short float32 sums
+            self._products[0] = self._products[0] + norms.square().sum(dim=(1, 2))[:, None]
             return
         self._total = self._total + flat.sum(1).double()
         for i, lag in enumerate(self.lags):

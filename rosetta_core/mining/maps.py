@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rosetta_core.mining.moments import centre, moments_of
 from rosetta_core.zoo.catalogue import Layer
 
 __all__ = ["ArrayMaps", "Maps"]
@@ -26,8 +27,8 @@ class Maps(Protocol):
     def read(self, layer: int, images: range, channels: slice) -> NDArray:
         """The maps (n, c, h, w) of some images and channels of layer number `layer`."""
 
-    def means(self) -> list[NDArray[np.float64]]:
-        """Per layer a value near each unit's mean (c,), to centre its maps with."""
+    def centres(self) -> list[NDArray[np.float64]]:
+        """Per layer what to subtract from each unit's maps (c,), see `moments.centre`."""
 
     def pieces(self, largest: int) -> Iterator[range]:
         """The images as ranges of at most `largest` that are cheap to read."""
@@ -47,9 +48,9 @@ class ArrayMaps:
         """Some images and channels of layer number `layer`."""
         return self._arrays[layer][images.start : images.stop, channels]
 
-    def means(self) -> list[NDArray[np.float64]]:
-        """The mean of each unit, per layer."""
-        return [array.mean(axis=(0, 2, 3), dtype=np.float64) for array in self._arrays]
+    def centres(self) -> list[NDArray[np.float64]]:
+        """What to subtract from each unit's maps, per layer."""
+        return [centre(moments_of(array)) for array in self._arrays]
 
     def pieces(self, largest: int) -> Iterator[range]:
         """Split the images into ranges of at most `largest`."""

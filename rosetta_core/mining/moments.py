@@ -1,7 +1,9 @@
 """Means and variances of units, pooled over images in float64.
 
 Moments            count, mean and sum of squared deviations of each unit
+moments_of         those of maps that lie in memory
 pool               one Moments from those of disjoint sets of images (Chan et al., 1983)
+centre             what to subtract from maps before they are multiplied in float32
 alive              which units vary enough to be correlated
 """
 
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Moments", "alive", "pool"]
+__all__ = ["Moments", "alive", "centre", "moments_of", "pool"]
 
 Float64 = NDArray[np.float64]
 
@@ -36,6 +38,13 @@ class Moments:
         return np.sqrt(self.deviation / max(self.count, 1))
 
 
+def moments_of(maps: NDArray) -> Moments:
+    """The moments of maps (n, c, h, w)."""
+    flat = maps.astype(np.float64).swapaxes(0, 1).reshape(maps.shape[1], -1)  # (c, n·h·w)
+    mean = flat.mean(axis=1)
+    return Moments(flat.shape[1], mean, ((flat - mean[:, None]) ** 2).sum(axis=1))
+
+
 def pool(parts: Sequence[Moments]) -> Moments:
     """Pool the moments of disjoint sets of images; exact, variance between the sets included."""
     counts = np.array([part.count for part in parts], dtype=np.float64)[:, None]  # (p, 1)
@@ -45,6 +54,16 @@ def pool(parts: Sequence[Moments]) -> Moments:
     within = np.stack([part.deviation for part in parts]).sum(0)
     between = (counts * (means - mean) ** 2).sum(0)
     return Moments(int(total), mean, within + between)
+
+
+def centre(moments: Moments) -> Float64:
+    """Return what to subtract from each unit's maps so that nothing cancels in float32 sums.
+
+    The mean, where it exceeds the std. Elsewhere nothing: the zeros of a rectified map stay zeros,
+    while as constants they would be rounded the same way in every sum (measured on the face zoo:
+    7e-7 off the definition at worst, against 5e-6).
+    """
+    return np.where(np.abs(moments.mean) > moments.std, moments.mean, 0.0)
 
 
 def alive(moments: Moments, *, near_constant: float) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.moments import Moments, pool
+from rosetta_core.mining.moments import Moments, centre, pool
 from rosetta_core.mining.stores import open_store, read_array
 from rosetta_core.zoo.catalogue import Layer
 
@@ -60,9 +60,9 @@ class StoredMaps:
             for first in range(start, stop, largest):
                 yield range(first, min(first + largest, stop))
 
-    def means(self) -> list[NDArray[np.float64]]:
-        """The mean of each unit, per layer."""
-        return [moments.mean for moments in self.moments()]
+    def centres(self) -> list[NDArray[np.float64]]:
+        """What to subtract from each unit's maps, per layer."""
+        return [centre(moments) for moments in self.moments()]
 
     def moments(self) -> list[Moments]:
         """The moments of each layer over all images, as they were before rounding."""
