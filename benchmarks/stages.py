@@ -1,4 +1,6 @@
-"""Time every stage of a run and print a table: `python benchmarks/stages.py [CONFIG]` or `make bench`.
+"""Time every stage of a run and print a table: `make bench`.
+
+`python benchmarks/stages.py CONFIG` times another configuration.
 
 Runs the workflow from scratch in a temporary folder (weights that lie in the resources folder are
 used, not fetched), then reads what Snakemake measured of each job and what the jobs' logs say of
@@ -82,7 +84,7 @@ def summarise(run_folder: Path, stage: str) -> dict:
     logs = [path.read_text() for path in (run_folder / "logs" / stage).glob("*.log")]
     return {
         "stage": stage,
-        "jobs": len(jobs),
+        "jobs": str(len(jobs)),
         "seconds": sum(job["s"].iloc[0] for job in jobs),
         "rss": max(pd.to_numeric(job["max_rss"], errors="coerce").max() for job in jobs),
         "loops": sum(float(seconds) for log in logs for seconds in LOOP.findall(log)),

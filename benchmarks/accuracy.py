@@ -1,0 +1,87 @@
+"""How far the correlations are from their definition: `python benchmarks/accuracy.py CONFIG`.
+
+Takes the stored maps of a finished run (16 images, up to 64 units a layer), enlarges them in
+float64, correlates directly, and prints the largest difference for every model: as the program
+computes them, in pieces of 5 images, and with every unit centred (see `moments.centre`).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rosetta_core import load_config
+from rosetta_core.mining.correlation import correlate
+from rosetta_core.mining.maps import ArrayMaps
+from rosetta_core.mining.moments import moments_of
+from rosetta_core.mining.stored_maps import StoredMaps
+from rosetta_core.paths import RunPaths
+
+IMAGES, UNITS, PIECE = 16, 64, 5
+
+
+class Pieces(ArrayMaps):
+    """Maps that come in pieces."""
+
+    def pieces(self, largest: int):
+        """At most PIECE images at once."""
+        return super().pieces(min(largest, PIECE))
+
+
+class Centred(ArrayMaps):
+    """Maps of which every unit is centred."""
+
+    def centres(self) -> list[NDArray[np.float64]]:
+        """The mean of every unit."""
+        return [moments_of(array).mean for array in self._arrays]
+
+
+def main() -> None:
+    config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
+    paths = RunPaths(config)
+    maps = {}
+    for model in config.models:
+        stored = StoredMaps([paths.activations(model.name, config.shards[0])])
+        maps[model.name] = {
+            layer.name: stored.read(i, range(IMAGES), slice(UNITS))
+            for i, layer in enumerate(stored.layers)
+        }
+    pivot = maps[config.pivot.name]
+    print("| pivot × model | largest error | in pieces | every unit centred |\n|---|---|---|---|")
+    for name, arrays in maps.items():
+        expected = direct(pivot, arrays)
+        errors = [
+            np.nanmax(np.abs(correlate(kind(pivot), kind(arrays)) - expected))
+            for kind in (ArrayMaps, Pieces, Centred)
+        ]
+        print(f"| {name} | " + " | ".join(f"{error:.1e}" for error in errors) + " |")
+
+
+def direct(first: dict[str, NDArray], second: dict[str, NDArray]) -> NDArray[np.float64]:
+    """The definition: enlarge both maps, then Pearson over all images and positions."""
+    rows = []
+    for f in first.values():
+        blocks = []
+        for g in second.values():
+            size = (max(f.shape[2], g.shape[2]), max(f.shape[3], g.shape[3]))
+            x, y = (enlarged(maps, size) for maps in (f, g))
+            blocks.append((x @ y.T).numpy())
+        rows.append(np.concatenate(blocks, axis=1))
+    return np.concatenate(rows)
+
+
+def enlarged(maps: NDArray, size: tuple[int, int]) -> torch.Tensor:
+    """Maps (n, c, h, w) enlarged, centred and of norm 1, as (c, n·positions)."""
+    large = torch.nn.functional.interpolate(
+        torch.from_numpy(maps).double(), size=size, mode="bilinear", align_corners=False
+    )
+    units = large.transpose(0, 1).flatten(1)
+    units -= units.mean(1, keepdim=True)
+    norm = units.norm(dim=1, keepdim=True)
+    return units / norm.masked_fill(norm < 1e-9, torch.nan)
+
+
+if __name__ == "__main__":
+    main()
