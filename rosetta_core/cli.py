@@ -4,6 +4,8 @@ main    parse, run one stage, and say in one line what is wrong if something is
 """
 
 import argparse
+import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -19,6 +21,7 @@ from rosetta_core.progress import log
 __all__ = ["main"]
 
 BAD_INPUT = 2
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.threads:
             _use_threads(arguments.threads)
+        _keep_freed_memory()
         arguments.run(arguments)
     except RosettaError as error:
         print(f"rosetta: {error}", file=sys.stderr)
@@ -46,6 +50,14 @@ def _use_threads(threads: int) -> None:
     """Libraries read these when they are first imported, so before any stage runs."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep freed memory: each pass of a network asks for the same large blocks again."""
+    with contextlib.suppress(AttributeError, OSError):  # another libc
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _parser() -> argparse.ArgumentParser:

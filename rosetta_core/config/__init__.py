@@ -1,16 +1,16 @@
 """The configuration of a run: typed models, one-line errors, and the default written out."""
 
+from rosetta_core.config.kinds import parse_bytes
 from rosetta_core.config.models import (
-    Config,
     Encoder,
     FileWeights,
     Generator,
     Input,
     Model,
     PackageWeights,
-    parse_bytes,
 )
 from rosetta_core.config.reading import load_config, parse_config
+from rosetta_core.config.run import Config
 from rosetta_core.config.writing import default_yaml, json_schema, to_json
 
 __all__ = [

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rosetta_core.config.models import Config
+from rosetta_core.config.run import Config
 from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = ["load_config", "parse_config"]

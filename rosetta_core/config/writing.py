@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from rosetta_core.config.models import Config
+from rosetta_core.config.run import Config
 
 __all__ = ["default_yaml", "json_schema", "to_json"]
 

@@ -10,8 +10,9 @@ over n images, N = n·m:
 
 No map is ever enlarged (see `resize`): <Uf, Ug> is taken at the smaller grid after the larger map
 was reduced with Uᵀ, so that a pair of layers costs one matrix product; means and norms come from
-Uᵀ1 and UᵀU. Maps are centred before they are multiplied in float32, and sums are pooled in
-float64, so the result doesn't depend on how images and units are split.
+Uᵀ1 and UᵀU. Maps with large means are centred before they are multiplied in float32 (see
+`moments.centre`), and sums are pooled in float64, so the result doesn't depend on how images and
+units are split.
 """
 
 from collections import defaultdict
@@ -160,7 +161,8 @@ class _Work:
         layers = [*self.rows, *self.block]
         widest = max((p.last - p.first) * p.grid[0] * p.grid[1] for p in layers)
         per_image = 2 * sum(reduced.values()) + 4 * widest
-        return max(1, min(MOST_IMAGES, self.memory_budget // 2 // per_image))
+        fit = max(1, min(MOST_IMAGES, self.memory_budget // 2 // per_image))
+        return 1 << fit.bit_length() - 1  # a power of two, like the blocks in which maps are stored
 
     def add(self, images: range) -> None:
         """Take in the maps of some images: read, centre, reduce, multiply."""

@@ -7,9 +7,6 @@ import sys
 # the code beside the Snakefile is what runs, here and in the jobs
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
-# glibc returns freed memory to the system at once; keeping it makes the forward passes faster
-os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 * 2**30))
 
 from rosetta_core import stages, triggers
 from rosetta_core.config import PackageWeights, parse_config, to_json
@@ -27,7 +24,6 @@ except RosettaError as error:
 paths = RunPaths(settings)
 pivot = settings.pivot.name
 models = [model.name for model in settings.models]
-encoders = [model.name for model in settings.encoders]
 shards = settings.shards
 # one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side
 gpu = int(settings.device != "cpu" and shutil.which("nvidia-smi") is not None)
@@ -62,6 +58,11 @@ def manifests(*names):
         for name in names
         for shard in shards
     ]
+
+
+def pair(wildcards):
+    """The two models of a pair, or the pivot alone if it is paired with itself."""
+    return dict.fromkeys([pivot, wildcards.model])
 
 
 def share(jobs):

@@ -3,8 +3,8 @@
 
 rule correlations:
     input:
-        lambda wildcards: manifests(*{pivot, wildcards.model}),
-        units=lambda wildcards: [paths.units(name) for name in {pivot, wildcards.model}],
+        lambda wildcards: manifests(*pair(wildcards)),
+        units=lambda wildcards: [paths.units(name) for name in pair(wildcards)],
     output:
         directory(paths.correlations("{model}")),
     log:

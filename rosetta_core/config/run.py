@@ -1,0 +1,116 @@
+"""A run: the models, the images, and how they are mined; the default is the offline face zoo.
+
+Config    a whole run; `Config()` is the default `config.yaml`
+"""
+
+from pydantic import Field, model_validator
+
+from rosetta_core.config.faces import face_encoders, face_generator
+from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section
+from rosetta_core.config.models import Encoder, Generator
+from rosetta_core.errors import RosettaError, did_you_mean
+
+__all__ = ["Config"]
+
+
+class Sampling(Section):
+    """Which images the pivot draws."""
+
+    images: int = Field(512, description="how many; the paper takes 1600", ge=1, le=10_000_000)
+    seed: int = Field(0, description="image i depends on this seed and on i alone", ge=0)
+    truncation: float = Field(1.0, description="scale of the latents, 1 = as trained", gt=0, le=1)
+    shard_size: int = Field(256, description="images per job and store", ge=1, le=65_536)
+
+
+class Activations(Section):
+    """How the networks are run."""
+
+    batch_size: int | None = Field(
+        None,
+        description="images per forward pass; null is 1 on a CPU, where more is hardly faster, "
+        "and 16 on a GPU",
+        ge=1,
+    )
+    near_constant: float = Field(
+        0.01,
+        description="a unit whose std is below this share of its |mean| counts as dead",
+        ge=0,
+        lt=1,
+    )
+
+
+class Neighbours(Section):
+    """Which units are best buddies."""
+
+    k: int = Field(5, description="mutual K nearest neighbours; the paper's K", ge=1)
+
+
+class Dictionary(Section):
+    """What the pages show."""
+
+    examples: int = Field(8, description="example images per concept", ge=1, le=64)
+    tile: int = Field(96, description="side of a picture on the pages, in pixels", ge=32, le=512)
+
+
+class Config(Section):
+    """One run: a pivot, its encoders, and how they are mined."""
+
+    run: Name = Field("faces", description="results are written to {results}/{run}")
+    results: Folder = Field("results", description="folder of the runs")
+    resources: Folder = Field("resources", description="folder of fetched weights")
+    device: Device = Field("auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU if any")
+    memory_budget: Memory = Field(
+        "2 GiB", description="working memory of one job, networks not counted"
+    )
+    pivot: Generator = Field(
+        default_factory=face_generator, description="the generator that draws the images"
+    )
+    encoders: list[Encoder] = Field(
+        default_factory=face_encoders,
+        description="the networks that look at them; a Rosetta neuron has a buddy in each",
+        min_length=1,
+    )
+    sampling: Sampling = Field(default_factory=Sampling, description="the images")
+    activations: Activations = Field(default_factory=Activations, description="the forward passes")
+    neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
+    dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
+
+    @model_validator(mode="after")
+    def _names_once(self) -> "Config":
+        names = [model.name for model in self.models]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two models are named {name!r}; give each a name of its own")
+        return self
+
+    @property
+    def models(self) -> list[Generator | Encoder]:
+        """The pivot, then the encoders."""
+        return [self.pivot, *self.encoders]
+
+    def model(self, name: str) -> Generator | Encoder:
+        """The model of that name; RosettaError if there is none."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        names = [model.name for model in self.models]
+        raise RosettaError(
+            f"no model {name!r} in run {self.run!r}; its models are {', '.join(names)}"
+            f"{did_you_mean(name, names)}"
+        )
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the shards, in order of their images."""
+        count = -(-self.sampling.images // self.sampling.shard_size)
+        return [f"{shard:05d}" for shard in range(count)]
+
+    def shard_images(self, shard: str) -> range:
+        """The numbers of the images in a shard; RosettaError if there is no such shard."""
+        if shard not in self.shards:
+            raise RosettaError(
+                f"no shard {shard!r} in run {self.run!r}; they are {self.shards[0]} to "
+                f"{self.shards[-1]}"
+            )
+        start = int(shard) * self.sampling.shard_size
+        return range(start, min(start + self.sampling.shard_size, self.sampling.images))
