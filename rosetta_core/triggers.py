@@ -37,7 +37,6 @@ def settings(
     sampling = content["sampling"]
     images = str(config.shard_images(shard)) if shard else None
     read: dict[str, list[Any]] = {
-        "fetch": [weights],
         "sample": [weights, chosen["family"], sampling["seed"], sampling["truncation"], images],
         "activations": [{**chosen, "weights": weights}, images],
         "units": [config.activations.near_constant],

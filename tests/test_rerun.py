@@ -1,9 +1,10 @@
 """Only what changed is made again."""
 
+import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Checkout, tiny
+from conftest import ROOT, Checkout, tiny
 
 from rosetta_core.config import Config
 
@@ -64,6 +65,17 @@ def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
     assert rerun.planned() == outputs(
         activations=["new/00000", "new/00001"], units=["new"], corr=["new"], neighbours=["new"]
     )
+
+
+def test_another_run_of_the_same_models_fetches_nothing(rerun: Checkout) -> None:
+    shutil.copytree(ROOT / "resources", rerun.folder / "resources")
+    rerun.configure(tiny(resources="resources"))
+    file = "resources/facenet-pytorch-2.6.0/onet.pt"
+    rerun.snakemake("--cores", "1", file, "--forcerun", file)
+    rerun.configure(tiny(resources="resources", run="other"))
+    planned = rerun.planned()
+    assert len(planned) > 20
+    assert not [path for path in planned if "resources" in path]
 
 
 def test_one_encoder_less(rerun: Checkout) -> None:

