@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosetta_core.mining.resize import adjoint, bilinear, common_grids, gram
+from rosetta_core.mining.resize import SMALL, adjoint, bilinear, common_grids, gram
 
 sides = st.integers(1, 40)
 
@@ -39,9 +39,12 @@ def test_products_at_the_small_grid_are_those_at_the_large(first, second) -> Non
 
 
 @pytest.mark.parametrize("grids", [[(4, 4), (9, 7), (3, 12)], [(9, 12)], [(1, 1), (9, 1), (1, 12)]])
-def test_several_grids_at_once_are_each_alone(grids) -> None:
-    maps = torch.rand(3, 2, 9, 12, dtype=torch.float64)
+@pytest.mark.parametrize("scale", [1, 2])  # small maps and large ones go different ways
+def test_several_grids_at_once_are_each_alone(grids, scale: int) -> None:
+    grids = [(h * scale, w * scale) for h, w in grids]
+    maps = torch.rand(3, 2, 9 * scale, 12 * scale, dtype=torch.float64)
+    assert (9 * 12 * scale**2 > SMALL) == (scale > 1)
     together = adjoint(maps, grids)
     for h, w in grids:
-        expected = bilinear(h, 9).T @ maps @ bilinear(w, 12)
+        expected = bilinear(h, 9 * scale).T @ maps @ bilinear(w, 12 * scale)
         torch.testing.assert_close(together[h, w], expected)

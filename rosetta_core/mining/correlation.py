@@ -35,6 +35,7 @@ __all__ = ["correlate", "correlate_blocks"]
 
 CPU = torch.device("cpu")
 MOST_IMAGES = 128  # read at once
+MOST_BYTES = 96 * 2**20  # of maps worked on at once
 MOST_POSITIONS = 16_384  # summed in float32 before they are added up in float64
 
 
@@ -178,7 +179,9 @@ class _Work:
                     positions = small[0] * small[1]
                     held = pivot[small, tuple(row.layer for row in rows)]
                     left = held[:, start * positions : start * positions + matrix.shape[1]]
-                    self._add_product(rows, columns, left @ matrix.T)
+                    for first in range(0, matrix.shape[1], MOST_POSITIONS):
+                        some = slice(first, first + MOST_POSITIONS)
+                        self._add_product(rows, columns, left[:, some] @ matrix[:, some].T)
         self.images += len(images)
 
     def _add_product(self, rows: list[_Part], columns: slice, product: Tensor) -> None:
@@ -220,10 +223,8 @@ class _Work:
         """Read a part of a layer; yield (start, centred float32 maps (c, b, h, w))."""
         stored = source.read(part.layer, images, part.channels)
         centre = self.centres[id(source)][part.layer][part.channels]
-        positions = part.grid[0] * part.grid[1]
-        per_image = 12 * (part.last - part.first) * positions
-        most = min(self.memory_budget // 4 // per_image, MOST_POSITIONS // positions)
-        size = max(1, most)
+        per_image = 12 * (part.last - part.first) * part.grid[0] * part.grid[1]
+        size = max(1, min(self.memory_budget // 4, MOST_BYTES) // per_image)
         for start in range(0, len(images), size):
             yield start, _centred(stored[start : start + size], centre, self.device)
 
@@ -254,4 +255,6 @@ def _centred(stored: NDArray, centre: Tensor, device: torch.device) -> Tensor:
     if maps.dtype == torch.float64:
         return (maps - centre[:, None, None, None]).float()
     floats = torch.empty(maps.shape, dtype=torch.float32, device=device).copy_(maps)
-    return floats.sub_(centre.float()[:, None, None, None])
+    moved = centre.nonzero()[:, 0]  # most units of rectified layers stay where they are
+    floats[moved] -= centre[moved].float()[:, None, None, None]
+    return floats

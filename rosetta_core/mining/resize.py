@@ -21,6 +21,7 @@ from torch import Tensor
 __all__ = ["Grid", "adjoint", "bilinear", "common_grids", "gram"]
 
 Grid = tuple[int, int]
+SMALL = 256  # positions up to which one dense product for both axes is faster than one for each
 
 
 def common_grids(first: Grid, second: Grid) -> tuple[Grid, Grid]:
@@ -63,10 +64,20 @@ def gram(source: int, target: int) -> Tensor:
 def adjoint(maps: Tensor, grids: Collection[Grid]) -> dict[Grid, Tensor]:
     """Reduce maps (…, h, w) with Uᵀ to each of the grids, none larger than theirs.
 
-    Returns for each grid (h', w') the reduced maps (…, h', w'). The matrices of all heights stand
-    below each other in one product, so that the large maps are read once.
+    Returns for each grid (h', w') the reduced maps (…, h', w'). The matrices of all grids stand
+    side by side in one product, so that the maps are read once: those of both axes for small maps,
+    those of the heights for large ones.
     """
     height, width = maps.shape[-2:]
+    if height * width <= SMALL:
+        reduced = [grid for grid in grids if grid != (height, width)]
+        result = {grid: maps for grid in grids if grid == (height, width)}
+        if reduced:
+            both = [torch.kron(bilinear(h, height), bilinear(w, width)) for h, w in reduced]
+            flat = maps.flatten(-2) @ torch.cat(both, dim=1).to(maps)  # (…, Σ h'·w')
+            parts = flat.split([h * w for h, w in reduced], dim=-1)
+            result |= {g: part.unflatten(-1, g) for g, part in zip(reduced, parts, strict=True)}
+        return result
     lower = sorted({h for h, _ in grids if h < height})
     by_height = {height: maps}
     if lower:
