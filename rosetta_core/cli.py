@@ -85,15 +85,10 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("path", metavar="PATH", type=Path, help="where to put it")
         if "all" in takes:
             verb.add_argument("--all", action="store_true", help="every layer that could be mined")
-        verb.add_argument(
-            "--config",
-            type=Path,
-            default=Path("config.yaml"),
-            help="YAML file (default: %(default)s)",
-        )
-        verb.add_argument(
-            "--threads", type=int, default=0, metavar="N", help="CPU threads (default: all)"
-        )
+        if run not in (_fetch, _defaults, _schema):
+            path = Path("config.yaml")
+            verb.add_argument("--config", type=Path, default=path, help=f"default: {path}")
+        verb.add_argument("--threads", type=int, default=0, metavar="N", help="default: all CPUs")
     return parser
 
 
@@ -147,6 +142,14 @@ def _where(arguments: argparse.Namespace) -> None:
     print(RunPaths(load_config(arguments.config)).dictionary / "index.html")
 
 
+def _defaults(_: argparse.Namespace) -> None:
+    print(default_yaml(), end="")
+
+
+def _schema(_: argparse.Namespace) -> None:
+    print(json_schema(), end="")
+
+
 _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ...]]] = [
     ("check", _check, "check a configuration before a run", ()),
     ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
@@ -175,11 +178,6 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
     ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
     ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
     ("where", _where, "print where the dictionary lies", ()),
-    (
-        "defaults",
-        lambda _: print(default_yaml(), end=""),
-        "print the default configuration, explained",
-        (),
-    ),
-    ("schema", lambda _: print(json_schema(), end=""), "print the configuration's schema", ()),
+    ("defaults", _defaults, "print the default configuration, explained", ()),
+    ("schema", _schema, "print the configuration's schema", ()),
 ]

@@ -156,7 +156,7 @@ def test_different_numbers_of_images() -> None:
 
 
 def test_working_memory_stays_within_the_budget() -> None:
-    """Maps that are made when they are read, 2.4 GiB in all, with 256 MiB to work in."""
+    """Maps that are made when they are read, 0.9 GiB in all, with 256 MiB to work in."""
     script = """
         import resource
         import numpy as np, torch
@@ -165,23 +165,26 @@ def test_working_memory_stays_within_the_budget() -> None:
         torch.set_num_threads(1)
 
         class Endless(ArrayMaps):
-            images = block = 1600
+            def __init__(self, images, **layers):
+                super().__init__({name: np.ones((1, *s), np.float32) for name, s in layers.items()})
+                self.images = images
+
             def read(self, layer, images, channels):
-                n, c, h, w = self._arrays[layer][:, channels].shape
+                _, c, h, w = self._arrays[layer][:, channels].shape
                 return np.random.default_rng(layer).random((len(images), c, h, w), np.float32)
 
-        def maps(**layers):
-            return Endless({name: np.ones((1, *s), np.float32) for name, s in layers.items()})
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**18  # in 256 MiB
 
-        small = maps(a=(8, 4, 4))
-        small.images = 4
+        small = Endless(4, a=(8, 4, 4))
         correlate(small, small)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        pivot = maps(a=(256, 8, 8), b=(64, 32, 32))
-        correlate(pivot, maps(x=(24, 112, 112), y=(900, 7, 7)), memory_budget=2**28)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**18)
+        before = peak()
+        pivot = Endless(512, a=(256, 8, 8), b=(64, 32, 32))
+        model = Endless(512, x=(24, 112, 112), y=(900, 7, 7))
+        correlate(pivot, model, memory_budget=2**28)
+        print(peak() - before)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
     )
-    assert float(done.stdout) < 1, f"{float(done.stdout):.2f} of the budget"
+    assert 0.1 < float(done.stdout) < 1, f"{float(done.stdout):.2f} of the budget"

@@ -107,7 +107,6 @@ def record_shard(
         {
             **about,
             "images": [images.start, images.stop],
-            "block": block,
             "dtype": "float16",
             "layers": [vars(layer) for layer in layers],
             "digest": digest.hexdigest(),
@@ -147,8 +146,8 @@ def _refuse_unstorable(maps: Tensor, layer: str, *, first: int) -> None:
 class MapMoments:
     """Gathers moments from maps (n, c, h, w), batch by batch.
 
-    A map's own sums are taken in float32 about a shift close to the unit's mean, so that nothing
-    cancels; everything across maps is float64. What comes out doesn't depend on the batches.
+    A map's own sums are taken in float32 about the map's own mean, so that nothing cancels;
+    everything across maps is float64. What comes out doesn't depend on the batches.
     """
 
     def __init__(self) -> None:
@@ -157,7 +156,6 @@ class MapMoments:
     def add(self, maps: Tensor) -> None:
         """Take in a batch of float32 maps (n, c, h, w)."""
         positions = maps.shape[2] * maps.shape[3]
-        # each map's own centre: the mean over images alone would hide small deviations
         shift = maps.mean(dim=(2, 3), keepdim=True)  # (n, c, 1, 1)
         centred = maps - shift
         rest = centred.sum(dim=(2, 3)).double()  # what float32 left of the mean

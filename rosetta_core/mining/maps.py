@@ -17,12 +17,11 @@ __all__ = ["ArrayMaps", "Maps"]
 
 
 class Maps(Protocol):
-    """The maps of a model's layers over `images` images; `block` of them are best read at once."""
+    """The maps of a model's layers over `images` images."""
 
     name: str
     layers: list[Layer]
     images: int
-    block: int
 
     def read(self, layer: int, images: range, channels: slice) -> NDArray:
         """The maps (n, c, h, w) of some images and channels of layer number `layer`."""
@@ -42,7 +41,7 @@ class ArrayMaps:
         self.name = name
         self._arrays = list(arrays.values())
         self.layers = [Layer(layer, *array.shape[1:]) for layer, array in arrays.items()]
-        self.images = self.block = len(self._arrays[0])
+        self.images = len(self._arrays[0])
 
     def read(self, layer: int, images: range, channels: slice) -> NDArray:
         """Some images and channels of layer number `layer`."""

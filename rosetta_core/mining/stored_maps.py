@@ -4,6 +4,7 @@ StoredMaps    the maps of a model over all its shards
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ class StoredMaps:
         name: of the model.
         layers: in order; units are numbered through them.
         images: how many.
-        block: images that are stored together; reading multiples of it is fastest.
     """
 
     def __init__(self, stores: Sequence[Path]) -> None:
@@ -42,8 +42,6 @@ class StoredMaps:
             start, stop = manifest["images"]
             self._starts.append(self._starts[-1] + stop - start)
         self.images = self._starts[-1]
-        self.block: int = manifests[0]["block"]
-        self._stores = list(stores)
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> NDArray[np.float16]:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
@@ -55,8 +53,11 @@ class StoredMaps:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def pieces(self, largest: int) -> Iterator[range]:
-        """Split the images into ranges of at most `largest`, none across two shards."""
-        for start, stop in zip(self._starts, self._starts[1:], strict=False):
+        """Split the images into ranges of at most `largest`, none across two shards.
+
+        Images are stored in blocks of a power of two, so powers of two are read fastest.
+        """
+        for start, stop in pairwise(self._starts):
             for first in range(start, stop, largest):
                 yield range(first, min(first + largest, stop))
 
@@ -70,7 +71,7 @@ class StoredMaps:
 
     def _layer_moments(self, layer: Layer) -> Moments:
         positions = layer.height * layer.width
-        counts = [b - a for a, b in zip(self._starts, self._starts[1:], strict=False)]
+        counts = [b - a for a, b in pairwise(self._starts)]
         shards = []
         for images, group in zip(counts, self._groups, strict=True):
             mean, deviation = (
