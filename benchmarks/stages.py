@@ -23,6 +23,7 @@ import torch
 
 from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
+from rosetta_core.mining.resize import common_grids
 from rosetta_core.mining.sampling import open_samples
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.images import prepare
@@ -62,8 +63,12 @@ def main() -> None:
         print(f"| {stage} | {row['jobs']} | {row['seconds']:.1f} | {loops} | {row['rss']:.0f} MB |")
     print(f"| the networks alone, one thread | | | {alone:.1f} | |\n")
     corr, forward = table.loc["correlations", "loops"], table.loc["activations", "loops"]
-    print(f"correlations / activations {corr / forward:.2f}, "
-          f"correlations / networks alone {corr / alone:.2f}")  # fmt: skip
+    ours, enlarged = products(config)
+    rate = peak()
+    print(f"correlations / activations: {corr / forward:.2f}")
+    print(f"correlations / networks alone: {corr / alone:.2f}")
+    print(f"products: {ours:.0f} GFLOP, {ours / rate:.1f} s at one thread's {rate:.0f} GFLOP/s; "
+          f"with both maps enlarged {enlarged / ours:.1f} times as many")  # fmt: skip
 
 
 def run(config: Config, folder: Path) -> float:
@@ -109,6 +114,29 @@ def forward_seconds(config: Config) -> float:
             loaded.network(one)
         total += (time.perf_counter() - started) * config.sampling.images / len(inputs)
     return total
+
+
+def products(config: Config) -> tuple[float, float]:
+    """Operations of all products, in GFLOP: at the smaller grids, and with both maps enlarged."""
+    layers = stages.check(config)
+    ours = enlarged = 0
+    for f in layers[config.pivot.name]:
+        for g in (layer for model in layers.values() for layer in model):
+            small, large = common_grids(f.grid, g.grid)
+            pairs = 2 * config.sampling.images * f.channels * g.channels
+            ours += pairs * small[0] * small[1]
+            enlarged += pairs * large[0] * large[1]
+    return ours / 1e9, enlarged / 1e9
+
+
+def peak() -> float:
+    """GFLOP a second of one thread in a large float32 product."""
+    torch.set_num_threads(1)
+    square = torch.rand(3072, 3072)
+    square @ square
+    started = time.perf_counter()
+    square @ square
+    return 2 * 3072**3 / (time.perf_counter() - started) / 1e9
 
 
 def machine() -> str:
