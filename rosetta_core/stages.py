@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rosetta_core.mining.stored_maps import StoredMaps
-    from rosetta_core.zoo.catalogue import Layer
+    from rosetta_core.zoo.layer import Layer
 
 __all__ = [
     "activations",

@@ -11,7 +11,7 @@ from typing import Any
 
 from rosetta_core.config import Config, to_json
 from rosetta_core.fingerprint import fingerprint
-from rosetta_core.zoo.catalogue import FAMILIES
+from rosetta_core.zoo.families import FAMILIES
 
 __all__ = ["code", "settings"]
 

@@ -8,7 +8,7 @@ from conftest import ROOT
 from rosetta_core import fingerprint as module
 from rosetta_core.fingerprint import fingerprint
 from rosetta_core.triggers import MODULES
-from rosetta_core.zoo.catalogue import FAMILIES
+from rosetta_core.zoo.families import FAMILIES
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT, Checkout, tiny
 
@@ -167,8 +168,6 @@ def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Conf
 
 
 def test_the_same_tables_whatever_the_shards_batches_and_memory(rerun: Checkout) -> None:
-    import pandas as pd  # noqa: PLC0415
-
     name = "tables/rosetta.parquet"
     before = pd.read_parquet(rerun.run / name)
     for changes, bound in (

@@ -19,8 +19,8 @@ from rosetta_core.mining.sampling import image_seed, open_samples, read_images
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.mining.stores import create_array, open_store, read_array
 from rosetta_core.paths import RunPaths
-from rosetta_core.zoo.catalogue import Layer
 from rosetta_core.zoo.images import prepare
+from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.network import Encoder
 

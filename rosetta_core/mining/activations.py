@@ -20,9 +20,9 @@ from rosetta_core.files import whole
 from rosetta_core.mining.moments import Moments, pool
 from rosetta_core.mining.stores import create_array, versions, write_manifest
 from rosetta_core.progress import Progress
-from rosetta_core.zoo.catalogue import Layer
 from rosetta_core.zoo.hooks import capture
 from rosetta_core.zoo.images import prepare
+from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.network import Encoder, Generator
 
 __all__ = ["MapMoments", "block_images", "record_shard"]

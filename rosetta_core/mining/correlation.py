@@ -29,7 +29,7 @@ from rosetta_core.mining.enlarged import EnlargedSums
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.resize import Grid, adjoint, common_grids
 from rosetta_core.progress import Progress
-from rosetta_core.zoo.catalogue import Layer
+from rosetta_core.zoo.layer import Layer
 
 __all__ = ["correlate", "correlate_blocks"]
 

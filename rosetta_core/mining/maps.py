@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rosetta_core.mining.moments import centre, moments_of
-from rosetta_core.zoo.catalogue import Layer
+from rosetta_core.zoo.layer import Layer
 
 __all__ = ["ArrayMaps", "Maps"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.moments import Moments, centre, pool
 from rosetta_core.mining.stores import open_store, read_array
-from rosetta_core.zoo.catalogue import Layer
+from rosetta_core.zoo.layer import Layer
 
 __all__ = ["StoredMaps"]
 

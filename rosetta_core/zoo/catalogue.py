@@ -1,12 +1,10 @@
 """What is known of a model before it runs, without loading it twice.
 
-Layer       a module whose output channels are units
 describe    a model's layers and their shapes; remembered in the resources folder
-FAMILIES    the module that builds each family
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -14,42 +12,10 @@ from pathlib import Path
 from rosetta_core.config import Model, to_json
 from rosetta_core.files import whole
 from rosetta_core.fingerprint import fingerprint
+from rosetta_core.zoo.families import FAMILIES
+from rosetta_core.zoo.layer import Layer
 
-__all__ = ["FAMILIES", "Layer", "describe"]
-
-FAMILIES = {
-    "dcgan": "rosetta_core.zoo.dcgan",
-    "mtcnn_onet": "rosetta_core.zoo.mtcnn_onet",
-    "timm": "rosetta_core.zoo.timm_encoder",
-    "torchvision": "rosetta_core.zoo.torchvision_encoder",
-}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A module whose output channels are units.
-
-    Attributes:
-        name: the module's dotted name.
-        channels: number of units.
-        height: of an activation map.
-        width: of an activation map.
-    """
-
-    name: str
-    channels: int
-    height: int
-    width: int
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Height and width of an activation map."""
-        return self.height, self.width
-
-    @property
-    def size(self) -> int:
-        """Activations per image."""
-        return self.channels * self.height * self.width
+__all__ = ["describe"]
 
 
 def describe(model: Model, resources: Path, *, all: bool = False) -> list[Layer]:
@@ -69,9 +35,9 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> list[Layer]
     if path.is_file():
         return [Layer(**layer) for layer in json.loads(path.read_text())]
 
-    import torch  # noqa: PLC0415
+    import torch
 
-    from rosetta_core.zoo.loading import build, layers_of  # noqa: PLC0415
+    from rosetta_core.zoo.loading import build, layers_of
 
     with torch.device("meta"):
         layers = layers_of(model, build(model), all=all)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.catalogue import Layer
 from rosetta_core.zoo.hooks import capture
+from rosetta_core.zoo.layer import Layer
 
 __all__ = ["probe_layers", "select_layers"]
 
