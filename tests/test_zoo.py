@@ -14,8 +14,8 @@ from rosetta_core.config import FileWeights, Input, PackageWeights, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.hooks import as_maps, capture
 from rosetta_core.zoo.images import prepare, to_bytes
-from rosetta_core.zoo.layers import probe_layers, select_layers
 from rosetta_core.zoo.loading import build, layers_of, load
+from rosetta_core.zoo.probing import probe_layers, select_layers
 from rosetta_core.zoo.weights import fetch, load_weights
 
 CPU = torch.device("cpu")

@@ -16,8 +16,8 @@ from rosetta_core import config
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.families import FAMILIES
 from rosetta_core.zoo.layer import Layer
-from rosetta_core.zoo.layers import probe_layers, select_layers
 from rosetta_core.zoo.network import Encoder, Generator
+from rosetta_core.zoo.probing import probe_layers, select_layers
 from rosetta_core.zoo.weights import load_weights
 
 __all__ = ["build", "layers_of", "load", "resolve_device"]
