@@ -4,7 +4,7 @@ settings    the part of the configuration that a job reads, as one canonical lin
 code        the fingerprint of the code that a job runs
 
 Snakemake reruns a job when one of the two changes. Device, threads, batch size and memory stay
-out: they don't change results.
+out: they change results by rounding at most.
 """
 
 from typing import Any

@@ -149,6 +149,10 @@ MISFITS = [
         "m: layers: 'pralu2' matches no module (did you mean 'prelu2'",
     ),
     (
+        {"encoders": [model(weights=PACKAGE, layers=["prelu[z-a]"])]},
+        "m: layers: 'prelu[z-a]' is no pattern",
+    ),
+    (
         {"encoders": [model(family="timm", architecture="resnet-50", weights=PACKAGE)]},
         "timm has no model 'resnet-50' (did you mean 'resnet50'",
     ),

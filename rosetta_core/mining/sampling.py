@@ -33,7 +33,7 @@ UNCONDITIONAL = -1  # the class label of a generator without classes
 
 
 def image_seed(seed: int, image: int) -> int:
-    """The seed of image number `image` in a run with seed `seed`; streams never overlap."""
+    """The seed of image number `image` in a run with seed `seed`; other runs get others."""
     state = np.random.SeedSequence(seed, spawn_key=(image,)).generate_state(1, np.uint64)
     return int(state[0] >> 1)  # torch takes seeds below 2⁶³
 

@@ -43,7 +43,10 @@ def _regex(pattern: str) -> re.Pattern[str]:
     for match in GLOB.finditer(pattern):
         parts += [re.escape(pattern[last : match.start()]), wild.get(match[0], match[0])]
         last = match.end()
-    return re.compile("".join([*parts, re.escape(pattern[last:])]))
+    try:
+        return re.compile("".join([*parts, re.escape(pattern[last:])]))
+    except re.error as error:
+        raise RosettaError(f"layers: {pattern!r} is no pattern: {error.msg}") from None
 
 
 @torch.no_grad()
