@@ -28,7 +28,7 @@ class RunPaths:
         if isinstance(model.weights, FileWeights):
             return Path(model.weights.file)
         package, _, version = model.weights.package.partition("==")
-        return self.resources / f"{package}-{version}" / Path(model.weights.member).name
+        return self.resources / f"{package}-{version}" / model.weights.member
 
     def samples(self, shard: str) -> Path:
         """The store of a shard's latents and images; its manifest has the suffix .json."""

