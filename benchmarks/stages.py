@@ -24,7 +24,7 @@ import torch
 from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
 from rosetta_core.mining.resize import common_grids
-from rosetta_core.mining.sampling import open_samples
+from rosetta_core.mining.sampling import Samples
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.loading import load
@@ -101,13 +101,13 @@ def forward_seconds(config: Config) -> float:
     """Seconds that the networks alone take for all images, one thread."""
     torch.set_num_threads(1)
     paths, total = RunPaths(config), 0.0
-    samples = open_samples(paths.samples(config.shards[0]))
+    samples = Samples([paths.samples(config.shards[0])])
     for model in config.models:
         loaded = load(model, paths.weights(model), device=torch.device("cpu"))
         if isinstance(loaded, Encoder):
-            inputs = prepare(torch.from_numpy(samples.images[:PROBED]), loaded.input)
+            inputs = prepare(torch.from_numpy(samples.images(range(PROBED))), loaded.input)
         else:
-            inputs = torch.from_numpy(samples.latents[:PROBED])
+            inputs = torch.from_numpy(samples.latents(range(PROBED)))
         loaded.network(inputs[:1])
         started = time.perf_counter()
         for one in inputs.split(1):

@@ -76,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         verb.set_defaults(run=run)
         if "model" in takes:
             verb.add_argument("model", metavar="MODEL", help="its name in the configuration")
+        if "models" in takes:
+            verb.add_argument("models", metavar="MODEL", nargs="+", help="their names")
+        if "block" in takes:
+            verb.add_argument("--block", type=int, metavar="I", help="of correlation.blocks")
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
         if "package" in takes:
@@ -165,10 +169,11 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
     ("units", _stage(stages.units, "model"), "write the table of a model's units", ("model",)),
     (
         "correlations",
-        _stage(stages.correlations, "model"),
-        "correlate the pivot's units with a model's",
-        ("model",),
+        _stage(stages.correlations, "models", "block"),
+        "correlate the pivot's units with those of models",
+        ("models", "block"),
     ),
+    ("join", _stage(stages.join, "model"), "join the blocks of a pair's correlations", ("model",)),
     (
         "neighbours",
         _stage(stages.neighbours, "model"),

@@ -38,9 +38,12 @@ class RunPaths:
         """The store of a model's activation maps; its manifest has the suffix .json."""
         return self.run / "activations" / model / f"{shard}.zarr"
 
-    def correlations(self, model: str) -> Path:
-        """The store of the correlations of the pivot's units with a model's."""
-        return self.run / "correlations" / f"{self.pivot}--{model}.zarr"
+    def correlations(self, model: str, block: int | None = None) -> Path:
+        """The store of the correlations of the pivot's units with a model's; a block of rows."""
+        pair = f"{self.pivot}--{model}"
+        if block is None:
+            return self.run / "correlations" / f"{pair}.zarr"
+        return self.run / "correlations" / "blocks" / pair / f"{block:04d}.zarr"
 
     def units(self, model: str) -> Path:
         """The table of a model's units."""

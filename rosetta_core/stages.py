@@ -7,7 +7,9 @@ fetch            a model's weights
 sample           the images of a shard
 activations      a model's maps of a shard
 units            the table of a model's units
-correlations     the pivot's units with a model's
+passes           which models are correlated in one job
+correlations     the pivot's units with those of models
+join             the correlations of a pair from those of blocks of rows
 neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
 dictionary       the pages
@@ -16,6 +18,7 @@ mine             all of it, one stage after the other
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +30,11 @@ from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
-    from rosetta_core.mining.stored_maps import StoredMaps
+    from rosetta_core.mining.moments import Moments
     from rosetta_core.zoo.layer import Layer
 
 __all__ = [
@@ -40,9 +45,11 @@ __all__ = [
     "correlations",
     "dictionary",
     "fetch",
+    "join",
     "list_layers",
     "mine",
     "neighbours",
+    "passes",
     "sample",
     "units",
 ]
@@ -132,70 +139,133 @@ def sample(config: Config, *, shard: str) -> Path:
 
 def activations(config: Config, *, model: str, shard: str) -> Path:
     """Run a model over the images of a shard and write down its maps; return their store."""
+    import torch
+
     from rosetta_core.mining.activations import record_shard
-    from rosetta_core.mining.sampling import open_samples
-    from rosetta_core.zoo.loading import layers_of, load, resolve_device
+    from rosetta_core.mining.sources import live_maps
     from rosetta_core.zoo.network import Encoder as EncoderNetwork
 
-    paths, device, chosen = RunPaths(config), resolve_device(config.device), config.model(model)
-    network = load(chosen, paths.weights(chosen), device=device)
-    samples = open_samples(paths.samples(shard))
+    chosen, maps = config.model(model), live_maps(config, model, shard=shard)
     about: dict[str, Any] = {"model": model, "family": chosen.family}
-    about["architecture"] = chosen.architecture
-    if isinstance(network, EncoderNetwork):
-        about["input"] = network.input.model_dump()
-    store = paths.activations(model, shard)
+    about |= {"architecture": chosen.architecture, "keepbits": config.activations.keepbits}
+    if isinstance(maps.network, EncoderNetwork):
+        about["input"] = maps.network.input.model_dump()
+    store = RunPaths(config).activations(model, shard)
     record_shard(
-        network,
+        maps,
         store,
-        layers=layers_of(chosen, network),
-        inputs=samples.images if isinstance(network, EncoderNetwork) else samples.latents,
         images=config.shard_images(shard),
-        batch_size=config.activations.batch_size or (1 if device.type == "cpu" else 16),
         memory_budget=parse_bytes(config.memory_budget),
-        device=device,
+        threads=torch.get_num_threads(),
         about=about,
     )
     return store
 
 
 def units(config: Config, *, model: str) -> Path:
-    """Write the table of a model's units; return it."""
-    from rosetta_core.mining.units import unit_table
+    """Write the table of a stored model's units; return it."""
+    from rosetta_core.mining.sources import maps_of
 
-    near_constant = config.activations.near_constant
-    table = unit_table(_maps(config, model), near_constant=near_constant)
-    return _write_table(table, RunPaths(config).units(model))
+    maps = maps_of(config, model)
+    return _write_units(config, model, maps.layers, maps.moments())
 
 
-def correlations(config: Config, *, model: str) -> Path:
-    """Correlate the pivot's units with a model's; return the store of the matrix."""
+def passes(config: Config) -> list[list[str]]:
+    """Return the models that are correlated with the pivot together, in one job each list.
+
+    Networks that feed the correlations directly run once, so all of them; of stored maps each
+    model by itself, unless `correlation.together`.
+    """
+    models = [model.name for model in config.models]
+    if config.correlation.together or config.mining.store == "none":
+        return [models]
+    return [[model] for model in models]
+
+
+def correlations(
+    config: Config, *, models: Sequence[str], block: int | None = None
+) -> tuple[Path, ...]:
+    """Correlate the pivot's units with those of models, in one pass over the pivot's maps.
+
+    Args:
+        config: the run.
+        models: their names; the pivot may be among them.
+        block: which of `correlation.blocks` of the pivot's units; all of them unless given.
+
+    Returns:
+        The stores and, where networks run without stores, the tables of units.
+    """
+    import torch
+
     from rosetta_core.mining.correlation import correlate_blocks
     from rosetta_core.mining.correlation_store import write_correlations
+    from rosetta_core.mining.moments import alive
+    from rosetta_core.mining.sources import maps_of
     from rosetta_core.zoo.loading import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
-    alive = {name: _table(paths.units(name))["alive"].to_numpy() for name in {pivot, model}}
-    blocks = correlate_blocks(
-        _maps(config, pivot),
-        _maps(config, model),
-        memory_budget=parse_bytes(config.memory_budget),
-        device=resolve_device(config.device),
+    maps = {name: maps_of(config, name) for name in dict.fromkeys([pivot, *models])}
+    sizes = {name: sum(x.channels for x in source.layers) for name, source in maps.items()}
+    rows = block_rows(sizes[pivot], config.correlation.blocks, block)
+
+    def living(name: str) -> "NDArray[np.bool_]":
+        import numpy as np
+
+        near_constant = config.activations.near_constant
+        parts = [alive(found, near_constant=near_constant) for found in maps[name].moments()]
+        return np.concatenate(parts)
+
+    stores = [paths.correlations(model, block) for model in models]
+    write_correlations(
+        stores,
+        correlate_blocks(
+            maps[pivot],
+            [maps[model] for model in models],
+            memory_budget=parse_bytes(config.memory_budget),
+            device=resolve_device(config.device),
+            threads=torch.get_num_threads(),
+            rows=rows,
+        ),
+        shapes=[(len(rows), sizes[model]) for model in models],
+        alive=lambda model: living(pivot if model is None else models[model]),
+        rows=rows,
+        itself=models.index(pivot) if pivot in models else None,
+        kept=config.kept,
     )
-    store = paths.correlations(model)
-    write_correlations(store, blocks, rows=alive[pivot], columns=alive[model])
-    return store
+    if config.mining.store == "zarr":
+        return tuple(stores)
+    tables = [_write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
+    return (*stores, *tables)
+
+
+def block_rows(units: int, blocks: int, block: int | None) -> range:
+    """The units of a block of rows, of nearly equal size; all units for None."""
+    if block is None:
+        return range(units)
+    if not 0 <= block < blocks:
+        raise RosettaError(f"no block {block}; they are 0 to {blocks - 1}")
+    return range(units * block // blocks, units * (block + 1) // blocks)
+
+
+def join(config: Config, *, model: str) -> Path:
+    """Join the blocks of the correlations of the pivot and a model; return their store."""
+    from rosetta_core.mining.correlation_store import join_correlations
+
+    paths = RunPaths(config)
+    blocks = [paths.correlations(model, block) for block in range(config.correlation.blocks)]
+    join_correlations(blocks, paths.correlations(model))
+    return paths.correlations(model)
 
 
 def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
-    from rosetta_core.mining.correlation_store import read_correlations
+    from rosetta_core.mining.correlation_store import read_nearest
     from rosetta_core.mining.neighbours import best_buddies
     from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
 
-    paths = RunPaths(config)
-    corr = read_correlations(paths.correlations(model))
-    table = nearest_neighbours(corr, config.neighbours.k, same=model == config.pivot.name)
+    paths, itself = RunPaths(config), model == config.pivot.name
+    found = read_nearest(paths.correlations(model), config.neighbours.k, itself=itself)
+    table = nearest_neighbours(*found)
     return (
         _write_table(table, paths.neighbours(model)),
         _write_table(best_buddies(table), paths.best_buddies(model)),
@@ -217,7 +287,10 @@ def concepts(config: Config) -> tuple[Path, Path]:
 
 def dictionary(config: Config) -> Path:
     """Write the pages; return their folder."""
-    from rosetta_core.mining.sampling import read_images
+    import torch
+
+    from rosetta_core.mining.sampling import Samples
+    from rosetta_core.mining.sources import maps_of
     from rosetta_core.pages.dictionary import write_dictionary
     from rosetta_core.pages.entries import gather_entries, gather_models
 
@@ -228,9 +301,11 @@ def dictionary(config: Config) -> Path:
         rosetta,
         concept,
         units=unit_tables,
-        maps={model.name: _maps(config, model.name) for model in models},
-        images=read_images([paths.samples(shard) for shard in config.shards]),
+        maps={model.name: maps_of(config, model.name) for model in models},
+        images=Samples([paths.samples(shard) for shard in config.shards]).images,
         examples=config.dictionary.examples,
+        memory_budget=parse_bytes(config.memory_budget),
+        threads=torch.get_num_threads(),
     )
     about = {
         model.name: {
@@ -260,22 +335,17 @@ def mine(config: Config) -> Path:
         fetch(config, model=model.name)
     for shard in config.shards:
         sample(config, shard=shard)
+    if config.mining.store == "zarr":
         for model in config.models:
-            activations(config, model=model.name, shard=shard)
+            for shard in config.shards:
+                activations(config, model=model.name, shard=shard)
+            units(config, model=model.name)
+    for members in passes(config):
+        correlations(config, models=members)
     for model in config.models:
-        units(config, model=model.name)
-    for model in config.models:
-        correlations(config, model=model.name)
         neighbours(config, model=model.name)
     concepts(config)
     return dictionary(config)
-
-
-def _maps(config: Config, model: str) -> "StoredMaps":
-    from rosetta_core.mining.stored_maps import StoredMaps
-
-    paths = RunPaths(config)
-    return StoredMaps([paths.activations(model, shard) for shard in config.shards])
 
 
 def _table(path: Path) -> "pd.DataFrame":
@@ -291,6 +361,15 @@ def _write_table(table: "pd.DataFrame", path: Path) -> Path:
     with whole(path) as temporary:
         table.to_parquet(temporary, index=False)
     return path
+
+
+def _write_units(
+    config: Config, model: str, layers: Sequence["Layer"], moments: Sequence["Moments"]
+) -> Path:
+    from rosetta_core.mining.units import unit_table
+
+    table = unit_table(layers, moments, near_constant=config.activations.near_constant)
+    return _write_table(table, RunPaths(config).units(model))
 
 
 def _source(weights: PackageWeights | FileWeights) -> str:

@@ -20,7 +20,12 @@ MODULES = {
     "sample": ["rosetta_core.mining.sampling", "rosetta_core.zoo.loading"],
     "activations": ["rosetta_core.mining.activations", "rosetta_core.zoo.loading"],
     "units": ["rosetta_core.mining.units"],
-    "correlations": ["rosetta_core.mining.correlation", "rosetta_core.mining.correlation_store"],
+    "correlations": [
+        "rosetta_core.mining.correlation",
+        "rosetta_core.mining.correlation_store",
+        "rosetta_core.mining.stored_maps",
+    ],
+    "join": ["rosetta_core.mining.correlation_store"],
     "neighbours": ["rosetta_core.mining.neighbours", "rosetta_core.mining.correlation_store"],
     "concepts": ["rosetta_core.mining.concepts"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.entries"],
@@ -32,15 +37,26 @@ def settings(
 ) -> str:
     """Return what a job of `stage` reads of the configuration, as canonical JSON."""
     content = config.model_dump(mode="json")
-    chosen = config.model(model or config.pivot.name).model_dump(mode="json")
-    weights = {key: value for key, value in chosen["weights"].items() if key != "licence"}
+    chosen = _network(config, model)
     sampling = content["sampling"]
     images = str(config.shard_images(shard)) if shard else None
+    live = config.mining.store == "none"
+    kept = [] if config.kept is None else [config.kept]
     read: dict[str, list[Any]] = {
-        "sample": [weights, chosen["family"], sampling["seed"], sampling["truncation"], images],
-        "activations": [{**chosen, "weights": weights}, images],
+        "sample": [
+            *(chosen[key] for key in ("weights", "family")),
+            *(sampling[key] for key in ("seed", "truncation")),
+            images,
+        ],
+        "activations": [_network(config, model), content["activations"]["keepbits"], images],
         "units": [config.activations.near_constant],
-        "correlations": [],
+        "correlations": [
+            *kept,
+            config.activations.near_constant,
+            *([_network(config, m.name) for m in config.models] if live else []),
+            *([content["activations"]["keepbits"]] if live else []),
+        ],
+        "join": [],
         "neighbours": [config.neighbours.k],
         "concepts": [[encoder.name for encoder in config.encoders]],
         "dictionary": [
@@ -51,9 +67,19 @@ def settings(
     return to_json({stage: read[stage]})
 
 
+def _network(config: Config, model: str | None) -> dict[str, Any]:
+    """What maps depend on of a model's definition."""
+    content = config.model(model or config.pivot.name).model_dump(mode="json")
+    content["weights"].pop("licence")
+    return content
+
+
 def code(stage: str, config: Config, *, model: str | None = None) -> str:
     """Return the fingerprint of the code behind a job of `stage`."""
     modules = list(MODULES[stage])
     if stage in ("sample", "activations"):
         modules.append(FAMILIES[config.model(model or config.pivot.name).family])
+    if stage == "correlations" and config.mining.store == "none":
+        modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
+        modules += sorted({FAMILIES[model.family] for model in config.models})
     return fingerprint(*modules)

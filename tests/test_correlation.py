@@ -107,14 +107,14 @@ def test_the_split_into_images_and_units_does_not_matter(most: int, budget: int)
     device = torch.device("cpu")
     blocks = list(
         correlate_blocks(
-            Split(pivot, most), ArrayMaps(encoder), memory_budget=budget, device=device
+            Split(pivot, most), [ArrayMaps(encoder)], memory_budget=budget, device=device
         )
     )
-    split = np.concatenate([block for _, block in blocks], axis=1)
+    split = np.concatenate([block.corr for block in blocks], axis=1)
     assert np.abs(split - whole).max() <= SPLIT
     assert (len(blocks) > 1) == (budget < 10_000)
-    assert [place.start for place, _ in blocks] == [
-        sum(b.shape[1] for _, b in blocks[:i]) for i in range(len(blocks))
+    assert [block.columns.start for block in blocks] == [
+        sum(b.corr.shape[1] for b in blocks[:i]) for i in range(len(blocks))
     ]
 
 
@@ -171,7 +171,8 @@ def test_working_memory_stays_within_the_budget() -> None:
 
             def read(self, layer, images, channels):
                 _, c, h, w = self._arrays[layer][:, channels].shape
-                return np.random.default_rng(layer).random((len(images), c, h, w), np.float32)
+                maps = np.random.default_rng(layer).random((len(images), c, h, w), np.float32)
+                return torch.from_numpy(maps)
 
         def peak():  # of this process in 256 MiB; getrusage would count what started it too
             status = Path("/proc/self/status").read_text()

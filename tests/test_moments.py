@@ -8,8 +8,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosetta_core.mining.activations import MapMoments
-from rosetta_core.mining.moments import alive, moments_of, pool
+from rosetta_core.mining.live_maps import map_moments
+from rosetta_core.mining.moments import Moments, alive, moments_of, pool
+
+
+def pooled(maps: np.ndarray) -> Moments:
+    """The moments of maps (n, c, h, w), from those of each map."""
+    given = torch.from_numpy(maps).contiguous(memory_format=torch.channels_last)
+    mean, deviation = map_moments(given)
+    positions = maps.shape[2] * maps.shape[3]
+    rows = zip(mean.numpy(), deviation.numpy(), strict=True)
+    return pool([Moments(positions, *row) for row in rows])
 
 
 @pytest.mark.parametrize("ratio", [0, 1, 1e3, 1e6])
@@ -17,11 +26,7 @@ from rosetta_core.mining.moments import alive, moments_of, pool
 def test_agree_with_float64(ratio: float, grid) -> None:
     rng = np.random.default_rng(0)
     maps = (rng.standard_normal((12, 6, *grid)) + ratio).astype(np.float32)
-    gathered = MapMoments()
-    for start, stop in ((0, 5), (5, 6), (6, 12)):
-        part = torch.from_numpy(maps[start:stop]).contiguous(memory_format=torch.channels_last)
-        gathered.add(part)
-    found, expected = gathered.pooled(), moments_of(maps)
+    found, expected = pooled(maps), moments_of(maps)
     assert found.count == expected.count
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)
@@ -45,11 +50,6 @@ def test_dead_and_near_constant_units() -> None:
     maps[:, 1] = 5  # constant
     maps[:, 2] = 5 + 0.01 * noise  # varies by 0.2% of its mean
     maps[:, 3] = 1e-4 * noise  # small, but all variation
-    gathered = MapMoments()
-    gathered.add(torch.from_numpy(maps))
-    np.testing.assert_array_equal(
-        alive(gathered.pooled(), near_constant=0.01), [False, False, False, True]
-    )
-    np.testing.assert_array_equal(
-        alive(gathered.pooled(), near_constant=0), [False, False, True, True]
-    )
+    found = pooled(maps)
+    np.testing.assert_array_equal(alive(found, near_constant=0.01), [False, False, False, True])
+    np.testing.assert_array_equal(alive(found, near_constant=0), [False, False, True, True])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours
+from rosetta_core.mining.neighbours import best_buddies, merged, nearest, neighbours, without_self
 
 # few values, so that ties are common, and NaN for dead units
 values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])
@@ -16,9 +16,14 @@ matrices = arrays(
 )
 
 
+def both(corr, k: int):
+    """The neighbours of rows and columns."""
+    return neighbours(nearest(corr, k), nearest(corr.T, k))
+
+
 @given(corr=matrices, k=st.integers(1, 8))
 def test_nearest(corr, k: int) -> None:
-    table = nearest(corr, k)
+    table = neighbours(nearest(corr, k), None)
     for row, expected in enumerate(oracle.nearest(corr, k)):
         mine = table[table["unit"] == row]
         assert mine["neighbour"].tolist() == expected
@@ -26,9 +31,20 @@ def test_nearest(corr, k: int) -> None:
         assert mine["corr"].tolist() == [corr[row, column] for column in expected]
 
 
+@given(corr=matrices, k=st.integers(1, 8), cut=st.integers(1, 6))
+def test_the_best_of_blocks_are_those_of_the_whole(corr, k: int, cut: int) -> None:
+    blocks = [corr[:, :cut], corr[:, cut:]] if cut < corr.shape[1] else [corr]
+    found = nearest(blocks[0], k)
+    for block in blocks[1:]:
+        found = merged(found, nearest(block, k).moved(cut), k)
+    expected = nearest(corr, k)
+    np.testing.assert_array_equal(found.neighbour, expected.neighbour)
+    np.testing.assert_array_equal(found.corr, expected.corr)
+
+
 @given(corr=matrices, k=st.integers(1, 8))
 def test_best_buddies_are_mutual(corr, k: int) -> None:
-    table = best_buddies(neighbours(corr, k))
+    table = best_buddies(both(corr, k))
     pairs = list(zip(table["pivot_unit"], table["unit"], strict=True))
     assert set(pairs) == oracle.best_buddies(corr, k)
     assert len(set(pairs)) == len(pairs)
@@ -44,7 +60,7 @@ def test_within_one_model(matrix, k: int) -> None:
     corr = np.maximum(matrix, matrix.T) if size == max(matrix.shape) else matrix[:size, :size]
     corr = np.fmax(corr, corr.T)
     np.fill_diagonal(corr, 1)
-    table = neighbours(corr, k, same=True)
+    table = neighbours(nearest(without_self(corr), k), None)
     assert (table["unit"] != table["neighbour"]).all()
     assert set(table["side"]) <= {"pivot"}
     buddies = best_buddies(table)
@@ -55,7 +71,7 @@ def test_within_one_model(matrix, k: int) -> None:
 
 def test_order_is_by_unit_then_rank() -> None:
     corr = np.random.default_rng(0).random((50, 40), np.float32)
-    table = neighbours(corr, 5)
+    table = both(corr, 5)
     for side in ("pivot", "encoder"):
         part = table[table["side"] == side]
         keys = list(zip(part["unit"], part["rank"], strict=True))
@@ -71,5 +87,5 @@ def test_k_counts_on_both_sides(k: int) -> None:
     """One unit that everybody likes best has only k buddies."""
     corr = np.full((6, 6), 0.1, np.float32)
     corr[:, 0] = np.linspace(0.9, 0.5, 6)
-    table = best_buddies(neighbours(corr, k))
+    table = best_buddies(both(corr, k))
     assert table[table["unit"] == 0]["pivot_unit"].tolist() == list(range(k))

@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 import numpy as np
 import oracle
 import pandas as pd
+import pytest
 from PIL import Image
 
-from rosetta_core.mining.examples import evidence, leading_units, top_images
+from rosetta_core.mining.examples import best_examples, evidence, leading_units
 from rosetta_core.pages.dictionary import Entry, ModelSummary, Unit, write_dictionary
 from rosetta_core.pages.heatmap import contrast, overlay
 
@@ -38,8 +39,18 @@ def test_evidence_is_the_mean_product_of_enlarged_maps() -> None:
     np.testing.assert_allclose(evidence(pivot, encoders), expected, atol=1e-6)
 
 
-def test_top_images() -> None:
-    assert top_images(np.array([0.1, 0.9, 0.5, 0.9]), 3) == [1, 3, 2]
+@pytest.mark.parametrize("cut", [4, 1, 3])
+def test_best_examples_however_images_come(cut: int) -> None:
+    size = np.array([0.1, 0.9, 0.5, 0.9], np.float32)[:, None, None] ** 0.5
+    maps = {model: np.repeat(np.repeat(size, 2, 1), 2, 2) for model in ("g", "d")}
+    found: list = []
+    for images in (range(cut), range(cut, 4)):
+        part = {model: array[images.start : images.stop] for model, array in maps.items()}
+        if images:
+            found = best_examples("g", part, images, before=found, count=3)
+    assert [example.image for example in found] == [1, 3, 2]
+    assert [round(example.score, 3) for example in found] == [0.9, 0.9, 0.5]
+    np.testing.assert_array_equal(found[2].maps["d"], maps["d"][2])
 
 
 def test_overlay_is_warm_where_the_unit_fires_and_grey_elsewhere() -> None:

@@ -15,7 +15,8 @@ from rosetta_core.config import Config, Input, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of, whole
 from rosetta_core.mining.activations import block_images, record_shard
-from rosetta_core.mining.sampling import image_seed, open_samples, read_images
+from rosetta_core.mining.live_maps import LiveMaps
+from rosetta_core.mining.sampling import Samples, image_seed
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.mining.stores import create_array, open_store, read_array
 from rosetta_core.paths import RunPaths
@@ -38,7 +39,8 @@ def configure(tmp_path, weights: Config):
 def sampled(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Latents and images of a run, sampled shard by shard."""
     stores = [stages.sample(config, shard=shard) for shard in config.shards]
-    return np.concatenate([open_samples(s).latents for s in stores]), read_images(stores)
+    samples = Samples(stores)
+    return samples.latents(range(samples.count)), samples.images(range(samples.count))
 
 
 def test_image_i_is_the_same_whatever_the_batch_shard_or_number(configure) -> None:
@@ -85,12 +87,12 @@ def test_stored_maps_are_those_of_a_plain_forward_pass(configure) -> None:
         .conv[1]
         .register_forward_hook(lambda _m, _i, output: seen.append(output.clone()))
     )
-    images = torch.from_numpy(open_samples(RunPaths(config).samples("00000")).images)
+    images = torch.from_numpy(Samples([RunPaths(config).samples("00000")]).images(range(8)))
     with torch.no_grad():
         encoder.network(prepare(images, encoder.input))
     hook.remove()
     expected = seen[0].numpy()
-    stored = maps.read(1, range(8))
+    stored = maps.read(1, range(8)).numpy()
     assert stored.dtype == np.float16
     assert stored.shape == expected.shape == (8, 576, 7, 7)
     np.testing.assert_allclose(stored, expected, rtol=2**-10, atol=1e-4)
@@ -181,10 +183,13 @@ def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
     if not np.isfinite(value):
         network.network.act = nn.Hardtanh(0, 0.5)
         network.network.act.forward = lambda x: torch.where(x > 0.5, value, x)
-    with pytest.raises(RosettaError, match="layer 'act', channel 1, image 13: the activation"):
+    with pytest.raises(RosettaError, match="constant: layer 'act', image 13, channel 1: the activation"):
         record_shard(
-            network, tmp_path / "00000.zarr", layers=[Layer("act", 2, 4, 4)], inputs=inputs,
-            images=range(10, 16), batch_size=2, memory_budget=2**26, device=CPU,
+            LiveMaps(
+                network, name="constant", layers=[Layer("act", 2, 4, 4)], images=6, first=10,
+                inputs=lambda images: inputs[images.start : images.stop], batch_size=2, device=CPU,
+            ),
+            tmp_path / "00000.zarr", images=range(10, 16), memory_budget=2**26, threads=2,
             about={"model": "constant"},
         )  # fmt: skip
     assert not list(tmp_path.iterdir())

@@ -3,6 +3,8 @@
 Config    a whole run; `Config()` is the default `config.yaml`
 """
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator
@@ -11,6 +13,8 @@ from rosetta_core.config.models import Encoder, Generator
 from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = ["Config"]
+
+KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
 
 
 class Sampling(Section):
@@ -36,6 +40,41 @@ class Activations(Section):
         description="a unit whose std is below this share of its |mean| counts as dead",
         ge=0,
         lt=1,
+    )
+    keepbits: int | None = Field(
+        None,
+        description="round activations to this many bits of mantissa, for smaller stores; null "
+        "keeps all 10 of float16",
+        ge=1,
+        le=9,
+    )
+
+
+class Mining(Section):
+    """Where activation maps go."""
+
+    store: Literal["zarr", "none"] = Field(
+        "zarr",
+        description="zarr writes every map to disk, once; none writes no maps: networks feed the "
+        "correlations directly, and run once more for the dictionary",
+    )
+
+
+class Correlation(Section):
+    """How units are correlated."""
+
+    keep_matrix: bool = Field(
+        True,
+        description="keep every correlation; false keeps each unit's best partners only "
+        f"({KEPT} of them, or K if that is more)",
+    )
+    blocks: int = Field(
+        1, description="jobs that share the pivot's units between them, for clusters", ge=1, le=4096
+    )
+    together: bool = Field(
+        False,
+        description="all models in one job that reads the pivot's maps once, for large pivots on "
+        "one machine; false is a job a model, of which a change of one model repeats only one",
     )
 
 
@@ -72,6 +111,8 @@ class Config(Section):
     )
     sampling: Sampling = Field(default_factory=Sampling, description="the images")
     activations: Activations = Field(default_factory=Activations, description="the forward passes")
+    mining: Mining = Field(default_factory=Mining, description="where activation maps go")
+    correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
     neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
     dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
 
@@ -82,6 +123,20 @@ class Config(Section):
             if names.count(name) > 1:
                 raise ValueError(f"two models are named {name!r}; give each a name of its own")
         return self
+
+    @model_validator(mode="after")
+    def _blocks_read_stores(self) -> "Config":
+        if self.mining.store == "none" and self.correlation.blocks > 1:
+            raise ValueError(
+                f"correlation.blocks: {self.correlation.blocks} needs stored maps, since every "
+                "block would run all networks; use blocks: 1 or mining.store: zarr"
+            )
+        return self
+
+    @property
+    def kept(self) -> int | None:
+        """How many partners of a unit are kept in place of every correlation; None keeps all."""
+        return None if self.correlation.keep_matrix else max(KEPT, self.neighbours.k)
 
     @property
     def models(self) -> list[Generator | Encoder]:

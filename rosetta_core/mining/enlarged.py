@@ -22,56 +22,52 @@ LAGS = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1)]  # (rows, columns); the other f
 
 
 class EnlargedSums:
-    """Sums over images of a layer's maps (c, n, h, w), in float64."""
+    """Sums over images of a layer's maps, in float64, at each of several larger grids."""
 
-    def __init__(self, grid: Grid, larges: Collection[Grid]) -> None:
-        """Gather for maps of `grid` what their moments at the grids `larges` need."""
-        self.grid = grid
+    def __init__(
+        self, grid: Grid, larges: Collection[Grid], *, channels: int, device: torch.device
+    ) -> None:
+        """Gather for `channels` maps of `grid` what their moments at the grids `larges` need."""
+        self.larges = sorted(larges)
         # where nothing is enlarged, each map's sum and norm are enough
-        self.lags = LAGS if set(larges) - {grid} else LAGS[:1]
-        self._total: Tensor | float = 0.0  # (c, p): sum over images
-        self._products: list[Tensor | float] = [0.0] * len(self.lags)  # (c, p − lag) each
-        self._moments: dict[tuple[Grid, int], tuple[Tensor, Tensor]] = {}
+        self.lags = LAGS if set(larges) - {grid} else []
+        ones, weights = [], []
+        for large in self.larges:
+            U_h, U_w = (bilinear(s, t) for s, t in zip(grid, large, strict=True))
+            K_h, K_w = (gram(s, t) for s, t in zip(grid, large, strict=True))
+            ones.append(torch.outer(U_h.sum(0), U_w.sum(0)).flatten())  # Uᵀ1 (p,)
+            weights.append(torch.stack([_lag_weights(K_h, K_w, lag) for lag in LAGS]))  # (lag, p)
+        self._ones = torch.stack(ones, dim=1).to(device)  # (p, grids)
+        self._weights = torch.stack(weights, dim=2).to(device)  # (lag, p, grids)
+        self._offsets = [rows * grid[1] + columns for rows, columns in self.lags]
+        shape = (channels, len(self.larges))
+        self._totals = torch.zeros(shape, dtype=torch.float64, device=device)  # sum(U f)
+        self._squares = torch.zeros(shape, dtype=torch.float64, device=device)  # |U f|²
 
-    def add(self, maps: Tensor) -> None:
-        """Take in float32 maps (c, n, h, w), centred near zero."""
+    def add(self, maps: Tensor, channels: slice = slice(None)) -> None:
+        """Take in float32 maps (c, n, h, w) of some channels, centred near zero."""
         flat = maps.flatten(2)  # (c, n, p)
-        if len(self.lags) == 1:
-            self._total = self._total + flat.flatten(1).sum(1).double()[:, None]
+        if not self.lags:
+            self._totals[channels] += flat.flatten(1).sum(1).double()[:, None]
             norms = torch.linalg.vector_norm(maps, dim=3).double()  # (c, n, h): short float32 sums
-            self._products[0] = self._products[0] + norms.square().sum(dim=(1, 2))[:, None]
+            self._squares[channels] += norms.square().sum(dim=(1, 2))[:, None]
             return
-        self._total = self._total + flat.sum(1).double()
-        for i, lag in enumerate(self.lags):
-            offset = lag[0] * self.grid[1] + lag[1]
+        self._totals[channels] += flat.sum(1).double() @ self._ones
+        for offset, weights in zip(self._offsets, self._weights, strict=True):
             shorter = max(0, flat.shape[2] - offset)  # a lag may be longer than a small map
             product = _sum_of_products(flat[:, :, :shorter], flat[:, :, offset:])
-            self._products[i] = self._products[i] + product.double()
+            self._squares[channels] += product.double() @ weights[:shorter]
+
+    def finite(self) -> Tensor:
+        """Tell the channels (c,) whose sums hold neither NaN nor infinity."""
+        return (self._totals.isfinite() & self._squares.isfinite()).all(1)
 
     def mean_std(self, large: Grid, *, images: int) -> tuple[Tensor, Tensor]:
         """Return mean and std (c,) of each unit over all images and positions of a larger grid."""
-        key = (large, images)
-        if key not in self._moments:
-            count = images * large[0] * large[1]
-            total, squares = self._at(large)
-            mean = total / count
-            self._moments[key] = (mean, (squares / count - mean.square()).clamp(min=0).sqrt())
-        return self._moments[key]
-
-    def _at(self, large: Grid) -> tuple[Tensor, Tensor]:
-        """Sum and sum of squares (c,) of the maps enlarged to a grid."""
-        total = torch.as_tensor(self._total)
-        if large == self.grid:
-            return total.sum(1), torch.as_tensor(self._products[0]).sum(1)
-        U_h, U_w = (bilinear(s, t) for s, t in zip(self.grid, large, strict=True))
-        K_h, K_w = (gram(s, t) for s, t in zip(self.grid, large, strict=True))
-        ones = torch.outer(U_h.sum(0), U_w.sum(0)).flatten().to(total)  # Uᵀ1
-        squares = torch.zeros_like(total[:, 0])
-        for lag, product in zip(self.lags, self._products, strict=True):
-            weights = _lag_weights(K_h, K_w, lag).to(total)
-            held = torch.as_tensor(product)
-            squares += held @ weights[: held.shape[1]]
-        return total @ ones, squares
+        column = self.larges.index(large)
+        count = images * large[0] * large[1]
+        mean, square = self._totals[:, column] / count, self._squares[:, column] / count
+        return mean, (square - mean.square()).clamp(min=0).sqrt()
 
 
 def _lag_weights(K_h: Tensor, K_w: Tensor, lag: tuple[int, int]) -> Tensor:

@@ -2,20 +2,22 @@
 
 leading_units     of a concept, the Rosetta neuron with the best buddies, and those buddies
 evidence          per image, how much two units fire together and at the same places
-top_images        the images with the most evidence
+unit_maps         one unit's maps, standardised
+best_examples     the images with the most evidence, found piece by piece
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.resize import adjoint, common_grids
-from rosetta_core.mining.stored_maps import StoredMaps
 
-__all__ = ["evidence", "leading_units", "top_images", "unit_maps"]
+__all__ = ["Example", "best_examples", "evidence", "leading_units", "unit_maps"]
 
 
 def leading_units(concept: pd.DataFrame, *, pivot: str) -> dict[str, int]:
@@ -38,18 +40,18 @@ def leading_units(concept: pd.DataFrame, *, pivot: str) -> dict[str, int]:
     return {pivot: int(leader), **{model: int(buddies[model]) for model in order}}
 
 
-def unit_maps(maps: StoredMaps, unit: pd.Series, images: range) -> NDArray[np.float32]:
+def unit_maps(maps: Maps, unit: pd.Series, images: range) -> NDArray[np.float32]:
     """Read one unit's maps (n, h, w), standardised with its mean and std.
 
     Args:
-        maps: the model's maps.
+        maps: the model's maps, loaded.
         unit: its row in the table of units.
         images: which images.
     """
     layer = [layer.name for layer in maps.layers].index(unit["layer"])
     channel = int(unit["channel"])
-    stored = maps.read(layer, images, slice(channel, channel + 1))[:, 0]
-    return (stored.astype(np.float32) - np.float32(unit["mean"])) / np.float32(unit["std"])
+    found = maps.read(layer, images, slice(channel, channel + 1))[:, 0].float().cpu().numpy()
+    return (found - np.float32(unit["mean"])) / np.float32(unit["std"])
 
 
 def evidence(
@@ -70,6 +72,39 @@ def evidence(
     return total / len(encoders)
 
 
-def top_images(scores: NDArray[np.float64], count: int) -> list[int]:
-    """Return the images with the highest scores, highest first, ties to the lower number."""
-    return [int(image) for image in np.argsort(-scores, kind="stable")[:count]]
+@dataclass(frozen=True)
+class Example:
+    """An image that shows a concept, and the maps (h, w) of its leading units there, by model."""
+
+    score: float
+    image: int
+    maps: dict[str, NDArray[np.float32]]
+
+
+def best_examples(
+    pivot: str,
+    maps: Mapping[str, NDArray[np.float32]],
+    images: range,
+    *,
+    before: Sequence[Example],
+    count: int,
+) -> list[Example]:
+    """Return the `count` images with the most evidence, of some images and those found before.
+
+    Args:
+        pivot: its name among the models.
+        maps: by model the standardised maps (n, h, w) of a concept's leading unit.
+        images: their numbers.
+        before: what earlier images gave.
+        count: how many to keep; highest score first, ties to the lower number.
+    """
+    scores = evidence(maps[pivot], {model: maps[model] for model in maps if model != pivot})
+    best = np.argsort(-scores, kind="stable")[:count]
+    new = [
+        Example(
+            float(scores[i]), images[i], {model: found[i].copy() for model, found in maps.items()}
+        )
+        for i in best
+    ]
+    ranked = sorted([*before, *new], key=lambda example: (-example.score, example.image))
+    return ranked[:count]

@@ -7,30 +7,47 @@ ArrayMaps     maps that lie in memory
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from rosetta_core.mining.moments import centre, moments_of
+from rosetta_core.mining.moments import Moments, moments_of
+from rosetta_core.mining.workers import Workers
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["ArrayMaps", "Maps"]
 
 
 class Maps(Protocol):
-    """The maps of a model's layers over `images` images."""
+    """The maps of a model's layers over `images` images; several threads may read at once."""
 
     name: str
     layers: list[Layer]
     images: int
 
-    def read(self, layer: int, images: range, channels: slice) -> NDArray:
-        """The maps (n, c, h, w) of some images and channels of layer number `layer`."""
+    def load(self, images: range, workers: Workers) -> None:
+        """Get the maps of some images ready to be read, and let go of others."""
 
-    def centres(self) -> list[NDArray[np.float64]]:
-        """Per layer what to subtract from each unit's maps (c,), see `moments.centre`."""
+    def release(self) -> None:
+        """Let go of what was loaded."""
+
+    def held(self) -> int:
+        """How many bytes a loaded image takes."""
+
+    def read(self, layer: int, images: range, channels: slice = ...) -> Tensor:
+        """The maps (n, c, h, w) of images that are ready; some channels of layer number `layer`."""
 
     def pieces(self, largest: int) -> Iterator[range]:
-        """The images as ranges of at most `largest` that are cheap to read."""
+        """The images as ranges of at most `largest` that are cheap to load and read."""
+
+    def pilot(self) -> list[Moments]:
+        """Per layer about what the moments are, to centre maps by: before anything is loaded."""
+
+    def moments(self) -> list[Moments]:
+        """Per layer the moments over all images, once all were loaded."""
+
+    def place(self, layer: int, image: int) -> str:
+        """Where a map comes from, to name it in an error."""
 
 
 class ArrayMaps:
@@ -43,15 +60,33 @@ class ArrayMaps:
         self.layers = [Layer(layer, *array.shape[1:]) for layer, array in arrays.items()]
         self.images = len(self._arrays[0])
 
-    def read(self, layer: int, images: range, channels: slice) -> NDArray:
-        """Some images and channels of layer number `layer`."""
-        return self._arrays[layer][images.start : images.stop, channels]
+    def load(self, images: range, workers: Workers) -> None:
+        """Nothing to do."""
 
-    def centres(self) -> list[NDArray[np.float64]]:
-        """What to subtract from each unit's maps, per layer."""
-        return [centre(moments_of(array)) for array in self._arrays]
+    def release(self) -> None:
+        """Nothing to do."""
+
+    def held(self) -> int:
+        """Nothing beyond the arrays."""
+        return 0
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
+        """Some images and channels of layer number `layer`."""
+        return torch.from_numpy(self._arrays[layer][images.start : images.stop, channels])
 
     def pieces(self, largest: int) -> Iterator[range]:
         """Split the images into ranges of at most `largest`."""
         for start in range(0, self.images, largest):
             yield range(start, min(start + largest, self.images))
+
+    def pilot(self) -> list[Moments]:
+        """The moments themselves."""
+        return self.moments()
+
+    def moments(self) -> list[Moments]:
+        """Per layer the moments over all images."""
+        return [moments_of(array) for array in self._arrays]
+
+    def place(self, layer: int, image: int) -> str:
+        """The model, the layer and the image."""
+        return f"{self.name}: layer {self.layers[layer].name!r}, image {image}"

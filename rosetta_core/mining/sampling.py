@@ -2,12 +2,10 @@
 
 image_seed       the seed of image i
 sample_shard     draw the images of a shard into a store
-open_samples     the latents and images of a shard
-read_images      the images of all shards
+Samples          the latents and images of a run, read from its shards
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,7 @@ from rosetta_core.progress import Progress
 from rosetta_core.zoo.images import to_bytes
 from rosetta_core.zoo.network import Generator
 
-__all__ = ["Samples", "image_seed", "open_samples", "read_images", "sample_shard"]
+__all__ = ["Samples", "image_seed", "sample_shard"]
 
 UNCONDITIONAL = -1  # the class label of a generator without classes
 
@@ -86,25 +84,33 @@ def sample_shard(
     )
 
 
-@dataclass(frozen=True)
 class Samples:
-    """The samples of a shard.
+    """The samples of a run, read from the stores of its shards.
 
     Attributes:
-        latents: (n, z) float32.
-        images: (n, h, w, 3) bytes.
+        count: how many images there are.
     """
 
-    latents: NDArray[np.float32]
-    images: NDArray[np.uint8]
+    def __init__(self, stores: Sequence[Path]) -> None:
+        """Open the shards, in order; RosettaError if one is damaged."""
+        opened = [open_store(store) for store in stores]
+        self._groups = [group for group, _ in opened]
+        starts = np.cumsum([0, *(m["images"][1] - m["images"][0] for _, m in opened)])
+        self._starts: list[int] = starts.tolist()
+        self.count = self._starts[-1]
 
+    def latents(self, images: range) -> NDArray[np.float32]:
+        """The latents (n, z) of some images."""
+        return self._read("latents", images)
 
-def open_samples(store: Path) -> Samples:
-    """Read the latents and images of a shard; RosettaError if the store is damaged."""
-    group, _ = open_store(store)
-    return Samples(read_array(group, "latents"), read_array(group, "images"))
+    def images(self, images: range) -> NDArray[np.uint8]:
+        """Some images (n, h, w, 3)."""
+        return self._read("images", images)
 
-
-def read_images(stores: Sequence[Path]) -> NDArray[np.uint8]:
-    """Read the images (n, h, w, 3) of all shards in order."""
-    return np.concatenate([open_samples(store).images for store in stores])
+    def _read(self, name: str, images: range) -> NDArray:
+        parts = []
+        for group, start, stop in zip(self._groups, self._starts, self._starts[1:], strict=False):
+            first, last = max(images.start, start), min(images.stop, stop)
+            if first < last:
+                parts.append(read_array(group, name, slice(first - start, last - start)))
+        return np.concatenate(parts)

@@ -3,17 +3,20 @@
 StoredMaps    the maps of a model over all its shards
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 import zarr
-from numpy.typing import NDArray
+from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.moments import Moments, centre, pool
+from rosetta_core.mining.moments import Moments, pool
 from rosetta_core.mining.stores import open_store, read_array
+from rosetta_core.mining.workers import Workers
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["StoredMaps"]
@@ -32,6 +35,7 @@ class StoredMaps:
         """Open the shards; RosettaError if one is damaged or they are of different models."""
         opened = [open_store(store) for store in stores]
         self._groups = [group for group, _ in opened]
+        self._stores = list(stores)
         manifests = [manifest for _, manifest in opened]
         self.name: str = manifests[0]["model"]
         self.layers = [Layer(**layer) for layer in manifests[0]["layers"]]
@@ -40,17 +44,33 @@ class StoredMaps:
             if (manifest["model"], manifest["layers"]) != (self.name, manifests[0]["layers"]):
                 raise RosettaError(f"{store}: is of another model than {stores[0]}; delete it")
             start, stop = manifest["images"]
+            _check_shapes(store, self._groups[len(self._starts) - 1], self.layers, stop - start)
             self._starts.append(self._starts[-1] + stop - start)
         self.images = self._starts[-1]
 
-    def read(self, layer: int, images: range, channels: slice = slice(None)) -> NDArray[np.float16]:
+    def load(self, images: range, workers: Workers) -> None:
+        """Nothing to do: maps are read where they lie."""
+
+    def release(self) -> None:
+        """Nothing to do."""
+
+    def held(self) -> int:
+        """Nothing is held."""
+        return 0
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
         name = self.layers[layer].name
         parts = [
-            read_array(group, f"{name}/maps", (slice(inside.start, inside.stop), channels))
+            read_array(
+                group,
+                f"{name}/maps",
+                (slice(inside.start, inside.stop), channels),
+                what=f", images {inside.start} to {inside.stop - 1} of the shard",
+            )
             for group, inside in self._pieces(images)
         ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     def pieces(self, largest: int) -> Iterator[range]:
         """Split the images into ranges of at most `largest`, none across two shards.
@@ -61,9 +81,14 @@ class StoredMaps:
             for first in range(start, stop, largest):
                 yield range(first, min(first + largest, stop))
 
-    def centres(self) -> list[NDArray[np.float64]]:
-        """What to subtract from each unit's maps, per layer."""
-        return [centre(moments) for moments in self.moments()]
+    def place(self, layer: int, image: int) -> str:
+        """The store, the layer and the image."""
+        shard = bisect_right(self._starts, image) - 1
+        return f"{self._stores[shard]}: layer {self.layers[layer].name!r}, image {image}"
+
+    def pilot(self) -> list[Moments]:
+        """The moments themselves."""
+        return self.moments()
 
     def moments(self) -> list[Moments]:
         """The moments of each layer over all images, as they were before rounding."""
@@ -86,3 +111,16 @@ class StoredMaps:
             first, last = max(images.start, start), min(images.stop, stop)
             if first < last:
                 yield group, range(first - start, last - start)
+
+
+def _check_shapes(store: Path, group: zarr.Group, layers: Sequence[Layer], images: int) -> None:
+    """Raise if a store's arrays are not what its manifest says."""
+    for layer in layers:
+        expected = (images, layer.channels, *layer.grid)
+        maps = group.get(f"{layer.name}/maps")
+        if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != np.float16:
+            found = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
+            raise RosettaError(
+                f"{store}: layer {layer.name!r} holds {found}, not float16 {expected} as its "
+                "manifest says; delete the store and run again"
+            )

@@ -1,7 +1,7 @@
 """Stores of activation maps: Zarr v3, checksummed, written once and read in large pieces.
 
 write_manifest, read_manifest    what a store holds, as JSON beside it
-create_array                     an array whose chunks carry zstd and a crc32c
+create_array                     an array whose chunks carry lz4 and a crc32c
 read_array                       an array of a store, or a part of it
 open_group                       a store, opened for reading
 open_store                       the same, opened for reading and checked against its manifest
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of, whole
@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading channels
+# half as fast to write and read with zstd, for three quarters of the space (docs/performance.md)
+COMPRESSOR = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
 RUST_PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}  # reads faster; never writes
 STAMP = ".snakemake_timestamp"  # Snakemake puts it into every folder that a rule puts out
 
@@ -45,7 +47,7 @@ def create_array(
 ) -> zarr.Array:
     """Create an array stored as shards with inner chunks of at most 4 MiB.
 
-    Inner chunks split the second axis (channels) only. Each carries zstd level 1 and a crc32c.
+    Inner chunks split the second axis (channels) only. Each carries Blosc's lz4 and a crc32c.
     The fill value of floats is NaN, so that a chunk that was never written can't pass for zeros.
     """
     item = np.dtype(dtype).itemsize
@@ -63,7 +65,7 @@ def create_array(
         chunks=inner,
         fill_value=fill,
         serializer=BytesCodec(endian="little") if item > 1 else BytesCodec(),
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        compressors=[COMPRESSOR, Crc32cCodec()],
         config={"write_empty_chunks": True},
     )
 
@@ -109,8 +111,11 @@ def open_group(store: Path) -> zarr.Group:
         raise RosettaError(f"{store}: no readable store; run the stage that writes it") from error
 
 
-def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
-    """Read an array of a store, or the part of it at `place`; RosettaError if it is damaged."""
+def read_array(group: zarr.Group, name: str, place: Any = ..., *, what: str = "") -> NDArray:
+    """Read an array of a store, or the part of it at `place`; RosettaError if it is damaged.
+
+    The error names the store, the array and, if given, `what` part of it.
+    """
     try:
         with zarr.config.set(RUST_PIPELINE):
             array = group[name]
@@ -118,5 +123,6 @@ def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         where = f"{group.store_path}/{name}".removeprefix("file://")
         raise RosettaError(
-            f"{where}: is damaged ({str(error).splitlines()[0]}); delete the store and run again"
+            f"{where}{what}: is damaged ({str(error).splitlines()[0]}); delete the store and run "
+            "again"
         ) from error

@@ -3,23 +3,27 @@
 unit_table     one row per unit: where it is and how much it varies
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from rosetta_core.mining.moments import alive
-from rosetta_core.mining.stored_maps import StoredMaps
+from rosetta_core.mining.moments import Moments, alive
+from rosetta_core.zoo.layer import Layer
 
 __all__ = ["unit_table"]
 
 
-def unit_table(maps: StoredMaps, *, near_constant: float) -> pd.DataFrame:
+def unit_table(
+    layers: Sequence[Layer], moments: Sequence[Moments], *, near_constant: float
+) -> pd.DataFrame:
     """Return one row per unit: unit, layer, channel, height, width, mean, std, alive.
 
     Units are numbered through the layers in the order in which they run. Mean and std are over all
     images and positions of the unit's own grid, before the maps were rounded.
     """
     frames = []
-    for layer, moments in zip(maps.layers, maps.moments(), strict=True):
+    for layer, found in zip(layers, moments, strict=True):
         frames.append(
             pd.DataFrame(
                 {
@@ -27,9 +31,9 @@ def unit_table(maps: StoredMaps, *, near_constant: float) -> pd.DataFrame:
                     "channel": np.arange(layer.channels, dtype=np.int32),
                     "height": np.int32(layer.height),
                     "width": np.int32(layer.width),
-                    "mean": moments.mean,
-                    "std": moments.std,
-                    "alive": alive(moments, near_constant=near_constant),
+                    "mean": found.mean,
+                    "std": found.std,
+                    "alive": alive(found, near_constant=near_constant),
                 }
             )
         )

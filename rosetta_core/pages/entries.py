@@ -4,18 +4,21 @@ gather_entries      every concept with its units, its best images and their maps
 gather_models       every model with what came of it
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.examples import evidence, leading_units, top_images, unit_maps
-from rosetta_core.mining.stored_maps import StoredMaps
+from rosetta_core.mining.examples import Example, best_examples, leading_units, unit_maps
+from rosetta_core.mining.maps import Maps
+from rosetta_core.mining.workers import Workers
 from rosetta_core.pages.dictionary import Entry, ModelSummary, Unit
 from rosetta_core.progress import Progress
 
 __all__ = ["gather_entries", "gather_models"]
+
+MOST_IMAGES = 128  # looked at at once; stores hold their maps in such blocks
 
 
 def gather_entries(
@@ -23,9 +26,11 @@ def gather_entries(
     concepts: pd.DataFrame,
     *,
     units: Mapping[str, pd.DataFrame],
-    maps: Mapping[str, StoredMaps],
-    images: NDArray[np.uint8],
+    maps: Mapping[str, Maps],
+    images: Callable[[range], NDArray[np.uint8]],
     examples: int,
+    memory_budget: int,
+    threads: int,
 ) -> list[Entry]:
     """Return the concepts in order, each on the images where its leading units agree most.
 
@@ -33,44 +38,79 @@ def gather_entries(
         rosetta: the table of Rosetta neurons.
         concepts: the table of concepts.
         units: by model its table of units; the pivot's first.
-        maps: by model its stored maps.
-        images: all images (n, h, w, 3).
+        maps: by model its maps.
+        images: gives images (n, h, w, 3).
         examples: how many images per concept.
+        memory_budget: bytes that maps may take at once.
+        threads: how many of the CPU.
     """
     pivot = next(iter(units))
-    entries = []
     by_concept = dict(list(rosetta.groupby("concept")))
-    with Progress("examples", total=len(concepts), unit="concepts") as progress:
-        for row in concepts.itertuples():
-            members = by_concept[row.concept]
-            leading = leading_units(members, pivot=pivot)
-            chosen = {model: units[model].loc[unit] for model, unit in leading.items()}
-            all_maps = {
-                model: unit_maps(maps[model], unit, range(len(images)))
-                for model, unit in chosen.items()
-            }
-            scores = evidence(all_maps[pivot], {m: all_maps[m] for m in all_maps if m != pivot})
-            best = top_images(scores, examples)
-            pairs = members[members["pivot_unit"] == leading[pivot]]
-            corr = pairs.set_index(["model", "unit"])["corr"]
-            entries.append(
-                Entry(
-                    concept=row.concept,
-                    size=row.size,
-                    mean_corr=row.mean_corr,
-                    min_corr=row.min_corr,
-                    leading={
-                        model: _unit(unit, None if model == pivot else corr[model, unit["unit"]])
-                        for model, unit in chosen.items()
-                    },
-                    members=_members(members, row.pivot_units, units=units),
-                    images=best,
-                    pictures=[images[image] for image in best],
-                    maps={model: values[best] for model, values in all_maps.items()},
-                )
+    leading = {
+        concept: {
+            model: units[model].loc[unit]
+            for model, unit in leading_units(members, pivot=pivot).items()
+        }
+        for concept, members in by_concept.items()
+    }
+    found = _find_examples(
+        leading, maps, pivot=pivot, examples=examples, memory_budget=memory_budget, threads=threads
+    )
+    entries = []
+    for row in concepts.itertuples():
+        members, chosen, best = by_concept[row.concept], leading[row.concept], found[row.concept]
+        pairs = members[members["pivot_unit"] == chosen[pivot]["unit"]]
+        corr = pairs.set_index(["model", "unit"])["corr"]
+        entries.append(
+            Entry(
+                concept=row.concept,
+                size=row.size,
+                mean_corr=row.mean_corr,
+                min_corr=row.min_corr,
+                leading={
+                    model: _unit(unit, None if model == pivot else corr[model, unit["unit"]])
+                    for model, unit in chosen.items()
+                },
+                members=_members(members, row.pivot_units, units=units),
+                images=[example.image for example in best],
+                pictures=[images(range(e.image, e.image + 1))[0] for e in best],
+                maps={model: np.stack([e.maps[model] for e in best]) for model in chosen},
             )
-            progress.advance()
+        )
     return entries
+
+
+def _find_examples(
+    leading: Mapping[int, Mapping[str, pd.Series]],
+    maps: Mapping[str, Maps],
+    *,
+    pivot: str,
+    examples: int,
+    memory_budget: int,
+    threads: int,
+) -> dict[int, list[Example]]:
+    """Look at all images once, piece by piece, for those that show each concept best."""
+    found: dict[int, list[Example]] = {concept: [] for concept in leading}
+    held = sum(source.held() for source in maps.values())
+    largest = min(MOST_IMAGES, max(1, memory_budget // 2 // held)) if held else MOST_IMAGES
+    total = maps[pivot].images
+    with Workers(threads) as workers, Progress("examples", total=total) as progress:
+        for images in maps[pivot].pieces(largest):
+            for source in maps.values():
+                source.load(images, workers)
+
+            def look(concept: int, images: range = images) -> list[Example]:
+                shown = {
+                    model: unit_maps(maps[model], unit, images)
+                    for model, unit in leading[concept].items()
+                }
+                before = found[concept]
+                return best_examples(pivot, shown, images, before=before, count=examples)
+
+            for concept, best in zip(found, workers.map(look, list(found)), strict=True):
+                found[concept] = best
+            progress.advance(len(images))
+    return found
 
 
 def _unit(unit: pd.Series, corr: float | None) -> Unit:

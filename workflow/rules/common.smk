@@ -25,6 +25,8 @@ paths = RunPaths(settings)
 pivot = settings.pivot.name
 models = [model.name for model in settings.models]
 shards = settings.shards
+live = settings.mining.store == "none"  # networks feed the correlations directly
+blocks = list(range(settings.correlation.blocks)) if settings.correlation.blocks > 1 else [None]
 # one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side
 gpu = int(settings.device != "cpu" and shutil.which("nvidia-smi") is not None)
 
@@ -60,9 +62,25 @@ def manifests(*names):
     ]
 
 
-def pair(wildcards):
-    """The two models of a pair, or the pivot alone if it is paired with itself."""
-    return dict.fromkeys([pivot, wildcards.model])
+def maps_of(*names):
+    """What maps come from: stores, or weights and samples where networks run without stores."""
+    names = list(dict.fromkeys(names))
+    if not live:
+        return {"manifests": manifests(*names)}
+    return {
+        "weights": [paths.weights(settings.model(name)) for name in names],
+        "samples": [manifest_of(paths.samples(shard)) for shard in shards],
+    }
+
+
+def block_name(block):
+    """What tells the jobs of blocks apart, in names of rules and logs."""
+    return [] if block is None else [f"{block:04d}"]
+
+
+def part_of_run(store):
+    """A store of the run, or of a block that is not kept once it was joined."""
+    return directory(store) if len(blocks) == 1 else temp(directory(store))
 
 
 def share(jobs):

@@ -6,8 +6,8 @@ rule dictionary:
         [paths.rosetta, paths.concepts],
         [paths.units(model) for model in models],
         [paths.best_buddies(model) for model in models],
-        manifests(*models),
         [manifest_of(paths.samples(shard)) for shard in shards],
+        **maps_of(*models),
     output:
         report(
             directory(paths.dictionary),

@@ -1,0 +1,207 @@
+"""The activation maps of a model, from the network as it runs: nothing is stored.
+
+LiveMaps       the maps of a model, for the correlations or for a store
+map_moments    the moments of single maps
+rounded        float16 with fewer bits of mantissa
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.moments import Moments, pool
+from rosetta_core.mining.workers import Workers
+from rosetta_core.zoo.hooks import capture
+from rosetta_core.zoo.images import prepare
+from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.network import Encoder, Generator
+
+__all__ = ["LiveMaps", "map_moments", "rounded"]
+
+LARGEST = torch.finfo(torch.float16).max
+MANTISSA = 10  # bits of float16's
+PILOT = 8  # images that maps are centred by
+
+
+class LiveMaps:
+    """The activation maps of one model over images; `load` runs the network over some of them.
+
+    Attributes:
+        name: of the model.
+        layers: in order; units are numbered through them.
+        images: how many.
+        network: the model itself.
+    """
+
+    def __init__(
+        self,
+        model: Generator | Encoder,
+        *,
+        name: str,
+        layers: Sequence[Layer],
+        inputs: Callable[[range], NDArray],
+        images: int,
+        batch_size: int,
+        device: torch.device,
+        keepbits: int | None = None,
+        first: int = 0,
+    ) -> None:
+        """Prepare to run a network.
+
+        Args:
+            model: the network, on `device`.
+            name: of the model.
+            layers: whose maps.
+            inputs: what goes in for some images: latents (n, z), or images (n, h, w, 3) in bytes.
+            images: how many there are.
+            batch_size: images per forward pass. With 1, an image's maps depend on nothing else;
+                with more, the last bits depend on the batch, and with them the rounding to float16.
+            device: where the network is; the maps stay there.
+            keepbits: bits of mantissa to round to.
+            first: the running number of the first image, to name it in an error.
+        """
+        self.name, self.layers, self.images = name, list(layers), images
+        self.network, self._inputs, self._batch = model, inputs, batch_size
+        self._device, self._keepbits, self._first = device, keepbits, first
+        self._numbers = {layer.name: number for number, layer in enumerate(self.layers)}
+        self._loaded = range(0)
+        self._maps: list[Tensor] = []  # by layer, (c, n, h, w) float16
+        self._parts: list[dict[int, Moments]] = [{} for _ in layers]  # by layer and image
+        self._pooled: list[list[Moments]] = [[] for _ in layers]  # by layer, at most one
+        self._seen = 0
+        self._about: list[Moments] = []
+        self._current = threading.local()  # the image that a thread is at
+
+    def load(self, images: range, workers: Workers) -> None:
+        """Run the network over some images and hold their maps.
+
+        Raises:
+            RosettaError: a map holds NaN, infinity, or a value that float16 can't hold.
+        """
+        if images == self._loaded:
+            return
+        self.release()
+        self._maps = [
+            torch.empty(
+                (layer.channels, len(images), *layer.grid), dtype=torch.float16, device=self._device
+            )
+            for layer in self.layers
+        ]
+        inputs = torch.from_numpy(self._inputs(images))
+
+        def run(start: int) -> None:
+            self._current.start = start
+            batch = inputs[start : start + self._batch].to(self._device)
+            if isinstance(self.network, Encoder):
+                batch = prepare(batch, self.network.input)
+            self.network.network(batch)
+
+        starts = range(0, len(images), self._batch)
+        prefix = self.network.prefix_tokens if isinstance(self.network, Encoder) else 0
+        self._loaded = images
+        with capture(
+            self.network.network, list(self._numbers), receive=self._receive, prefix_tokens=prefix
+        ):
+            # a GPU runs one pass at a time anyhow
+            for _ in workers.map(run, starts) if self._device.type == "cpu" else map(run, starts):
+                pass
+        for pooled, parts in zip(self._pooled, self._parts, strict=True):
+            if images.start >= self._seen:  # images may be loaded again
+                pooled[:] = [pool([*pooled, *(parts[image] for image in sorted(parts))])]
+            parts.clear()
+        self._seen = max(self._seen, images.stop)
+
+    def release(self) -> None:
+        """Let go of the maps."""
+        self._loaded, self._maps = range(0), []
+
+    def held(self) -> int:
+        """The bytes of an image's maps."""
+        return sum(2 * layer.size for layer in self.layers)
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
+        """The maps (n, c, h, w) float16 of loaded images."""
+        inside = slice(images.start - self._loaded.start, images.stop - self._loaded.start)
+        return self._maps[layer][channels, inside].transpose(0, 1)
+
+    def pieces(self, largest: int) -> Iterator[range]:
+        """Split the images into ranges of at most `largest`."""
+        for start in range(0, self.images, largest):
+            yield range(start, min(start + largest, self.images))
+
+    def pilot(self) -> list[Moments]:
+        """The moments over the first images: near enough to centre maps by."""
+        if not self._about:
+            with Workers(1) as workers:
+                self.load(range(min(PILOT, self.images)), workers)
+            self.release()
+            self._about = self.moments()
+            self._pooled, self._seen = [[] for _ in self.layers], 0
+        return self._about
+
+    def moments(self) -> list[Moments]:
+        """The moments of each layer over all images loaded so far, before rounding."""
+        return [pooled[0] for pooled in self._pooled]
+
+    def place(self, layer: int, image: int) -> str:
+        """The model, the layer and the image."""
+        name = self.layers[layer].name
+        return f"{self.name}: layer {name!r}, image {self._first + image}"
+
+    def _receive(self, layer: str, maps: Tensor) -> None:
+        """Keep a batch's maps (n, c, h, w), rounded, and their moments from before."""
+        number, start = self._numbers[layer], self._current.start
+        mean, deviation = map_moments(maps.float())
+        # no value is farther from its map's mean than the root of the squared deviations' sum
+        if not bool(((mean.abs() + deviation.sqrt()) <= LARGEST).all()):
+            self._refuse_unstorable(maps, number, start)
+        half = rounded(maps.to(torch.float16), self._keepbits)
+        self._maps[number][:, start : start + len(maps)].copy_(half.transpose(0, 1))
+        positions = maps.shape[2] * maps.shape[3]
+        rows = zip(mean.cpu().numpy(), deviation.cpu().numpy(), strict=True)
+        for image, (row_mean, row_deviation) in enumerate(rows, start):
+            self._parts[number][image] = Moments(positions, row_mean, row_deviation)
+
+    def _refuse_unstorable(self, maps: Tensor, layer: int, start: int) -> None:
+        """Raise for NaN, infinity and what float16 can't hold."""
+        bad = (~(maps.abs() <= LARGEST)).nonzero()
+        if len(bad):
+            image, channel, *_ = (int(index) for index in bad[0])
+            raise RosettaError(
+                f"{self.place(layer, self._loaded[start + image])}, channel {channel}: the "
+                f"activation {maps[tuple(bad[0])]:g} can't be stored as float16; leave the layer "
+                "out"
+            )
+
+
+def map_moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and sum of squared deviations (n, c) of each map (n, c, h, w), in float64.
+
+    A map's own sums are taken in float32 about the map's own mean, so that nothing cancels.
+    """
+    shift = maps.mean(dim=(2, 3), keepdim=True)  # (n, c, 1, 1)
+    centred = maps - shift
+    rest = centred.sum(dim=(2, 3)).double()  # what float32 left of the mean
+    squares = centred.square_().sum(dim=(2, 3)).double()
+    positions = maps.shape[2] * maps.shape[3]
+    mean = shift[:, :, 0, 0].double() + rest / positions
+    return mean, (squares - rest.square() / positions).clamp_(min=0)
+
+
+def rounded(maps: Tensor, keepbits: int | None) -> Tensor:
+    """Round float16 maps to `keepbits` bits of mantissa, ties to even; None keeps all 10.
+
+    What would overflow keeps its bits.
+    """
+    if keepbits is None:
+        return maps
+    bits = maps.view(torch.int16)
+    drop = MANTISSA - keepbits
+    odd = (bits >> drop) & 1
+    fewer = (bits + odd + (1 << drop - 1) - 1) & -(1 << drop)
+    result = fewer.view(torch.float16)
+    return torch.where(result.isfinite(), result, maps)

@@ -1,0 +1,270 @@
+"""The sums behind the correlations, pooled over images in float64.
+
+Pooling     takes in images piece by piece: read, centre, reduce, multiply
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.enlarged import EnlargedSums
+from rosetta_core.mining.maps import Maps
+from rosetta_core.mining.moments import centre
+from rosetta_core.mining.parts import Part, groups
+from rosetta_core.mining.products import multiply
+from rosetta_core.mining.resize import Grid, adjoint, common_grids
+from rosetta_core.mining.workers import Workers
+
+__all__ = ["Pooling"]
+
+MOST_IMAGES = 128  # read at once
+MOST_BYTES = 96 * 2**20  # of reduced maps multiplied at once
+TILE_BYTES = 8 * 2**20  # of maps centred and reduced at once
+MOST_POSITIONS = 16_384  # summed in float32 before they are added up in float64
+
+Reduced = dict[Grid, Tensor]  # by grid the maps at that grid, as a matrix (units, n·positions)
+
+
+class Pooling:
+    """The pooled sums of some units of the pivot with some units of other models."""
+
+    def __init__(
+        self,
+        pivot: Maps,
+        models: Sequence[Maps],
+        *,
+        rows: Sequence[Part],
+        columns: Sequence[Part],
+        device: torch.device,
+        memory_budget: int,
+        workers: Workers,
+    ) -> None:
+        """Prepare to pool the products of `rows` of the pivot with `columns` of the models."""
+        self.pivot, self.models, self.rows, self.columns = pivot, models, rows, columns
+        self.device, self.memory_budget, self.workers = device, memory_budget, workers
+        self.images = 0
+        self._centres = {
+            id(maps): [torch.from_numpy(centre(m)).to(device) for m in maps.pilot()]
+            for maps in {id(m): m for m in (pivot, *(models[p.model] for p in columns))}.values()
+        }
+        self._row_place, self._column_place = _places(rows), _places(columns)
+        shape = (sum(len(p.units) for p in rows), sum(len(p.units) for p in columns))
+        self._products = torch.zeros(shape, dtype=torch.float64, device=device)
+        # which rows meet a grid of the columns, by the small grid they meet at
+        self._meetings: dict[Grid, dict[Grid, list[Part]]] = {}
+        larges: dict[Grid, set[Grid]] = defaultdict(set)
+        for grid in dict.fromkeys(part.grid for part in columns):
+            meetings: dict[Grid, list[Part]] = defaultdict(list)
+            for row in rows:
+                small, large = common_grids(row.grid, grid)
+                meetings[small].append(row)
+                larges[row.grid].add(large)
+                larges[grid].add(large)
+            self._meetings[grid] = meetings
+        self._sums = {
+            part: EnlargedSums(
+                part.grid, larges[part.grid], channels=len(part.units), device=device
+            )
+            for part in (*rows, *columns)
+        }
+        self._row_matrices: dict[tuple[Grid, ...], Tensor] = {}
+
+    def images_at_once(self) -> int:
+        """How many images fit: the reduced pivot, a group of columns a thread, a loaded model."""
+        met = {
+            (small, part)
+            for meetings in self._meetings.values()
+            for small, rows in meetings.items()
+            for part in rows
+        }
+        pivot = sum(4 * len(part.units) * small[0] * small[1] for small, part in met)
+        column = max(self._cost(part) + 4 * part.size for part in self.columns)
+        row = max(4 * part.size for part in self.rows)
+        held = max(maps.held() for maps in (self.pivot, *self.models))
+        per_image = 2 * pivot + self.workers.count * max(column, row) + held
+        fit = max(1, min(MOST_IMAGES, (self.memory_budget * 2 // 3) // per_image))
+        return 1 << fit.bit_length() - 1  # a power of two, like the blocks in which maps are stored
+
+    def add(self, images: range) -> None:
+        """Take in the maps of some images."""
+        self.pivot.load(images, self.workers)
+        self._row_matrices = self._reduce_rows(images)
+        numbers = list(dict.fromkeys(part.model for part in self.columns))
+        numbers.sort(key=lambda number: self.models[number] is not self.pivot)  # loaded already
+        for number in numbers:
+            model = self.models[number]
+            block = [part for part in self.columns if part.model == number]
+            if model is not self.pivot:
+                self.pivot.release()
+            model.load(images, self.workers)
+            most = min(MOST_BYTES, self.memory_budget // 4 // self.workers.count)
+            together = groups(block, cost=lambda p: self._cost(p) * len(images), most=most)
+            self._each(together, model, images, self._add_group)
+            model.release()
+        self._row_matrices = {}
+        self.images += len(images)
+
+    def _each(
+        self,
+        together: Sequence[Sequence[Part]],
+        source: Maps,
+        images: range,
+        work: Callable[[Sequence[Part], Iterator[Tensor], Maps, range], object],
+    ) -> list:
+        """Do the work for every group of parts; on a GPU maps are read ahead in other threads."""
+
+        def read(part: Part) -> Tensor:
+            return source.read(part.layer, images, part.channels)
+
+        def read_and_work(group: Sequence[Part]) -> object:
+            return work(group, map(read, group), source, images)
+
+        if self.device.type == "cpu":
+            return list(self.workers.map(read_and_work, together))
+        arrays = self.workers.ahead(read, (part for group in together for part in group))
+        return [work(group, arrays, source, images) for group in together]
+
+    def _reduce_rows(self, images: range) -> dict[tuple[Grid, ...], Tensor]:
+        """The rows at every small grid, as one matrix (units, n·positions) for each meeting."""
+        wanted: dict[Part, set[Grid]] = defaultdict(set)
+        for meetings in self._meetings.values():
+            for small, rows in meetings.items():
+                for row in rows:
+                    wanted[row].add(small)
+
+        def reduce(group: Sequence[Part], arrays: Iterator[Tensor], *_: object) -> Reduced:
+            return self._reduce(group[0], next(arrays), wanted[group[0]], self.pivot, images)
+
+        largest_first = sorted(self.rows, key=lambda row: -row.size)
+        found = self._each([[row] for row in largest_first], self.pivot, images, reduce)
+        reduced = dict(zip(largest_first, found, strict=True))
+        matrices: dict[tuple[Grid, ...], Tensor] = {}
+        for meetings in self._meetings.values():
+            for small, rows in meetings.items():
+                key = (small, *(row.grid for row in rows))
+                if key not in matrices:
+                    matrices[key] = _stacked([reduced[row][small] for row in rows])
+        return matrices
+
+    def _add_group(
+        self, group: Sequence[Part], arrays: Iterator[Tensor], source: Maps, images: range
+    ) -> None:
+        """Reduce parts of equal grid, and multiply each small grid's with the rows that meet it."""
+        meetings = self._meetings[group[0].grid]
+        reduced = [
+            self._reduce(part, next(arrays), set(meetings), source, images) for part in group
+        ]
+        for small, rows in meetings.items():
+            columns = _stacked([matrices[small] for matrices in reduced])
+            matrix = self._row_matrices[(small, *(row.grid for row in rows))]
+            step = max(1, MOST_POSITIONS // (small[0] * small[1])) * small[0] * small[1]
+            for start in range(0, matrix.shape[1], step):
+                inside = slice(start, start + step)
+                self._add_product(multiply(matrix[:, inside], columns[:, inside]), rows, group)
+
+    def _add_product(self, product: Tensor, rows: Sequence[Part], columns: Sequence[Part]) -> None:
+        top = 0
+        for row in rows:
+            left = 0
+            for column in columns:
+                height, width = len(row.units), len(column.units)
+                place = (self._row_place[row], self._column_place[column])
+                self._products[place] += product[top : top + height, left : left + width]
+                left += width
+            top += height
+
+    def _reduce(
+        self, part: Part, stored: Tensor, grids: set[Grid], source: Maps, images: range
+    ) -> Reduced:
+        """Add up a part's moments and reduce its maps to some grids, channel by channel."""
+        sums, shift = self._sums[part], self._centres[id(source)][part.layer][part.channels]
+        maps = _moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
+        result = {
+            grid: torch.empty((len(maps), len(images) * grid[0] * grid[1]), device=self.device)
+            for grid in grids
+        }
+        step = max(1, TILE_BYTES // (4 * maps[0].numel()))
+        for start in range(0, len(maps), step):
+            channels = slice(start, min(start + step, len(maps)))
+            tile = _centred(maps[channels], shift[channels])
+            sums.add(tile, channels)
+            for grid, reduced in adjoint(tile, grids).items():
+                result[grid][channels] = reduced.flatten(1)
+        if not bool(sums.finite().all()):
+            raise _not_finite(part, stored, source, images)
+        return result
+
+    def _cost(self, part: Part) -> int:
+        """Bytes that an image of a part takes when it is reduced."""
+        return 4 * len(part.units) * sum(h * w for h, w in self._meetings[part.grid])
+
+    def correlations(self, model: int) -> tuple[slice, NDArray[np.float32]]:
+        """Return the units of a model that were pooled, and their correlations with the rows."""
+        columns = [part for part in self.columns if part.model == model]
+        offset = self._column_place[columns[0]].start
+        units = slice(columns[0].units.start, columns[-1].units.stop)
+        shape = (len(self._products), units.stop - units.start)
+        result = torch.empty(shape, dtype=torch.float32, device=self.device)
+        for row in self.rows:
+            for column in columns:
+                _, large = common_grids(row.grid, column.grid)
+                count = self.images * large[0] * large[1]
+                row_mean, row_std = self._sums[row].mean_std(large, images=self.images)
+                mean, std = self._sums[column].mean_std(large, images=self.images)
+                place = (self._row_place[row], self._column_place[column])
+                covariance = self._products[place] / count - torch.outer(row_mean, mean)
+                scale = torch.outer(row_std, std)
+                corr = (covariance / scale).clamp(-1, 1).masked_fill(scale == 0, torch.nan)
+                inside = slice(place[1].start - offset, place[1].stop - offset)
+                result[place[0], inside] = corr.float()
+        return units, result.cpu().numpy()
+
+
+def _moved(stored: Tensor, device: torch.device) -> Tensor:
+    """Maps on a device; they are on their way while the next are being read."""
+    if stored.device.type == device.type:
+        return stored
+    return stored.pin_memory().to(device, non_blocking=True)
+
+
+def _stacked(matrices: Sequence[Tensor]) -> Tensor:
+    """The rows of all matrices, without a copy where there is one."""
+    return torch.cat(list(matrices)) if len(matrices) > 1 else matrices[0]
+
+
+def _places(parts: Sequence[Part]) -> dict[Part, slice]:
+    """Where the parts stand, one after the other."""
+    places, start = {}, 0
+    for part in parts:
+        places[part] = slice(start, start + len(part.units))
+        start += len(part.units)
+    return places
+
+
+def _centred(stored: Tensor, centre: Tensor) -> Tensor:
+    """Turn maps (c, n, h, w) into float32 less each unit's centre, contiguous.
+
+    The difference is exact in float32 even where the mean dwarfs the deviations.
+    """
+    if stored.dtype == torch.float64:
+        return (stored - centre[:, None, None, None]).float().contiguous()
+    floats = torch.empty(stored.shape, dtype=torch.float32, device=stored.device).copy_(stored)
+    if bool(centre.any()):  # not so in most rectified layers
+        floats -= centre.float()[:, None, None, None]
+    return floats
+
+
+def _not_finite(part: Part, stored: Tensor, source: Maps, images: range) -> RosettaError:
+    """The error that names the first map with NaN or infinity."""
+    bad = (~stored.isfinite()).nonzero()
+    image, channel, row, column = (int(i) for i in bad[0]) if len(bad) else (0, 0, 0, 0)
+    return RosettaError(
+        f"{source.place(part.layer, images[image])}, channel {part.channels.start + channel}, "
+        f"position ({row}, {column}): the map holds {stored[image, channel, row, column]:g}; "
+        "delete the store and run again, or leave the layer out"
+    )
