@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _use_threads(threads: int) -> None:
     """Libraries read these when they are first imported, so before any stage runs."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(threads)
+    for variable in ("OMP", "MKL", "OPENBLAS", "RAYON"):
+        os.environ[f"{variable}_NUM_THREADS"] = str(threads)
 
 
 def _keep_freed_memory() -> None:

@@ -2,7 +2,6 @@
 
 correlate            the whole matrix for one model
 correlate_blocks     the same for several, in one pass over the pivot, within a memory budget
-Block                some columns of the matrix
 
 For maps f of a pivot unit and g of another, both enlarged to the larger grid with m positions,
 over n images, N = n·m:
@@ -17,37 +16,22 @@ and units are split.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.mining.block import Block
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.parts import column_blocks, parts
 from rosetta_core.mining.pooling import Pooling
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 
-__all__ = ["Block", "correlate", "correlate_blocks"]
+__all__ = ["correlate", "correlate_blocks"]
 
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Correlations of the pivot's units with some units of a model.
-
-    Attributes:
-        model: its number among the models.
-        columns: which of its units.
-        corr: the correlations (units of the pivot, columns); NaN where a unit is constant.
-    """
-
-    model: int
-    columns: slice
-    corr: NDArray[np.float32]
 
 
 def correlate(

@@ -17,7 +17,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
-from rosetta_core.mining.correlation import Block
+from rosetta_core.mining.block import Block
 from rosetta_core.mining.neighbours import Nearest, merged, nearest, without_self
 from rosetta_core.mining.stores import open_group, read_array
 

@@ -185,19 +185,19 @@ class Pooling:
         sums, shift = self._sums[part], self._centres[id(source)][part.layer][part.channels]
         maps = _moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
         result = {
-            grid: torch.empty((len(maps), len(images) * grid[0] * grid[1]), device=self.device)
-            for grid in grids
+            grid: torch.empty((*maps.shape[:2], *grid), device=self.device)
+            for grid in grids  # (c, n, h', w')
         }
         step = max(1, TILE_BYTES // (4 * maps[0].numel()))
         for start in range(0, len(maps), step):
             channels = slice(start, min(start + step, len(maps)))
-            tile = _centred(maps[channels], shift[channels])
+            into = {grid: reduced[channels] for grid, reduced in result.items()}
+            tile = _centred(maps[channels], shift[channels], out=into.get(part.grid))
             sums.add(tile, channels)
-            for grid, reduced in adjoint(tile, grids).items():
-                result[grid][channels] = reduced.flatten(1)
+            adjoint(tile, grids, out=into)
         if not bool(sums.finite().all()):
             raise _not_finite(part, stored, source, images)
-        return result
+        return {grid: reduced.flatten(1) for grid, reduced in result.items()}
 
     def _cost(self, part: Part) -> int:
         """Bytes that an image of a part takes when it is reduced."""
@@ -246,17 +246,19 @@ def _places(parts: Sequence[Part]) -> dict[Part, slice]:
     return places
 
 
-def _centred(stored: Tensor, centre: Tensor) -> Tensor:
-    """Turn maps (c, n, h, w) into float32 less each unit's centre, contiguous.
+def _centred(stored: Tensor, centre: Tensor, *, out: Tensor | None) -> Tensor:
+    """Turn maps (c, n, h, w) into float32 less each unit's centre, contiguous, in `out` if given.
 
     The difference is exact in float32 even where the mean dwarfs the deviations.
     """
+    if out is None:
+        out = torch.empty(stored.shape, dtype=torch.float32, device=stored.device)
     if stored.dtype == torch.float64:
-        return (stored - centre[:, None, None, None]).float().contiguous()
-    floats = torch.empty(stored.shape, dtype=torch.float32, device=stored.device).copy_(stored)
+        return out.copy_(stored - centre[:, None, None, None])
+    out.copy_(stored)
     if bool(centre.any()):  # not so in most rectified layers
-        floats -= centre.float()[:, None, None, None]
-    return floats
+        out -= centre.float()[:, None, None, None]
+    return out
 
 
 def _not_finite(part: Part, stored: Tensor, source: Maps, images: range) -> RosettaError:

@@ -12,7 +12,7 @@ For maps f (small) and g (large), with U enlarging f to the grid of g:
 U is separable, F ↦ U_h F U_wᵀ, so each axis has its own matrix.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 
 import torch
@@ -61,30 +61,39 @@ def gram(source: int, target: int) -> Tensor:
     return U.T @ U
 
 
-def adjoint(maps: Tensor, grids: Collection[Grid]) -> dict[Grid, Tensor]:
+def adjoint(
+    maps: Tensor, grids: Collection[Grid], *, out: Mapping[Grid, Tensor] | None = None
+) -> dict[Grid, Tensor]:
     """Reduce maps (…, h, w) with Uᵀ to each of the grids, none larger than theirs.
 
-    Returns for each grid (h', w') the reduced maps (…, h', w'). The matrices of all grids stand
-    side by side in one product, so that the maps are read once: those of both axes for small maps,
-    those of the heights for large ones.
+    Returns for each grid (h', w') the reduced maps (…, h', w'), written into `out` if given. The
+    matrices of all grids stand side by side in one product, so that the maps are read once: those
+    of both axes for small maps, those of the heights for large ones.
     """
     height, width = maps.shape[-2:]
-    if height * width <= SMALL:
-        reduced = [grid for grid in grids if grid != (height, width)]
-        result = {grid: maps for grid in grids if grid == (height, width)}
-        if reduced:
-            both = [torch.kron(bilinear(h, height), bilinear(w, width)) for h, w in reduced]
-            flat = maps.flatten(-2) @ torch.cat(both, dim=1).to(maps)  # (…, Σ h'·w')
-            parts = flat.split([h * w for h, w in reduced], dim=-1)
-            result |= {g: part.unflatten(-1, g) for g, part in zip(reduced, parts, strict=True)}
-        return result
-    lower = sorted({h for h, _ in grids if h < height})
-    by_height = {height: maps}
-    if lower:
-        U = torch.cat([bilinear(h, height) for h in lower], dim=1).to(maps)  # (height, Σ h')
-        parts = torch.matmul(U.T, maps).split(lower, dim=-2)  # (…, h', width) each
-        by_height.update(zip(lower, parts, strict=True))
-    return {
-        (h, w): by_height[h] @ bilinear(w, width).to(maps) if w < width else by_height[h]
-        for h, w in grids
-    }
+    reduced = [grid for grid in grids if grid != (height, width)]
+    result: dict[Grid, Tensor] = {}
+    if height * width <= SMALL and reduced:
+        both = [torch.kron(bilinear(h, height), bilinear(w, width)) for h, w in reduced]
+        flat = maps.flatten(-2) @ torch.cat(both, dim=1).to(maps)  # (…, Σ h'·w')
+        parts = flat.split([h * w for h, w in reduced], dim=-1)
+        result = {g: part.unflatten(-1, g) for g, part in zip(reduced, parts, strict=True)}
+    elif reduced:
+        lower = sorted({h for h, _ in reduced if h < height})
+        by_height = {height: maps}
+        if lower:
+            U = torch.cat([bilinear(h, height) for h in lower], dim=1).to(maps)  # (height, Σ h')
+            parts = torch.matmul(U.T, maps).split(lower, dim=-2)  # (…, h', width) each
+            by_height.update(zip(lower, parts, strict=True))
+        for h, w in reduced:
+            if w < width:
+                into = out[h, w] if out else None
+                result[h, w] = torch.matmul(by_height[h], bilinear(w, width).to(maps), out=into)
+            else:
+                result[h, w] = by_height[h]
+    if len(reduced) < len(set(grids)):
+        result[height, width] = maps
+    for grid, into in (out or {}).items():
+        if result[grid].data_ptr() != into.data_ptr():
+            into.copy_(result[grid])
+    return dict(out) if out else result
