@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation import correlate, correlate_blocks
 from rosetta_core.mining.maps import ArrayMaps
+from rosetta_core.mining.products import halves, multiply, multiply_halves
 
 BOUND = 1e-5  # against the definition
 SPLIT = 1e-6  # between splits
@@ -156,11 +157,11 @@ def test_different_numbers_of_images() -> None:
 
 
 def test_working_memory_stays_within_the_budget() -> None:
-    """Maps that are made when they are read, 0.9 GiB in all, with 256 MiB to work in."""
+    """Maps that are made when they are read, 0.9 GiB in all, with 256 MiB and two threads."""
     script = """
         from pathlib import Path
         import numpy as np, torch
-        from rosetta_core.mining.correlation import correlate
+        from rosetta_core.mining.correlation import correlate, correlate_blocks
         from rosetta_core.mining.maps import ArrayMaps
         torch.set_num_threads(1)
 
@@ -183,10 +184,89 @@ def test_working_memory_stays_within_the_budget() -> None:
         before = peak()
         pivot = Endless(512, a=(256, 8, 8), b=(64, 32, 32))
         model = Endless(512, x=(24, 112, 112), y=(900, 7, 7))
-        correlate(pivot, model, memory_budget=2**28)
+        cpu = torch.device("cpu")
+        list(correlate_blocks(pivot, [model], memory_budget=2**28, device=cpu, threads=2))
         print(peak() - before)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
     )
     assert 0.1 < float(done.stdout) < 1, f"{float(done.stdout):.2f} of the budget"
+
+
+class Counted(ArrayMaps):
+    """Maps that count how often each was read."""
+
+    def __init__(self, arrays, name: str) -> None:
+        super().__init__(arrays, name=name)
+        self.reads = np.zeros((len(self.layers), self.images), int)
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)):
+        self.reads[layer, images.start : images.stop] += 1
+        return super().read(layer, images, channels)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_one_pass_over_the_pivot_for_all_models(threads: int) -> None:
+    pivot, encoder = zoo(12, mean=2)
+    other = {"o": noise(77, (12, 11, 9, 9))}
+    maps = [Counted(arrays, name) for arrays, name in ((pivot, "p"), (encoder, "e"), (other, "o"))]
+    blocks = list(
+        correlate_blocks(
+            maps[0], maps[1:], memory_budget=2**31, device=torch.device("cpu"), threads=threads
+        )
+    )
+    assert [block.model for block in blocks] == [0, 1]
+    for block, arrays in zip(blocks, (encoder, other), strict=True):
+        alone = correlate(ArrayMaps(pivot), ArrayMaps(arrays))
+        assert np.abs(block.corr - alone).max() <= SPLIT
+    assert all((source.reads == 1).all() for source in maps)
+
+
+def test_blocks_of_rows_make_up_the_matrix() -> None:
+    pivot, encoder = zoo(9, mean=1)
+    whole = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    parts = [
+        block.corr
+        for rows in (range(4), range(4, 6), range(6, 17))
+        for block in correlate_blocks(
+            ArrayMaps(pivot),
+            [ArrayMaps(encoder)],
+            memory_budget=2**31,
+            device=torch.device("cpu"),
+            rows=rows,
+        )
+    ]
+    assert np.abs(np.concatenate(parts) - whole).max() <= SPLIT
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_map_that_is_not_finite_is_named(value: float) -> None:
+    pivot, encoder = zoo(20)
+    encoder["y"][13, 4, 50, 3] = value
+    with pytest.raises(RosettaError) as caught:
+        correlate(Split(pivot, 8), ArrayMaps(encoder, name="net"))
+    assert "net: layer 'y', image 13, channel 4, position (50, 3): the map holds" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("spread", [1, 1e4, 1e-6])
+def test_tensor_cores_lose_nothing(spread: float) -> None:
+    """Products of halves, as on a GPU, are as near to float64 as float32's are."""
+    rng = np.random.default_rng(0)
+    first, second = (
+        torch.from_numpy((rng.standard_normal((n, 4096)) ** 3 * spread).astype(np.float32))
+        for n in (30, 20)
+    )
+    second[3] = 0
+    exact = first.double() @ second.double().T
+    norm = torch.outer(first.double().norm(dim=1), second.double().norm(dim=1)).clamp(min=1e-300)
+    for product in (multiply(first, second), multiply_halves(first, second)):
+        assert product.dtype == torch.float32
+        assert float(((product.double() - exact) / norm).abs().max()) < 1e-6
+    high, low, scale = halves(first)
+    again = (high.double() + low.double() / 2**11) * scale.double()[:, None]
+    largest = first.abs().amax(1, keepdim=True)
+    assert float(((again - first) / largest).abs().max()) < 2**-21

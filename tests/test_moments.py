@@ -8,15 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosetta_core.mining.live_maps import map_moments
+from rosetta_core.mining.live_maps import map_moments, raw_moments
 from rosetta_core.mining.moments import Moments, alive, moments_of, pool
 
 
 def pooled(maps: np.ndarray) -> Moments:
     """The moments of maps (n, c, h, w), from those of each map."""
     given = torch.from_numpy(maps).contiguous(memory_format=torch.channels_last)
-    mean, deviation = map_moments(given)
     positions = maps.shape[2] * maps.shape[3]
+    mean, deviation = map_moments(*raw_moments(given), positions=positions)
     rows = zip(mean.numpy(), deviation.numpy(), strict=True)
     return pool([Moments(positions, *row) for row in rows])
 

@@ -1,7 +1,8 @@
 """The activation maps of a model, from the network as it runs: nothing is stored.
 
 LiveMaps       the maps of a model, for the correlations or for a store
-map_moments    the moments of single maps
+raw_moments    sums of single maps in float32
+map_moments    the moments of single maps, from those
 rounded        float16 with fewer bits of mantissa
 """
 
@@ -20,7 +21,7 @@ from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.network import Encoder, Generator
 
-__all__ = ["LiveMaps", "map_moments", "rounded"]
+__all__ = ["LiveMaps", "map_moments", "raw_moments", "rounded"]
 
 LARGEST = torch.finfo(torch.float16).max
 MANTISSA = 10  # bits of float16's
@@ -70,7 +71,7 @@ class LiveMaps:
         self._numbers = {layer.name: number for number, layer in enumerate(self.layers)}
         self._loaded = range(0)
         self._maps: list[Tensor] = []  # by layer, (c, n, h, w) float16
-        self._parts: list[dict[int, Moments]] = [{} for _ in layers]  # by layer and image
+        self._raw: list[Tensor] = []  # by layer, what moments are made of (3, n, c)
         self._pooled: list[list[Moments]] = [[] for _ in layers]  # by layer, at most one
         self._seen = 0
         self._about: list[Moments] = []
@@ -91,6 +92,10 @@ class LiveMaps:
             )
             for layer in self.layers
         ]
+        self._raw = [
+            torch.empty((3, len(images), layer.channels), device=self._device)
+            for layer in self.layers
+        ]
         inputs = torch.from_numpy(self._inputs(images))
 
         def run(start: int) -> None:
@@ -109,15 +114,25 @@ class LiveMaps:
             # a GPU runs one pass at a time anyhow
             for _ in workers.map(run, starts) if self._device.type == "cpu" else map(run, starts):
                 pass
-        for pooled, parts in zip(self._pooled, self._parts, strict=True):
-            if images.start >= self._seen:  # images may be loaded again
-                pooled[:] = [pool([*pooled, *(parts[image] for image in sorted(parts))])]
-            parts.clear()
+        for number, raw in enumerate(self._raw):
+            self._take_moments(number, raw)
         self._seen = max(self._seen, images.stop)
+
+    def _take_moments(self, layer: int, raw: Tensor) -> None:
+        """Pool the moments of the loaded maps of a layer; refuse what can't be stored."""
+        positions = self.layers[layer].height * self.layers[layer].width
+        mean, deviation = map_moments(*raw, positions=positions)
+        # no value is farther from its map's mean than the root of the squared deviations' sum
+        if not bool((mean.abs() + deviation.sqrt() <= LARGEST).all()):
+            self._refuse_unstorable(layer)
+        if self._loaded.start >= self._seen:  # images may be loaded again
+            rows = zip(mean.cpu().numpy(), deviation.cpu().numpy(), strict=True)
+            parts = [Moments(positions, *row) for row in rows]
+            self._pooled[layer] = [pool([*self._pooled[layer], *parts])]
 
     def release(self) -> None:
         """Let go of the maps."""
-        self._loaded, self._maps = range(0), []
+        self._loaded, self._maps, self._raw = range(0), [], []
 
     def held(self) -> int:
         """The bytes of an image's maps."""
@@ -155,41 +170,42 @@ class LiveMaps:
     def _receive(self, layer: str, maps: Tensor) -> None:
         """Keep a batch's maps (n, c, h, w), rounded, and their moments from before."""
         number, start = self._numbers[layer], self._current.start
-        mean, deviation = map_moments(maps.float())
-        # no value is farther from its map's mean than the root of the squared deviations' sum
-        if not bool(((mean.abs() + deviation.sqrt()) <= LARGEST).all()):
-            self._refuse_unstorable(maps, number, start)
+        inside = slice(start, start + len(maps))
         half = rounded(maps.to(torch.float16), self._keepbits)
-        self._maps[number][:, start : start + len(maps)].copy_(half.transpose(0, 1))
-        positions = maps.shape[2] * maps.shape[3]
-        rows = zip(mean.cpu().numpy(), deviation.cpu().numpy(), strict=True)
-        for image, (row_mean, row_deviation) in enumerate(rows, start):
-            self._parts[number][image] = Moments(positions, row_mean, row_deviation)
+        self._maps[number][:, inside].copy_(half.transpose(0, 1))
+        for kept, values in zip(self._raw[number], raw_moments(maps.float()), strict=True):
+            kept[inside] = values
 
-    def _refuse_unstorable(self, maps: Tensor, layer: int, start: int) -> None:
-        """Raise for NaN, infinity and what float16 can't hold."""
-        bad = (~(maps.abs() <= LARGEST)).nonzero()
+    def _refuse_unstorable(self, layer: int) -> None:
+        """Raise if a loaded map holds NaN or infinity, or did before it was rounded to float16."""
+        bad = (~self._maps[layer].isfinite()).nonzero()
         if len(bad):
-            image, channel, *_ = (int(index) for index in bad[0])
+            channel, image, row, column = (int(i) for i in bad[bad[:, 1].argmin()])
             raise RosettaError(
-                f"{self.place(layer, self._loaded[start + image])}, channel {channel}: the "
-                f"activation {maps[tuple(bad[0])]:g} can't be stored as float16; leave the layer "
-                "out"
+                f"{self.place(layer, self._loaded[image])}, channel {channel}, position "
+                f"({row}, {column}): the activation is NaN or beyond ±{LARGEST:.0f}, and can't be "
+                "stored as float16; leave the layer out"
             )
 
 
-def map_moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and sum of squared deviations (n, c) of each map (n, c, h, w), in float64.
+def raw_moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return of maps (n, c, h, w) in float32, each (n, c): the mean, and sums about it.
 
-    A map's own sums are taken in float32 about the map's own mean, so that nothing cancels.
+    The sums of what the rounded mean left over, and of squared deviations: nothing cancels.
     """
-    shift = maps.mean(dim=(2, 3), keepdim=True)  # (n, c, 1, 1)
-    centred = maps - shift
-    rest = centred.sum(dim=(2, 3)).double()  # what float32 left of the mean
-    squares = centred.square_().sum(dim=(2, 3)).double()
-    positions = maps.shape[2] * maps.shape[3]
-    mean = shift[:, :, 0, 0].double() + rest / positions
-    return mean, (squares - rest.square() / positions).clamp_(min=0)
+    mean = maps.mean(dim=(2, 3), keepdim=True)  # (n, c, 1, 1)
+    centred = maps - mean
+    rest = centred.sum(dim=(2, 3))
+    return mean[:, :, 0, 0], rest, centred.square_().sum(dim=(2, 3))
+
+
+def map_moments(
+    mean: Tensor, rest: Tensor, squares: Tensor, *, positions: int
+) -> tuple[Tensor, Tensor]:
+    """Return mean and sum of squared deviations of maps in float64, from their raw moments."""
+    rest = rest.double()
+    deviation = (squares.double() - rest.square() / positions).clamp_(min=0)
+    return mean.double() + rest / positions, deviation
 
 
 def rounded(maps: Tensor, keepbits: int | None) -> Tensor:

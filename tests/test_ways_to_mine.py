@@ -1,0 +1,91 @@
+"""However a run is mined, its tables are the same, and only what changed is made again."""
+
+import shutil
+
+import pandas as pd
+import pytest
+import zarr
+from conftest import Checkout, tiny
+from test_rerun import PAIRS, outputs
+
+from rosetta_core import stages
+from rosetta_core.config import parse_config
+from rosetta_core.errors import RosettaError
+
+TABLES = [
+    "rosetta",
+    "concepts",
+    *(f"{table}/dcgan--{model}" for table in ("neighbours", "best_buddies") for model in PAIRS),
+    *(f"units/{model}" for model in PAIRS),
+]
+
+
+def assert_same_tables(mine: Checkout, theirs: Checkout) -> None:
+    for name in TABLES:
+        found, expected = (
+            pd.read_parquet(checkout.run / "tables" / f"{name}.parquet")
+            for checkout in (mine, theirs)
+        )
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
+    shutil.rmtree(rerun.run / "activations")
+    rerun.configure(tiny(mining={"store": "none"}))
+    assert rerun.planned() == outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS)
+    rerun.snakemake("--cores", "2")
+    assert not (rerun.run / "activations").exists()
+    assert_same_tables(rerun, finished)
+    pictures = [
+        sorted(path.read_bytes() for path in (checkout.run / "dictionary/pictures").iterdir())
+        for checkout in (rerun, finished)
+    ]
+    assert pictures[0] == pictures[1]
+    assert rerun.planned() == []
+    rerun.configure(tiny(mining={"store": "none"}, neighbours={"k": 3}))
+    assert rerun.planned() == outputs(neighbours=PAIRS)
+    encoders = tiny()["encoders"]
+    encoders[2] = {**encoders[2], "layers": ["prelu*"]}
+    rerun.configure(tiny(mining={"store": "none"}, encoders=encoders))
+    assert rerun.planned() == outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS)
+
+
+def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -> None:
+    changes = {"blocks": 2, "keep_matrix": False}
+    rerun.configure(tiny(correlation=changes))
+    rerun.snakemake("--cores", "2")
+    assert_same_tables(rerun, finished)
+    store = rerun.run / "correlations/dcgan--mtcnn_onet.zarr"
+    group = zarr.open_group(store, mode="r")
+    assert "corr" not in group
+    assert group["encoder/neighbour"].shape == (96, 32)
+    assert not list((rerun.run / "correlations").glob("blocks/*/*.zarr"))
+    assert rerun.planned() == []
+    rerun.configure(tiny(correlation=changes, neighbours={"k": 32}))
+    assert rerun.planned() == outputs(neighbours=PAIRS)  # 32 partners were kept
+    rerun.configure(tiny(correlation=changes, neighbours={"k": 33}))
+    corr = [path for path in rerun.planned() if "correlations/dcgan" in path]
+    assert corr == sorted(f"results/tiny/correlations/dcgan--{model}.zarr" for model in PAIRS)
+
+
+def test_all_models_in_one_job(finished: Checkout, rerun: Checkout) -> None:
+    rerun.configure(tiny(correlation={"together": True}))
+    rerun.snakemake("--cores", "2", "--forcerun", *[
+        f"results/tiny/correlations/dcgan--{model}.zarr" for model in PAIRS
+    ])  # fmt: skip
+    assert len(list((rerun.run / "logs/correlations").glob("dcgan.*mtcnn_onet.log"))) == 1
+    assert_same_tables(rerun, finished)
+    assert rerun.planned() == []
+
+
+def test_a_matrix_that_is_not_kept_has_only_so_many_partners(rerun: Checkout) -> None:
+    config = parse_config(
+        tiny(results=str(rerun.folder / "results"), correlation={"keep_matrix": False})
+    )
+    stages.correlations(config, models=["dcgan", "mtcnn_onet"])
+    more = config.model_copy(update={"neighbours": config.neighbours.model_copy(update={"k": 40})})
+    with pytest.raises(RosettaError, match="keeps 32 partners of a unit, fewer than K = 40"):
+        stages.neighbours(more, model="mtcnn_onet")
+    for block in (-1, 1):
+        with pytest.raises(RosettaError, match=f"no block {block}; they are 0 to 0"):
+            stages.correlations(config, models=["dcgan"], block=block)
