@@ -23,7 +23,7 @@ import torch
 
 from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
-from rosetta_core.mining.resize import common_grids
+from rosetta_core.mining.grids import common_grids
 from rosetta_core.mining.sampling import Samples
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.images import prepare

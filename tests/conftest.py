@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
+from rosetta_core.paths import RunPaths
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -45,7 +46,7 @@ def weights() -> Config:
     """The default configuration, after its weights were fetched into the checkout's resources."""
     config = parse_config({**tiny()})
     for model in config.models:
-        if not stages.RunPaths(config).weights(model).is_file():
+        if not RunPaths(config).weights(model).is_file():
             stages.fetch(config, model=model.name)
     return config
 

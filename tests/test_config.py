@@ -14,6 +14,7 @@ from rosetta_core import stages
 from rosetta_core.cli import main
 from rosetta_core.config import Config, default_yaml, json_schema, parse_bytes, parse_config
 from rosetta_core.errors import RosettaError
+from rosetta_core.paths import RunPaths
 
 
 def test_default_yaml_and_schema_are_in_step_with_the_models() -> None:
@@ -141,7 +142,7 @@ def test_two_files_of_one_package_lie_apart() -> None:
         model(name=f"m{i}", weights={**PACKAGE, "member": m}) for i, m in enumerate(members)
     ]
     config = parse_config(tiny(encoders=encoders))
-    assert len({stages.RunPaths(config).weights(encoder) for encoder in config.encoders}) == 2
+    assert len({RunPaths(config).weights(encoder) for encoder in config.encoders}) == 2
 
 
 def test_several_errors_are_counted() -> None:

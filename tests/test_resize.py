@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosetta_core.mining.resize import SMALL, adjoint, bilinear, common_grids, gram
+from rosetta_core.mining.grids import common_grids
+from rosetta_core.mining.resize import SMALL, adjoint, bilinear, gram
 
 sides = st.integers(1, 40)
 

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from skimage import data
 from torch import nn
 
-from rosetta_core import stages
 from rosetta_core.config import FileWeights, Input, PackageWeights, parse_config
 from rosetta_core.errors import RosettaError
+from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.hooks import as_maps, capture
 from rosetta_core.zoo.images import prepare, to_bytes
 from rosetta_core.zoo.loading import build, layers_of, load
@@ -137,14 +137,14 @@ def test_classifiers_call_the_cat_an_egyptian_cat(weights) -> None:
     cat = torch.from_numpy(data.chelsea()[:, 75:375].copy())[None]
     for name in ("efficientnet_lite0", "mobilenet_v2"):
         model = weights.model(name)
-        encoder = load(model, stages.RunPaths(weights).weights(model), device=CPU)
+        encoder = load(model, RunPaths(weights).weights(model), device=CPU)
         with torch.no_grad():
             assert encoder.network(prepare(cat, encoder.input)).argmax().item() == 285, name
 
 
 def test_detector_finds_faces_in_faces_only(weights) -> None:
     model = weights.model("mtcnn_onet")
-    onet = load(model, stages.RunPaths(weights).weights(model), device=CPU)
+    onet = load(model, RunPaths(weights).weights(model), device=CPU)
     astronaut = data.astronaut()
     corners = [picture[:140, :140] for picture in (data.chelsea(), data.coffee())]
     crops = [astronaut[70:210, 150:290], astronaut[300:440, 300:440], *corners]
@@ -203,7 +203,7 @@ def test_weights_that_carry_code_are_refused(tmp_path, capsys) -> None:
 
 def test_a_changed_file_is_refused(tmp_path, weights) -> None:
     model = weights.model("mtcnn_onet")
-    content = bytearray(stages.RunPaths(weights).weights(model).read_bytes())
+    content = bytearray(RunPaths(weights).weights(model).read_bytes())
     content[5000] ^= 1
     path = tmp_path / "onet.pt"
     path.write_bytes(content)

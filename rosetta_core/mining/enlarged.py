@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rosetta_core.mining.resize import Grid, bilinear, gram
+from rosetta_core.mining.grids import Grid
+from rosetta_core.mining.resize import bilinear, gram
 
 __all__ = ["EnlargedSums"]
 

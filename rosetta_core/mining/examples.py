@@ -14,8 +14,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from rosetta_core.mining.grids import common_grids
 from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.resize import adjoint, common_grids
+from rosetta_core.mining.resize import adjoint
 
 __all__ = ["Example", "best_examples", "evidence", "leading_units", "unit_maps"]
 

@@ -9,7 +9,7 @@ groups           parts of equal grid, to be multiplied together
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rosetta_core.mining.resize import Grid
+from rosetta_core.mining.grids import Grid
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["Part", "column_blocks", "groups", "parts"]

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.enlarged import EnlargedSums
+from rosetta_core.mining.grids import Grid, common_grids
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import centre
 from rosetta_core.mining.parts import Part, groups
 from rosetta_core.mining.products import multiply
-from rosetta_core.mining.resize import Grid, adjoint, common_grids
+from rosetta_core.mining.resize import adjoint
 from rosetta_core.mining.workers import Workers
 
 __all__ = ["Pooling"]

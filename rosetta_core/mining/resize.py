@@ -1,6 +1,5 @@
 """Bilinear resizing as a linear map U, and its adjoint: maps are never enlarged.
 
-common_grids    the grid two maps are enlarged to, and the grid their products are taken at
 bilinear        U for one axis, as a matrix
 adjoint         reduce maps with Uᵀ along both axes, to several grids at once
 gram            UᵀU for one axis
@@ -18,20 +17,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-__all__ = ["Grid", "adjoint", "bilinear", "common_grids", "gram"]
+from rosetta_core.mining.grids import Grid
 
-Grid = tuple[int, int]
+__all__ = ["adjoint", "bilinear", "gram"]
+
 SMALL = 256  # positions up to which one dense product for both axes is faster than one for each
-
-
-def common_grids(first: Grid, second: Grid) -> tuple[Grid, Grid]:
-    """Return (small, large): where products are taken, and where both maps are enlarged to.
-
-    Per axis the smaller and the larger of the two sides; for square maps simply the two grids.
-    """
-    small = (min(first[0], second[0]), min(first[1], second[1]))
-    large = (max(first[0], second[0]), max(first[1], second[1]))
-    return small, large
 
 
 @cache

@@ -1,10 +1,11 @@
 """What is known of a model before it runs, without loading it twice.
 
-describe    a model's layers and their shapes; remembered in the resources folder
+describe       a model's layers, shapes and operations; remembered in the resources folder
+Description    what it tells
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,26 @@ from rosetta_core.fingerprint import fingerprint
 from rosetta_core.zoo.families import FAMILIES
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["describe"]
+__all__ = ["Description", "describe"]
 
 
-def describe(model: Model, resources: Path, *, all: bool = False) -> list[Layer]:
-    """Return a model's layers in the order in which they run, from its shapes alone.
+@dataclass(frozen=True)
+class Description:
+    """What is known of a model from its shapes alone.
 
-    Those that are mined or, with `all`, every module whose output could be mined.
+    Attributes:
+        layers: in the order in which they run.
+        parameters: how many numbers its weights are.
+        operations: of a forward pass of one image, a multiplication and an addition being two.
+    """
+
+    layers: list[Layer]
+    parameters: int
+    operations: int
+
+
+def describe(model: Model, resources: Path, *, all: bool = False) -> Description:
+    """Describe a model: its layers are those that are mined or, with `all`, that could be.
 
     The weights aren't needed: the network is built on the meta device. Building one imports torch
     (seconds), so the answer is kept under `resources/layers` until the model's definition, the
@@ -33,14 +47,20 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> list[Layer]
     key = sha256(to_json([definition, all, libraries, code]).encode()).hexdigest()[:24]
     path = resources / "layers" / f"{key}.json"
     if path.is_file():
-        return [Layer(**layer) for layer in json.loads(path.read_text())]
+        known = json.loads(path.read_text())
+        return Description(**{**known, "layers": [Layer(**layer) for layer in known["layers"]]})
 
     import torch
 
-    from rosetta_core.zoo.loading import build, layers_of
+    from rosetta_core.zoo.loading import build, layers_of, operations
 
     with torch.device("meta"):
-        layers = layers_of(model, build(model), all=all)
+        built = build(model)
+        description = Description(
+            layers=layers_of(model, built, all=all),
+            parameters=sum(parameter.numel() for parameter in built.network.parameters()),
+            operations=operations(built),
+        )
     with whole(path) as temporary:
-        temporary.write_text(json.dumps([asdict(layer) for layer in layers]))
-    return layers
+        temporary.write_text(json.dumps(asdict(description)))
+    return description

@@ -3,6 +3,7 @@
 build             the network without its weights
 load              the network with its weights, on a device
 layers_of         the layers that are mined, with their shapes
+operations        of a forward pass
 resolve_device    "auto" as a device that is there
 """
 
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from rosetta_core import config
 from rosetta_core.errors import RosettaError
@@ -20,7 +22,7 @@ from rosetta_core.zoo.network import Encoder, Generator
 from rosetta_core.zoo.probing import probe_layers, select_layers
 from rosetta_core.zoo.weights import load_weights
 
-__all__ = ["build", "layers_of", "load", "resolve_device"]
+__all__ = ["build", "layers_of", "load", "operations", "resolve_device"]
 
 
 def build(model: config.Model) -> Generator | Encoder:
@@ -60,6 +62,15 @@ def layers_of(model: config.Model, built: Generator | Encoder, *, all: bool = Fa
         return probe_layers(built.network, chosen, probe=probe, prefix_tokens=prefix, lenient=all)
     except RosettaError as error:
         raise RosettaError(f"{model.name}: {error}") from None
+
+
+@torch.no_grad()
+def operations(built: Generator | Encoder) -> int:
+    """Count the operations of a forward pass of one image in products and convolutions."""
+    probe = built.probe().to(next(built.network.parameters()).device)
+    with FlopCounterMode(display=False) as counter:
+        built.network(probe)
+    return counter.get_total_flops()
 
 
 def resolve_device(name: str) -> torch.device:

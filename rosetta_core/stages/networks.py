@@ -1,0 +1,71 @@
+"""The stages in which networks run.
+
+sample         the images of a shard
+activations    a model's maps of a shard
+units          the table of a model's units
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rosetta_core.config import Config, parse_bytes
+from rosetta_core.paths import RunPaths
+from rosetta_core.stages.tables import write_units
+
+__all__ = ["activations", "sample", "units"]
+
+
+def sample(config: Config, *, shard: str) -> Path:
+    """Draw the images of a shard; return their store."""
+    from rosetta_core.mining.sampling import sample_shard
+    from rosetta_core.zoo.loading import load, resolve_device
+    from rosetta_core.zoo.network import Generator as GeneratorNetwork
+
+    paths, device = RunPaths(config), resolve_device(config.device)
+    generator = load(config.pivot, paths.weights(config.pivot), device=device)
+    assert isinstance(generator, GeneratorNetwork)
+    store = paths.samples(shard)
+    sample_shard(
+        generator,
+        store,
+        images=config.shard_images(shard),
+        seed=config.sampling.seed,
+        truncation=config.sampling.truncation,
+        device=device,
+    )
+    return store
+
+
+def activations(config: Config, *, model: str, shard: str) -> Path:
+    """Run a model over the images of a shard and write down its maps; return their store."""
+    import torch
+
+    from rosetta_core.mining.activations import record_shard
+    from rosetta_core.mining.sources import live_maps
+    from rosetta_core.zoo.network import Encoder as EncoderNetwork
+
+    chosen, maps = config.model(model), live_maps(config, model, shard=shard)
+    about: dict[str, Any] = {"model": model, "family": chosen.family}
+    about |= {"architecture": chosen.architecture, "keepbits": config.activations.keepbits}
+    if isinstance(maps.network, EncoderNetwork):
+        about["input"] = maps.network.input.model_dump()
+    store = RunPaths(config).activations(model, shard)
+    record_shard(
+        maps,
+        store,
+        images=config.shard_images(shard),
+        memory_budget=parse_bytes(config.memory_budget),
+        threads=torch.get_num_threads(),
+        about=about,
+    )
+    return store
+
+
+def units(config: Config, *, model: str) -> Path:
+    """Write the table of a stored model's units; return it."""
+    from rosetta_core.mining.sources import maps_of
+
+    maps = maps_of(config, model)
+    return write_units(config, model, maps.layers, maps.moments())
