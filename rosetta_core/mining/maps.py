@@ -59,6 +59,7 @@ class ArrayMaps:
         self._arrays = list(arrays.values())
         self.layers = [Layer(layer, *array.shape[1:]) for layer, array in arrays.items()]
         self.images = len(self._arrays[0])
+        self._moments: list[Moments] = []
 
     def load(self, images: range, workers: Workers) -> None:
         """Nothing to do."""
@@ -85,7 +86,9 @@ class ArrayMaps:
 
     def moments(self) -> list[Moments]:
         """Per layer the moments over all images."""
-        return [moments_of(array) for array in self._arrays]
+        if not self._moments:
+            self._moments = [moments_of(array) for array in self._arrays]
+        return self._moments
 
     def place(self, layer: int, image: int) -> str:
         """The model, the layer and the image."""

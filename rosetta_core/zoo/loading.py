@@ -1,10 +1,10 @@
 """A model of the configuration as a network that is ready to run.
 
-build             the network without its weights
-load              the network with its weights, on a device
-layers_of         the layers that are mined, with their shapes
-operations        of a forward pass
-resolve_device    "auto" as a device that is there
+build                    the network without its weights
+load                     the network with its weights, on a device
+layers_of                the layers that are mined, with their shapes
+pixels_and_operations    what a network draws, and what that takes
+resolve_device           "auto" as a device that is there
 """
 
 import importlib
@@ -22,7 +22,7 @@ from rosetta_core.zoo.network import Encoder, Generator
 from rosetta_core.zoo.probing import probe_layers, select_layers
 from rosetta_core.zoo.weights import load_weights
 
-__all__ = ["build", "layers_of", "load", "operations", "resolve_device"]
+__all__ = ["build", "layers_of", "load", "pixels_and_operations", "resolve_device"]
 
 
 def build(model: config.Model) -> Generator | Encoder:
@@ -65,12 +65,16 @@ def layers_of(model: config.Model, built: Generator | Encoder, *, all: bool = Fa
 
 
 @torch.no_grad()
-def operations(built: Generator | Encoder) -> int:
-    """Count the operations of a forward pass of one image in products and convolutions."""
+def pixels_and_operations(built: Generator | Encoder) -> tuple[int, int]:
+    """Count the pixels that a network draws, if any, and the operations of a forward pass.
+
+    Those of an image, in products and convolutions.
+    """
     probe = built.probe().to(next(built.network.parameters()).device)
     with FlopCounterMode(display=False) as counter:
-        built.network(probe)
-    return counter.get_total_flops()
+        output = built.network(probe)
+    pixels = output.shape[2] * output.shape[3] if isinstance(built, Generator) else 0
+    return pixels, counter.get_total_flops()
 
 
 def resolve_device(name: str) -> torch.device:

@@ -18,6 +18,7 @@ rule activations:
         "../../envs/rosetta.yaml"
     threads: share(len(shards) * len(models))
     resources:
+        **needs["activations"],
         gpu=gpu,
     params:
         config=paths.config,

@@ -13,6 +13,7 @@ from rosetta_core.config import PackageWeights, parse_config, to_json
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of
 from rosetta_core.paths import RunPaths
+from rosetta_core.plan import needs as of_cluster
 
 try:
     settings = parse_config(config, source="configuration")
@@ -25,8 +26,13 @@ paths = RunPaths(settings)
 pivot = settings.pivot.name
 models = [model.name for model in settings.models]
 shards = settings.shards
+needs = {stage.name: of_cluster(stage) for stage in stages.plan(settings).stages}
 live = settings.mining.store == "none"  # networks feed the correlations directly
-blocks = list(range(settings.correlation.blocks)) if settings.correlation.blocks > 1 else [None]
+blocks = (
+    list(range(settings.correlation.blocks))
+    if settings.correlation.blocks > 1
+    else [None]
+)
 # one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side
 gpu = int(settings.device != "cpu" and shutil.which("nvidia-smi") is not None)
 

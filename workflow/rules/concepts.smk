@@ -13,6 +13,8 @@ rule concepts:
         paths.benchmark("concepts")
     conda:
         "../../envs/rosetta.yaml"
+    resources:
+        **needs["concepts"],
     params:
         config=paths.config,
         cfg=cfg("concepts"),

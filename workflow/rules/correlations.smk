@@ -21,6 +21,7 @@ for members in stages.passes(settings):
                 "../../envs/rosetta.yaml"
             threads: share(len(stages.passes(settings)) * len(blocks))
             resources:
+                **needs["correlations"],
                 gpu=gpu,
             params:
                 members=members,

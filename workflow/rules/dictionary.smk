@@ -22,6 +22,8 @@ rule dictionary:
     conda:
         "../../envs/rosetta.yaml"
     threads: share(1)
+    resources:
+        **needs["dictionary"],
     params:
         config=paths.config,
         cfg=cfg("dictionary"),

@@ -13,6 +13,8 @@ rule neighbours:
         paths.benchmark("neighbours", "{model}")
     conda:
         "../../envs/rosetta.yaml"
+    resources:
+        **needs["neighbours"],
     params:
         config=paths.config,
         cfg=cfg("neighbours"),

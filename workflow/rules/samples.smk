@@ -15,6 +15,7 @@ rule sample:
         "../../envs/rosetta.yaml"
     threads: share(len(shards))
     resources:
+        **needs["sample"],
         gpu=gpu,
     params:
         config=paths.config,

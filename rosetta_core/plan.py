@@ -1,0 +1,216 @@
+"""What a run will take, from the shapes of its models alone.
+
+Rates          how fast a machine is
+Stage          what a stage will take
+Plan           what a run will take
+plan           work it out
+needs          the memory, disk and time that a job of a stage asks of a cluster
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rosetta_core.config import Config, parse_bytes
+from rosetta_core.mining.grids import common_grids
+from rosetta_core.zoo.catalogue import Description
+from rosetta_core.zoo.layer import Layer
+
+__all__ = ["Plan", "Rates", "Stage", "needs", "pair_operations", "plan"]
+
+FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
+COMPRESSED = 1.5  # how many times smaller stored maps are (docs/performance.md: 1.4 to 1.9)
+PROCESS = 700 * 2**20  # bytes of a job that has imported torch and reads no maps
+START = 1.0  # seconds until a job that needs no torch gets to work
+PARTNER = 1e-7  # seconds per pair of units to find nearest neighbours
+CONCEPTS = 50  # that the paper finds
+CONCEPT = 0.2  # seconds that the pages of one take
+CAUTION = 4  # a cluster kills jobs that take longer than they asked for
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast one thread of a machine is; the defaults are a slow one's.
+
+    Attributes:
+        products: operations a second in large float32 products.
+        networks: by model the seconds of a forward pass of one image.
+        forward: operations a second of networks that weren't timed.
+        hooked: seconds per activation from the network to float16, with its moments.
+        written: seconds per activation into a store.
+        read: seconds per activation out of a store.
+        reduced: seconds per activation to centre, reduce and sum up.
+    """
+
+    products: float = 3e10
+    networks: Mapping[str, float] = field(default_factory=dict)
+    forward: float = 5e9
+    hooked: float = 1e-8
+    written: float = 2e-8
+    read: float = 1e-8
+    reduced: float = 1e-8
+
+    def network(self, name: str, description: Description) -> float:
+        """Seconds that a model takes for an image."""
+        return self.networks.get(name, description.operations / self.forward)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage takes.
+
+    Attributes:
+        name: of the stage.
+        jobs: how many.
+        memory: bytes of one job, at most.
+        seconds: of one thread, all jobs added up.
+        operations: multiplications and additions of all jobs.
+        reads: bytes that all jobs read.
+        writes: bytes that all jobs write.
+    """
+
+    name: str
+    jobs: int
+    memory: float
+    seconds: float
+    operations: float = 0
+    reads: float = 0
+    writes: float = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run takes.
+
+    Attributes:
+        models: by name what is known of each, the pivot first.
+        stages: in order.
+        pairs: of units that are correlated.
+        pivot_reads: how many times the pivot's stores are read.
+        pivot_bytes: the maps of the pivot, before compression.
+    """
+
+    models: Mapping[str, Description]
+    stages: Sequence[Stage]
+    pairs: int
+    pivot_reads: int
+    pivot_bytes: float
+
+
+def pair_operations(first: Sequence[Layer], second: Sequence[Layer]) -> tuple[int, int]:
+    """Operations an image of all products of two models' units.
+
+    Returns:
+        (at the smaller grids, with both maps enlarged).
+    """
+    smaller = enlarged = 0
+    for f in first:
+        for g in second:
+            small, large = common_grids(f.grid, g.grid)
+            smaller += 2 * f.channels * g.channels * small[0] * small[1]
+            enlarged += 2 * f.channels * g.channels * large[0] * large[1]
+    return smaller, enlarged
+
+
+def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Plan:
+    """Work out what a run takes.
+
+    Args:
+        config: the run.
+        models: by name what is known of each, the pivot first.
+        rates: how fast the machine is.
+    """
+    images, live, budget = (
+        config.sampling.images,
+        config.mining.store == "none",
+        parse_bytes(config.memory_budget),
+    )
+    pivot = models[config.pivot.name]
+    units = [_units(description.layers) for description in models.values()]
+    values = images * sum(_size(description.layers) for description in models.values())
+    # a forward pass of every image by every model, with its maps on their way
+    passed = images * sum(description.operations for description in models.values())
+    passing = values * rates.hooked + images * sum(
+        rates.network(name, description) for name, description in models.items()
+    )
+    network = PROCESS + 2 * FLOAT32 * max(d.parameters for d in models.values())
+    held = min(budget, FLOAT16 * values)
+    passes = 1 if live or config.correlation.together else len(models)
+    jobs = passes * config.correlation.blocks
+    # a job of the pivot alone reads its maps once, every other also as rows
+    read = config.correlation.blocks * values
+    read += (passes - 1) * config.correlation.blocks * images * _size(pivot.layers)
+    products = images * sum(
+        pair_operations(pivot.layers, description.layers)[0] for description in models.values()
+    )
+    pairs = _units(pivot.layers) * sum(units)
+    matrix = FLOAT32 * pairs
+    if config.kept:
+        matrix = 2 * FLOAT32 * config.kept * sum(_units(pivot.layers) + count for count in units)
+    stages = [
+        Stage(
+            "sample",
+            jobs=len(config.shards),
+            operations=images * pivot.operations,
+            writes=images * 3 * pivot.pixels,
+            memory=network,
+            seconds=images * rates.network(config.pivot.name, pivot),
+        ),
+        Stage(
+            "activations",
+            jobs=len(models) * len(config.shards),
+            operations=passed,
+            writes=FLOAT16 * values / COMPRESSED,
+            memory=network + held,
+            seconds=passing + values * rates.written,
+        ),
+        Stage(
+            "correlations",
+            jobs=jobs,
+            operations=products + live * passed,
+            reads=0 if live else FLOAT16 * read / COMPRESSED,
+            writes=matrix,
+            memory=network + min(budget, FLOAT64 * pairs + FLOAT32 * values),
+            seconds=products / rates.products
+            + read * rates.reduced
+            + (passing if live else read * rates.read),
+        ),
+        Stage(
+            "neighbours",
+            jobs=len(models),
+            reads=matrix,
+            memory=PROCESS + 4 * FLOAT32 * _units(pivot.layers) * max(units),
+            seconds=START * len(models) + pairs * PARTNER,
+        ),
+        Stage("concepts", jobs=1, memory=PROCESS, seconds=START),
+        Stage(
+            "dictionary",
+            jobs=1,
+            operations=live * passed,
+            memory=network + held,
+            seconds=CONCEPTS * CONCEPT + live * passing,
+        ),
+    ]
+    if live:
+        stages = [stage for stage in stages if stage.name != "activations"]
+    return Plan(models, stages, pairs, 0 if live else jobs, FLOAT16 * images * _size(pivot.layers))
+
+
+def needs(stage: Stage) -> dict[str, int]:
+    """Return mem_mb, disk_mb and runtime (minutes) of one job of a stage, for a cluster.
+
+    The caution is in the time; memory is already the most that a job takes.
+    """
+    minutes = CAUTION * stage.seconds / stage.jobs / 60
+    return {
+        "mem_mb": round(stage.memory / 2**20),
+        "disk_mb": round(stage.writes / stage.jobs / 2**20) + 100,
+        "runtime": round(minutes) + 5,
+    }
+
+
+def _units(layers: Sequence[Layer]) -> int:
+    return sum(layer.channels for layer in layers)
+
+
+def _size(layers: Sequence[Layer]) -> int:
+    return sum(layer.size for layer in layers)
