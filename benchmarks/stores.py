@@ -2,13 +2,14 @@
 
 Takes the stored maps of a finished run, at most 128 of its images, and prints two tables.
 
-Codecs: layers of the face zoo, by activation function, are written and read as
-`stores.create_array` lays them out. The offline zoo has no network with GELU. Ratios are bytes of
-the maps over bytes stored; speeds are megabytes of the maps per second of CPU time, over all these
-layers: one thread, best of 5, files in the page cache.
+Codecs: four layers of the face zoo (the offline zoo has no network with GELU) are written and read
+as `stores.create_array` lays them out. Ratios are bytes of the maps over bytes stored; speeds are
+megabytes of maps per second of CPU time, over all four layers: one thread, best of 5, files in the
+page cache. Blosc doesn't shuffle unless it says so; a crc32c follows unless it says not. (Rust
+checks it where it reads a shard as a whole, not where it reads a part: zarrs 0.2.3.)
 
-Rounding: the correlations of the pivot with every encoder, and the best buddies, from maps rounded
-to `keepbits` of mantissa, against those from the maps as they are.
+Rounding: the ratio over the same layers, the correlations of the pivot with every encoder, and the
+best buddies, from maps rounded to `keepbits` of mantissa, against those from the maps as they are.
 """
 
 import os
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 # libraries read these when they are imported
 os.environ.update(dict.fromkeys(["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "BLOSC_NTHREADS"], "1"))
@@ -28,12 +29,11 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 from torch import Tensor
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core import load_config
 from rosetta_core.cli import _keep_freed_memory
 from rosetta_core.config import Config
-from rosetta_core.errors import RosettaError
 from rosetta_core.mining import stores
 from rosetta_core.mining.concepts import rosetta_neurons
 from rosetta_core.mining.correlation import correlate
@@ -43,33 +43,34 @@ from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths
 
 IMAGES, CHANNELS, TIMES = 128, 64, 5
-LAYERS = [  # those that a run has
+LAYERS = [
     ("mobilenet_v2", "features.2.conv.1.2", "ReLU6"),
     ("mobilenet_v2", "features.13.conv.1.2", "ReLU6"),
     ("mtcnn_onet", "prelu2", "PReLU"),
     ("dcgan", "main.8", "ReLU"),
 ]
-CRC = Crc32cCodec()
-OURS = "blosc lz4 1"  # stores.COMPRESSOR
+OURS, ZSTD, CRC = "blosc lz4 1 (the project's)", "zstd 1", Crc32cCodec()
 CODECS: dict[str, list[Any]] = {
     "uncompressed": [CRC],
-    "zstd 1": [ZstdCodec(level=1), CRC],
+    ZSTD: [ZstdCodec(level=1), CRC],
     "zstd -5": [ZstdCodec(level=-5), CRC],
-    OURS: [stores.COMPRESSOR, CRC],
-    f"{OURS}, without crc32c": [stores.COMPRESSOR],
-    f"{OURS}, shuffle": [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), CRC],
-    f"{OURS}, bitshuffle": [BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), CRC],
+    OURS: [stores.FAST, CRC],
+    "blosc lz4 1, no crc32c": [stores.FAST],
+    "blosc lz4 1, shuffle": [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), CRC],
+    "blosc lz4 1, bitshuffle": [BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), CRC],
     "blosc zstd 1": [BloscCodec(cname="zstd", clevel=1, shuffle="noshuffle"), CRC],
 }
 KEEPBITS = [None, 8, 7, 6, 5, 4, 3]
+
+Mined = dict[str, tuple[NDArray[np.float32], pd.DataFrame]]  # correlations, buddies, by encoder
 
 
 class RoundedMaps(StoredMaps):
     """The first maps of a shard, rounded as they are read."""
 
-    def __init__(self, store: Path, keepbits: int | None) -> None:
-        """Open the shard; at most IMAGES of its images count."""
-        super().__init__([store])
+    def __init__(self, config: Config, model: str, keepbits: int | None = None) -> None:
+        """Open a model's first shard; at most IMAGES of its images count."""
+        super().__init__([RunPaths(config).activations(model, config.shards[0])])
         self.images = min(self.images, IMAGES)
         self._keepbits = keepbits
 
@@ -83,173 +84,129 @@ class RoundedMaps(StoredMaps):
             yield range(start, min(start + largest, self.images))
 
 
-class Cost(NamedTuple):
-    """What a layer takes with a codec: bytes stored, and seconds of CPU time."""
-
-    stored: int
-    write: float
-    read: float
-    rust: float
-    channels: float
-
-
-class Mined(NamedTuple):
-    """What comes of maps: by encoder the correlations and the best buddies."""
-
-    corr: dict[str, NDArray[np.float32]]
-    buddies: dict[str, pd.DataFrame]
-
-
 def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
     if config.activations.keepbits is not None:
-        raise SystemExit("the run's maps are rounded already: activations.keepbits")
+        raise SystemExit("activations.keepbits: the run's maps are rounded already")
     _keep_freed_memory()
     numcodecs.blosc.use_threads = False
-    # strict: where Rust can't read an array, fail and don't time Python in its place
+    # strict: where Rust can't read an array, fail, and don't time Python in its place
     zarr.config.set({"threading.max_workers": 1, "codec_pipeline.strict": True})
-    try:
-        maps = layers_of(config)
-        print_codecs(maps)
-        print_rounding(config, maps)
-    except RosettaError as error:
-        raise SystemExit(str(error)) from error
-
-
-def layers_of(config: Config) -> dict[str, Tensor]:
-    """The maps of LAYERS that a run has, by their titles."""
-    found, names = {}, {model.name for model in config.models}
+    layers = {}
     for model, name, activation in LAYERS:
-        if model not in names:
-            continue
-        maps = open_maps(config, model)
-        numbers = {layer.name: number for number, layer in enumerate(maps.layers)}
-        if name in numbers:
-            height, width = maps.layers[numbers[name]].grid
-            title = f"{model} {name} ({activation}, {height}×{width})"
-            found[title] = maps.read(numbers[name], range(maps.images))
-    if not found:
-        raise SystemExit(f"run {config.run!r} has none of the layers {LAYERS}")
-    return found
-
-
-def open_maps(config: Config, model: str, keepbits: int | None = None) -> RoundedMaps:
-    """The maps of a model, rounded, out of its first shard."""
-    return RoundedMaps(RunPaths(config).activations(model, config.shards[0]), keepbits)
+        maps = RoundedMaps(config, model)
+        number = [layer.name for layer in maps.layers].index(name)
+        height, width = maps.layers[number].grid
+        title = f"{name} ({activation}, {height}×{width})"
+        layers[title] = maps.read(number, range(maps.images))
+    print_codecs(layers)
+    print()
+    print_rounding(config, list(layers.values()))
 
 
 def print_codecs(layers: dict[str, Tensor]) -> None:
     """Print the ratio of every layer and the speed over all of them, by codec."""
-    arrays = {title: maps.numpy() for title, maps in layers.items()}
-    found = {title: costs(array) for title, array in arrays.items()}
-    total = sum(array.nbytes for array in arrays.values())
-    part = sum(array[:, :CHANNELS].nbytes for array in arrays.values())
+    sizes = [maps.nbytes for maps in layers.values()]
+    part = sum(maps[:, :CHANNELS].nbytes for maps in layers.values())
+    megabytes = np.array([*[sum(sizes)] * 3, part]) / 1e6
+    found = [costs(maps.numpy()) for maps in layers.values()]
     speeds = ["write", "read", "read, Rust", f"read {CHANNELS} channels, Rust"]
-    header("codec", *(f"ratio, {title}" for title in arrays), "ratio, all", *speeds)
+    print_row("codec", *(f"ratio, {title}" for title in layers), "ratio, all", *speeds, head=True)
     for codec in CODECS:
-        ratios = [arrays[title].nbytes / cost[codec].stored for title, cost in found.items()]
-        stored, *seconds = (sum(x) for x in zip(*(c[codec] for c in found.values()), strict=True))
-        megabytes = [total / 1e6] * 3 + [part / 1e6]
-        rates = [f"{size / s:.0f}" for size, s in zip(megabytes, seconds, strict=True)]
-        row(codec, *(f"{ratio:.2f}" for ratio in [*ratios, total / stored]), *rates)
-    print()
+        stored = [cost[codec][0] for cost in found]
+        seconds = np.sum([cost[codec][1] for cost in found], axis=0)
+        ratios = np.divide([*sizes, sum(sizes)], [*stored, sum(stored)])
+        print_row(codec, *(f"{x:.2f}" for x in ratios), *(f"{x:.0f}" for x in megabytes / seconds))
 
 
-def costs(array: NDArray) -> dict[str, Cost]:
-    """What a layer's maps (n, c, h, w) take with every codec.
+def costs(array: NDArray) -> dict[str, tuple[int, list[float]]]:
+    """By codec the bytes of a layer's maps (n, c, h, w), stored, and the seconds of CPU time.
 
     The codecs take turns, so that what else happens on the machine meets all of them.
     """
-    # in memory as LiveMaps holds them, channels first
-    maps = np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)
-    best: dict[str, list[float]] = {codec: [np.inf] * 4 for codec in CODECS}
-    stored = {}
+    maps = np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)  # as LiveMaps holds them
+    found: dict[str, tuple[int, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(TIMES):
-            for codec, compressors in CODECS.items():
-                group = zarr.open_group(folder, mode="w")
-                written = create(group, maps, compressors)
-                seconds = [
-                    timed(lambda to=written: to.__setitem__(..., maps)),
-                    timed(lambda to=written: to[...]),
-                    timed(lambda of=group: stores.read_array(of, "maps")),
-                    timed(lambda of=group: stores.read_array(of, "maps", np.s_[:, :CHANNELS])),
-                ]
-                best[codec] = list(map(min, best[codec], seconds))
-                stored[codec] = written.nbytes_stored()
-    return {codec: Cost(stored[codec], *seconds) for codec, seconds in best.items()}
+        for codec in list(CODECS) * TIMES:
+            group = zarr.open_group(folder, mode="w")
+            stored = create(group, maps, codec)
+            seconds = [
+                timed(stored.__setitem__, ..., maps),
+                timed(stored.__getitem__, ...),
+                timed(stores.read_array, group, "maps"),
+                timed(stores.read_array, group, "maps", np.s_[:, :CHANNELS]),
+            ]
+            best = map(min, seconds, found[codec][1]) if codec in found else seconds
+            found[codec] = (stored.nbytes_stored(), list(best))
+    return found
 
 
-def create(group: zarr.Group, maps: NDArray, compressors: list[Any]) -> zarr.Array:
-    """Create the array `maps` of a group, laid out as the project's, with other codecs."""
+def create(group: zarr.Group, maps: NDArray, codec: str) -> zarr.Array:
+    """Create the array `maps` of a group, laid out as the project's, with another codec."""
     layout = stores.create_array(
-        zarr.open_group({}, mode="w"), "x", shape=maps.shape, shard=maps.shape, dtype="float16"
+        zarr.open_group({}, mode="w"), "maps", shape=maps.shape, shard=maps.shape, dtype="float16"
     )
     return group.create_array(
         "maps",
         shape=layout.shape,
-        dtype=layout.dtype,
+        dtype="float16",
         shards=layout.shards,
         chunks=layout.chunks,
-        fill_value=layout.fill_value,
-        serializer=layout.serializer,
-        compressors=compressors,
+        fill_value=float("nan"),
+        serializer=BytesCodec(endian="little"),
+        compressors=CODECS[codec],
         config={"write_empty_chunks": True},
     )
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[..., object], *arguments: Any) -> float:
     """Seconds of CPU time that something takes, all threads together."""
     started = time.process_time()
-    work()
+    work(*arguments)
     return time.process_time() - started
 
 
-def print_rounding(config: Config, layers: dict[str, Tensor]) -> None:
+def print_rounding(config: Config, layers: list[Tensor]) -> None:
     """Print what rounding does to the stores, the correlations and the best buddies."""
     changes = ["largest change of a correlation", "99.99 % of changes are below"]
     counts = ["best buddies that stay", "vanish", "appear", "Rosetta neurons"]
-    header("keepbits", f"ratio, {OURS}", "ratio, zstd 1", *changes, *counts)
+    print_row("keepbits", f"ratio, {OURS}", f"ratio, {ZSTD}", *changes, *counts, head=True)
     plain = mined(config, None)
     before = pairs(plain)
     for keepbits in KEEPBITS:
-        found = mined(config, keepbits) if keepbits else plain
-        change = np.concatenate([np.abs(found.corr[e] - c).ravel() for e, c in plain.corr.items()])
+        found = mined(config, keepbits)  # the plain maps once more: nothing may change
+        change = np.concatenate([np.abs(found[e][0] - plain[e][0]).ravel() for e in plain])
         change = change[~np.isnan(change)]  # of pairs that are alive in both
         after = pairs(found)
-        row(
+        print_row(
             str(keepbits or "all 10"),
-            *(f"{ratio(layers, keepbits, codec):.2f}" for codec in (OURS, "zstd 1")),
-            f"{change.max():.1e}",
-            f"{np.quantile(change, 0.9999):.1e}",
+            *(f"{ratio(layers, keepbits, codec):.2f}" for codec in (OURS, ZSTD)),
+            *(f"{x:.1e}" for x in (change.max(), np.quantile(change, 0.9999))),
             *(f"{len(x):,}" for x in (before & after, before - after, after - before)),
-            str(len(rosetta_neurons(found.buddies))),
+            str(len(rosetta_neurons({e: buddies for e, (_, buddies) in found.items()}))),
         )
 
 
-def ratio(layers: dict[str, Tensor], keepbits: int | None, codec: str) -> float:
-    """The ratio of layers, rounded, with a codec, without timing it."""
-    total = stored = 0
-    for maps in layers.values():
-        array = create(zarr.open_group({}, mode="w"), maps.numpy(), CODECS[codec])
+def ratio(layers: list[Tensor], keepbits: int | None, codec: str) -> float:
+    """Bytes of layers, rounded, over their bytes stored with a codec."""
+    stored = 0
+    for maps in layers:
+        array = create(zarr.open_group({}, mode="w"), maps.numpy(), codec)
         array[...] = rounded(maps, keepbits).numpy()
-        total, stored = total + array.nbytes, stored + array.nbytes_stored()
-    return total / stored
+        stored += array.nbytes_stored()
+    return sum(maps.nbytes for maps in layers) / stored
 
 
 def mined(config: Config, keepbits: int | None) -> Mined:
     """Correlate the pivot with every encoder, from rounded maps, and find the best buddies."""
-    paths, pivot, k = RunPaths(config), config.pivot.name, config.neighbours.k
-    alive = {
-        m.name: pd.read_parquet(paths.units(m.name))["alive"].to_numpy() for m in config.models
-    }
-    result = Mined({}, {})
-    for encoder in (encoder.name for encoder in config.encoders):
-        corr = correlate(open_maps(config, pivot, keepbits), open_maps(config, encoder, keepbits))
-        corr[~np.logical_and.outer(alive[pivot], alive[encoder])] = np.nan
-        result.corr[encoder] = corr
+    paths, k, result = RunPaths(config), config.neighbours.k, {}
+    for encoder in config.encoders:
+        models = (config.pivot.name, encoder.name)
+        corr = correlate(*(RoundedMaps(config, model, keepbits) for model in models))
+        rows, columns = (pd.read_parquet(paths.units(m))["alive"].to_numpy() for m in models)
+        corr[~np.outer(rows, columns)] = np.nan
         table = neighbours(nearest(corr, k), nearest(corr.T, k))
-        result.buddies[encoder] = best_buddies(table)
+        result[encoder.name] = (corr, best_buddies(table))
     return result
 
 
@@ -257,20 +214,16 @@ def pairs(found: Mined) -> set[tuple[str, int, int]]:
     """The best buddies of all encoders: encoder, unit of the pivot, unit."""
     return {
         (encoder, *pair)
-        for encoder, table in found.buddies.items()
+        for encoder, (_, table) in found.items()
         for pair in zip(table["pivot_unit"], table["unit"], strict=True)
     }
 
 
-def header(*titles: str) -> None:
-    """Print the first lines of a table."""
-    row(*titles)
-    print("|" + "---|" * len(titles))
-
-
-def row(*cells: str) -> None:
-    """Print a line of a table."""
+def print_row(*cells: str, head: bool = False) -> None:
+    """Print a line of a table; under its head a rule."""
     print("| " + " | ".join(cells) + " |", flush=True)
+    if head:
+        print("|" + "---|" * len(cells))
 
 
 if __name__ == "__main__":

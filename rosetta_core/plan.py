@@ -19,7 +19,7 @@ __all__ = ["Plan", "Rates", "Stage", "needs", "pair_operations", "plan"]
 
 FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
 COMPRESSED = 1.5  # how many times smaller stored maps are (docs/performance.md: 1.4 to 1.9)
-PROCESS = 700 * 2**20  # bytes of a job that has imported torch and reads no maps
+PROCESS = 2**30  # bytes of a job that has imported torch, before it reads maps
 START = 1.0  # seconds until a job that needs no torch gets to work
 PARTNER = 1e-7  # seconds per pair of units to find nearest neighbours
 CONCEPTS = 50  # that the paper finds

@@ -1,6 +1,7 @@
 """What the stages write to stores, on real networks: exact, whole, and checked when it is read."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from rosetta_core.mining.activations import block_images, record_shard
 from rosetta_core.mining.live_maps import LiveMaps
 from rosetta_core.mining.sampling import Samples, image_seed
 from rosetta_core.mining.stored_maps import StoredMaps
-from rosetta_core.mining.stores import create_array, open_store, read_array
+from rosetta_core.mining.stores import create_array, open_store, read_array, write_manifest
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.layer import Layer
@@ -149,18 +150,62 @@ def test_a_lost_or_truncated_chunk_is_noticed(configure, damage, problem: str) -
     assert str(store) in str(caught.value)
 
 
-def test_a_flipped_bit_is_never_read_as_data(configure) -> None:
+@pytest.mark.parametrize("place", [(8, 0, 64), (8, 0, 32), (4, 0, 64), (3, 5, 6)])
+def test_a_flipped_bit_is_never_read_as_data(configure, place) -> None:
+    """Whether the whole is read or some channels or images of it."""
     config = configure()
     stages.sample(config, shard="00000")
     store = stages.activations(config, model="mtcnn_onet", shard="00000")
     file = chunk_of(store)
     sound = file.read_bytes()
-    for place in np.random.default_rng(0).integers(0, len(sound), 20):
+    images, first, last = place
+    expected = StoredMaps([store]).read(1, range(images), slice(first, last))
+    damage = rf"prelu2/maps, images 0 to {images - 1} of the shard: is damaged"
+    noticed = 0
+    for flipped in np.random.default_rng(0).integers(0, len(sound), 20):
         content = bytearray(sound)
-        content[place] ^= 1 << (int(place) % 8)
+        content[flipped] ^= 1 << (int(flipped) % 8)
         file.write_bytes(content)
-        with pytest.raises(RosettaError, match="prelu2/maps"):
-            StoredMaps([store]).read(1, range(8))
+        try:
+            found = StoredMaps([store]).read(1, range(images), slice(first, last))
+        except RosettaError as error:
+            assert re.search(damage, str(error))
+            noticed += 1
+        else:  # the flip is in a chunk that wasn't asked for
+            np.testing.assert_array_equal(found, expected)
+    assert noticed == 20  # all maps of this layer are one chunk
+
+
+def test_a_store_of_another_shape_than_its_manifest(configure) -> None:
+    config = configure()
+    stages.sample(config, shard="00000")
+    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    manifest = json.loads(manifest_of(store).read_text())
+    manifest["layers"][1]["height"] += 1
+    manifest_of(store).write_text(json.dumps(manifest))
+    with pytest.raises(RosettaError, match=r"layer 'prelu2' holds float16 \(8, 64, 21, 21\), not"):
+        StoredMaps([store])
+
+
+def test_a_stored_map_that_is_not_finite_stops_the_correlations(configure) -> None:
+    config = configure()
+    stores = []
+    for shard in config.shards:
+        stages.sample(config, shard=shard)
+        for model in ("dcgan", "mtcnn_onet"):
+            stores.append(stages.activations(config, model=model, shard=shard))
+    maps = zarr.open_group(stores[3])["prelu2/maps"]
+    maps[2, 7, 1, 0] = np.nan  # a checksum is no help: the network put it there
+    write_manifest(
+        stores[3],
+        {k: v for k, v in json.loads(manifest_of(stores[3]).read_text()).items() if k != "files"},
+    )
+    with pytest.raises(RosettaError) as caught:
+        stages.correlations(config, models=["dcgan", "mtcnn_onet"])
+    place = "layer 'prelu2', image 10, channel 7, position (1, 0): the map holds nan"
+    assert f"{stores[3]}: {place}" in str(caught.value)
+    folder = RunPaths(config).correlations("dcgan").parent
+    assert not folder.exists() or not list(folder.iterdir())
 
 
 class Constant(nn.Module):

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 import zarr
+from zarr.abc.codec import BytesBytesCodec
 
 from rosetta_core.files import whole
 from rosetta_core.mining.live_maps import LiveMaps
-from rosetta_core.mining.stores import create_array, versions, write_manifest
+from rosetta_core.mining.stores import FAST, SMALL, create_array, versions, write_manifest
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 from rosetta_core.zoo.layer import Layer
@@ -57,7 +58,8 @@ def record_shard(
         Progress(title, total=len(images)) as progress,
     ):
         group = zarr.open_group(temporary, mode="w")
-        arrays = [_create(group, layer, len(images), block) for layer in maps.layers]
+        compressor = FAST if maps.keepbits is None else SMALL
+        arrays = [_create(group, layer, (len(images), block), compressor) for layer in maps.layers]
 
         def write(layer: int) -> None:
             arrays[layer][piece.start : piece.stop] = maps.read(layer, piece).cpu().numpy()
@@ -101,9 +103,16 @@ def block_images(per_image: int, *, memory_budget: int, most: int) -> int:
     return block
 
 
-def _create(group: zarr.Group, layer: Layer, images: int, block: int) -> zarr.Array:
-    shape = (images, layer.channels, *layer.grid)
-    shard = (block, *shape[1:])
+def _create(
+    group: zarr.Group, layer: Layer, images: tuple[int, int], compressor: BytesBytesCodec
+) -> zarr.Array:
+    """Create a layer's array; `images` are how many in all, and how many a shard."""
+    shape, shard = ((count, layer.channels, *layer.grid) for count in images)
     return create_array(
-        group.create_group(layer.name), "maps", shape=shape, shard=shard, dtype="float16"
+        group.create_group(layer.name),
+        "maps",
+        shape=shape,
+        shard=shard,
+        dtype="float16",
+        compressor=compressor,
     )

@@ -36,6 +36,7 @@ class LiveMaps:
         layers: in order; units are numbered through them.
         images: how many.
         network: the model itself.
+        keepbits: bits of mantissa that maps are rounded to, None for all.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class LiveMaps:
         """
         self.name, self.layers, self.images = name, list(layers), images
         self.network, self._inputs, self._batch = model, inputs, batch_size
-        self._device, self._keepbits, self._first = device, keepbits, first
+        self._device, self.keepbits, self._first = device, keepbits, first
         self._numbers = {layer.name: number for number, layer in enumerate(self.layers)}
         self._loaded = range(0)
         self._maps: list[Tensor] = []  # by layer, (c, n, h, w) float16
@@ -171,7 +172,7 @@ class LiveMaps:
         """Keep a batch's maps (n, c, h, w), rounded, and their moments from before."""
         number, start = self._numbers[layer], self._current.start
         inside = slice(start, start + len(maps))
-        half = rounded(maps.to(torch.float16), self._keepbits)
+        half = rounded(maps.to(torch.float16), self.keepbits)
         self._maps[number][:, inside].copy_(half.transpose(0, 1))
         for kept, values in zip(self._raw[number], raw_moments(maps.float()), strict=True):
             kept[inside] = values

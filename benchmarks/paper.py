@@ -1,0 +1,177 @@
+"""The paper's shapes, with seeded random maps: `python benchmarks/paper.py [--images N]`.
+
+StyleGAN3-1024 with ViT-B/16, StyleGAN2-256 with ResNet-50 and with five encoders: what each takes
+in operations with and without enlarging, and the time of the correlations. On a GPU the paper's
+n = 1000 is the default and times are absolute; on a CPU n = 16, and only ratios mean much. Maps are
+made when they are read, on the device, so no store is timed.
+
+Shapes are of the published networks: StyleGAN3-t from the formulas of its paper (Karras et al.
+2021, "layer specifications": cutoffs, sampling rates, channels; the margin is cropped), StyleGAN2
+(two convolutions a resolution, 512 channels up to 64×64), ViT-B's MLP (12 × 3072), and the output
+of every convolution block of ResNet-50.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rosetta_core.cli import _keep_freed_memory
+from rosetta_core.mining.correlation import correlate_blocks
+from rosetta_core.mining.moments import Moments
+from rosetta_core.mining.workers import Workers
+from rosetta_core.plan import pair_operations
+from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.loading import resolve_device
+
+POOL = 4  # images drawn; others repeat them
+
+
+def stylegan3_t(resolution: int = 1024, layers: int = 14) -> list[Layer]:
+    """The synthesis layers of StyleGAN3-t without ToRGB, margins cropped."""
+    exponent = np.minimum(np.arange(layers + 1) / (layers - 2), 1)
+    cutoff = 2 * (resolution / 2 / 2) ** exponent
+    stopband = 2**2.1 * (resolution / 2 * 2**0.3 / 2**2.1) ** exponent
+    rate = np.exp2(np.ceil(np.log2(np.minimum(2 * stopband, resolution))))
+    channels = np.rint(np.minimum(2**14 / cutoff, 512))
+    return [square(f"L{i}", int(channels[i]), int(rate[i])) for i in range(layers)]
+
+
+def stylegan2() -> list[Layer]:
+    """The convolutions of StyleGAN2-256."""
+    sides = [4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256]
+    return [square(str(i), min(512, 2**15 // side), side) for i, side in enumerate(sides)]
+
+
+def vit_b16() -> list[Layer]:
+    """The MLPs of ViT-B/16."""
+    return [square(f"blocks.{i}.mlp", 3072, 14) for i in range(12)]
+
+
+def resnet50() -> list[Layer]:
+    """The convolutions of ResNet-50's bottlenecks."""
+    stages = zip((3, 4, 6, 3), (64, 128, 256, 512), (56, 28, 14, 7), strict=True)
+    return [
+        square(f"layer{stage}.{block}.{conv}", width * (4 if conv == 2 else 1), side)
+        for stage, (blocks, width, side) in enumerate(stages, 1)
+        for block in range(blocks)
+        for conv in range(3)
+    ]
+
+
+def square(name: str, channels: int, side: int) -> Layer:
+    """A layer of square maps."""
+    return Layer(name, channels, side, side)
+
+
+EXPERIMENTS = {
+    "StyleGAN3-1024 × ViT-B/16": (stylegan3_t(), [vit_b16()]),
+    "StyleGAN2-256 × ResNet-50": (stylegan2(), [resnet50()]),
+    "StyleGAN2-256 × five encoders": (
+        stylegan2(),
+        [resnet50(), resnet50(), resnet50(), vit_b16(), vit_b16()],
+    ),
+}
+
+
+class Drawn:
+    """Random maps of some layers, drawn when they are read."""
+
+    def __init__(self, name: str, layers: list[Layer], images: int, device: torch.device) -> None:
+        self.name, self.layers, self.images, self.device = name, layers, images, device
+
+    def load(self, images: range, workers: Workers) -> None:
+        """Nothing to do."""
+
+    def release(self) -> None:
+        """Nothing to do."""
+
+    def held(self) -> int:
+        """Nothing is held."""
+        return 0
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
+        """Maps (n, c, h, w) of which a few differ."""
+        shape = self.layers[layer]
+        start, stop, _ = channels.indices(shape.channels)
+        generator = torch.Generator(self.device).manual_seed(layer)
+        few = torch.rand(
+            (POOL, stop - start, *shape.grid), generator=generator, device=self.device
+        ).half()
+        return few[torch.arange(images.start, images.stop, device=self.device) % POOL]
+
+    def pieces(self, largest: int) -> Iterator[range]:
+        """Ranges of at most `largest` images."""
+        for start in range(0, self.images, largest):
+            yield range(start, min(start + largest, self.images))
+
+    def pilot(self) -> list[Moments]:
+        """Uniform noise."""
+        return [
+            Moments(1, np.full(layer.channels, 0.5), np.full(layer.channels, 1 / 12))
+            for layer in self.layers
+        ]
+
+    def moments(self) -> list[Moments]:
+        """The same."""
+        return self.pilot()
+
+    def place(self, layer: int, image: int) -> str:
+        """The layer."""
+        return f"{self.name}: {self.layers[layer].name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--memory", type=int, default=8, help="GiB of working memory")
+    arguments = parser.parse_args()
+    device = resolve_device(arguments.device)
+    images = arguments.images or (16 if device.type == "cpu" else 1000)
+    _keep_freed_memory()
+    rate = peak(device)
+    print(f"{images} images on {device}, products at {rate / 1e12:.2f} TFLOP/s at best\n")
+    print("| | units | TFLOP an image | enlarged | seconds | floor of the products |")
+    print("|---|---|---|---|---|---|")
+    for name, (pivot, encoders) in EXPERIMENTS.items():
+        pairs = [pair_operations(pivot, encoder) for encoder in encoders]
+        ours, enlarged = (sum(numbers) for numbers in zip(*pairs, strict=True))
+        models = [Drawn(str(i), layers, images, device) for i, layers in enumerate(encoders)]
+        source = Drawn("pivot", pivot, images, device)
+        started = time.perf_counter()
+        blocks = correlate_blocks(
+            source,
+            models,
+            memory_budget=arguments.memory * 2**30,
+            device=device,
+            threads=torch.get_num_threads(),
+        )
+        for _ in blocks:
+            pass
+        seconds = time.perf_counter() - started
+        units = [sum(layer.channels for layer in layers) for layers in (pivot, *encoders)]
+        print(f"| {name} | {units[0]:,} × {sum(units[1:]):,} | {ours / 1e12:.3f} | "
+              f"× {enlarged / ours:.0f} | {seconds:.1f} | {images * ours / rate:.1f} |",
+              flush=True)  # fmt: skip
+
+
+def peak(device: torch.device) -> float:
+    """Operations a second in a large square product in float32, or float16 on a GPU."""
+    kind = torch.float32 if device.type == "cpu" else torch.float16
+    side = 3072 if device.type == "cpu" else 8192
+    matrix, best = torch.rand(side, side, device=device).to(kind), 0.0
+    for _ in range(5):
+        started = time.perf_counter()
+        matrix @ matrix
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - started))
+    return best
+
+
+if __name__ == "__main__":
+    main()

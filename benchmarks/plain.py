@@ -1,0 +1,109 @@
+"""Ours against a plain implementation: `python benchmarks/plain.py [CONFIG]`.
+
+The plain one does what the paper's text says, in a few lines of torch: for every batch of images
+and every pair of layers it enlarges both maps to the larger grid, flattens them, and adds up sums,
+squares and products. Both read the same stored maps of a finished run, in the same session, with
+all cores; the first images are taken, and each model is one pass. The plain one gets its maps from
+memory, ours reads and checks its stores as always.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rosetta_core import load_config
+from rosetta_core.cli import _keep_freed_memory
+from rosetta_core.mining.correlation import correlate_blocks
+from rosetta_core.mining.stored_maps import StoredMaps
+from rosetta_core.paths import RunPaths
+
+BATCH = 16  # images that the plain implementation enlarges at once
+CPU = torch.device("cpu")
+
+
+class First(StoredMaps):
+    """The first images of stored maps."""
+
+    def limit(self, images: int) -> "First":
+        """Keep so many."""
+        self._starts = [0, images]
+        self.images = images
+        return self
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", nargs="?", type=Path, default=Path("config.yaml"))
+    parser.add_argument("--images", type=int, default=64)
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    paths, images, threads = RunPaths(config), arguments.images, torch.get_num_threads()
+    _keep_freed_memory()
+    maps = {
+        model.name: First([paths.activations(model.name, config.shards[0])]).limit(images)
+        for model in config.models
+    }
+    pivot = maps[config.pivot.name]
+    print(f"{images} images, {threads} threads\n")
+    print("| pivot × model | plain | ours | times as fast | largest difference |")
+    print("|---|---|---|---|---|")
+    totals = np.zeros(2)
+    for name, model in maps.items():
+        with_maps = [
+            [source.read(layer, range(images)) for layer in range(len(source.layers))]
+            for source in (pivot, model)
+        ]
+        started = time.perf_counter()
+        expected = plain(*with_maps)
+        seconds = time.perf_counter() - started
+        del with_maps
+        times = []
+        for _ in range(2):
+            started = time.perf_counter()
+            blocks = correlate_blocks(
+                pivot, [model], memory_budget=2**31, device=CPU, threads=threads
+            )
+            found = np.concatenate([block.corr for block in blocks], axis=1)
+            times.append(time.perf_counter() - started)
+        totals += seconds, min(times)
+        error = np.nanmax(np.abs(found - expected))
+        print(f"| {name} | {seconds:.1f} s | {min(times):.2f} s | {seconds / min(times):.0f} | "
+              f"{error:.0e} |", flush=True)  # fmt: skip
+    print(f"| all | {totals[0]:.1f} s | {totals[1]:.2f} s | **{totals[0] / totals[1]:.0f}** | |")
+
+
+def plain(pivot: list[Tensor], model: list[Tensor]) -> np.ndarray:
+    """Correlations of maps (n, c, h, w) by layer, by enlarging both of every pair."""
+    return np.concatenate(
+        [np.concatenate([correlate_layers(f, g) for g in model], axis=1) for f in pivot]
+    )
+
+
+def correlate_layers(first: Tensor, second: Tensor) -> np.ndarray:
+    """Correlations (c, c') of the units of two layers."""
+    size = max(first.shape[2], second.shape[2])
+    products, sums, squares, count = 0.0, [0.0, 0.0], [0.0, 0.0], 0
+    for batch in zip(first.split(BATCH), second.split(BATCH), strict=True):
+        flat = []
+        for side, maps in enumerate(batch):
+            large = torch.nn.functional.interpolate(
+                maps.float(), size=(size, size), mode="bilinear", align_corners=False
+            )
+            units = large.transpose(0, 1).flatten(1)  # (c, n·size²)
+            sums[side] = sums[side] + units.sum(1).double()
+            squares[side] = squares[side] + units.square().sum(1).double()
+            flat.append(units)
+        products = products + (flat[0] @ flat[1].T).double()
+        count += flat[0].shape[1]
+    mean = [total / count for total in sums]
+    std = [(s / count - m.square()).clamp(min=0).sqrt() for s, m in zip(squares, mean, strict=True)]
+    covariance = products / count - torch.outer(*mean)
+    return (covariance / torch.outer(*std)).numpy()
+
+
+if __name__ == "__main__":
+    main()
