@@ -40,6 +40,7 @@ class StoredMaps:
         self.name: str = manifests[0]["model"]
         self.layers = [Layer(**layer) for layer in manifests[0]["layers"]]
         self._starts: list[int] = [0]
+        self._moments: list[Moments] = []
         for store, manifest in zip(stores, manifests, strict=True):
             if (manifest["model"], manifest["layers"]) != (self.name, manifests[0]["layers"]):
                 raise RosettaError(f"{store}: is of another model than {stores[0]}; delete it")
@@ -92,7 +93,9 @@ class StoredMaps:
 
     def moments(self) -> list[Moments]:
         """The moments of each layer over all images, as they were before rounding."""
-        return [self._layer_moments(layer) for layer in self.layers]
+        if not self._moments:
+            self._moments = [self._layer_moments(layer) for layer in self.layers]
+        return self._moments
 
     def _layer_moments(self, layer: Layer) -> Moments:
         positions = layer.height * layer.width

@@ -139,7 +139,7 @@ def read_array(group: zarr.Group, name: str, place: Any = ..., *, what: str = ""
     """
     try:
         array = group[name]
-        if _whole_shards(array, place):
+        if isinstance(array, zarr.Array) and _whole_shards(array, place):
             with zarr.config.set(RUST_PIPELINE):
                 array = group[name]
         return np.asarray(array[place])
