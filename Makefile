@@ -1,7 +1,7 @@
 # make run     mine the face zoo and say where its dictionary is
 # make test    the tests
 # make lint    ruff, mypy, snakefmt, snakemake --lint
-# make bench   time every stage of the default run
+# make bench   all the measurements of docs/performance.md (a quarter of an hour)
 PYTHON ?= python3
 VENV := .venv
 CORES ?= all
@@ -28,6 +28,12 @@ lint: $(VENV)/test
 
 bench: $(VENV)/test
 	python benchmarks/stages.py
+	rosetta check > /dev/null && snakemake --cores $(CORES) --quiet
+	python benchmarks/plain.py
+	python benchmarks/engine.py
+	python benchmarks/stores.py
+	python benchmarks/accuracy.py
+	python benchmarks/paper.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

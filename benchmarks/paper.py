@@ -103,6 +103,10 @@ class Drawn:
         ).half()
         return few[torch.arange(images.start, images.stop, device=self.device) % POOL]
 
+    def together(self, layer: int) -> int:
+        """Any number will do."""
+        return 1
+
     def pieces(self, largest: int) -> Iterator[range]:
         """Ranges of at most `largest` images."""
         for start in range(0, self.images, largest):

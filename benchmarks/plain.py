@@ -4,7 +4,8 @@ The plain one does what the paper's text says, in a few lines of torch: for ever
 and every pair of layers it enlarges both maps to the larger grid, flattens them, and adds up sums,
 squares and products. Both read the same stored maps of a finished run, in the same session, with
 all cores; the first images are taken, and each model is one pass. The plain one gets its maps from
-memory, ours reads and checks its stores as always.
+memory, ours reads and checks its stores as always. Ours has glibc keep freed memory, as its command
+line does; the plain one runs first, with the defaults. Where a unit is constant, neither counts.
 """
 
 import argparse
@@ -42,25 +43,26 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load_config(arguments.config)
     paths, images, threads = RunPaths(config), arguments.images, torch.get_num_threads()
-    _keep_freed_memory()
     maps = {
         model.name: First([paths.activations(model.name, config.shards[0])]).limit(images)
         for model in config.models
     }
     pivot = maps[config.pivot.name]
     print(f"{images} images, {threads} threads\n")
-    print("| pivot × model | plain | ours | times as fast | largest difference |")
-    print("|---|---|---|---|---|")
-    totals = np.zeros(2)
+    expected, seconds = {}, {}
     for name, model in maps.items():
-        with_maps = [
+        held = [
             [source.read(layer, range(images)) for layer in range(len(source.layers))]
             for source in (pivot, model)
         ]
         started = time.perf_counter()
-        expected = plain(*with_maps)
-        seconds = time.perf_counter() - started
-        del with_maps
+        expected[name] = plain(*held)
+        seconds[name] = time.perf_counter() - started
+    _keep_freed_memory()
+    print("| pivot × model | plain | ours | times as fast | largest difference |")
+    print("|---|---|---|---|---|")
+    totals = np.zeros(2)
+    for name, model in maps.items():
         times = []
         for _ in range(2):
             started = time.perf_counter()
@@ -69,10 +71,11 @@ def main() -> None:
             )
             found = np.concatenate([block.corr for block in blocks], axis=1)
             times.append(time.perf_counter() - started)
-        totals += seconds, min(times)
-        error = np.nanmax(np.abs(found - expected))
-        print(f"| {name} | {seconds:.1f} s | {min(times):.2f} s | {seconds / min(times):.0f} | "
-              f"{error:.0e} |", flush=True)  # fmt: skip
+        totals += seconds[name], min(times)
+        difference = np.abs(found - expected[name])
+        error = difference[np.isfinite(difference)].max()
+        print(f"| {name} | {seconds[name]:.1f} s | {min(times):.2f} s | "
+              f"{seconds[name] / min(times):.0f} | {error:.0e} |", flush=True)  # fmt: skip
     print(f"| all | {totals[0]:.1f} s | {totals[1]:.2f} s | **{totals[0] / totals[1]:.0f}** | |")
 
 

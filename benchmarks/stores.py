@@ -5,8 +5,9 @@ Takes the stored maps of a finished run, at most 128 of its images, and prints t
 Codecs: four layers of the face zoo (the offline zoo has no network with GELU) are written and read
 as `stores.create_array` lays them out. Ratios are bytes of the maps over bytes stored; speeds are
 megabytes of maps per second of CPU time, over all four layers: one thread, best of 5, files in the
-page cache. Blosc doesn't shuffle unless it says so; a crc32c follows unless it says not. (Rust
-checks it where it reads a shard as a whole, not where it reads a part: zarrs 0.2.3.)
+page cache. Blosc doesn't shuffle unless it says so; a crc32c follows unless it says not. Read by
+zarr's own pipeline, by the one in Rust (zarrs; it checks the crc32c where it reads a shard as a
+whole, not where it reads a part), and by `StoredArray`, which the project uses.
 
 Rounding: the ratio over the same layers, the correlations of the pivot with every encoder, and the
 best buddies, from maps rounded to `keepbits` of mantissa, against those from the maps as they are.
@@ -39,10 +40,12 @@ from rosetta_core.mining.concepts import rosetta_neurons
 from rosetta_core.mining.correlation import correlate
 from rosetta_core.mining.live_maps import rounded
 from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours
+from rosetta_core.mining.stored_array import StoredArray
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths
 
 IMAGES, CHANNELS, TIMES = 128, 64, 5
+MOST = 1e5  # megabytes a second that nothing reaches
 LAYERS = [
     ("mobilenet_v2", "features.2.conv.1.2", "ReLU6"),
     ("mobilenet_v2", "features.13.conv.1.2", "ReLU6"),
@@ -108,15 +111,20 @@ def print_codecs(layers: dict[str, Tensor]) -> None:
     """Print the ratio of every layer and the speed over all of them, by codec."""
     sizes = [maps.nbytes for maps in layers.values()]
     part = sum(maps[:, :CHANNELS].nbytes for maps in layers.values())
-    megabytes = np.array([*[sum(sizes)] * 3, part]) / 1e6
+    megabytes = np.array([*[sum(sizes)] * 4, part, part]) / 1e6
     found = [costs(maps.numpy()) for maps in layers.values()]
-    speeds = ["write", "read", "read, Rust", f"read {CHANNELS} channels, Rust"]
+    speeds = ["write", "read: zarr", "Rust", "ours"]
+    speeds += [f"{CHANNELS} channels: zarr", f"{CHANNELS} channels: ours"]
     print_row("codec", *(f"ratio, {title}" for title in layers), "ratio, all", *speeds, head=True)
     for codec in CODECS:
         stored = [cost[codec][0] for cost in found]
         seconds = np.sum([cost[codec][1] for cost in found], axis=0)
         ratios = np.divide([*sizes, sum(sizes)], [*stored, sum(stored)])
-        print_row(codec, *(f"{x:.2f}" for x in ratios), *(f"{x:.0f}" for x in megabytes / seconds))
+        print_row(
+            codec,
+            *(f"{x:.2f}" for x in ratios),
+            *(f"{x:.0f}" if x < MOST else "–" for x in megabytes / seconds),
+        )
 
 
 def costs(array: NDArray) -> dict[str, tuple[int, list[float]]]:
@@ -133,12 +141,27 @@ def costs(array: NDArray) -> dict[str, tuple[int, list[float]]]:
             seconds = [
                 timed(stored.__setitem__, ..., maps),
                 timed(stored.__getitem__, ...),
-                timed(stores.read_array, group, "maps"),
-                timed(stores.read_array, group, "maps", np.s_[:, :CHANNELS]),
+                timed(read_with_rust, group),
+                timed(read_as_ours, stored, folder, codec, slice(None)),
+                timed(stored.__getitem__, np.s_[:, :CHANNELS]),
+                timed(read_as_ours, stored, folder, codec, slice(CHANNELS)),
             ]
             best = map(min, seconds, found[codec][1]) if codec in found else seconds
             found[codec] = (stored.nbytes_stored(), list(best))
     return found
+
+
+def read_with_rust(group: zarr.Group) -> NDArray:
+    """Read the array `maps` through zarrs."""
+    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        return np.asarray(group["maps"][...])
+
+
+def read_as_ours(stored: zarr.Array, folder: str, codec: str, channels: slice) -> NDArray:
+    """Read an array as the project does; it stores nothing uncompressed or without checksum."""
+    if CRC not in CODECS[codec] or len(CODECS[codec]) == 1:
+        return np.empty(0)
+    return StoredArray(stored, Path(folder) / "maps").read(range(len(stored)), channels)
 
 
 def create(group: zarr.Group, maps: NDArray, codec: str) -> zarr.Array:

@@ -160,7 +160,7 @@ def test_a_flipped_bit_is_never_read_as_data(configure, place) -> None:
     sound = file.read_bytes()
     images, first, last = place
     expected = StoredMaps([store]).read(1, range(images), slice(first, last))
-    damage = rf"prelu2/maps, images 0 to {images - 1} of the shard: is damaged"
+    damage = rf"prelu2/maps, images 0 to {images - 1}: is damaged"
     noticed = 0
     for flipped in np.random.default_rng(0).integers(0, len(sound), 20):
         content = bytearray(sound)

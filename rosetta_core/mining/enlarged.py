@@ -59,9 +59,9 @@ class EnlargedSums:
             product = _sum_of_products(flat[:, :, :shorter], flat[:, :, offset:])
             self._squares[channels] += product.double() @ weights[:shorter]
 
-    def finite(self) -> Tensor:
-        """Tell the channels (c,) whose sums hold neither NaN nor infinity."""
-        return (self._totals.isfinite() & self._squares.isfinite()).all(1)
+    def finite(self, channels: slice) -> Tensor:
+        """Tell which of some channels (c,) have sums without NaN and infinity."""
+        return (self._totals[channels].isfinite() & self._squares[channels].isfinite()).all(1)
 
     def mean_std(self, large: Grid, *, images: int) -> tuple[Tensor, Tensor]:
         """Return mean and std (c,) of each unit over all images and positions of a larger grid."""

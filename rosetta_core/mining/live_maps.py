@@ -144,6 +144,10 @@ class LiveMaps:
         inside = slice(images.start - self._loaded.start, images.stop - self._loaded.start)
         return self._maps[layer][channels, inside].transpose(0, 1)
 
+    def together(self, layer: int) -> int:
+        """Any number will do."""
+        return 1
+
     def pieces(self, largest: int) -> Iterator[range]:
         """Split the images into ranges of at most `largest`."""
         for start in range(0, self.images, largest):

@@ -37,6 +37,9 @@ class Maps(Protocol):
     def read(self, layer: int, images: range, channels: slice = ...) -> Tensor:
         """The maps (n, c, h, w) of images that are ready; some channels of layer number `layer`."""
 
+    def together(self, layer: int) -> int:
+        """How many channels of layer number `layer` are best read at once; 1 if any number."""
+
     def pieces(self, largest: int) -> Iterator[range]:
         """The images as ranges of at most `largest` that are cheap to load and read."""
 
@@ -74,6 +77,10 @@ class ArrayMaps:
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Some images and channels of layer number `layer`."""
         return torch.from_numpy(self._arrays[layer][images.start : images.stop, channels])
+
+    def together(self, layer: int) -> int:
+        """Any number will do."""
+        return 1
 
     def pieces(self, largest: int) -> Iterator[range]:
         """Split the images into ranges of at most `largest`."""

@@ -1,5 +1,6 @@
 """How units are divided into pieces of work.
 
+PIVOT            the number that stands for the pivot as rows
 Part             some channels of a layer, and the numbers of their units
 parts            the layers of a model as parts
 column_blocks    parts of all models, grouped by what their sums take in memory
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from rosetta_core.mining.grids import Grid
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["Part", "column_blocks", "groups", "parts"]
+__all__ = ["PIVOT", "Part", "column_blocks", "groups", "parts"]
 
 
 PIVOT = -1  # the model of rows; the pivot may stand among the columns too

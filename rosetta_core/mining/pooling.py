@@ -5,6 +5,7 @@ Pooling     takes in images piece by piece: read, centre, reduce, multiply
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from rosetta_core.mining.enlarged import EnlargedSums
 from rosetta_core.mining.grids import Grid, common_grids
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import centre
-from rosetta_core.mining.parts import Part, groups
+from rosetta_core.mining.parts import PIVOT, Part, groups
 from rosetta_core.mining.products import multiply
 from rosetta_core.mining.resize import adjoint
 from rosetta_core.mining.workers import Workers
@@ -95,40 +96,70 @@ class Pooling:
         """Take in the maps of some images."""
         self.pivot.load(images, self.workers)
         self._row_matrices = self._reduce_rows(images)
-        numbers = list(dict.fromkeys(part.model for part in self.columns))
-        numbers.sort(key=lambda number: self.models[number] is not self.pivot)  # loaded already
-        for number in numbers:
-            model = self.models[number]
-            block = [part for part in self.columns if part.model == number]
-            if model is not self.pivot:
+        for models in self._models_at_once():
+            if self.pivot not in models:
                 self.pivot.release()
-            model.load(images, self.workers)
+            for model in models:
+                model.load(images, self.workers)
+            block = [part for part in self.columns if self.models[part.model] in models]
             most = min(MOST_BYTES, self.memory_budget // 4 // self.workers.count)
             together = groups(block, cost=lambda p: self._cost(p) * len(images), most=most)
-            self._each(together, model, images, self._add_group)
-            model.release()
+            self._each(together, images, self._add_group)
+            for model in models:
+                model.release()
         self._row_matrices = {}
         self.images += len(images)
+
+    def _models_at_once(self) -> list[list[Maps]]:
+        """Models by turns: all that hold nothing together, others alone; the pivot, loaded, first.
+
+        The more there is to do in a turn, the less threads wait for each other at its end.
+        """
+        numbers = dict.fromkeys(part.model for part in self.columns)
+        models = sorted((self.models[n] for n in numbers), key=lambda m: m is not self.pivot)
+        if not any(model.held() for model in models):
+            return [models]
+        return [[model] for model in models]
+
+    def _source(self, part: Part) -> Maps:
+        return self.pivot if part.model == PIVOT else self.models[part.model]
 
     def _each(
         self,
         together: Sequence[Sequence[Part]],
-        source: Maps,
         images: range,
-        work: Callable[[Sequence[Part], Iterator[Tensor], Maps, range], object],
+        work: Callable[[Sequence[Part], Iterator[Tensor], range], object],
     ) -> list:
         """Do the work for every group of parts; on a GPU maps are read ahead in other threads."""
 
-        def read(part: Part) -> Tensor:
-            return source.read(part.layer, images, part.channels)
+        def read(tile: tuple[Part, slice]) -> Tensor:
+            part, channels = tile
+            first = part.channels.start
+            inside = slice(first + channels.start, first + channels.stop)
+            return self._source(part).read(part.layer, images, inside)
+
+        def tiles(group: Sequence[Part]) -> Iterator[tuple[Part, slice]]:
+            for part in group:
+                for channels in self._tiles(part, images):
+                    yield part, channels
 
         def read_and_work(group: Sequence[Part]) -> object:
-            return work(group, map(read, group), source, images)
+            return work(group, map(read, tiles(group)), images)
 
         if self.device.type == "cpu":
             return list(self.workers.map(read_and_work, together))
-        arrays = self.workers.ahead(read, (part for group in together for part in group))
-        return [work(group, arrays, source, images) for group in together]
+        arrays = self.workers.ahead(read, chain.from_iterable(map(tiles, together)))
+        return [work(group, arrays, images) for group in together]
+
+    def _tiles(self, part: Part, images: range) -> list[slice]:
+        """The channels of a part in tiles that are read and worked on at once."""
+        channels, first = len(part.units), part.channels.start
+        per_channel = 4 * len(images) * part.grid[0] * part.grid[1]
+        together = self._source(part).together(part.layer)
+        step = max(1, TILE_BYTES // per_channel // together) * together
+        # tiles end where stored chunks do, wherever the part begins
+        ends = [*range(step - first % step, channels, step), channels]
+        return [slice(a, b) for a, b in pairwise([0, *ends])]
 
     def _reduce_rows(self, images: range) -> dict[tuple[Grid, ...], Tensor]:
         """The rows at every small grid, as one matrix (units, n·positions) for each meeting."""
@@ -138,11 +169,11 @@ class Pooling:
                 for row in rows:
                     wanted[row].add(small)
 
-        def reduce(group: Sequence[Part], arrays: Iterator[Tensor], *_: object) -> Reduced:
-            return self._reduce(group[0], next(arrays), wanted[group[0]], self.pivot, images)
+        def reduce(group: Sequence[Part], arrays: Iterator[Tensor], images: range) -> Reduced:
+            return self._reduce(group[0], arrays, wanted[group[0]], images)
 
         largest_first = sorted(self.rows, key=lambda row: -row.size)
-        found = self._each([[row] for row in largest_first], self.pivot, images, reduce)
+        found = self._each([[row] for row in largest_first], images, reduce)
         reduced = dict(zip(largest_first, found, strict=True))
         matrices: dict[tuple[Grid, ...], Tensor] = {}
         for meetings in self._meetings.values():
@@ -152,14 +183,10 @@ class Pooling:
                     matrices[key] = _stacked([reduced[row][small] for row in rows])
         return matrices
 
-    def _add_group(
-        self, group: Sequence[Part], arrays: Iterator[Tensor], source: Maps, images: range
-    ) -> None:
+    def _add_group(self, group: Sequence[Part], arrays: Iterator[Tensor], images: range) -> None:
         """Reduce parts of equal grid, and multiply each small grid's with the rows that meet it."""
         meetings = self._meetings[group[0].grid]
-        reduced = [
-            self._reduce(part, next(arrays), set(meetings), source, images) for part in group
-        ]
+        reduced = [self._reduce(part, arrays, set(meetings), images) for part in group]
         for small, rows in meetings.items():
             columns = _stacked([matrices[small] for matrices in reduced])
             matrix = self._row_matrices[(small, *(row.grid for row in rows))]
@@ -180,24 +207,28 @@ class Pooling:
             top += height
 
     def _reduce(
-        self, part: Part, stored: Tensor, grids: set[Grid], source: Maps, images: range
+        self,
+        part: Part,
+        arrays: Iterator[Tensor],
+        grids: set[Grid],
+        images: range,
     ) -> Reduced:
-        """Add up a part's moments and reduce its maps to some grids, channel by channel."""
+        """Add up a part's moments and reduce its maps to some grids, tile by tile."""
+        source = self._source(part)
         sums, shift = self._sums[part], self._centres[id(source)][part.layer][part.channels]
-        maps = _moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
         result = {
-            grid: torch.empty((*maps.shape[:2], *grid), device=self.device)
+            grid: torch.empty((len(part.units), len(images), *grid), device=self.device)
             for grid in grids  # (c, n, h', w')
         }
-        step = max(1, TILE_BYTES // (4 * maps[0].numel()))
-        for start in range(0, len(maps), step):
-            channels = slice(start, min(start + step, len(maps)))
+        for channels in self._tiles(part, images):
+            stored = next(arrays)  # (n, c, h, w)
             into = {grid: reduced[channels] for grid, reduced in result.items()}
-            tile = _centred(maps[channels], shift[channels], out=into.get(part.grid))
+            maps = _moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
+            tile = _centred(maps, shift[channels], out=into.get(part.grid))
             sums.add(tile, channels)
+            if not bool(sums.finite(channels).all()):
+                raise _not_finite(part, channels, stored, source, images)
             adjoint(tile, grids, out=into)
-        if not bool(sums.finite().all()):
-            raise _not_finite(part, stored, source, images)
         return {grid: reduced.flatten(1) for grid, reduced in result.items()}
 
     def _cost(self, part: Part) -> int:
@@ -262,12 +293,15 @@ def _centred(stored: Tensor, centre: Tensor, *, out: Tensor | None) -> Tensor:
     return out
 
 
-def _not_finite(part: Part, stored: Tensor, source: Maps, images: range) -> RosettaError:
+def _not_finite(
+    part: Part, channels: slice, stored: Tensor, source: Maps, images: range
+) -> RosettaError:
     """The error that names the first map with NaN or infinity."""
     bad = (~stored.isfinite()).nonzero()
     image, channel, row, column = (int(i) for i in bad[0]) if len(bad) else (0, 0, 0, 0)
     return RosettaError(
-        f"{source.place(part.layer, images[image])}, channel {part.channels.start + channel}, "
+        f"{source.place(part.layer, images[image])}, channel "
+        f"{part.channels.start + channels.start + channel}, "
         f"position ({row}, {column}): the map holds {stored[image, channel, row, column]:g}; "
         "delete the store and run again, or leave the layer out"
     )

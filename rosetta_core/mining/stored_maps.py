@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.moments import Moments, pool
+from rosetta_core.mining.stored_array import StoredArray
 from rosetta_core.mining.stores import open_store, read_array
 from rosetta_core.mining.workers import Workers
 from rosetta_core.zoo.layer import Layer
@@ -40,12 +41,16 @@ class StoredMaps:
         self.name: str = manifests[0]["model"]
         self.layers = [Layer(**layer) for layer in manifests[0]["layers"]]
         self._starts: list[int] = [0]
+        self._arrays: list[list[StoredArray]] = []  # by shard and layer
         self._moments: list[Moments] = []
         for store, manifest in zip(stores, manifests, strict=True):
             if (manifest["model"], manifest["layers"]) != (self.name, manifests[0]["layers"]):
                 raise RosettaError(f"{store}: is of another model than {stores[0]}; delete it")
             start, stop = manifest["images"]
-            _check_shapes(store, self._groups[len(self._starts) - 1], self.layers, stop - start)
+            group = self._groups[len(self._arrays)]
+            self._arrays.append(
+                [_stored_array(store, group, layer, stop - start) for layer in self.layers]
+            )
             self._starts.append(self._starts[-1] + stop - start)
         self.images = self._starts[-1]
 
@@ -62,16 +67,20 @@ class StoredMaps:
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
         name = self.layers[layer].name
-        parts = [
-            read_array(
-                group,
-                f"{name}/maps",
-                (slice(inside.start, inside.stop), channels),
-                what=f", images {inside.start} to {inside.stop - 1} of the shard",
-            )
-            for group, inside in self._pieces(images)
-        ]
+        parts = []
+        for shard, inside in self._pieces(images):
+            try:
+                parts.append(self._arrays[shard][layer].read(inside, channels))
+            except (OSError, ValueError, RuntimeError) as error:
+                raise RosettaError(
+                    f"{self._stores[shard]}/{name}/maps, images {images.start} to "
+                    f"{images.stop - 1}: is damaged ({error}); delete the store and run again"
+                ) from error
         return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def together(self, layer: int) -> int:
+        """Channels of an inner chunk."""
+        return self._arrays[0][layer].together
 
     def pieces(self, largest: int) -> Iterator[range]:
         """Split the images into ranges of at most `largest`, none across two shards.
@@ -108,22 +117,22 @@ class StoredMaps:
             shards.append(Moments(images * positions, mean, deviation))
         return pool(shards)
 
-    def _pieces(self, images: range) -> Iterator[tuple[zarr.Group, range]]:
+    def _pieces(self, images: range) -> Iterator[tuple[int, range]]:
         """The shards that hold some images, and the images' places in each."""
-        for group, start, stop in zip(self._groups, self._starts, self._starts[1:], strict=False):
+        for shard, (start, stop) in enumerate(pairwise(self._starts)):
             first, last = max(images.start, start), min(images.stop, stop)
             if first < last:
-                yield group, range(first - start, last - start)
+                yield shard, range(first - start, last - start)
 
 
-def _check_shapes(store: Path, group: zarr.Group, layers: Sequence[Layer], images: int) -> None:
-    """Raise if a store's arrays are not what its manifest says."""
-    for layer in layers:
-        expected = (images, layer.channels, *layer.grid)
-        maps = group.get(f"{layer.name}/maps")
-        if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != np.float16:
-            found = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
-            raise RosettaError(
-                f"{store}: layer {layer.name!r} holds {found}, not float16 {expected} as its "
-                "manifest says; delete the store and run again"
-            )
+def _stored_array(store: Path, group: zarr.Group, layer: Layer, images: int) -> StoredArray:
+    """A layer's maps; RosettaError if they are not what the store's manifest says."""
+    expected = (images, layer.channels, *layer.grid)
+    maps = group.get(f"{layer.name}/maps")
+    if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != np.float16:
+        found = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
+        raise RosettaError(
+            f"{store}: layer {layer.name!r} holds {found}, not float16 {expected} as its "
+            "manifest says; delete the store and run again"
+        )
+    return StoredArray(maps, store / layer.name / "maps")

@@ -38,7 +38,6 @@ INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading c
 # docs/performance.md: twice as fast to write and read as zstd, which takes four fifths of the space
 FAST = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
 SMALL = ZstdCodec(level=1)  # for rounded maps, of which lz4 makes little
-RUST_PIPELINE = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}  # reads faster; never writes
 STAMP = ".snakemake_timestamp"  # Snakemake puts it into every folder that a rule puts out
 
 
@@ -122,30 +121,12 @@ def open_group(store: Path) -> zarr.Group:
         raise RosettaError(f"{store}: no readable store; run the stage that writes it") from error
 
 
-def _whole_shards(array: zarr.Array, place: Any) -> bool:
-    """Whether a place is made up of whole shards: of parts the Rust pipeline checks no checksum."""
-    slices = () if place is ... else place if isinstance(place, tuple) else (place,)
-    for size, shard, inside in zip(array.shape, array.shards or array.chunks, slices, strict=False):
-        start, stop, _ = inside.indices(size)
-        if start % shard or (stop % shard and stop != size):
-            return False
-    return True
-
-
-def read_array(group: zarr.Group, name: str, place: Any = ..., *, what: str = "") -> NDArray:
-    """Read an array of a store, or the part of it at `place`; RosettaError if it is damaged.
-
-    The error names the store, the array and, if given, `what` part of it.
-    """
+def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
+    """Read an array of a store, or the part of it at `place`; RosettaError if it is damaged."""
     try:
-        array = group[name]
-        if isinstance(array, zarr.Array) and _whole_shards(array, place):
-            with zarr.config.set(RUST_PIPELINE):
-                array = group[name]
-        return np.asarray(array[place])
+        return np.asarray(group[name][place])
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         where = f"{group.store_path}/{name}".removeprefix("file://")
         raise RosettaError(
-            f"{where}{what}: is damaged ({str(error).splitlines()[0]}); delete the store and run "
-            "again"
+            f"{where}: is damaged ({str(error).splitlines()[0]}); delete the store and run again"
         ) from error
