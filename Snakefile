@@ -13,7 +13,13 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/samples.smk"
-include: "workflow/rules/activations.smk"
+
+
+if not live:
+
+    include: "workflow/rules/activations.smk"
+
+
 include: "workflow/rules/correlations.smk"
 include: "workflow/rules/neighbours.smk"
 include: "workflow/rules/concepts.smk"

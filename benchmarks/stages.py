@@ -4,8 +4,9 @@
 
 Runs the workflow from scratch in a temporary folder (weights that lie in the resources folder are
 used, not fetched), then reads what Snakemake measured of each job and what the jobs' logs say of
-their loops. The networks alone are timed in the same session: one thread, no hooks, 64 of the
-images, scaled to all of them.
+their loops; then once more without stores. The networks alone are timed in the same session: image
+by image, a thread a core, no hooks, 64 of the images, scaled to all of them. Ratios are of seconds
+of a core, all cores being busy: the loops' seconds times the cores that a job had.
 """
 
 import argparse
@@ -23,9 +24,10 @@ import torch
 
 from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
-from rosetta_core.mining.grids import common_grids
 from rosetta_core.mining.sampling import Samples
+from rosetta_core.mining.workers import Workers
 from rosetta_core.paths import RunPaths
+from rosetta_core.plan import pair_operations
 from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.network import Encoder
@@ -50,25 +52,37 @@ def main() -> None:
         for model in config.models:
             if not RunPaths(config).weights(model).is_file():
                 stages.fetch(config, model=model.name)
-        wall = run(config, Path(folder))
-        run_folder = RunPaths(config).run
-        table = pd.DataFrame([summarise(run_folder, stage) for stage in STAGES]).set_index("stage")
+        print(f"{machine()}; n = {config.sampling.images}, {len(config.models)} models")
+        table = report(config, Path(folder))
+        mining = config.mining.model_copy(update={"store": "none"})
+        live_config = config.model_copy(update={"mining": mining, "run": "live"})
+        live = report(live_config, Path(folder))
         alone = forward_seconds(config)
-    print(f"\n{machine()}; n = {config.sampling.images}, {len(config.models)} models, "
-          f"the whole run {wall:.0f} s\n")  # fmt: skip
+        rate = peak()
+    correlations, activations = table["correlations"], table["activations"]
+    ours, enlarged = products(config)
+    print(f"\nnetworks alone: {alone:.1f} s of a core")
+    print(f"correlations / activations: {correlations / activations:.2f}")
+    print(f"correlations / networks alone: {correlations / alone:.2f}")
+    print(f"without stores, what is beyond the networks / networks alone: "
+          f"{live['correlations'] / alone - 1:.2f}")  # fmt: skip
+    print(f"products: {ours:.0f} GFLOP, {ours / rate:.1f} s at a core's {rate:.0f} GFLOP/s, "
+          f"{ours / rate / alone:.2f} of the networks alone; "
+          f"with both maps enlarged {enlarged / ours:.1f} times as many")  # fmt: skip
+
+
+def report(config: Config, folder: Path) -> dict[str, float]:
+    """Run the workflow, print what its stages took, and return the seconds of their loops."""
+    wall = run(config, folder)
+    stages = [name for name in STAGES if (RunPaths(config).run / "benchmarks" / name).exists()]
+    table = pd.DataFrame([summarise(RunPaths(config).run, s) for s in stages]).set_index("stage")
+    print(f"\nmining.store: {config.mining.store}; the whole run {wall:.0f} s\n")
     print("| stage | jobs | seconds, jobs added up | of these in loops | peak memory of a job |")
     print("|---|---|---|---|---|")
     for stage, row in table.iterrows():
         loops = f"{row['loops']:.1f}" if row["loops"] else "–"
         print(f"| {stage} | {row['jobs']} | {row['seconds']:.1f} | {loops} | {row['rss']:.0f} MB |")
-    print(f"| the networks alone, one thread | | | {alone:.1f} | |\n")
-    corr, forward = table.loc["correlations", "loops"], table.loc["activations", "loops"]
-    ours, enlarged = products(config)
-    rate = peak()
-    print(f"correlations / activations: {corr / forward:.2f}")
-    print(f"correlations / networks alone: {corr / alone:.2f}")
-    print(f"products: {ours:.0f} GFLOP, {ours / rate:.1f} s at one thread's {rate:.0f} GFLOP/s; "
-          f"with both maps enlarged {enlarged / ours:.1f} times as many")  # fmt: skip
+    return (table["loops"] * table["cores"]).to_dict()
 
 
 def run(config: Config, folder: Path) -> float:
@@ -87,20 +101,21 @@ def summarise(run_folder: Path, stage: str) -> dict:
     """What Snakemake and the logs say of a stage's jobs."""
     jobs = [pd.read_csv(p, sep="\t") for p in (run_folder / "benchmarks" / stage).glob("*.tsv")]
     logs = [path.read_text() for path in (run_folder / "logs" / stage).glob("*.log")]
+    cores = max(1, (os.cpu_count() or 1) // len(jobs))  # that the workflow gives each job
     return {
         "stage": stage,
         "jobs": str(len(jobs)),
         "seconds": sum(job["s"].iloc[0] for job in jobs),
         "rss": max(pd.to_numeric(job["max_rss"], errors="coerce").max() for job in jobs),
         "loops": sum(float(seconds) for log in logs for seconds in LOOP.findall(log)),
+        "cores": cores,
     }
 
 
 @torch.no_grad()
 def forward_seconds(config: Config) -> float:
-    """Seconds that the networks alone take for all images, one thread."""
-    torch.set_num_threads(1)
-    paths, total = RunPaths(config), 0.0
+    """Seconds of a core that the networks alone take for all images."""
+    paths, total, cores = RunPaths(config), 0.0, os.cpu_count() or 1
     samples = Samples([paths.samples(config.shards[0])])
     for model in config.models:
         loaded = load(model, paths.weights(model), device=torch.device("cpu"))
@@ -108,25 +123,22 @@ def forward_seconds(config: Config) -> float:
             inputs = prepare(torch.from_numpy(samples.images(range(PROBED))), loaded.input)
         else:
             inputs = torch.from_numpy(samples.latents(range(PROBED)))
-        loaded.network(inputs[:1])
-        started = time.perf_counter()
-        for one in inputs.split(1):
-            loaded.network(one)
-        total += (time.perf_counter() - started) * config.sampling.images / len(inputs)
+        with Workers(cores) as workers:
+            list(workers.map(loaded.network, inputs[: 2 * cores].split(1)))
+            started = time.perf_counter()
+            list(workers.map(loaded.network, inputs.split(1)))
+            seconds = time.perf_counter() - started
+        total += cores * seconds * config.sampling.images / len(inputs)
     return total
 
 
 def products(config: Config) -> tuple[float, float]:
     """Operations of all products, in GFLOP: at the smaller grids, and with both maps enlarged."""
     layers = stages.check(config)
-    ours = enlarged = 0
-    for f in layers[config.pivot.name]:
-        for g in (layer for model in layers.values() for layer in model):
-            small, large = common_grids(f.grid, g.grid)
-            pairs = 2 * config.sampling.images * f.channels * g.channels
-            ours += pairs * small[0] * small[1]
-            enlarged += pairs * large[0] * large[1]
-    return ours / 1e9, enlarged / 1e9
+    pivot = layers[config.pivot.name]
+    pairs = [pair_operations(pivot, other) for other in layers.values()]
+    smaller, enlarged = (sum(numbers) for numbers in zip(*pairs, strict=True))
+    return smaller * config.sampling.images / 1e9, enlarged * config.sampling.images / 1e9
 
 
 def peak() -> float:

@@ -1,5 +1,4 @@
 # A model looks at a shard, and its activation maps are written down; then the table of its units.
-# Not used with `mining.store: none`.
 
 
 rule activations:
