@@ -94,6 +94,14 @@ BROKEN = [
     ({"encoders": [model(weights={**PACKAGE, "member": "../b"})]}, "'../b' leaves the package"),
     ({"encoders": [model(weights={**PACKAGE, "member": "/b"})]}, "'/b' leaves the package"),
     ({"encoders": [model(weights={"file": "w", "match": "size"})]}, "encoders[0].weights.match:"),
+    ({"activations": {"keepbits": 10}}, "activations.keepbits: input should be less than or equal"),
+    ({"mining": {"store": "zar"}}, "mining.store: input should be 'zarr' or 'none', not 'zar'"),
+    ({"correlation": {"blocks": 0}}, "correlation.blocks: input should be greater than"),
+    ({"correlation": {"keep": False}}, "correlation.keep: unknown key"),
+    (
+        {"mining": {"store": "none"}, "correlation": {"blocks": 2}},
+        "correlation.blocks: 2 needs stored maps, since every block would run all networks",
+    ),
     ({"dictionary": {"examples": 0}}, "dictionary.examples: input should be greater than"),
     ({"dictionary": {"tile": 4}}, "dictionary.tile: input should be greater than"),
     (["run"], "expected keys and values, found list"),
@@ -154,6 +162,10 @@ MISFITS = [
     ({"neighbours": {"k": 96}}, "neighbours.k: 96 is too large for mtcnn_onet, which has 96 units"),
     ({"dictionary": {"examples": 17}}, "dictionary.examples: 17 is more than sampling.images: 16"),
     ({"encoders": [model()]}, "m: no file of weights at w.pt"),
+    (
+        {"correlation": {"blocks": 193}},
+        "correlation.blocks: 193 is more than the 192 units of dcgan",
+    ),
     (
         {"encoders": [model(weights=PACKAGE, layers=["prelu1", "pralu2"])]},
         "m: layers: 'pralu2' matches no module (did you mean 'prelu2'",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation import correlate, correlate_blocks
 from rosetta_core.mining.maps import ArrayMaps
+from rosetta_core.mining.pooling import Pooling
 from rosetta_core.mining.products import halves, multiply, multiply_halves
 
 BOUND = 1e-5  # against the definition
@@ -270,3 +271,21 @@ def test_tensor_cores_lose_nothing(spread: float) -> None:
     again = (high.double() + low.double() / 2**11) * scale.double()[:, None]
     largest = first.abs().amax(1, keepdim=True)
     assert float(((again - first) / largest).abs().max()) < 2**-21
+
+
+def test_reading_ahead_changes_nothing(monkeypatch) -> None:
+    """What a GPU's maps take: read in other threads, worked on in this one."""
+    pivot, encoder = zoo(21, mean=2)
+    expected = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    monkeypatch.setattr(Pooling, "_reads_ahead", lambda _: True)
+    device = torch.device("cpu")
+    for threads in (1, 4):
+        blocks = correlate_blocks(
+            Split(pivot, 8),
+            [ArrayMaps(encoder)],
+            memory_budget=2**31,
+            device=device,
+            threads=threads,
+        )
+        found = np.concatenate([block.corr for block in blocks], axis=1)
+        assert np.abs(found - expected).max() <= SPLIT

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.errors import RosettaError
 from rosetta_core.mining.enlarged import EnlargedSums
 from rosetta_core.mining.grids import Grid, common_grids
 from rosetta_core.mining.maps import Maps
@@ -20,13 +19,16 @@ from rosetta_core.mining.moments import centre
 from rosetta_core.mining.parts import PIVOT, Part, groups
 from rosetta_core.mining.products import multiply
 from rosetta_core.mining.resize import adjoint
+from rosetta_core.mining.tiles import centred, moved, not_finite
 from rosetta_core.mining.workers import Workers
 
 __all__ = ["Pooling"]
 
 MOST_IMAGES = 128  # read at once
-MOST_BYTES = 96 * 2**20  # of reduced maps multiplied at once
-TILE_BYTES = 8 * 2**20  # of maps centred and reduced at once
+# bytes of reduced maps multiplied at once, and of maps centred and reduced at once: what stays in a
+# CPU's cache; a GPU wants larger pieces
+MOST_BYTES = {"cpu": 96 * 2**20, "cuda": 1024 * 2**20}
+TILE_BYTES = {"cpu": 8 * 2**20, "cuda": 256 * 2**20}
 MOST_POSITIONS = 16_384  # summed in float32 before they are added up in float64
 
 Reduced = dict[Grid, Tensor]  # by grid the maps at that grid, as a matrix (units, n·positions)
@@ -102,7 +104,7 @@ class Pooling:
             for model in models:
                 model.load(images, self.workers)
             block = [part for part in self.columns if self.models[part.model] in models]
-            most = min(MOST_BYTES, self.memory_budget // 4 // self.workers.count)
+            most = min(MOST_BYTES[self.device.type], self.memory_budget // 4 // self.workers.count)
             together = groups(block, cost=lambda p: self._cost(p) * len(images), most=most)
             self._each(together, images, self._add_group)
             for model in models:
@@ -146,17 +148,21 @@ class Pooling:
         def read_and_work(group: Sequence[Part]) -> object:
             return work(group, map(read, tiles(group)), images)
 
-        if self.device.type == "cpu":
+        if not self._reads_ahead():
             return list(self.workers.map(read_and_work, together))
         arrays = self.workers.ahead(read, chain.from_iterable(map(tiles, together)))
         return [work(group, arrays, images) for group in together]
+
+    def _reads_ahead(self) -> bool:
+        """Whether one thread computes while others read, as suits a GPU, or all do both."""
+        return self.device.type != "cpu"
 
     def _tiles(self, part: Part, images: range) -> list[slice]:
         """The channels of a part in tiles that are read and worked on at once."""
         channels, first = len(part.units), part.channels.start
         per_channel = 4 * len(images) * part.grid[0] * part.grid[1]
         together = self._source(part).together(part.layer)
-        step = max(1, TILE_BYTES // per_channel // together) * together
+        step = max(1, TILE_BYTES[self.device.type] // per_channel // together) * together
         # tiles end where stored chunks do, wherever the part begins
         ends = [*range(step - first % step, channels, step), channels]
         return [slice(a, b) for a, b in pairwise([0, *ends])]
@@ -223,11 +229,11 @@ class Pooling:
         for channels in self._tiles(part, images):
             stored = next(arrays)  # (n, c, h, w)
             into = {grid: reduced[channels] for grid, reduced in result.items()}
-            maps = _moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
-            tile = _centred(maps, shift[channels], out=into.get(part.grid))
+            maps = moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
+            tile = centred(maps, shift[channels], out=into.get(part.grid))
             sums.add(tile, channels)
             if not bool(sums.finite(channels).all()):
-                raise _not_finite(part, channels, stored, source, images)
+                raise not_finite(part, channels, stored, source, images)
             adjoint(tile, grids, out=into)
         return {grid: reduced.flatten(1) for grid, reduced in result.items()}
 
@@ -257,13 +263,6 @@ class Pooling:
         return units, result.cpu().numpy()
 
 
-def _moved(stored: Tensor, device: torch.device) -> Tensor:
-    """Maps on a device; they are on their way while the next are being read."""
-    if stored.device.type == device.type:
-        return stored
-    return stored.pin_memory().to(device, non_blocking=True)
-
-
 def _stacked(matrices: Sequence[Tensor]) -> Tensor:
     """The rows of all matrices, without a copy where there is one."""
     return torch.cat(list(matrices)) if len(matrices) > 1 else matrices[0]
@@ -276,32 +275,3 @@ def _places(parts: Sequence[Part]) -> dict[Part, slice]:
         places[part] = slice(start, start + len(part.units))
         start += len(part.units)
     return places
-
-
-def _centred(stored: Tensor, centre: Tensor, *, out: Tensor | None) -> Tensor:
-    """Turn maps (c, n, h, w) into float32 less each unit's centre, contiguous, in `out` if given.
-
-    The difference is exact in float32 even where the mean dwarfs the deviations.
-    """
-    if out is None:
-        out = torch.empty(stored.shape, dtype=torch.float32, device=stored.device)
-    if stored.dtype == torch.float64:
-        return out.copy_(stored - centre[:, None, None, None])
-    out.copy_(stored)
-    if bool(centre.any()):  # not so in most rectified layers
-        out -= centre.float()[:, None, None, None]
-    return out
-
-
-def _not_finite(
-    part: Part, channels: slice, stored: Tensor, source: Maps, images: range
-) -> RosettaError:
-    """The error that names the first map with NaN or infinity."""
-    bad = (~stored.isfinite()).nonzero()
-    image, channel, row, column = (int(i) for i in bad[0]) if len(bad) else (0, 0, 0, 0)
-    return RosettaError(
-        f"{source.place(part.layer, images[image])}, channel "
-        f"{part.channels.start + channels.start + channel}, "
-        f"position ({row}, {column}): the map holds {stored[image, channel, row, column]:g}; "
-        "delete the store and run again, or leave the layer out"
-    )

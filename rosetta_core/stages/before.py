@@ -55,6 +55,12 @@ def check(config: Config) -> dict[str, list["Layer"]]:
                 f"neighbours.k: {config.neighbours.k} is too large for {name}, which has {units} "
                 "units; lower it or name more layers"
             )
+    units = sum(layer.channels for layer in found[config.pivot.name])
+    if config.correlation.blocks > units:
+        raise RosettaError(
+            f"correlation.blocks: {config.correlation.blocks} is more than the {units} units of "
+            f"{config.pivot.name}"
+        )
     return found
 
 
