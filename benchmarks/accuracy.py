@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rosetta_core import load_config
 from rosetta_core.mining.correlation import correlate
 from rosetta_core.mining.maps import ArrayMaps
-from rosetta_core.mining.moments import moments_of
+from rosetta_core.mining.moments import Moments
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths
 
@@ -33,9 +33,9 @@ class Pieces(ArrayMaps):
 class Centred(ArrayMaps):
     """Maps of which every unit is centred."""
 
-    def centres(self) -> list[NDArray[np.float64]]:
-        """The mean of every unit."""
-        return [moments_of(array).mean for array in self._arrays]
+    def pilot(self) -> list[Moments]:
+        """The mean of every unit, and a std below it."""
+        return [Moments(found.count, found.mean, 0 * found.deviation) for found in self.moments()]
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     for model in config.models:
         stored = StoredMaps([paths.activations(model.name, config.shards[0])])
         maps[model.name] = {
-            layer.name: stored.read(i, range(IMAGES), slice(UNITS))
+            layer.name: stored.read(i, range(IMAGES), slice(UNITS)).numpy()
             for i, layer in enumerate(stored.layers)
         }
     pivot = maps[config.pivot.name]

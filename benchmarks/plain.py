@@ -39,7 +39,7 @@ class First(StoredMaps):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", type=Path, default=Path("config.yaml"))
-    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--images", type=int, default=256)
     arguments = parser.parse_args()
     config = load_config(arguments.config)
     paths, images, threads = RunPaths(config), arguments.images, torch.get_num_threads()

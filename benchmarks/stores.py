@@ -161,7 +161,7 @@ def read_as_ours(stored: zarr.Array, folder: str, codec: str, channels: slice) -
     """Read an array as the project does; it stores nothing uncompressed or without checksum."""
     if CRC not in CODECS[codec] or len(CODECS[codec]) == 1:
         return np.empty(0)
-    return StoredArray(stored, Path(folder) / "maps").read(range(len(stored)), channels)
+    return StoredArray(stored, Path(folder) / "maps").read(range(stored.shape[0]), channels)
 
 
 def create(group: zarr.Group, maps: NDArray, codec: str) -> zarr.Array:

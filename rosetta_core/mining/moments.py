@@ -61,7 +61,7 @@ def centre(moments: Moments) -> Float64:
 
     The mean, where it exceeds the std. Elsewhere nothing: the zeros of a rectified map stay zeros,
     while as constants they would be rounded the same way in every sum (`benchmarks/accuracy.py`:
-    6e-7 off the definition at worst, against 5e-6).
+    8e-7 off the definition at worst, against 5e-6).
     """
     return np.where(np.abs(moments.mean) > moments.std, moments.mean, 0.0)
 
