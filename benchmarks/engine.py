@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.cli import _keep_freed_memory
+from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.mining import pooling
 from rosetta_core.mining.correlation import correlate_blocks
 from rosetta_core.mining.maps import ArrayMaps
@@ -32,7 +32,7 @@ TRIES = 3
 
 def main() -> None:
     torch.set_num_threads(1)
-    _keep_freed_memory()
+    keep_freed_memory()
     products()
     growth()
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rosetta_core.cli import _keep_freed_memory
+from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.mining.correlation import correlate_blocks
 from rosetta_core.mining.moments import Moments
 from rosetta_core.mining.workers import Workers
@@ -136,7 +136,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
     images = arguments.images or (16 if device.type == "cpu" else 1000)
-    _keep_freed_memory()
+    keep_freed_memory()
     rate = peak(device)
     print(f"{images} images on {device}, products at {rate / 1e12:.2f} TFLOP/s at best\n")
     print("| | units | TFLOP an image | enlarged | seconds | floor of the products |")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rosetta_core import load_config
-from rosetta_core.cli import _keep_freed_memory
+from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.mining.correlation import correlate_blocks
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths
@@ -58,7 +58,7 @@ def main() -> None:
         started = time.perf_counter()
         expected[name] = plain(*held)
         seconds[name] = time.perf_counter() - started
-    _keep_freed_memory()
+    keep_freed_memory()
     print("| pivot × model | plain | ours | times as fast | largest difference |")
     print("|---|---|---|---|---|")
     totals = np.zeros(2)

@@ -33,8 +33,8 @@ from torch import Tensor
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core import load_config
-from rosetta_core.cli import _keep_freed_memory
 from rosetta_core.config import Config
+from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.mining import stores
 from rosetta_core.mining.concepts import rosetta_neurons
 from rosetta_core.mining.correlation import correlate
@@ -91,7 +91,7 @@ def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
     if config.activations.keepbits is not None:
         raise SystemExit("activations.keepbits: the run's maps are rounded already")
-    _keep_freed_memory()
+    keep_freed_memory()
     numcodecs.blosc.use_threads = False
     # strict: where Rust can't read an array, fail, and don't time Python in its place
     zarr.config.set({"threading.max_workers": 1, "codec_pipeline.strict": True})

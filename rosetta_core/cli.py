@@ -4,8 +4,6 @@ main    parse, run one stage, and say in one line what is wrong if something is
 """
 
 import argparse
-import contextlib
-import ctypes
 import logging
 import os
 import sys
@@ -17,13 +15,13 @@ from pydantic import ValidationError
 from rosetta_core import __version__, stages
 from rosetta_core.config import PackageWeights, default_yaml, json_schema, load_config
 from rosetta_core.errors import RosettaError
+from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.paths import RunPaths
 from rosetta_core.progress import log
 
 __all__ = ["main"]
 
 BAD_INPUT = 2
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.threads:
             _use_threads(arguments.threads)
-        _keep_freed_memory()
+        keep_freed_memory()
         arguments.run(arguments)
     except RosettaError as error:
         print(f"rosetta: {error}", file=sys.stderr)
@@ -50,16 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _use_threads(threads: int) -> None:
     """Libraries read these when they are first imported, so before any stage runs."""
-    for variable in ("OMP", "MKL", "OPENBLAS", "RAYON"):
+    for variable in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{variable}_NUM_THREADS"] = str(threads)
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep freed memory: each pass of a network asks for the same large blocks again."""
-    with contextlib.suppress(AttributeError, OSError):  # another libc
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,19 @@
+"""What becomes of freed memory.
+
+keep_freed_memory     have glibc keep it for the next blocks of the same size
+"""
+
+import contextlib
+import ctypes
+
+__all__ = ["keep_freed_memory"]
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory: each pass of a network asks for the same large blocks again."""
+    with contextlib.suppress(AttributeError, OSError):  # another libc
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
