@@ -56,7 +56,7 @@ def settings(
             *([_network(config, m.name) for m in config.models] if live else []),
             *([content["activations"]["keepbits"]] if live else []),
         ],
-        "join": [],
+        "join": [config.kept],
         "neighbours": [config.neighbours.k],
         "concepts": [[encoder.name for encoder in config.encoders]],
         "dictionary": [
@@ -79,6 +79,8 @@ def code(stage: str, config: Config, *, model: str | None = None) -> str:
     modules = list(MODULES[stage])
     if stage in ("sample", "activations"):
         modules.append(FAMILIES[config.model(model or config.pivot.name).family])
+    if stage in ("correlations", "join", "neighbours") and config.kept is not None:
+        modules.append("rosetta_core.mining.nearest_store")
     if stage == "correlations" and config.mining.store == "none":
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
         modules += sorted({FAMILIES[model.family] for model in config.models})

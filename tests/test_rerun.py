@@ -116,7 +116,7 @@ def test_only_the_pages(rerun: Checkout) -> None:
         ("mining/neighbours.py", "k = min(k, ", "k = min(1 * k, ",
          outputs(neighbours=PAIRS, joins=JOINS)),
         ("mining/concepts.py", "directed=False", "directed=bool(0)", outputs(joins=JOINS)),
-        ("mining/correlation.py", "MOST_IMAGES = 128", "MOST_IMAGES = 64",
+        ("mining/pooling.py", "MOST_IMAGES = 128", "MOST_IMAGES = 64",
          outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),
         ("zoo/mtcnn_onet.py", "[0.5] * 3", "3 * [0.5]",
          outputs(activations=["mtcnn_onet/00000", "mtcnn_onet/00001"], units=["mtcnn_onet"],

@@ -1,14 +1,18 @@
 """Some columns of a matrix of correlations.
 
 Block     what passes from the correlations to their store
+Alive     tells which units of a model are alive
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block"]
+__all__ = ["Alive", "Block"]
+
+Alive = Callable[[int | None], NDArray[np.bool_]]  # by a model's number, None for the pivot
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,8 @@ class Block:
     model: int
     columns: slice
     corr: NDArray[np.float32]
+
+    def living(self, alive: Alive, rows: range) -> NDArray[np.float32]:
+        """The correlations with NaN where a unit is dead; `rows` are the units of the pivot."""
+        both = alive(None)[rows.start : rows.stop, None] & alive(self.model)[self.columns]
+        return np.where(both, self.corr, np.float32("nan"))

@@ -56,6 +56,7 @@ def correlations(
     from rosetta_core.mining.correlation import correlate_blocks
     from rosetta_core.mining.correlation_store import write_correlations
     from rosetta_core.mining.moments import alive
+    from rosetta_core.mining.nearest_store import write_nearest
     from rosetta_core.mining.sources import maps_of
     from rosetta_core.zoo.loading import resolve_device
 
@@ -64,30 +65,28 @@ def correlations(
     sizes = {name: sum(x.channels for x in source.layers) for name, source in maps.items()}
     rows = block_rows(sizes[pivot], config.correlation.blocks, block)
 
-    def living(name: str) -> "NDArray[np.bool_]":
+    def living(model: int | None) -> "NDArray[np.bool_]":
         import numpy as np
 
+        found = maps[pivot if model is None else models[model]].moments()
         near_constant = config.activations.near_constant
-        parts = [alive(found, near_constant=near_constant) for found in maps[name].moments()]
-        return np.concatenate(parts)
+        return np.concatenate([alive(layer, near_constant=near_constant) for layer in found])
 
     stores = [paths.correlations(model, block) for model in models]
-    write_correlations(
-        stores,
-        correlate_blocks(
-            maps[pivot],
-            [maps[model] for model in models],
-            memory_budget=parse_bytes(config.memory_budget),
-            device=resolve_device(config.device),
-            threads=torch.get_num_threads(),
-            rows=rows,
-        ),
-        shapes=[(len(rows), sizes[model]) for model in models],
-        alive=lambda model: living(pivot if model is None else models[model]),
+    blocks = correlate_blocks(
+        maps[pivot],
+        [maps[model] for model in models],
+        memory_budget=parse_bytes(config.memory_budget),
+        device=resolve_device(config.device),
+        threads=torch.get_num_threads(),
         rows=rows,
-        itself=models.index(pivot) if pivot in models else None,
-        kept=config.kept,
     )
+    if config.kept is None:
+        columns = [sizes[model] for model in models]
+        write_correlations(stores, blocks, columns=columns, rows=rows, alive=living)
+    else:
+        itself = models.index(pivot) if pivot in models else None
+        write_nearest(stores, blocks, rows=rows, alive=living, itself=itself, kept=config.kept)
     if config.mining.store == "zarr":
         return tuple(stores)
     tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
@@ -106,22 +105,31 @@ def block_rows(units: int, blocks: int, block: int | None) -> range:
 def join(config: Config, *, model: str) -> Path:
     """Join the blocks of the correlations of the pivot and a model; return their store."""
     from rosetta_core.mining.correlation_store import join_correlations
+    from rosetta_core.mining.nearest_store import join_nearest
 
     paths = RunPaths(config)
     blocks = [paths.correlations(model, block) for block in range(config.correlation.blocks)]
-    join_correlations(blocks, paths.correlations(model))
+    join_blocks = join_correlations if config.kept is None else join_nearest
+    join_blocks(blocks, paths.correlations(model))
     return paths.correlations(model)
 
 
 def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
-    from rosetta_core.mining.correlation_store import read_nearest
-    from rosetta_core.mining.neighbours import best_buddies
+    from rosetta_core.mining.correlation_store import read_correlations
+    from rosetta_core.mining.nearest_store import read_nearest
+    from rosetta_core.mining.neighbours import best_buddies, nearest, without_self
     from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
 
-    paths, itself = RunPaths(config), model == config.pivot.name
-    found = read_nearest(paths.correlations(model), config.neighbours.k, itself=itself)
-    table = nearest_neighbours(*found)
+    paths, k = RunPaths(config), config.neighbours.k
+    store = paths.correlations(model)
+    if config.kept is not None:
+        table = nearest_neighbours(*read_nearest(store, k))
+    elif model == config.pivot.name:
+        table = nearest_neighbours(nearest(without_self(read_correlations(store)), k), None)
+    else:
+        corr = read_correlations(store)
+        table = nearest_neighbours(nearest(corr, k), nearest(corr.T, k))
     return (
         write_table(table, paths.neighbours(model)),
         write_table(best_buddies(table), paths.best_buddies(model)),
