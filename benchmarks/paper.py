@@ -13,7 +13,6 @@ of every convolution block of ResNet-50.
 
 import argparse
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from torch import Tensor
 
 from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.mining.correlation import correlate_blocks
+from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import Moments
-from rosetta_core.mining.workers import Workers
 from rosetta_core.plan import pair_operations
 from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.loading import resolve_device
@@ -77,21 +76,11 @@ EXPERIMENTS = {
 }
 
 
-class Drawn:
+class Drawn(Maps):
     """Random maps of some layers, drawn when they are read."""
 
     def __init__(self, name: str, layers: list[Layer], images: int, device: torch.device) -> None:
         self.name, self.layers, self.images, self.device = name, layers, images, device
-
-    def load(self, images: range, workers: Workers) -> None:
-        """Nothing to do."""
-
-    def release(self) -> None:
-        """Nothing to do."""
-
-    def held(self) -> int:
-        """Nothing is held."""
-        return 0
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Maps (n, c, h, w) of which a few differ."""
@@ -103,29 +92,12 @@ class Drawn:
         ).half()
         return few[torch.arange(images.start, images.stop, device=self.device) % POOL]
 
-    def together(self, layer: int) -> int:
-        """Any number will do."""
-        return 1
-
-    def pieces(self, largest: int) -> Iterator[range]:
-        """Ranges of at most `largest` images."""
-        for start in range(0, self.images, largest):
-            yield range(start, min(start + largest, self.images))
-
-    def pilot(self) -> list[Moments]:
+    def moments(self) -> list[Moments]:
         """Uniform noise."""
         return [
             Moments(1, np.full(layer.channels, 0.5), np.full(layer.channels, 1 / 12))
             for layer in self.layers
         ]
-
-    def moments(self) -> list[Moments]:
-        """The same."""
-        return self.pilot()
-
-    def place(self, layer: int, image: int) -> str:
-        """The layer."""
-        return f"{self.name}: {self.layers[layer].name}"
 
 
 def main() -> None:

@@ -7,13 +7,14 @@ rounded        float16 with fewer bits of mantissa
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import Moments, pool
 from rosetta_core.mining.workers import Workers
 from rosetta_core.zoo.hooks import capture
@@ -28,7 +29,7 @@ MANTISSA = 10  # bits of float16's
 PILOT = 8  # images that maps are centred by
 
 
-class LiveMaps:
+class LiveMaps(Maps):
     """The activation maps of one model over images; `load` runs the network over some of them.
 
     Attributes:
@@ -144,15 +145,6 @@ class LiveMaps:
         inside = slice(images.start - self._loaded.start, images.stop - self._loaded.start)
         return self._maps[layer][channels, inside].transpose(0, 1)
 
-    def together(self, layer: int) -> int:
-        """Any number will do."""
-        return 1
-
-    def pieces(self, largest: int) -> Iterator[range]:
-        """Split the images into ranges of at most `largest`."""
-        for start in range(0, self.images, largest):
-            yield range(start, min(start + largest, self.images))
-
     def pilot(self) -> list[Moments]:
         """The moments over the first images: near enough to centre maps by."""
         if not self._about:
@@ -169,8 +161,7 @@ class LiveMaps:
 
     def place(self, layer: int, image: int) -> str:
         """The model, the layer and the image."""
-        name = self.layers[layer].name
-        return f"{self.name}: layer {name!r}, image {self._first + image}"
+        return super().place(layer, self._first + image)
 
     def _receive(self, layer: str, maps: Tensor) -> None:
         """Keep a batch's maps (n, c, h, w), rounded, and their moments from before."""

@@ -19,7 +19,10 @@ __all__ = ["ArrayMaps", "Maps"]
 
 
 class Maps(Protocol):
-    """The maps of a model's layers over `images` images; several threads may read at once."""
+    """The maps of a model's layers over `images` images; several threads may read at once.
+
+    What stands here is for maps that are there whenever they are read.
+    """
 
     name: str
     layers: list[Layer]
@@ -27,33 +30,43 @@ class Maps(Protocol):
 
     def load(self, images: range, workers: Workers) -> None:
         """Get the maps of some images ready to be read, and let go of others."""
+        return
 
     def release(self) -> None:
         """Let go of what was loaded."""
+        return
 
     def held(self) -> int:
         """How many bytes a loaded image takes."""
+        return 0
 
     def read(self, layer: int, images: range, channels: slice = ...) -> Tensor:
         """The maps (n, c, h, w) of images that are ready; some channels of layer number `layer`."""
+        ...
 
     def together(self, layer: int) -> int:
         """How many channels of layer number `layer` are best read at once; 1 if any number."""
+        return 1
 
     def pieces(self, largest: int) -> Iterator[range]:
         """The images as ranges of at most `largest` that are cheap to load and read."""
+        for start in range(0, self.images, largest):
+            yield range(start, min(start + largest, self.images))
 
     def pilot(self) -> list[Moments]:
         """Per layer about what the moments are, to centre maps by: before anything is loaded."""
+        return self.moments()
 
     def moments(self) -> list[Moments]:
         """Per layer the moments over all images, once all were loaded."""
+        ...
 
     def place(self, layer: int, image: int) -> str:
         """Where a map comes from, to name it in an error."""
+        return f"{self.name}: layer {self.layers[layer].name!r}, image {image}"
 
 
-class ArrayMaps:
+class ArrayMaps(Maps):
     """Maps that lie in memory, as arrays (n, c, h, w) by layer."""
 
     def __init__(self, arrays: Mapping[str, NDArray], *, name: str = "arrays") -> None:
@@ -64,39 +77,12 @@ class ArrayMaps:
         self.images = len(self._arrays[0])
         self._moments: list[Moments] = []
 
-    def load(self, images: range, workers: Workers) -> None:
-        """Nothing to do."""
-
-    def release(self) -> None:
-        """Nothing to do."""
-
-    def held(self) -> int:
-        """Nothing beyond the arrays."""
-        return 0
-
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Some images and channels of layer number `layer`."""
         return torch.from_numpy(self._arrays[layer][images.start : images.stop, channels])
-
-    def together(self, layer: int) -> int:
-        """Any number will do."""
-        return 1
-
-    def pieces(self, largest: int) -> Iterator[range]:
-        """Split the images into ranges of at most `largest`."""
-        for start in range(0, self.images, largest):
-            yield range(start, min(start + largest, self.images))
-
-    def pilot(self) -> list[Moments]:
-        """The moments themselves."""
-        return self.moments()
 
     def moments(self) -> list[Moments]:
         """Per layer the moments over all images."""
         if not self._moments:
             self._moments = [moments_of(array) for array in self._arrays]
         return self._moments
-
-    def place(self, layer: int, image: int) -> str:
-        """The model, the layer and the image."""
-        return f"{self.name}: layer {self.layers[layer].name!r}, image {image}"

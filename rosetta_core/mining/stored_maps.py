@@ -14,16 +14,16 @@ import zarr
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import Moments, pool
 from rosetta_core.mining.stored_array import StoredArray
 from rosetta_core.mining.stores import open_store, read_array
-from rosetta_core.mining.workers import Workers
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["StoredMaps"]
 
 
-class StoredMaps:
+class StoredMaps(Maps):
     """The activation maps of one model over all images, read piece by piece from its shards.
 
     Attributes:
@@ -53,16 +53,6 @@ class StoredMaps:
             )
             self._starts.append(self._starts[-1] + stop - start)
         self.images = self._starts[-1]
-
-    def load(self, images: range, workers: Workers) -> None:
-        """Nothing to do: maps are read where they lie."""
-
-    def release(self) -> None:
-        """Nothing to do."""
-
-    def held(self) -> int:
-        """Nothing is held."""
-        return 0
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
@@ -95,10 +85,6 @@ class StoredMaps:
         """The store, the layer and the image."""
         shard = bisect_right(self._starts, image) - 1
         return f"{self._stores[shard]}: layer {self.layers[layer].name!r}, image {image}"
-
-    def pilot(self) -> list[Moments]:
-        """The moments themselves."""
-        return self.moments()
 
     def moments(self) -> list[Moments]:
         """The moments of each layer over all images, as they were before rounding."""
