@@ -100,7 +100,7 @@ BROKEN = [
     ({"correlation": {"keep": False}}, "correlation.keep: unknown key"),
     (
         {"mining": {"store": "none"}, "correlation": {"blocks": 2}},
-        "correlation.blocks: 2 needs stored maps, since every block would run all networks",
+        "broken.yaml: correlation.blocks: 2 needs stored maps, since every block would run all",
     ),
     ({"dictionary": {"examples": 0}}, "dictionary.examples: input should be greater than"),
     ({"dictionary": {"tile": 4}}, "dictionary.tile: input should be greater than"),

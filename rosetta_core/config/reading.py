@@ -51,7 +51,6 @@ def _explain(error: ErrorDetails) -> str:
     """One pydantic error as `key: what is wrong`."""
     parts = [part for part in error["loc"] if part not in UNION_TAGS]
     key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
-    key = key or "models"
     if error["type"] == "extra_forbidden":
         known = _keys_beside(Config, parts[:-1])
         return f"{key}: unknown key{did_you_mean(str(parts[-1]), known)}"
@@ -60,7 +59,8 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{key}: this key is missing"
     shown = "" if error["type"] == "value_error" else f", not {_shorten(given)}"
-    return f"{key}: {message[0].lower()}{message[1:]}{shown}"
+    about = f"{key}: " if key else ""  # what concerns several keys names them itself
+    return f"{about}{message[0].lower()}{message[1:]}{shown}"
 
 
 def _shorten(value: Any) -> str:

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading channels
-# docs/performance.md: twice as fast to write and read as zstd, which takes four fifths of the space
+# docs/performance.md: half as long again to write with zstd, twice to read, for 4/5 of the space
 FAST = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
 SMALL = ZstdCodec(level=1)  # for rounded maps, of which lz4 makes little
 STAMP = ".snakemake_timestamp"  # Snakemake puts it into every folder that a rule puts out
