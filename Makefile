@@ -1,5 +1,6 @@
 # make run     mine the face zoo and say where its dictionary is
 # make test    the tests
+# make test-ui the dictionary in a real browser (Debian's Chromium)
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make bench   all the measurements of docs/performance.md (a quarter of an hour)
 PYTHON ?= python3
@@ -9,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test lint bench clean
+.PHONY: run test test-ui lint bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -18,6 +19,9 @@ run: $(VENV)/run
 
 test: $(VENV)/test
 	pytest
+
+test-ui: $(VENV)/test
+	pytest tests/ui
 
 lint: $(VENV)/test
 	ruff check

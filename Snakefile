@@ -1,5 +1,6 @@
 # The whole run: weights → samples → activations → correlations → best buddies → concepts →
-# dictionary. Rules are in workflow/rules, one file a stage; what they call is `rosetta STAGE`.
+# examples → dictionary. Rules are in workflow/rules, one file a stage; what they call is
+# `rosetta STAGE`.
 from snakemake.utils import min_version
 
 min_version("9.3")
@@ -23,7 +24,9 @@ if not live:
 include: "workflow/rules/correlations.smk"
 include: "workflow/rules/neighbours.smk"
 include: "workflow/rules/concepts.smk"
+include: "workflow/rules/examples.smk"
 include: "workflow/rules/dictionary.smk"
+include: "workflow/rules/costs.smk"
 
 
 onstart:
@@ -33,4 +36,11 @@ onstart:
 rule all:
     default_target: True
     input:
-        paths.dictionary,
+        report(
+            paths.dictionary,
+            patterns=["figures/{figure,concepts|image}.png"],
+            labels={"figure": "{figure}"},
+            caption="workflow/report/figures.rst",
+            category="Figures",
+        ),
+        paths.costs,

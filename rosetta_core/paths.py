@@ -67,6 +67,20 @@ class RunPaths:
         """The table of concepts."""
         return self.run / "tables" / "concepts.parquet"
 
+    def unit_examples(self, model: str) -> Path:
+        """The store of what a model's units fire at."""
+        return self.run / "examples" / "units" / f"{model}.zarr"
+
+    @property
+    def concept_examples(self) -> Path:
+        """The store of how the concepts show on every image."""
+        return self.run / "examples" / "concepts.zarr"
+
+    @property
+    def costs(self) -> Path:
+        """The table of what the jobs took."""
+        return self.run / "tables" / "costs.csv"
+
     @property
     def dictionary(self) -> Path:
         """The folder of the pages."""

@@ -21,9 +21,14 @@ FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
 COMPRESSED = 1.5  # how many times smaller stored maps are (docs/performance.md: 1.4 to 1.9)
 PROCESS = 2**30  # bytes of a job that has imported torch, before it reads maps
 START = 1.0  # seconds until a job that needs no torch gets to work
+LOOKED = 3  # times as long as reducing an activation it takes to look for its unit's examples
+SPARE = 2  # times as many examples are held as are kept
+SIDE = 48  # of an example's map, at most
+BINS = 128  # of a unit's histogram
 PARTNER = 1e-7  # seconds per pair of units to find nearest neighbours
 CONCEPTS = 50  # that the paper finds
-CONCEPT = 0.2  # seconds that the pages of one take
+CONCEPT = 0.3  # seconds that the page and the figure of one take
+PAGE = 2e-4  # seconds that the page of a unit takes
 CAUTION = 4  # a cluster kills jobs that take longer than they asked for
 
 
@@ -132,7 +137,14 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
     passing = values * rates.hooked + images * sum(
         rates.network(name, description) for name, description in models.items()
     )
+    # maps that show units and concepts, a byte a position
+    examples = [
+        config.dictionary.unit_examples * _shown(description.layers)
+        for description in models.values()
+    ]
+    leading = CONCEPTS * images * sum(_shown(d.layers) / _units(d.layers) for d in models.values())
     network = PROCESS + 2 * FLOAT32 * max(d.parameters for d in models.values())
+    looking = network if live else PROCESS
     held = min(budget, FLOAT16 * values)
     passes = 1 if live or config.correlation.together else len(models)
     jobs = passes * config.correlation.blocks
@@ -183,11 +195,31 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
         ),
         Stage("concepts", jobs=1, memory=PROCESS, seconds=START),
         Stage(
-            "dictionary",
+            "unit_examples",
+            jobs=len(models),
+            operations=live * passed,
+            reads=0 if live else FLOAT16 * values / COMPRESSED,
+            writes=sum(examples) + FLOAT64 * BINS * sum(units),
+            memory=looking + held + SPARE * max(examples) + FLOAT64 * BINS * max(units),
+            seconds=START * len(models)
+            + values * LOOKED * rates.reduced
+            + (passing if live else values * rates.read),
+        ),
+        Stage(  # reads what lies beside the concepts' units too, at most everything
+            "concept_examples",
             jobs=1,
             operations=live * passed,
-            memory=network + held,
-            seconds=CONCEPTS * CONCEPT + live * passing,
+            reads=0 if live else FLOAT16 * values / COMPRESSED,
+            writes=leading,
+            memory=looking + held,
+            seconds=START + values * rates.reduced + (passing if live else values * rates.read),
+        ),
+        Stage(
+            "dictionary",
+            jobs=1,
+            reads=leading + sum(examples),
+            memory=PROCESS + 2 * sum(examples),
+            seconds=START + CONCEPTS * CONCEPT + sum(units) * PAGE,
         ),
     ]
     if live:
@@ -210,6 +242,13 @@ def needs(stage: Stage) -> dict[str, int]:
 
 def _units(layers: Sequence[Layer]) -> int:
     return sum(layer.channels for layer in layers)
+
+
+def _shown(layers: Sequence[Layer]) -> int:
+    """Bytes of one map of every unit, as pages show them."""
+    return sum(
+        layer.channels * min(layer.height, SIDE) * min(layer.width, SIDE) for layer in layers
+    )
 
 
 def _size(layers: Sequence[Layer]) -> int:

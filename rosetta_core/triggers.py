@@ -28,7 +28,10 @@ MODULES = {
     "join": ["rosetta_core.mining.correlation_store"],
     "neighbours": ["rosetta_core.mining.neighbours", "rosetta_core.mining.correlation_store"],
     "concepts": ["rosetta_core.mining.concepts"],
-    "dictionary": ["rosetta_core.pages", "rosetta_core.pages.entries"],
+    "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
+    "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
+    "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
+    "costs": ["rosetta_core.costs"],
 }
 
 
@@ -38,9 +41,12 @@ def settings(
     """Return what a job of `stage` reads of the configuration, as canonical JSON."""
     content = config.model_dump(mode="json")
     chosen = _network(config, model)
-    sampling = content["sampling"]
+    sampling, pages = content["sampling"], content["dictionary"]
     images = str(config.shard_images(shard)) if shard else None
     live = config.mining.store == "none"
+    keepbits = content["activations"]["keepbits"]
+    seen = [model] if model else [m.name for m in config.models]
+    networks = [*(_network(config, name) for name in seen), keepbits] if live else []
     kept = [] if config.kept is None else [config.kept]
     read: dict[str, list[Any]] = {
         "sample": [
@@ -48,19 +54,21 @@ def settings(
             *(sampling[key] for key in ("seed", "truncation")),
             images,
         ],
-        "activations": [_network(config, model), content["activations"]["keepbits"], images],
+        "activations": [_network(config, model), keepbits, images],
         "units": [config.activations.near_constant],
         "correlations": [
             *kept,
             config.activations.near_constant,
-            *([_network(config, m.name) for m in config.models] if live else []),
-            *([content["activations"]["keepbits"]] if live else []),
+            *networks,
         ],
         "join": [config.kept],
         "neighbours": [config.neighbours.k],
         "concepts": [[encoder.name for encoder in config.encoders]],
+        "unit_examples": [pages["unit_examples"], *networks],
+        "concept_examples": networks,
         "dictionary": [
-            *(content[key] for key in ("run", "dictionary", "neighbours", "sampling")),
+            *(content[key] for key in ("run", "neighbours", "sampling")),
+            *(pages[key] for key in ("examples", "image_pages")),
             [model["weights"]["licence"] for model in [content["pivot"], *content["encoders"]]],
         ],
     }
@@ -81,7 +89,9 @@ def code(stage: str, config: Config, *, model: str | None = None) -> str:
         modules.append(FAMILIES[config.model(model or config.pivot.name).family])
     if stage in ("correlations", "join", "neighbours") and config.kept is not None:
         modules.append("rosetta_core.mining.nearest_store")
-    if stage == "correlations" and config.mining.store == "none":
+    live = config.mining.store == "none"
+    if stage in ("correlations", "unit_examples", "concept_examples") and live:
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
-        modules += sorted({FAMILIES[model.family] for model in config.models})
+        seen = [config.model(model)] if model else config.models
+        modules += sorted({FAMILIES[one.family] for one in seen})
     return fingerprint(*modules)

@@ -44,7 +44,10 @@ def test_list_layers_all(config: Path, capsys) -> None:
         (["units", "dcgan"], "no readable manifest"),
         (["neighbours", "dcgan"], "dcgan--dcgan.zarr"),
         (["concepts"], "no readable table; run the stage that writes it"),
+        (["unit-examples", "dcgan"], "no readable manifest"),
+        (["concept-examples"], "no readable table"),
         (["dictionary"], "no readable table"),
+        (["costs"], "no benchmark; `snakemake` writes it"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(

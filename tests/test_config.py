@@ -103,7 +103,10 @@ BROKEN = [
         "broken.yaml: correlation.blocks: 2 needs stored maps, since every block would run all",
     ),
     ({"dictionary": {"examples": 0}}, "dictionary.examples: input should be greater than"),
-    ({"dictionary": {"tile": 4}}, "dictionary.tile: input should be greater than"),
+    (
+        {"dictionary": {"unit_examples": 0}},
+        "dictionary.unit_examples: input should be greater than",
+    ),
     (["run"], "expected keys and values, found list"),
     ("run", "expected keys and values, found str"),
 ]

@@ -1,7 +1,10 @@
 """A whole run of the face zoo through Snakemake, every number held against the definitions."""
 
 import json
+import re
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import oracle
@@ -133,17 +136,52 @@ def test_rosetta_neurons_and_concepts(run: Run) -> None:
     assert (np.diff(concepts["mean_corr"]) <= 1e-7).all()
 
 
+def content(folder: Path, key: str) -> Any:
+    """What a data file of the pages hands over."""
+    text = (folder / "data" / f"{key}.js").read_text(encoding="utf-8")
+    found = re.fullmatch(r"rosetta\.receive\((\"[^\"]+\"),(.*)\);\n", text, re.DOTALL)
+    assert found and json.loads(found[1]) == key
+    return json.loads(found[2])
+
+
+def test_examples(run: Run) -> None:
+    """Every unit's peaks, from the stored maps; every concept's evidence is its correlation."""
+    group = zarr.open_group(run.folder / "examples" / "units" / "mobilenet_v2.zarr", mode="r")
+    units = run.units("mobilenet_v2")
+    for number, (layer, maps) in enumerate(run.all_maps["mobilenet_v2"].items()):
+        rows = units[units["layer"] == layer].reset_index()
+        peaks = maps.astype(np.float64).max(axis=(2, 3)).T  # (c, n)
+        std = rows["std"].to_numpy().clip(1e-9)
+        z = (peaks - rows["mean"].to_numpy()[:, None]) / std[:, None]
+        found = group[f"{number}/peaks"][...]
+        alive = rows["alive"].to_numpy()
+        expected = -np.sort(-z, axis=1)[:, : found.shape[1]]
+        np.testing.assert_allclose(found[alive], expected[alive], rtol=1e-3, atol=1e-3)
+        counted = group[f"{number}/histogram"][...].sum(axis=1)
+        assert (counted == maps[:, 0].size).all()
+    examples = zarr.open_group(run.folder / "examples" / "concepts.zarr", mode="r")
+    evidence, concepts = examples["evidence"][...], run.table("concepts.parquet")
+    assert evidence.shape == (len(concepts), 16)
+    # means of the same products, but weighted by encoder, and at the grids' own stds
+    assert np.corrcoef(evidence.mean(axis=1), concepts["mean_corr"])[0, 1] > 0.8
+
+
 def test_dictionary(run: Run) -> None:
     folder, concepts = run.folder / "dictionary", run.table("concepts.parquet")
-    page = (folder / "index.html").read_text()
-    assert f"{len(concepts)} concepts that 4 networks share" in page
-    assert "http" not in page.replace("http-equiv", "")
-    for concept in concepts["concept"]:
-        assert f'id="c{concept}"' in page
-        with Image.open(folder / "pictures" / f"{concept:04d}.webp") as picture:
-            assert picture.size == (3 * 98 - 2, 5 * 98 - 2)
-        with Image.open(folder / "sheets" / f"concept-{concept:04d}.png") as sheet:
-            assert sheet.size[0] > 3 * 98
+    index = content(folder, "index")
+    assert [model["name"] for model in index["models"]] == [PIVOT, *ENCODERS]
+    assert index["concepts"]["size"] == concepts["size"].tolist()
+    assert index["images"] == 16
+    assert index["neurons"] == run.table("rosetta.parquet")["pivot_unit"].nunique()
+    for model, about in zip([PIVOT, *ENCODERS], index["models"], strict=True):
+        assert sum(layer[1] for layer in about["layers"]) == len(run.units(model))
+    for number in concepts["concept"]:
+        assert content(folder, f"concepts/{number}")["top"]
+        with Image.open(folder / "pictures" / "concepts" / f"{number}.webp") as picture:
+            assert picture.size == (192, 96)
+        assert (folder / "figures" / f"concept-{number:04d}.png").is_file()
+    for name in ("concepts", "image"):
+        assert (folder / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 30e6
 
 

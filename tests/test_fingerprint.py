@@ -53,12 +53,15 @@ def test_other_modules_and_the_configuration_do_not_count(package: Path) -> None
     assert not changed(package, "__init__.py", "from rosetta_core import b\n")
 
 
-def test_templates_count_as_code_of_their_package(package: Path) -> None:
-    (package / "pages" / "templates").mkdir(parents=True)
+def test_static_files_count_as_code_of_their_package(package: Path) -> None:
+    static = package / "pages" / "static"
+    (static / "deeper").mkdir(parents=True)
     (package / "pages" / "__init__.py").write_text("")
     (package / "a.py").write_text("import rosetta_core.pages\n")
-    (package / "pages" / "templates" / "x.html").write_text("one")
-    assert changed(package, "pages/templates/x.html", "two")
+    for file in ("x.html", "deeper/x.js"):
+        (static / file).write_text("one")
+        assert changed(package, f"pages/static/{file}", "two")
+    assert changed(package, "pages/static/new.js", "")
 
 
 def test_every_stage_knows_its_modules() -> None:

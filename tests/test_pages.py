@@ -1,56 +1,226 @@
-"""The pages show what the tables say, on the right images, whatever the names are."""
+"""The data of the pages say what the tables say, whatever the names are."""
 
-from html.parser import HTMLParser
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import oracle
-import pandas as pd
 import pytest
+from made_up import MadeUp, make_up
 from PIL import Image
 
-from rosetta_core.mining.examples import best_examples, evidence, leading_units
-from rosetta_core.pages.dictionary import Entry, ModelSummary, Unit, write_dictionary
-from rosetta_core.pages.heatmap import contrast, overlay
+from rosetta_core.pages.heatmap import SCALES, colours, contrast, overlay
+from rosetta_core.pages.image_data import page_images
+from rosetta_core.pages.lookup import HISTOGRAM_BARS, Neighbourhood
+from rosetta_core.pages.packed import pack, significant, thousandths
+from rosetta_core.pages.site import write_site
 
-HOSTILE = "<script>alert('x')</script>\"/é{{ 7 * 7 }}"
-
-
-def test_leading_units_have_the_best_buddies_on_average() -> None:
-    rows = [
-        (1, "x", 10, 0.9), (1, "y", 20, 0.1),
-        (2, "x", 11, 0.6), (2, "x", 12, 0.7), (2, "y", 21, 0.5), (2, "y", 20, 0.2),
-    ]  # fmt: skip
-    concept = pd.DataFrame(rows, columns=["pivot_unit", "model", "unit", "corr"])
-    assert leading_units(concept, pivot="g") == {"g": 2, "x": 12, "y": 21}
+HOSTILE = ["g", "<script>alert('x')</script>\"/é{{ 7 * 7 }}", "модель/模型"]
+LAYERS = ["a/b", "слой%2F", "c"]
 
 
-def test_evidence_is_the_mean_product_of_enlarged_maps() -> None:
-    rng = np.random.default_rng(0)
-    pivot = rng.standard_normal((5, 8, 8)).astype(np.float32)
-    encoders = {
-        name: rng.standard_normal((5, *grid)).astype(np.float32)
-        for name, grid in {"x": (3, 3), "y": (14, 14), "z": (4, 20)}.items()
-    }
-    expected = np.zeros(5)
-    for other in encoders.values():
-        size = tuple(np.maximum(pivot.shape[1:], other.shape[1:]).tolist())
-        f, g = (oracle.enlarge(maps[:, None], size).reshape(5, -1) for maps in (pivot, other))
-        expected += (f * g).mean(1).numpy() / 3
-    np.testing.assert_allclose(evidence(pivot, encoders), expected, atol=1e-6)
+@pytest.fixture(scope="module")
+def run() -> MadeUp:
+    return make_up(HOSTILE, concepts=5, layers=LAYERS, channels=7, images=9)
 
 
-@pytest.mark.parametrize("cut", [4, 1, 3])
-def test_best_examples_however_images_come(cut: int) -> None:
-    size = np.array([0.1, 0.9, 0.5, 0.9], np.float32)[:, None, None] ** 0.5
-    maps = {model: np.repeat(np.repeat(size, 2, 1), 2, 2) for model in ("g", "d")}
-    found: list = []
-    for images in (range(cut), range(cut, 4)):
-        part = {model: array[images.start : images.stop] for model, array in maps.items()}
-        if images:
-            found = best_examples("g", part, images, before=found, count=3)
-    assert [example.image for example in found] == [1, 3, 2]
-    assert [round(example.score, 3) for example in found] == [0.9, 0.9, 0.5]
-    np.testing.assert_array_equal(found[2].maps["d"], maps["d"][2])
+@pytest.fixture(scope="module")
+def site(run: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    write(folder, run)
+    return folder
+
+
+def write(folder: Path, run: MadeUp) -> None:
+    write_site(
+        folder,
+        run.findings,
+        unit_examples=run.unit_examples,
+        concept_examples=run.concept_examples,
+        images=run.images,
+        duplicates=np.arange(run.findings.images, dtype=np.int32),
+        examples=2,
+        image_pages=3,
+    )
+
+
+def read(folder: Path, key: str) -> Any:
+    text = (folder / "data" / f"{key}.js").read_text(encoding="utf-8")
+    start = f"rosetta.receive({json.dumps(key)},"
+    assert text.startswith(start)
+    assert text.endswith(");\n")
+    return json.loads(text[len(start) : -3])
+
+
+def unpack(text: str) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+
+
+def test_index(site: Path, run: MadeUp) -> None:
+    index = read(site, "index")
+    concepts = run.findings.concepts
+    assert [model["name"] for model in index["models"]] == HOSTILE
+    assert [layer[0] for layer in index["models"][1]["layers"]] == LAYERS
+    assert index["concepts"]["mean"] == thousandths(concepts["mean_corr"])
+    assert index["concepts"]["leading"] == run.concept_examples.leading.T.tolist()
+    assert len(index["pages"]) == 3
+    for name in SCALES:
+        table = np.frombuffer(base64.b64decode(index["scales"][name]), np.uint8).reshape(256, 3)
+        np.testing.assert_array_equal(table, (255 * colours(name)).round())
+
+
+def test_every_file_that_pages_ask_for_is_there(site: Path, run: MadeUp) -> None:
+    index = read(site, "index")
+    names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    assert all(name.isascii() and "<" not in name for name in names)
+    for concept in range(5):
+        content = read(site, f"concepts/{concept}")
+        assert f"pictures/concepts/{concept}.webp" in names
+        for image in content["images"]:
+            assert f"pictures/images/{image}.webp" in names
+    for image in index["pages"]:
+        assert f"data/images/{image}.js" in names
+    for model in range(3):
+        assert {f"data/units/{model}/{file}.js" for file in (0, 1)} <= names
+    shown = {int(Path(name).stem) for name in names if name.startswith("pictures/images")}
+    assert set(range(9)) - shown == set(index["missing"])
+    with Image.open(site / "pictures" / "images" / "0.webp") as picture:
+        assert picture.size == (16, 16)
+
+
+def test_concept(site: Path, run: MadeUp) -> None:
+    content = read(site, "concepts/3")
+    rows = run.findings.rosetta[run.findings.rosetta["concept"] == 3]
+    assert content["pairs"] == [
+        [row.pivot_unit, HOSTILE.index(row.model), row.unit, round(1e4 * row.corr)]
+        for row in rows.itertuples()
+    ]
+    assert [[unit[0] for unit in units] for units in content["units"]] == [[3], [3], [3]]
+    evidence = run.concept_examples.evidence[3]
+    assert content["top"] == np.argsort(-evidence, kind="stable")[:2].tolist()
+    assert len(content["quarters"]) == 4
+    assert content["evidence"] == thousandths(evidence[content["images"]])
+    maps = unpack(content["maps"])
+    start = 0
+    for model, (height, width) in zip(HOSTILE, content["grids"], strict=True):
+        stop = start + len(content["images"]) * height * width
+        expected = run.concept_examples.maps(3, model)[content["images"]]
+        np.testing.assert_array_equal(maps[start:stop], expected.ravel())
+        start = stop
+    assert start == len(maps)
+    assert len(unpack(content["histograms"])) == 3 * HISTOGRAM_BARS
+    # the pivot's units 2 and 3 are best buddies, in concepts 2 and 3
+    assert [row[:2] + row[3:] for row in content["synonyms"]] == [[3, 2, 2]]
+
+
+def test_units(site: Path, run: MadeUp) -> None:
+    findings = run.findings
+    for number, model in enumerate(HOSTILE):
+        first, second = (read(site, f"units/{number}/{file}") for file in (0, 1))
+        packed = unpack(first["packed"])
+        start = 0
+        for unit in range(16):
+            layer = run.unit_examples[model][unit // 7]
+            height, width = first["grids"][unit]
+            count = len(first["images"][unit])
+            assert first["images"][unit] == layer.images[unit % 7].tolist()
+            bars = packed[start : start + HISTOGRAM_BARS]
+            assert bars.max() == 255
+            stop = start + HISTOGRAM_BARS + count * height * width
+            np.testing.assert_array_equal(
+                packed[start + HISTOGRAM_BARS : stop], layer.maps[unit % 7].ravel()
+            )
+            start = stop
+        assert start == len(packed)
+        assert second["alive"] == [1, 1, 1, 1, 0]
+        assert second["images"][-1] == second["near"][-1] == []
+        assert first["concepts"][:6] == [[0], [1], [2], [3], [4], []]
+        row = findings.units[model].loc[4]
+        assert first["moments"][4] == significant([row["mean"], row["std"]])
+
+
+def test_neighbours_know_who_is_mutual_and_what_is_asked(run: MadeUp) -> None:
+    findings = run.findings
+    last = HOSTILE[-1]
+    table, buddies = findings.neighbours[last], findings.best_buddies[last]
+    near = Neighbourhood(findings, last)
+    for side, found_of in (("pivot", near.of_pivot), ("encoder", near.of_model)):
+        other = {"pivot": "encoder", "encoder": "pivot"}[side]
+        for unit in range(20):
+            rows = table[(table["side"] == side) & (table["unit"] == unit)].sort_values("rank")
+            found = found_of(unit)
+            assert [one.unit for one in found] == rows["neighbour"].tolist()
+            for one in found:
+                back = table[(table["side"] == other) & (table["unit"] == one.unit)]
+                assert one.bound == pytest.approx(back["corr"].min())
+                own, its = (unit, one.unit) if side == "pivot" else (one.unit, unit)
+                pair = (buddies["pivot_unit"] == own) & (buddies["unit"] == its)
+                assert one.mutual == pair.any()
+    assert near.of_pivot(20) == []
+
+
+def test_search_and_models(site: Path, run: MadeUp) -> None:
+    search, models = read(site, "search"), read(site, "models")
+    assert search[1] == {"units": [0, 1, 2, 3, 4], "concepts": [0, 1, 2, 3, 4]}
+    # the pivot's unit 5 has a buddy in the first encoder only
+    assert models["overlap"] == [[3, 5], [1, 1]]
+    assert models["layers"][0] == [[7, 0, 6, 5], [7, 0, 0, 0], [7, 1, 0, 0]]
+    assert np.sum(models["depth"][0]["buddies"]) == 6
+    assert np.sum(models["depth"][0]["inside"]) == 5
+    assert sum(models["scores"][1]["inside"]) == 5
+
+
+def test_images(site: Path, run: MadeUp) -> None:
+    examples = run.concept_examples
+    for image in read(site, "index")["pages"]:
+        content = read(site, f"images/{image}")
+        evidence = examples.evidence[:, image]
+        assert content["concepts"] == np.argsort(-evidence, kind="stable").tolist()
+        maps = np.concatenate([examples.maps(c, "g")[image].ravel() for c in content["concepts"]])
+        np.testing.assert_array_equal(unpack(content["maps"]), maps)
+
+
+def test_which_images_have_pages() -> None:
+    assert page_images([7, 3, 7], 10, count=4) == [0, 1, 3, 7]
+    assert page_images([], 3, count=9) == [0, 1, 2]
+    assert page_images([5], 9, count=0) == []
+
+
+def test_no_concepts_is_a_site_all_the_same(tmp_path: Path) -> None:
+    run = make_up(["g", "x"], concepts=0, layers=["a"], channels=4)
+    write(tmp_path, run)
+    assert read(tmp_path, "index")["concepts"]["size"] == []
+    assert read(tmp_path, "units/0/0")["near"]
+
+
+def test_the_same_run_is_the_same_site(site: Path, run: MadeUp, tmp_path: Path) -> None:
+    write(tmp_path, run)
+    first, second = (
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (site, tmp_path)
+    )
+    assert first == second
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    for path in site.glob("*.*"):
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in text
+        assert "https:" not in text
+    assert "default-src 'none'" in (site / "index.html").read_text()
+
+
+def test_packing() -> None:
+    arrays = [np.arange(6, dtype=np.uint8).reshape(2, 3).T, np.array([255], np.uint8)]
+    assert unpack(pack(arrays)).tolist() == [0, 3, 1, 4, 2, 5, 255]
+    assert thousandths([0.1234, float("nan"), -0.9996]) == [123, 0, -1000]
+    assert significant([123456.0, 0.00012345]) == [123500.0, 0.0001234]
 
 
 def test_overlay_is_warm_where_the_unit_fires_and_grey_elsewhere() -> None:
@@ -63,63 +233,3 @@ def test_overlay_is_warm_where_the_unit_fires_and_grey_elsewhere() -> None:
     assert hot[0] > 1.5 * hot[2]
     assert np.ptp(cold) < np.ptp(image[0, 0]) / 2
     assert contrast(np.array([-3.0, 0.1], np.float32)) == 1  # noise isn't blown up
-
-
-class Page(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def entry(concept: int, models: list[str]) -> Entry:
-    unit = Unit(unit=3, layer=HOSTILE, channel=3, grid="4×4", corr=0.5)
-    rng = np.random.default_rng(concept)
-    return Entry(
-        concept=concept, size=1, mean_corr=0.5, min_corr=0.25,
-        leading=dict.fromkeys(models, unit),
-        members={model: [unit, unit] for model in models},
-        images=[5, 2],
-        pictures=[rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(2)],
-        maps={model: rng.random((2, 4, 4), np.float32) for model in models},
-    )  # fmt: skip
-
-
-def write(folder, entries: list[Entry], models: list[str]) -> Page:
-    summaries = [
-        ModelSummary(name, "encoder", HOSTILE, "x", "MIT", 1, 1000, 2, 3, 4) for name in models
-    ]
-    facts = {"run": HOSTILE, "images": 9, "k": 5, "numbers": [("concepts", 2)], "how": HOSTILE}
-    write_dictionary(folder, entries, models=summaries, facts=facts, tile=32)
-    return Page((folder / "index.html").read_text())
-
-
-def test_names_show_as_text_and_every_picture_is_there(tmp_path) -> None:
-    models = ["g", HOSTILE]
-    page = write(tmp_path / "d", [entry(0, models), entry(1, models)], models)
-    assert "script" not in {tag for tag, _ in page.tags}
-    assert page.text.count(HOSTILE) > 5
-    links = [a.get("src") or a.get("href") or "" for _, a in page.tags]
-    files = [link for link in links if link and not link.startswith("#")]
-    assert len(files) == 5  # the style sheet, two pictures, two sheets
-    for file in files:
-        assert (tmp_path / "d" / file).is_file(), file
-    anchors = {link[1:] for link in links if link.startswith("#")}
-    assert anchors <= {a.get("id") for _, a in page.tags}
-    for tag, attributes in page.tags:
-        if tag == "img":
-            with Image.open(tmp_path / "d" / attributes["src"]) as picture:
-                assert picture.size == (int(attributes["width"]), int(attributes["height"]))
-            assert attributes["alt"]
-
-
-def test_no_concepts_is_a_page_that_says_so(tmp_path) -> None:
-    page = write(tmp_path / "d", [], ["g", "x"])
-    assert "No unit of g has a best buddy in every encoder" in " ".join(page.text.split())

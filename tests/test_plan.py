@@ -58,7 +58,7 @@ def test_counts_are_those_of_the_finished_run(finished: Checkout) -> None:
 
 def test_memory_is_not_below_what_jobs_took(finished: Checkout) -> None:
     _, stage = by_name()
-    for name in ("sample", "activations", "correlations", "neighbours", "concepts", "dictionary"):
+    for name in stage:
         for file in (finished.run / "benchmarks" / name).glob("*.tsv"):
             header, values = (line.split("\t") for line in file.read_text().splitlines())
             took = dict(zip(header, values, strict=True))["max_rss"]
@@ -84,8 +84,12 @@ def test_what_changes_the_plan() -> None:
     _, stage = by_name()
     _, live = by_name(mining={"store": "none"})
     assert "activations" not in live
-    assert live["correlations"].reads == 0
-    assert live["correlations"].operations > stage["correlations"].operations
+    for name in ("correlations", "unit_examples", "concept_examples"):
+        assert live[name].reads == 0
+        assert live[name].operations > stage[name].operations
+    assert live["dictionary"] == stage["dictionary"]
+    _, shown = by_name(dictionary={"unit_examples": 8})
+    assert shown["unit_examples"].writes > stage["unit_examples"].writes
     _, together = by_name(correlation={"together": True})
     assert together["correlations"].jobs == 1
     assert together["correlations"].reads < stage["correlations"].reads

@@ -10,10 +10,14 @@ from conftest import ROOT, Checkout, tiny
 from rosetta_core.config import Config
 
 PAIRS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
-JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", "dictionary"]
+PAGES = ["dictionary", "tables/costs.csv"]
+EXAMPLES = ["examples/concepts.zarr", *PAGES]
+JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", *EXAMPLES]
 
 
-def outputs(*, samples=(), activations=(), units=(), corr=(), neighbours=(), joins=JOINS):
+def outputs(
+    *, samples=(), activations=(), units=(), corr=(), neighbours=(), examples=(), joins=JOINS
+):
     """The paths that jobs make, as a plan lists them."""
     made = [f"samples/dcgan/{shard}{end}" for shard in samples for end in (".zarr", ".json")]
     made += [f"activations/{store}{end}" for store in activations for end in (".zarr", ".json")]
@@ -24,6 +28,7 @@ def outputs(*, samples=(), activations=(), units=(), corr=(), neighbours=(), joi
         for table in ("neighbours", "best_buddies")
         for model in neighbours
     ]
+    made += [f"examples/units/{model}.zarr" for model in examples]
     return sorted(f"results/tiny/{path}" for path in [*made, *joins])
 
 
@@ -64,7 +69,11 @@ def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
     new = {**weights.model("mtcnn_onet").model_dump(mode="json"), "name": "new"}
     rerun.configure(tiny(encoders=[*tiny()["encoders"], {**new, "layers": ["prelu3"]}]))
     assert rerun.planned() == outputs(
-        activations=["new/00000", "new/00001"], units=["new"], corr=["new"], neighbours=["new"]
+        activations=["new/00000", "new/00001"],
+        units=["new"],
+        corr=["new"],
+        neighbours=["new"],
+        examples=["new"],
     )
 
 
@@ -92,6 +101,7 @@ def test_more_images(rerun: Checkout) -> None:
         units=PAIRS,
         corr=PAIRS,
         neighbours=PAIRS,
+        examples=PAIRS,
     )
 
 
@@ -101,13 +111,25 @@ def test_other_layers_of_one_encoder(rerun: Checkout) -> None:
     rerun.configure(tiny(encoders=encoders))
     name = encoders[2]["name"]
     assert rerun.planned() == outputs(
-        activations=[f"{name}/00000", f"{name}/00001"], units=[name], corr=[name], neighbours=[name]
+        activations=[f"{name}/00000", f"{name}/00001"],
+        units=[name],
+        corr=[name],
+        neighbours=[name],
+        examples=[name],
     )
 
 
-def test_only_the_pages(rerun: Checkout) -> None:
-    rerun.configure(tiny(dictionary={"examples": 2}))
-    assert rerun.planned() == outputs(joins=["dictionary"])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"examples": 2}, outputs(joins=PAGES)),
+        ({"image_pages": 5}, outputs(joins=PAGES)),
+        ({"unit_examples": 2}, outputs(examples=PAIRS, joins=PAGES)),
+    ],
+)
+def test_only_what_is_shown(rerun: Checkout, changes, expected) -> None:
+    rerun.configure(tiny(dictionary=changes))
+    assert rerun.planned() == expected
 
 
 @pytest.mark.parametrize(
@@ -120,9 +142,15 @@ def test_only_the_pages(rerun: Checkout) -> None:
          outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),
         ("zoo/mtcnn_onet.py", "[0.5] * 3", "3 * [0.5]",
          outputs(activations=["mtcnn_onet/00000", "mtcnn_onet/00001"], units=["mtcnn_onet"],
-                 corr=["mtcnn_onet"], neighbours=["mtcnn_onet"], joins=JOINS)),
-        ("pages/templates/style.css", "margin: 0;", "margin: 1px;", outputs(joins=["dictionary"])),
-        ("pages/heatmap.py", "OPACITY = 0.72", "OPACITY = 0.5", outputs(joins=["dictionary"])),
+                 corr=["mtcnn_onet"], neighbours=["mtcnn_onet"], examples=["mtcnn_onet"],
+                 joins=JOINS)),
+        ("mining/unit_examples.py", "SPARE = 2", "SPARE = 3",
+         outputs(examples=PAIRS, joins=PAGES)),
+        ("mining/evidence.py", "np.mean(means, axis=0)", "np.mean(means, 0)",
+         outputs(joins=EXAMPLES)),
+        ("pages/static/style.css", "{", "{ ", outputs(joins=PAGES)),
+        ("pages/heatmap.py", "OPACITY = 0.72", "OPACITY = 0.5", outputs(joins=PAGES)),
+        ("costs.py", '"cpu_seconds"', '"cpu"', outputs(joins=["tables/costs.csv"])),
     ],
 )  # fmt: skip
 def test_an_edit_to_code(rerun: Checkout, file, old, new, expected) -> None:

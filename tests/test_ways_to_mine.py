@@ -32,12 +32,17 @@ def assert_same_tables(mine: Checkout, theirs: Checkout) -> None:
 def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
     shutil.rmtree(rerun.run / "activations")
     rerun.configure(tiny(mining={"store": "none"}))
-    assert rerun.planned() == outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS)
+    everything = outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS, examples=PAIRS)
+    assert rerun.planned() == everything
     rerun.snakemake("--cores", "2")
     assert not (rerun.run / "activations").exists()
     assert_same_tables(rerun, finished)
     pictures = [
-        sorted(path.read_bytes() for path in (checkout.run / "dictionary/pictures").iterdir())
+        sorted(
+            path.read_bytes()
+            for path in (checkout.run / "dictionary/pictures").rglob("*")
+            if path.is_file()
+        )
         for checkout in (rerun, finished)
     ]
     assert pictures[0] == pictures[1]
@@ -47,7 +52,7 @@ def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
     encoders = tiny()["encoders"]
     encoders[2] = {**encoders[2], "layers": ["prelu*"]}
     rerun.configure(tiny(mining={"store": "none"}, encoders=encoders))
-    assert rerun.planned() == outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS)
+    assert rerun.planned() == everything
 
 
 def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -> None:

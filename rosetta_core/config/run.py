@@ -56,7 +56,7 @@ class Mining(Section):
     store: Literal["zarr", "none"] = Field(
         "zarr",
         description="zarr writes every map to disk, once; none writes no maps: networks feed the "
-        "correlations directly, and run once more for the dictionary",
+        "correlations directly, and run twice more for the dictionary's examples",
     )
 
 
@@ -87,8 +87,13 @@ class Neighbours(Section):
 class Dictionary(Section):
     """What the pages show."""
 
-    examples: int = Field(8, description="example images per concept", ge=1, le=64)
-    tile: int = Field(96, description="side of a picture on the pages, in pixels", ge=32, le=512)
+    examples: int = Field(
+        8, description="images per concept and group: best, random, quarters", ge=1, le=64
+    )
+    unit_examples: int = Field(3, description="images per unit of any model", ge=1, le=64)
+    image_pages: int = Field(
+        512, description="images with a page of their own, on which all concepts are shown", ge=0
+    )
 
 
 class Config(Section):

@@ -1,7 +1,12 @@
 """Activation maps drawn over images.
 
+SCALES        colour scales to draw maps with, the usual one first
+colours       a colour scale
+picture       an image, scaled
 overlay       a map as a heat map over an image
 contrast      the activation that is drawn at full strength
+
+The pages draw the same in the browser (static/maps.js), from the same colour scales.
 """
 
 from functools import cache
@@ -11,15 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["contrast", "overlay", "picture"]
+__all__ = ["SCALES", "colours", "contrast", "overlay", "picture"]
 
 OPACITY = 0.72  # of the hottest place
-COLOURS = "turbo"
+SCALES = {  # by name the part of matplotlib's colour map of that name: turbo begins all but black
+    "turbo": (0.12, 1.0),
+    "viridis": (0.0, 1.0),
+    "magma": (0.0, 1.0),
+    "gray": (0.0, 1.0),
+}
 
 
 @cache
-def _colours() -> NDArray[np.float32]:
-    return matplotlib.colormaps[COLOURS](np.linspace(0.12, 1, 256))[:, :3].astype(np.float32)
+def colours(scale: str = "turbo") -> NDArray[np.float32]:
+    """Return a colour scale (256, 3), from 0 to 1."""
+    first, last = SCALES[scale]
+    return matplotlib.colormaps[scale](np.linspace(first, last, 256))[:, :3].astype(np.float32)
 
 
 def contrast(maps: NDArray[np.float32]) -> float:
@@ -51,7 +63,7 @@ def overlay(
         (size, size), Image.Resampling.BILINEAR
     )
     heat = np.clip(np.asarray(scaled) / full, 0, 1)
-    colour = _colours()[(heat * 255).astype(np.uint8)]
+    colour = colours()[(heat * 255).astype(np.uint8)]
     alpha = OPACITY * (heat**0.7)[:, :, None]
     blended = (1 - alpha) * base + alpha * colour
     return (blended * 255).round().astype(np.uint8)

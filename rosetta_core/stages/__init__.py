@@ -13,7 +13,13 @@ correlations     the pivot's units with those of models
 join             the correlations of a pair from those of blocks of rows
 neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
+unit_examples    the images and maps that each unit of a model fires at
+concept_examples how strongly the concepts show on every image, and their maps there
 dictionary       the pages
+figure           a figure for a paper
+measured         which jobs of the workflow are measured
+costs            what they took
+export           the tables as CSV, JSON or Parquet
 mine             all of it, one stage after the other
 """
 
@@ -21,6 +27,10 @@ from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.stages.before import check, configure, fetch, list_layers, plan
+from rosetta_core.stages.costs import costs, measured
+from rosetta_core.stages.examples import concept_examples, unit_examples
+from rosetta_core.stages.export import export
+from rosetta_core.stages.figures import figure
 from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
@@ -28,18 +38,24 @@ from rosetta_core.stages.pages import dictionary
 __all__ = [
     "activations",
     "check",
+    "concept_examples",
     "concepts",
     "configure",
     "correlations",
+    "costs",
     "dictionary",
+    "export",
     "fetch",
+    "figure",
     "join",
     "list_layers",
+    "measured",
     "mine",
     "neighbours",
     "passes",
     "plan",
     "sample",
+    "unit_examples",
     "units",
 ]
 
@@ -62,4 +78,7 @@ def mine(config: Config) -> Path:
     for model in config.models:
         neighbours(config, model=model.name)
     concepts(config)
+    for model in config.models:
+        unit_examples(config, model=model.name)
+    concept_examples(config)
     return dictionary(config)

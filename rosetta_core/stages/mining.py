@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from rosetta_core.config import Config, parse_bytes
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
-from rosetta_core.stages.tables import read_table, write_table, write_units
+from rosetta_core.stages.networks import write_units
+from rosetta_core.tables import read_table, write_table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,18 +3,24 @@
 sample         the images of a shard
 activations    a model's maps of a shard
 units          the table of a model's units
+write_units    the same, from moments that are at hand
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rosetta_core.config import Config, parse_bytes
 from rosetta_core.paths import RunPaths
-from rosetta_core.stages.tables import write_units
+from rosetta_core.tables import write_table
 
-__all__ = ["activations", "sample", "units"]
+if TYPE_CHECKING:
+    from rosetta_core.mining.moments import Moments
+    from rosetta_core.zoo.layer import Layer
+
+__all__ = ["activations", "sample", "units", "write_units"]
 
 
 def sample(config: Config, *, shard: str) -> Path:
@@ -69,3 +75,13 @@ def units(config: Config, *, model: str) -> Path:
 
     maps = maps_of(config, model)
     return write_units(config, model, maps.layers, maps.moments())
+
+
+def write_units(
+    config: Config, model: str, layers: Sequence["Layer"], moments: Sequence["Moments"]
+) -> Path:
+    """Write the table of a model's units, from its layers and their moments; return its path."""
+    from rosetta_core.mining.units import unit_table
+
+    table = unit_table(layers, moments, near_constant=config.activations.near_constant)
+    return write_table(table, RunPaths(config).units(model))

@@ -32,9 +32,11 @@ rule units:
     input:
         lambda wildcards: manifests(wildcards.model),
     output:
-        paths.units("{model}"),
+        report(paths.units("{model}"), caption="../report/units.rst", category="Tables"),
     log:
         paths.log("units", "{model}"),
+    benchmark:
+        paths.benchmark("units", "{model}")
     conda:
         "../../envs/rosetta.yaml"
     params:

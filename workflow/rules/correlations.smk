@@ -12,7 +12,15 @@ for members in stages.passes(settings):
                 **maps_of(pivot, *members),
             output:
                 stores=[part_of_run(paths.correlations(m, block)) for m in members],
-                units=[paths.units(m) for m in members if live],
+                units=[
+                    report(
+                        paths.units(m),
+                        caption="../report/units.rst",
+                        category="Tables",
+                    )
+                    for m in members
+                    if live
+                ],
             log:
                 paths.log("correlations", *members, *block_name(block)),
             benchmark:
@@ -43,6 +51,8 @@ if len(blocks) > 1:
             directory(paths.correlations("{model}")),
         log:
             paths.log("join", "{model}"),
+        benchmark:
+            paths.benchmark("join", "{model}")
         conda:
             "../../envs/rosetta.yaml"
         params:

@@ -1,13 +1,15 @@
-# The pages: every concept with its images, heat maps, units and correlations.
+# The pages: every concept, image and unit, with what shows them best and how they correlate.
 
 
 rule dictionary:
     input:
         [paths.rosetta, paths.concepts],
         [paths.units(model) for model in models],
+        [paths.neighbours(model) for model in models],
         [paths.best_buddies(model) for model in models],
+        [paths.unit_examples(model) for model in models],
+        paths.concept_examples,
         [manifest_of(paths.samples(shard)) for shard in shards],
-        **maps_of(*models),
     output:
         report(
             directory(paths.dictionary),

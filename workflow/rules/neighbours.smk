@@ -5,8 +5,16 @@ rule neighbours:
     input:
         corr=paths.correlations("{model}"),
     output:
-        paths.neighbours("{model}"),
-        paths.best_buddies("{model}"),
+        report(
+            paths.neighbours("{model}"),
+            caption="../report/neighbours.rst",
+            category="Tables",
+        ),
+        report(
+            paths.best_buddies("{model}"),
+            caption="../report/best_buddies.rst",
+            category="Tables",
+        ),
     log:
         paths.log("neighbours", "{model}"),
     benchmark:

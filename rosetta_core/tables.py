@@ -2,26 +2,19 @@
 
 read_table     RosettaError if it isn't there
 write_table    whole or not at all
-write_units    the table of a model's units
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
-from rosetta_core.paths import RunPaths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rosetta_core.mining.moments import Moments
-    from rosetta_core.zoo.layer import Layer
 
-
-__all__ = ["read_table", "write_table", "write_units"]
+__all__ = ["read_table", "write_table"]
 
 
 def read_table(path: Path) -> "pd.DataFrame":
@@ -39,13 +32,3 @@ def write_table(table: "pd.DataFrame", path: Path) -> Path:
     with whole(path) as temporary:
         table.to_parquet(temporary, index=False)
     return path
-
-
-def write_units(
-    config: Config, model: str, layers: Sequence["Layer"], moments: Sequence["Moments"]
-) -> Path:
-    """Write the table of a model's units, from its layers and their moments; return its path."""
-    from rosetta_core.mining.units import unit_table
-
-    table = unit_table(layers, moments, near_constant=config.activations.near_constant)
-    return write_table(table, RunPaths(config).units(model))

@@ -1,0 +1,109 @@
+"""What a run found: its tables, in memory.
+
+ModelFacts       what a model is
+Findings         everything but maps and images
+read_findings    out of a run's tables
+unit_id          a unit's stable name, model/layer/channel
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rosetta_core.config import Config, FileWeights
+from rosetta_core.paths import RunPaths
+from rosetta_core.tables import read_table
+
+__all__ = ["Findings", "ModelFacts", "read_findings", "unit_id"]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model is, for people to read."""
+
+    name: str
+    network: str
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run found, as its tables say.
+
+    Attributes:
+        run: its name.
+        images: how many were drawn.
+        seed: that they were drawn with.
+        truncation: that they were drawn with.
+        k: mutual K nearest neighbours are best buddies.
+        models: the pivot first.
+        units: by model its table of units.
+        neighbours: by model the table of nearest neighbours between the pivot and it.
+        best_buddies: by model the table of best buddies between the pivot and it.
+        rosetta: the table of Rosetta neurons.
+        concepts: the table of concepts.
+    """
+
+    run: str
+    images: int
+    seed: int
+    truncation: float
+    k: int
+    models: list[ModelFacts]
+    units: Mapping[str, pd.DataFrame]
+    neighbours: Mapping[str, pd.DataFrame]
+    best_buddies: Mapping[str, pd.DataFrame]
+    rosetta: pd.DataFrame
+    concepts: pd.DataFrame
+
+    @property
+    def names(self) -> list[str]:
+        """The models' names, the pivot's first."""
+        return [model.name for model in self.models]
+
+    @property
+    def pivot(self) -> str:
+        """The pivot's name."""
+        return self.models[0].name
+
+    @property
+    def encoders(self) -> list[str]:
+        """The encoders' names."""
+        return self.names[1:]
+
+
+def read_findings(config: Config) -> Findings:
+    """Read the tables of a run; RosettaError names the first that is missing."""
+    paths = RunPaths(config)
+    facts = [
+        ModelFacts(
+            name=model.name,
+            network=model.architecture or model.family,
+            source=model.weights.file
+            if isinstance(model.weights, FileWeights)
+            else model.weights.package,
+            licence=model.weights.licence or "licence not given",
+        )
+        for model in config.models
+    ]
+    names = [model.name for model in config.models]
+    return Findings(
+        run=config.run,
+        images=config.sampling.images,
+        seed=config.sampling.seed,
+        truncation=config.sampling.truncation,
+        k=config.neighbours.k,
+        models=facts,
+        units={name: read_table(paths.units(name)) for name in names},
+        neighbours={name: read_table(paths.neighbours(name)) for name in names},
+        best_buddies={name: read_table(paths.best_buddies(name)) for name in names},
+        rosetta=read_table(paths.rosetta),
+        concepts=read_table(paths.concepts),
+    )
+
+
+def unit_id(model: str, layer: str, channel: int) -> str:
+    """A unit's stable name."""
+    return f"{model}/{layer}/{channel}"

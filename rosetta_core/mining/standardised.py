@@ -1,0 +1,64 @@
+"""Standardised activation maps: in standard deviations from the unit's mean, to look at.
+
+standardised        maps less their unit's mean, in its std
+reduced             maps averaged to at most 48 positions a side
+to_bytes            in eighths of a standard deviation, from 4 below the mean to 27.9 above
+from_bytes          back again
+HISTOGRAM_BINS, HISTOGRAM_STEP    how activations are counted: from -4, in quarters
+
+A byte is precise enough for the eye and for a histogram; nothing is computed from it.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = [
+    "HISTOGRAM_BINS",
+    "HISTOGRAM_STEP",
+    "LARGEST_SIDE",
+    "LOWEST",
+    "STEP",
+    "from_bytes",
+    "reduced",
+    "standardised",
+    "to_bytes",
+]
+
+LOWEST = -4.0
+STEP = 1 / 8
+LARGEST_SIDE = 48  # enough for a picture on a page
+HISTOGRAM_BINS, HISTOGRAM_STEP = 128, 0.25
+
+
+def standardised(maps: Tensor, *, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
+    """Return maps (n, c, h, w) in float32, less the means (c,) and divided by the stds (c,).
+
+    A unit that never varies becomes zero.
+    """
+    scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
+    shift, factor = (
+        torch.from_numpy(values.astype(np.float32)).to(maps.device)[:, None, None]
+        for values in (mean, scale)
+    )
+    return maps.float().sub_(shift).mul_(factor)
+
+
+def reduced(maps: Tensor) -> Tensor:
+    """Average maps (…, h, w) over their positions to at most 48 a side."""
+    height, width = maps.shape[-2:]
+    grid = min(height, LARGEST_SIDE), min(width, LARGEST_SIDE)
+    if grid == (height, width):
+        return maps
+    return torch.nn.functional.adaptive_avg_pool2d(maps, grid)
+
+
+def to_bytes(maps: Tensor) -> Tensor:
+    """Return standardised maps as bytes, what lies outside at the ends."""
+    return maps.sub(LOWEST).mul_(1 / STEP).round_().clamp_(0, 255).byte()
+
+
+def from_bytes(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the standardised maps that bytes stand for."""
+    return levels.astype(np.float32) * np.float32(STEP) + np.float32(LOWEST)

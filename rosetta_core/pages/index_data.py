@@ -1,0 +1,96 @@
+"""What every page needs: the models, and of each concept what its card and the filters show.
+
+index_data    the run, its models and concepts; small, since it is loaded first
+search_data   the units of all concepts, loaded when someone looks for one
+"""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rosetta_core.findings import Findings
+from rosetta_core.mining.concept_examples import ConceptExamples
+from rosetta_core.pages.heatmap import SCALES, colours
+from rosetta_core.pages.packed import thousandths
+from rosetta_core.pages.unit_data import UNITS_PER_FILE
+
+__all__ = ["index_data", "search_data"]
+
+
+def index_data(
+    findings: Findings, examples: ConceptExamples, *, pages: list[int], missing: list[int]
+) -> dict[str, Any]:
+    """Return the content of `data/index.js`.
+
+    Args:
+        findings: the run's tables.
+        examples: the concepts on all images.
+        pages: the images that have a page.
+        missing: the images of which there is no picture.
+    """
+    rosetta, concepts = findings.rosetta, findings.concepts
+    by_model = rosetta.groupby(["model", "concept"])["corr"].mean()
+    return {
+        "run": findings.run,
+        "images": findings.images,
+        "seed": findings.seed,
+        "truncation": findings.truncation,
+        "k": findings.k,
+        "neurons": int(rosetta["pivot_unit"].nunique()),
+        "pages": pages,
+        "missing": missing,
+        "unitsPerFile": UNITS_PER_FILE,
+        "models": [_model(findings, number) for number in range(len(findings.models))],
+        "concepts": {
+            "size": concepts["size"].tolist(),
+            "mean": thousandths(concepts["mean_corr"]),
+            "min": thousandths(concepts["min_corr"]),
+            "leading": examples.leading.T.tolist(),
+            "corr": [
+                thousandths(by_model[model].reindex(concepts["concept"])) if len(concepts) else []
+                for model in findings.encoders
+            ],
+        },
+        "scales": {
+            name: base64.b64encode((255 * colours(name)).round().astype(np.uint8).tobytes()).decode(
+                "ascii"
+            )
+            for name in SCALES
+        },
+    }
+
+
+def _model(findings: Findings, number: int) -> dict[str, Any]:
+    facts, pivot = findings.models[number], findings.pivot
+    units, pairs = findings.units[facts.name], findings.best_buddies[facts.name]
+    layers = units.groupby("layer", sort=False)
+    table = layers.agg(channels=("channel", "size"), h=("height", "first"), w=("width", "first"))
+    return {
+        "name": facts.name,
+        "network": facts.network,
+        "source": facts.source,
+        "licence": facts.licence,
+        "layers": [[row.Index, row.channels, row.h, row.w] for row in table.itertuples()],
+        "dead": int((~units["alive"]).sum()),
+        "pairs": len(pairs) // 2 if facts.name == pivot else len(pairs),
+        "matched": int(pairs["pivot_unit"].nunique()),
+    }
+
+
+def search_data(findings: Findings) -> list[dict[str, list[int]]]:
+    """Return the content of `data/search.js`: by model its units in concepts, and those concepts.
+
+    A unit stands there once for every concept that it is in.
+    """
+    rosetta = findings.rosetta
+    found = []
+    for model in findings.names:
+        if model == findings.pivot:
+            rows = rosetta[["pivot_unit", "concept"]].rename(columns={"pivot_unit": "unit"})
+        else:
+            rows = rosetta.loc[rosetta["model"] == model, ["unit", "concept"]]
+        rows = pd.DataFrame(rows).drop_duplicates().sort_values(["unit", "concept"])
+        found.append({"units": rows["unit"].tolist(), "concepts": rows["concept"].tolist()})
+    return found

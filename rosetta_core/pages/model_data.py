@@ -1,0 +1,98 @@
+"""What the page of the models shows: where in the networks the matches are.
+
+model_data    layers, depth against depth, scores, overlap
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rosetta_core.findings import Findings
+
+__all__ = ["model_data"]
+
+SCORE_BINS = 40  # of correlations from 0 to 1
+
+
+def model_data(findings: Findings) -> dict[str, Any]:
+    """Return the content of `data/models.js`.
+
+    `layers`: by model and layer the units, the dead, those with a best buddy in the pivot (of the
+    pivot: in any encoder), and those in the dictionary. `depth`: by encoder a matrix (layers of the
+    pivot, layers of the encoder) of best buddies, and one of those in the dictionary. `scores`: by
+    encoder how the correlations of best buddies are spread, and of those in the dictionary.
+    `overlap`: sets of encoders as bits, and how many units of the pivot have buddies in just those.
+    """
+    return {
+        "layers": [_layers(findings, model) for model in findings.names],
+        "depth": [_depth(findings, model) for model in findings.encoders],
+        "scores": [_scores(findings, model) for model in findings.encoders],
+        "overlap": _overlap(findings),
+    }
+
+
+def _in_dictionary(findings: Findings, model: str) -> pd.DataFrame:
+    return findings.rosetta[findings.rosetta["model"] == model]
+
+
+def _layers(findings: Findings, model: str) -> list[list[int]]:
+    units = findings.units[model]
+    if model == findings.pivot:
+        buddies = {
+            unit for e in findings.encoders for unit in findings.best_buddies[e]["pivot_unit"]
+        }
+        inside = set(findings.rosetta["pivot_unit"])
+    else:
+        buddies = set(findings.best_buddies[model]["unit"])
+        inside = set(_in_dictionary(findings, model)["unit"])
+    table = pd.DataFrame(
+        {
+            "layer": units["layer"],
+            "dead": ~units["alive"],
+            "matched": units["unit"].isin(buddies),
+            "inside": units["unit"].isin(inside),
+        }
+    )
+    groups = table.groupby("layer", sort=False)
+    sums = groups[["dead", "matched", "inside"]].sum()
+    return np.column_stack([groups.size(), sums]).astype(int).tolist()
+
+
+def _depth(findings: Findings, model: str) -> dict[str, list[list[int]]]:
+    own, other = (_layer_numbers(findings, name) for name in (findings.pivot, model))
+    tables = {
+        "buddies": findings.best_buddies[model],
+        "inside": _in_dictionary(findings, model),
+    }
+    found = {}
+    for name, table in tables.items():
+        matrix = np.zeros((own.max() + 1, other.max() + 1), int)
+        np.add.at(matrix, (own[table["pivot_unit"]], other[table["unit"]]), 1)
+        found[name] = matrix.tolist()
+    return found
+
+
+def _layer_numbers(findings: Findings, model: str) -> NDArray[np.intp]:
+    """The number of every unit's layer."""
+    return pd.factorize(findings.units[model]["layer"])[0]
+
+
+def _scores(findings: Findings, model: str) -> dict[str, list[int]]:
+    def spread(table: pd.DataFrame) -> list[int]:
+        return np.histogram(table["corr"], bins=SCORE_BINS, range=(0, 1))[0].tolist()
+
+    return {
+        "buddies": spread(findings.best_buddies[model]),
+        "inside": spread(_in_dictionary(findings, model)),
+    }
+
+
+def _overlap(findings: Findings) -> list[list[int]]:
+    bits = np.zeros(len(findings.units[findings.pivot]), int)
+    for place, model in enumerate(findings.encoders):
+        bits[findings.best_buddies[model]["pivot_unit"].unique()] |= 1 << place
+    sets, counts = np.unique(bits[bits > 0], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return np.column_stack([sets, counts])[order].tolist()

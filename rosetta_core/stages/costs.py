@@ -1,0 +1,47 @@
+"""The stage that gathers what the others took.
+
+measured    which jobs of the workflow are measured
+costs       what they took, as one table
+
+Imports stand inside the functions: pandas takes seconds.
+"""
+
+from pathlib import Path
+
+from rosetta_core.config import Config
+from rosetta_core.files import whole
+from rosetta_core.paths import RunPaths
+from rosetta_core.stages.mining import passes
+
+__all__ = ["costs", "measured"]
+
+
+def measured(config: Config) -> list[tuple[str, ...]]:
+    """Return of every job the stage and the parts that name it, as `RunPaths.benchmark` takes them.
+
+    Fetched weights are left out: runs share them.
+    """
+    models, blocks = [model.name for model in config.models], config.correlation.blocks
+    jobs: list[tuple[str, ...]] = [("sample", shard) for shard in config.shards]
+    if config.mining.store == "zarr":
+        jobs += [("activations", model, shard) for model in models for shard in config.shards]
+        jobs += [("units", model) for model in models]
+    names = [(f"{block:04d}",) for block in range(blocks)] if blocks > 1 else [()]
+    jobs += [("correlations", *members, *name) for members in passes(config) for name in names]
+    if blocks > 1:
+        jobs += [("join", model) for model in models]
+    jobs += [("neighbours", model) for model in models]
+    jobs += [("concepts",)]
+    jobs += [("unit_examples", model) for model in models]
+    return [*jobs, ("concept_examples",), ("dictionary",)]
+
+
+def costs(config: Config) -> Path:
+    """Write what each job of a run took; return the table."""
+    from rosetta_core.costs import cost_table
+
+    paths = RunPaths(config)
+    table = cost_table(paths.benchmark(*job) for job in measured(config))
+    with whole(paths.costs) as temporary:
+        table.to_csv(temporary, index=False)
+    return paths.costs

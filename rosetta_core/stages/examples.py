@@ -1,0 +1,69 @@
+"""The stages that look for what shows a unit or a concept best.
+
+unit_examples       the images and maps that each unit of a model fires at
+concept_examples    how strongly the concepts show on every image, and their maps there
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rosetta_core.config import Config, parse_bytes
+from rosetta_core.paths import RunPaths
+from rosetta_core.tables import read_table
+
+if TYPE_CHECKING:
+    from rosetta_core.mining.sampling import Samples
+
+
+__all__ = ["concept_examples", "samples_of", "unit_examples"]
+
+
+def samples_of(config: Config) -> "Samples":
+    """The images of a run."""
+    from rosetta_core.mining.sampling import Samples
+
+    paths = RunPaths(config)
+    return Samples([paths.samples(shard) for shard in config.shards])
+
+
+def unit_examples(config: Config, *, model: str) -> Path:
+    """Find the images that each unit of a model fires at; return their store."""
+    import torch
+
+    from rosetta_core.mining.duplicates import find_near_duplicates
+    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.unit_examples import find_unit_examples, write_unit_examples
+
+    paths, samples = RunPaths(config), samples_of(config)
+    found = find_unit_examples(
+        maps_of(config, model),
+        read_table(paths.units(model)),
+        duplicates=find_near_duplicates(samples.images, samples.count),
+        count=min(config.dictionary.unit_examples, samples.count),
+        memory_budget=parse_bytes(config.memory_budget),
+        threads=torch.get_num_threads(),
+    )
+    write_unit_examples(paths.unit_examples(model), found)
+    return paths.unit_examples(model)
+
+
+def concept_examples(config: Config) -> Path:
+    """Find how strongly the concepts show on every image; return the store."""
+    import torch
+
+    from rosetta_core.mining.concept_examples import write_concept_examples
+    from rosetta_core.mining.sources import maps_of
+
+    paths = RunPaths(config)
+    names = [model.name for model in config.models]
+    write_concept_examples(
+        paths.concept_examples,
+        read_table(paths.rosetta),
+        units={name: read_table(paths.units(name)) for name in names},
+        maps={name: maps_of(config, name) for name in names},
+        memory_budget=parse_bytes(config.memory_budget),
+        threads=torch.get_num_threads(),
+    )
+    return paths.concept_examples

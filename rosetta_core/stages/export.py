@@ -1,0 +1,32 @@
+"""The stage that hands a run's tables to other programs; no part of the workflow.
+
+export     the tables as CSV, JSON or Parquet
+
+Imports stand inside the functions: pandas takes seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rosetta_core.config import Config
+from rosetta_core.paths import RunPaths
+
+if TYPE_CHECKING:
+    from rosetta_core.export import Format
+
+__all__ = ["export"]
+
+
+def export(config: Config, *, format: "Format" = "csv", to: Path | None = None) -> Path:
+    """Write the tables of a run as plain files; return their folder.
+
+    Args:
+        config: the run.
+        format: csv, json or parquet.
+        to: the folder, {results}/{run}/export unless given; an earlier export is replaced.
+    """
+    from rosetta_core.export import export_tables
+    from rosetta_core.findings import read_findings
+
+    folder = to or RunPaths(config).run / "export"
+    return export_tables(read_findings(config), folder, format=format)
