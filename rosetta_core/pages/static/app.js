@@ -9,19 +9,30 @@
   let shown = null; // the page that is seen
   let latest = 0;
 
-  rosetta.say = (text) => { document.getElementById("said").textContent = text; };
-  rosetta.nothing = (text) => ({ title: "Not found", content: [h("h1", { tabindex: -1 }, "Not found"),
-    h("p", {}, text), h("p", {}, h("a", { href: "#/concepts" }, "All concepts"))] });
+  rosetta.say = (text) => {
+    document.getElementById("said").textContent = text;
+  };
+  rosetta.nothing = (text) => ({
+    title: "Not found",
+    content: [
+      h("h1", { tabindex: -1 }, "Not found"),
+      h("p", {}, text),
+      h("p", {}, h("a", { href: "#/concepts" }, "All concepts")),
+    ],
+  });
 
   async function show({ first = false } = {}) {
-    const turn = latest += 1;
+    const turn = (latest += 1);
     const where = rosetta.route.read();
     const page = rosetta.pages[where.page];
     let next;
     try {
       next = page ? await page(where) : rosetta.nothing(`There is no page “${where.page}”.`);
     } catch (error) {
-      next = { title: "Error", content: [h("h1", { tabindex: -1 }, "This can't be shown"), h("p", {}, error.message)] };
+      next = {
+        title: "Error",
+        content: [h("h1", { tabindex: -1 }, "This can't be shown"), h("p", {}, error.message)],
+      };
     }
     if (turn !== latest) return; // another page was asked for meanwhile
     shown = next;
@@ -31,19 +42,30 @@
     document.title = `${next.title} · ${rosetta.index.run}`;
     for (const link of document.querySelectorAll("#nav a")) {
       const here = link.dataset.page === (UNDER[where.page] ?? where.page);
-      if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+      if (here) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
     }
     document.getElementById("query").value = where.set.q ?? "";
     if (!first) {
       window.scrollTo(0, 0);
-      if (!document.activeElement?.closest("form")) main.querySelector("h1")?.focus({ preventScroll: true });
+      if (!document.activeElement?.closest("form"))
+        main.querySelector("h1")?.focus({ preventScroll: true });
     }
   }
 
   function theme() {
-    const button = document.getElementById("theme"), root = document.documentElement;
-    const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-    const kept = (() => { try { return localStorage.getItem("rosetta-theme"); } catch { return null; } })();
+    const button = document.getElementById("theme"),
+      root = document.documentElement;
+    const dark = () =>
+      (root.dataset.theme ??
+        (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    const kept = (() => {
+      try {
+        return localStorage.getItem("rosetta-theme");
+      } catch {
+        return null;
+      }
+    })();
     if (kept === "dark" || kept === "light") root.dataset.theme = kept;
     const label = () => {
       button.textContent = dark() ? "☀" : "☾";
@@ -51,7 +73,11 @@
     };
     button.addEventListener("click", () => {
       root.dataset.theme = dark() ? "light" : "dark";
-      try { localStorage.setItem("rosetta-theme", root.dataset.theme); } catch { /* not kept, then */ }
+      try {
+        localStorage.setItem("rosetta-theme", root.dataset.theme);
+      } catch {
+        /* not kept, then */
+      }
       label();
     });
     label();
@@ -75,14 +101,21 @@
   }
 
   if (!rosetta.index) {
-    main.replaceChildren(h("p", {}, "data/index.js can't be loaded; was the dictionary copied as a whole?"));
+    main.replaceChildren(
+      h("p", {}, "data/index.js can't be loaded; was the dictionary copied as a whole?"),
+    );
     return;
   }
   rosetta.missing = new Set(rosetta.index.missing);
   rosetta.paged = new Set(rosetta.index.pages);
   document.getElementById("run").textContent = rosetta.index.run;
-  document.getElementById("nav").append(...Object.entries(NAV).map(
-    ([page, label]) => h("a", { href: `#/${page}`, "data-page": page }, label)));
+  document
+    .getElementById("nav")
+    .append(
+      ...Object.entries(NAV).map(([page, label]) =>
+        h("a", { href: `#/${page}`, "data-page": page }, label),
+      ),
+    );
   document.getElementById("search").addEventListener("submit", (event) => {
     event.preventDefault();
     const q = document.getElementById("query").value.trim();

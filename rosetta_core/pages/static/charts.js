@@ -9,78 +9,177 @@
 
 rosetta.charts = (() => {
   const { h, fixed, plural } = rosetta;
-  const LOWEST = -4, STEP = 0.25; // of the histograms, in std (mining/standardised.py)
+  const LOWEST = -4,
+    STEP = 0.25; // of the histograms, in std (mining/standardised.py)
 
   function columns(bars, width, height) {
     const step = width / bars.length;
-    return bars.map((bar, place) => h("rect", {
-      x: place * step, width: Math.max(step - 0.6, 0.5),
-      y: height - (bar / 255) * height, height: (bar / 255) * height,
-    }));
+    return bars.map((bar, place) =>
+      h("rect", {
+        x: place * step,
+        width: Math.max(step - 0.6, 0.5),
+        y: height - (bar / 255) * height,
+        height: (bar / 255) * height,
+      }),
+    );
   }
 
   function spark(bars) {
-    return h("svg", { class: "spark", viewBox: "0 0 128 24", "aria-hidden": "true" },
-      columns([...bars], 128, 24));
+    return h(
+      "svg",
+      { class: "spark", viewBox: "0 0 128 24", "aria-hidden": "true" },
+      columns([...bars], 128, 24),
+    );
   }
 
   function histogram(bars) {
-    const width = 384, height = 110, step = width / bars.length;
+    const width = 384,
+      height = 110,
+      step = width / bars.length;
     const at = (value) => ((value - LOWEST) / STEP) * step;
     const ticks = [-4, -2, 0, 2, 4, 6, 8, 10, 12];
-    return h("svg", { class: "chart", viewBox: `0 0 ${width} ${height + 30}`, role: "img",
-      "aria-label": "How often each activation occurs, in standard deviations from the mean; "
-        + "heights are square roots" },
-    h("g", { class: "bars" }, columns([...bars], width, height)),
-    h("line", { class: "zero", x1: at(0), x2: at(0), y1: 0, y2: height }),
-    ticks.map((tick) => h("text", { x: Math.min(Math.max(at(tick), 8), width - 12), y: height + 14,
-      "text-anchor": "middle" }, tick === 12 ? "12+" : String(tick).replace("-", "−"))),
-    h("text", { x: width / 2, y: height + 27, "text-anchor": "middle" },
-      "standard deviations from the mean"));
+    return h(
+      "svg",
+      {
+        class: "chart",
+        viewBox: `0 0 ${width} ${height + 30}`,
+        role: "img",
+        "aria-label":
+          "How often each activation occurs, in standard deviations from the mean; " +
+          "heights are square roots",
+      },
+      h("g", { class: "bars" }, columns([...bars], width, height)),
+      h("line", { class: "zero", x1: at(0), x2: at(0), y1: 0, y2: height }),
+      ticks.map((tick) =>
+        h(
+          "text",
+          {
+            x: Math.min(Math.max(at(tick), 8), width - 12),
+            y: height + 14,
+            "text-anchor": "middle",
+          },
+          tick === 12 ? "12+" : String(tick).replace("-", "−"),
+        ),
+      ),
+      h(
+        "text",
+        { x: width / 2, y: height + 27, "text-anchor": "middle" },
+        "standard deviations from the mean",
+      ),
+    );
   }
 
   // sets: {name, counts} over correlations from 0 to 1
   function spread(sets, label) {
-    const width = 384, height = 120, most = Math.max(1, ...sets.flatMap((one) => one.counts));
-    return h("figure", {},
-      h("svg", { class: "chart", viewBox: `0 0 ${width} ${height + 30}`, role: "img",
-        "aria-label": label },
-      sets.map((one, place) => h("g", { class: `bars set${place}` }, one.counts.map((count, bin) => {
-        const step = width / one.counts.length, tall = (count / most) * height;
-        return h("rect", { x: bin * step, width: step - 1, y: height - tall, height: tall },
-          h("title", {}, `${one.name}: ${count} between ${fixed(bin / one.counts.length)} and `
-            + `${fixed((bin + 1) / one.counts.length)}`));
-      }))),
-      [0, 0.2, 0.4, 0.6, 0.8, 1].map((tick) => h("text", {
-        x: Math.min(Math.max(tick * width, 8), width - 8), y: height + 14, "text-anchor": "middle",
-      }, String(tick))),
-      h("text", { x: width / 2, y: height + 27, "text-anchor": "middle" }, "correlation")),
-      h("figcaption", {}, sets.map((one, place) => h("span", { class: `key set${place}` }, one.name))));
+    const width = 384,
+      height = 120,
+      most = Math.max(1, ...sets.flatMap((one) => one.counts));
+    return h(
+      "figure",
+      {},
+      h(
+        "svg",
+        {
+          class: "chart",
+          viewBox: `0 0 ${width} ${height + 30}`,
+          role: "img",
+          "aria-label": label,
+        },
+        sets.map((one, place) =>
+          h(
+            "g",
+            { class: `bars set${place}` },
+            one.counts.map((count, bin) => {
+              const step = width / one.counts.length,
+                tall = (count / most) * height;
+              return h(
+                "rect",
+                { x: bin * step, width: step - 1, y: height - tall, height: tall },
+                h(
+                  "title",
+                  {},
+                  `${one.name}: ${count} between ${fixed(bin / one.counts.length)} and ` +
+                    `${fixed((bin + 1) / one.counts.length)}`,
+                ),
+              );
+            }),
+          ),
+        ),
+        [0, 0.2, 0.4, 0.6, 0.8, 1].map((tick) =>
+          h(
+            "text",
+            {
+              x: Math.min(Math.max(tick * width, 8), width - 8),
+              y: height + 14,
+              "text-anchor": "middle",
+            },
+            String(tick),
+          ),
+        ),
+        h("text", { x: width / 2, y: height + 27, "text-anchor": "middle" }, "correlation"),
+      ),
+      h(
+        "figcaption",
+        {},
+        sets.map((one, place) => h("span", { class: `key set${place}` }, one.name)),
+      ),
+    );
   }
 
   // matrix: rows of the pivot's layers, columns of the encoder's
   function depth(matrix, { rows, columns: names, row, column }) {
-    const most = Math.max(1, ...matrix.flat()), tall = 20, wide = Math.max(8, 320 / names.length);
+    const most = Math.max(1, ...matrix.flat()),
+      tall = 20,
+      wide = Math.max(8, 320 / names.length);
     const left = 8 + 6.4 * Math.max(...rows.map((name) => name.length));
-    const width = left + wide * names.length + 4, height = tall * rows.length + 34;
-    return h("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img",
-      style: { "max-width": `${Math.round(width * 1.3)}px` },
-      "aria-label": `Pairs by layer of ${row} and of ${column}` },
-    matrix.map((line, y) => [
-      h("text", { x: left - 6, y: y * tall + 14, "text-anchor": "end" }, rows[y]),
-      line.map((count, x) => h("rect", {
-        x: left + x * wide, y: y * tall, width: wide - 1, height: tall - 1, class: "cell",
-        style: { "--heat": `${Math.round(100 * Math.sqrt(count / most))}%` },
-      }, h("title", {}, `${rows[y]} × ${names[x]}: ${plural(count, "pair")}`))),
-    ]),
-    h("text", { x: left, y: height - 18 }, "first layer"),
-    h("text", { x: left + wide * names.length, y: height - 18, "text-anchor": "end" }, "last layer"),
-    h("text", { x: left + (wide * names.length) / 2, y: height - 3, "text-anchor": "middle" },
-      `depth in ${column}`));
+    const width = left + wide * names.length + 4,
+      height = tall * rows.length + 34;
+    return h(
+      "svg",
+      {
+        class: "chart",
+        viewBox: `0 0 ${width} ${height}`,
+        role: "img",
+        style: { "max-width": `${Math.round(width * 1.3)}px` },
+        "aria-label": `Pairs by layer of ${row} and of ${column}`,
+      },
+      matrix.map((line, y) => [
+        h("text", { x: left - 6, y: y * tall + 14, "text-anchor": "end" }, rows[y]),
+        line.map((count, x) =>
+          h(
+            "rect",
+            {
+              x: left + x * wide,
+              y: y * tall,
+              width: wide - 1,
+              height: tall - 1,
+              class: "cell",
+              style: { "--heat": `${Math.round(100 * Math.sqrt(count / most))}%` },
+            },
+            h("title", {}, `${rows[y]} × ${names[x]}: ${plural(count, "pair")}`),
+          ),
+        ),
+      ]),
+      h("text", { x: left, y: height - 18 }, "first layer"),
+      h(
+        "text",
+        { x: left + wide * names.length, y: height - 18, "text-anchor": "end" },
+        "last layer",
+      ),
+      h(
+        "text",
+        { x: left + (wide * names.length) / 2, y: height - 3, "text-anchor": "middle" },
+        `depth in ${column}`,
+      ),
+    );
   }
 
-  const meter = (value) => h("span", { class: "meter", "aria-hidden": "true" },
-    h("i", { style: { width: `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%` } }));
+  const meter = (value) =>
+    h(
+      "span",
+      { class: "meter", "aria-hidden": "true" },
+      h("i", { style: { width: `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%` } }),
+    );
 
   return { spark, histogram, spread, depth, meter };
 })();

@@ -19,17 +19,22 @@ const rosetta = (() => {
   function load(key) {
     if (contents.has(key)) return Promise.resolve(contents.get(key));
     if (!awaited.has(key)) {
-      awaited.set(key, new Promise((resolve, reject) => {
-        const script = document.createElement("script");
-        script.src = `data/${key}.js`;
-        script.onload = () => resolve(contents.get(key));
-        script.onerror = () => {
-          awaited.delete(key);
-          reject(new Error(`data/${key}.js can't be loaded; was the dictionary copied as a whole?`));
-        };
-        script.addEventListener("load", () => script.remove());
-        document.head.append(script);
-      }));
+      awaited.set(
+        key,
+        new Promise((resolve, reject) => {
+          const script = document.createElement("script");
+          script.src = `data/${key}.js`;
+          script.onload = () => resolve(contents.get(key));
+          script.onerror = () => {
+            awaited.delete(key);
+            reject(
+              new Error(`data/${key}.js can't be loaded; was the dictionary copied as a whole?`),
+            );
+          };
+          script.addEventListener("load", () => script.remove());
+          document.head.append(script);
+        }),
+      );
     }
     return awaited.get(key);
   }
@@ -40,7 +45,8 @@ const rosetta = (() => {
   // traits: on… listen, class, dataset and style as objects, true and false as attributes
   function h(tag, traits = {}, ...children) {
     const element = SHAPES.has(tag)
-      ? document.createElementNS(SVG, tag) : document.createElement(tag);
+      ? document.createElementNS(SVG, tag)
+      : document.createElement(tag);
     for (const [name, value] of Object.entries(traits)) {
       if (value === undefined || value === null || value === false) continue;
       if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
@@ -49,8 +55,11 @@ const rosetta = (() => {
       } else if (name === "value") element.value = value;
       else element.setAttribute(name, value === true ? "" : value);
     }
-    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== false
-      && child !== undefined));
+    element.append(
+      ...children
+        .flat(Infinity)
+        .filter((child) => child !== null && child !== false && child !== undefined),
+    );
     return element;
   }
 
@@ -74,10 +83,12 @@ const rosetta = (() => {
 
   function layerOf(model, number) {
     const from = startsOf(model);
-    let low = 0, high = from.length - 1;
+    let low = 0,
+      high = from.length - 1;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (from[middle] <= number) low = middle; else high = middle;
+      if (from[middle] <= number) low = middle;
+      else high = middle;
     }
     return low;
   }
@@ -88,7 +99,13 @@ const rosetta = (() => {
     const [layer, , height, width] = layers[place];
     const channel = number - startsOf(model)[place];
     return {
-      model, number, place, layer, channel, height, width,
+      model,
+      number,
+      place,
+      layer,
+      channel,
+      height,
+      width,
       name: `${layer}/${channel}`,
       id: `${name}/${layer}/${channel}`,
       href: `#/unit/${[name, layer, channel].map(encodeURIComponent).join("/")}`,
@@ -100,8 +117,8 @@ const rosetta = (() => {
     const found = rosetta.index.models.findIndex((one) => one.name === model);
     if (found < 0) return { model: -1, number: -1 };
     const place = rosetta.index.models[found].layers.findIndex((one) => one[0] === layer);
-    const inside = place >= 0 && channel >= 0
-      && channel < rosetta.index.models[found].layers[place][1];
+    const inside =
+      place >= 0 && channel >= 0 && channel < rosetta.index.models[found].layers[place][1];
     return { model: found, number: inside ? startsOf(found)[place] + channel : -1 };
   }
 
@@ -111,8 +128,21 @@ const rosetta = (() => {
   const fixed = (number, digits = 2) => number.toFixed(digits).replace("-", "−");
 
   return {
-    receive, load, h, unpack, unit, units, find, layerOf, startsOf, count, plural, fixed,
-    get index() { return contents.get("index"); },
+    receive,
+    load,
+    h,
+    unpack,
+    unit,
+    units,
+    find,
+    layerOf,
+    startsOf,
+    count,
+    plural,
+    fixed,
+    get index() {
+      return contents.get("index");
+    },
     pages: {},
   };
 })();

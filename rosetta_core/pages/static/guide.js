@@ -5,29 +5,86 @@ rosetta.pages.guide = (() => {
   const { h } = rosetta;
 
   return async function guide() {
-    const { models, k } = rosetta.index, pivot = models[0].name;
+    const { models, k } = rosetta.index,
+      pivot = models[0].name;
     const term = (name, ...text) => [h("dt", {}, name), h("dd", {}, text)];
-    const key = (name, text) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, name)), h("td", {}, text));
+    const key = (name, text) =>
+      h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, name)), h("td", {}, text));
     return {
       title: "How to read these pages",
       content: [
         h("h1", { tabindex: -1 }, "How to read these pages"),
-        h("p", {}, `A generator, ${pivot}, drew images. Other networks looked at them. Some of their units turned out to fire at the same places of the same images, though the networks were trained for different ends. These pages show what they fire at.`),
-        h("dl", { class: "terms" },
+        h(
+          "p",
+          {},
+          `A generator, ${pivot}, drew images. Other networks looked at them. Some of their units turned out to fire at the same places of the same images, though the networks were trained for different ends. These pages show what they fire at.`,
+        ),
+        h(
+          "dl",
+          { class: "terms" },
           term("unit", "A channel of a layer. Its name is model/layer/channel."),
-          term("activation map", "What a unit makes of an image: a value for every position. It is shown in standard deviations (std) from the unit's mean over all images and positions. Warm colours are far above the mean; where the unit is at or below it, the image shows in grey."),
-          term("correlation", "Of two units' maps over all images and positions, enlarged to the same size."),
-          term("best buddies", `Two units that are each among the ${k} that correlate best with the other.`),
+          term(
+            "activation map",
+            "What a unit makes of an image: a value for every position. It is shown in standard deviations (std) from the unit's mean over all images and positions. Warm colours are far above the mean; where the unit is at or below it, the image shows in grey.",
+          ),
+          term(
+            "correlation",
+            "Of two units' maps over all images and positions, enlarged to the same size.",
+          ),
+          term(
+            "best buddies",
+            `Two units that are each among the ${k} that correlate best with the other.`,
+          ),
           term("Rosetta neuron", `A unit of ${pivot} that has a best buddy in every encoder.`),
-          term("concept", `Rosetta neurons that are best buddies among themselves, with all their buddies. Concepts are numbered from the highest mean correlation down.`),
-          term("leading units", "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures."),
-          term("evidence", "How strongly a concept shows on an image: the product of the standardised maps of a Rosetta neuron and its buddy, averaged over the positions, over the concept's pairs with an encoder, and over the encoders. Over all images its mean is about the mean correlation."),
-          term("examples", "The best are the images with the highest evidence, one of each near-duplicates; random ones are any; the quarters are those of the ranking by evidence. A unit's own examples are the images on which its map has the highest peaks. Trust a concept that you can name from its random images.")),
+          term(
+            "concept",
+            `Rosetta neurons that are best buddies among themselves, with all their buddies. Concepts are numbered from the highest mean correlation down.`,
+          ),
+          term(
+            "leading units",
+            "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures.",
+          ),
+          term(
+            "evidence",
+            "How strongly a concept shows on an image: the product of the standardised maps of a Rosetta neuron and its buddy, averaged over the positions, over the concept's pairs with an encoder, and over the encoders. Over all images its mean is about the mean correlation.",
+          ),
+          term(
+            "examples",
+            "The best are the images with the highest evidence, one of each near-duplicates; random ones are any; the quarters are those of the ranking by evidence. A unit's own examples are the images on which its map has the highest peaks. Trust a concept that you can name from its random images.",
+          ),
+        ),
         h("h2", {}, "Keys"),
-        h("table", { class: "keys" }, h("tbody", {}, key("←", "the previous concept, unit, image or page"), key("→", "the next"), key("/", "search"), key("Esc", "leave the search"))),
+        h(
+          "table",
+          { class: "keys" },
+          h(
+            "tbody",
+            {},
+            key("←", "the previous concept, unit, image or page"),
+            key("→", "the next"),
+            key("/", "search"),
+            key("Esc", "leave the search"),
+          ),
+        ),
         h("h2", {}, "Addresses"),
-        h("p", {}, "The address of what you see holds all settings; it survives a reload and can be sent with the folder. Every table has a button that saves it as CSV. Figures for papers are made by ", h("code", {}, "rosetta figure"), "; the tables of the run lie in ", h("code", {}, "../tables"), ", and ", h("code", {}, "rosetta export"), " writes them as CSV or JSON."),
-        h("p", {}, "Method: Dravid, Gandelsman, Efros and Shocher, ", h("i", {}, "Rosetta Neurons: Mining the Common Units in a Model Zoo"), ", ICCV 2023."),
+        h(
+          "p",
+          {},
+          "The address of what you see holds all settings; it survives a reload and can be sent with the folder. Every table has a button that saves it as CSV. Figures for papers are made by ",
+          h("code", {}, "rosetta figure"),
+          "; the tables of the run lie in ",
+          h("code", {}, "../tables"),
+          ", and ",
+          h("code", {}, "rosetta export"),
+          " writes them as CSV or JSON.",
+        ),
+        h(
+          "p",
+          {},
+          "Method: Dravid, Gandelsman, Efros and Shocher, ",
+          h("i", {}, "Rosetta Neurons: Mining the Common Units in a Model Zoo"),
+          ", ICCV 2023.",
+        ),
       ],
     };
   };

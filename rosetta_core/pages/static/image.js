@@ -11,45 +11,98 @@ rosetta.pages.image = (() => {
     const maps = data.concepts.map((concept, place) => {
       const [height, width] = data.grids[place];
       const unit = rosetta.unit(0, concepts.leading[0][concept]);
-      const map = { bytes: bytes.subarray(start, start + height * width), height, width, column: place, label: unit.id };
+      const map = {
+        bytes: bytes.subarray(start, start + height * width),
+        height,
+        width,
+        column: place,
+        label: unit.id,
+      };
       start += height * width;
       return { concept, map, evidence: data.evidence[place] / 1000 };
     });
     if (order === "number") maps.sort((a, b) => a.concept - b.concept);
-    return h("ol", { class: "tiles", "aria-label": `Maps of ${models[0].name}'s leading units` }, maps.map(
-      ({ concept, map, evidence }) => h("li", {}, h("a", { href: rosetta.route.link(["concept", concept]) },
-        viewer.tile(map, image), h("span", { class: "small" }, h("b", {}, concept), ` · ${fixed(evidence)}`)))));
+    return h(
+      "ol",
+      { class: "tiles", "aria-label": `Maps of ${models[0].name}'s leading units` },
+      maps.map(({ concept, map, evidence }) =>
+        h(
+          "li",
+          {},
+          h(
+            "a",
+            { href: rosetta.route.link(["concept", concept]) },
+            viewer.tile(map, image),
+            h("span", { class: "small" }, h("b", {}, concept), ` · ${fixed(evidence)}`),
+          ),
+        ),
+      ),
+    );
   }
 
   return async function imagePage({ names: [text], set }) {
-    const { pages, models, images, seed } = rosetta.index, image = Number(text);
+    const { pages, models, images, seed } = rosetta.index,
+      image = Number(text);
     const place = pages.indexOf(image);
     if (place < 0) {
-      return rosetta.nothing(image < images ? `Image ${text} has no page of its own; dictionary.image_pages says how many do.` : `There is no image ${text}.`);
+      return rosetta.nothing(
+        image < images
+          ? `Image ${text} has no page of its own; dictionary.image_pages says how many do.`
+          : `There is no image ${text}.`,
+      );
     }
-    const data = await rosetta.load(`images/${image}`), bytes = await rosetta.unpack(data.maps);
+    const data = await rosetta.load(`images/${image}`),
+      bytes = await rosetta.unpack(data.maps);
     const viewer = new rosetta.maps.Viewer(set);
     let order = set.order === "number" ? "number" : "evidence";
     const holder = h("div", {}, grid(order, data, bytes, image, viewer));
-    const at = (by) => (pages[place + by] === undefined ? null : rosetta.route.link(["image", pages[place + by]], rosetta.route.read().set));
-    const step = (by, label) => h(at(by) ? "a" : "span", { href: at(by), class: at(by) ? "step" : "step off", rel: by < 0 ? "prev" : "next" }, label);
+    const at = (by) =>
+      pages[place + by] === undefined
+        ? null
+        : rosetta.route.link(["image", pages[place + by]], rosetta.route.read().set);
     return {
       title: `Image ${image}`,
       move: at,
       after: () => viewer.draw(),
       content: [
-        h("div", { class: "head" }, h("h1", { tabindex: -1 }, `Image ${image}`),
-          h("nav", { "aria-label": "Images" }, step(-1, "← previous"), step(1, "next →"))),
-        h("div", { class: "portrait" }, rosetta.maps.picture(image, { width: 192, height: 192, loading: "eager" }),
-          h("p", {}, `Drawn by ${models[0].name} (run seed ${seed}). Below, ${plural(data.concepts.length, "concept")} on it: `
-            + `the map of ${models[0].name}'s leading unit, with the concept's number and its evidence here, which is about 0 on an image that doesn't show it.`)),
-        h("div", { class: "bar" }, h("label", {}, "Order ", h("select", { name: "order", onchange: (event) => {
-          order = event.target.value;
-          rosetta.route.keep({ order: order === "evidence" ? undefined : order });
-          holder.replaceChildren(grid(order, data, bytes, image, viewer));
-          viewer.draw();
-        } }, [["evidence", "strongest first"], ["number", "by number"]].map(([value, label]) => h("option", { value, selected: value === order }, label)))),
-        viewer.controls()),
+        rosetta.parts.head(`Image ${image}`, "Images", at),
+        h(
+          "div",
+          { class: "portrait" },
+          rosetta.maps.picture(image, { width: 192, height: 192, loading: "eager" }),
+          h(
+            "p",
+            {},
+            `Drawn by ${models[0].name} (run seed ${seed}). Below, ${plural(data.concepts.length, "concept")} on it: ` +
+              `the map of ${models[0].name}'s leading unit, with the concept's number and its evidence here, which is about 0 on an image that doesn't show it.`,
+          ),
+        ),
+        h(
+          "div",
+          { class: "bar" },
+          h(
+            "label",
+            {},
+            "Order ",
+            h(
+              "select",
+              {
+                name: "order",
+                onchange: (event) => {
+                  order = event.target.value;
+                  rosetta.route.keep({ order: order === "evidence" ? undefined : order });
+                  holder.replaceChildren(grid(order, data, bytes, image, viewer));
+                  viewer.draw();
+                },
+              },
+              [
+                ["evidence", "strongest first"],
+                ["number", "by number"],
+              ].map(([value, label]) => h("option", { value, selected: value === order }, label)),
+            ),
+          ),
+          viewer.controls(),
+        ),
         holder,
       ],
     };
@@ -61,19 +114,42 @@ rosetta.pages.images = (() => {
   const A_PAGE = 120;
 
   return async function images({ set }) {
-    const { pages, images: total } = rosetta.index, all = Math.max(1, Math.ceil(pages.length / A_PAGE));
+    const { pages, images: total } = rosetta.index,
+      all = Math.max(1, Math.ceil(pages.length / A_PAGE));
     const page = Math.min(Math.max(Number(set.page) || 0, 0), all - 1);
-    const go = (to, text) => (to < 0 || to >= all ? h("span", { class: "off" }, text)
-      : h("a", { href: rosetta.route.link(["images"], { page: to || undefined }) }, text));
+    const at = (by) =>
+      page + by < 0 || page + by >= all
+        ? null
+        : rosetta.route.link(["images"], { page: page + by || undefined });
     return {
       title: "Images",
-      move: (by) => page + by >= 0 && page + by < all && rosetta.route.link(["images"], { page: page + by || undefined }),
+      move: at,
       content: [
         h("h1", { tabindex: -1 }, "Images"),
-        h("p", {}, `${plural(pages.length, "image")} of ${count(total)} with a page of their own: the best examples of the concepts first.`),
-        h("ul", { class: "tiles" }, pages.slice(page * A_PAGE, (page + 1) * A_PAGE).map((image) => h("li", {},
-          h("a", { href: rosetta.route.link(["image", image]) }, rosetta.maps.picture(image, { alt: "" }), h("span", { class: "small" }, `image ${image}`))))),
-        all > 1 ? h("nav", { class: "pager", "aria-label": "Pages of images" }, go(page - 1, "← previous"), h("span", {}, `page ${page + 1} of ${all}`), go(page + 1, "next →")) : null,
+        h(
+          "p",
+          {},
+          `${plural(pages.length, "image")} of ${count(total)} with a page of their own: the best examples of the concepts first.`,
+        ),
+        h(
+          "ul",
+          { class: "tiles" },
+          pages
+            .slice(page * A_PAGE, (page + 1) * A_PAGE)
+            .map((image) =>
+              h(
+                "li",
+                {},
+                h(
+                  "a",
+                  { href: rosetta.route.link(["image", image]) },
+                  rosetta.maps.picture(image, { alt: "" }),
+                  h("span", { class: "small" }, `image ${image}`),
+                ),
+              ),
+            ),
+        ),
+        rosetta.parts.pager(page, all, "images", at),
       ],
     };
   };

@@ -10,7 +10,8 @@
 
 rosetta.maps = (() => {
   const { h, fixed } = rosetta;
-  const LOWEST = -4, STEP = 1 / 8;
+  const LOWEST = -4,
+    STEP = 1 / 8;
   const SIDE = 116; // pixels of a tile before the screen's own density
   const DEFAULTS = { mode: "overlay", opacity: 72, threshold: 0, colours: "turbo", scale: "unit" };
   const scales = new Map();
@@ -18,14 +19,18 @@ rosetta.maps = (() => {
   function colours(name) {
     if (!scales.has(name)) {
       const bytes = atob(rosetta.index.scales[name]);
-      scales.set(name, Uint8Array.from(bytes, (letter) => letter.charCodeAt(0)));
+      scales.set(
+        name,
+        Uint8Array.from(bytes, (letter) => letter.charCodeAt(0)),
+      );
     }
     return scales.get(name);
   }
 
   // Bilinear resizing of one axis with align_corners=False: left neighbour and share of the right.
   function axis(source, target) {
-    const left = new Int32Array(target), share = new Float32Array(target);
+    const left = new Int32Array(target),
+      share = new Float32Array(target);
     for (let i = 0; i < target; i += 1) {
       const place = Math.min(Math.max(((i + 0.5) * source) / target - 0.5, 0), source - 1);
       left[i] = Math.min(Math.floor(place), Math.max(source - 2, 0));
@@ -35,12 +40,17 @@ rosetta.maps = (() => {
   }
 
   function enlarge({ bytes, height, width }, side) {
-    const rows = axis(height, side), across = axis(width, side);
+    const rows = axis(height, side),
+      across = axis(width, side);
     const result = new Float32Array(side * side);
     for (let y = 0; y < side; y += 1) {
-      const top = rows.left[y] * width, below = top + rows.step * width, v = rows.share[y];
+      const top = rows.left[y] * width,
+        below = top + rows.step * width,
+        v = rows.share[y];
       for (let x = 0; x < side; x += 1) {
-        const a = across.left[x], b = a + across.step, u = across.share[x];
+        const a = across.left[x],
+          b = a + across.step,
+          u = across.share[x];
         const upper = bytes[top + a] * (1 - u) + bytes[top + b] * u;
         const lower = bytes[below + a] * (1 - u) + bytes[below + b] * u;
         result[y * side + x] = LOWEST + STEP * (upper * (1 - v) + lower * v);
@@ -59,7 +69,8 @@ rosetta.maps = (() => {
       total += map.bytes.length;
     }
     const lowest = counts.findIndex((count) => count > 0);
-    let left = Math.floor(0.005 * total), level = 255;
+    let left = Math.floor(0.005 * total),
+      level = 255;
     while (level > 0 && counts[level] <= left) {
       left -= counts[level];
       level -= 1;
@@ -70,10 +81,13 @@ rosetta.maps = (() => {
   const peak = (map) => LOWEST + STEP * map.bytes.reduce((a, b) => Math.max(a, b), 0);
 
   function paint(canvas, map, range, { mode, threshold, colours: name }) {
-    const side = canvas.width, table = colours(name);
-    const values = enlarge(map, side), pixels = new ImageData(side, side);
+    const side = canvas.width,
+      table = colours(name);
+    const values = enlarge(map, side),
+      pixels = new ImageData(side, side);
     const raw = mode === "raw";
-    const low = raw ? range.low : threshold, high = Math.max(range.full, low + 0.5);
+    const low = raw ? range.low : threshold,
+      high = Math.max(range.full, low + 0.5);
     for (let i = 0; i < values.length; i += 1) {
       const heat = Math.min(Math.max((values[i] - low) / (high - low), 0), 1);
       const entry = 3 * Math.floor(255 * heat);
@@ -89,8 +103,15 @@ rosetta.maps = (() => {
   function picture(image, traits = {}) {
     const there = !rosetta.missing.has(image);
     return there
-      ? h("img", { src: `pictures/images/${image}.webp`, alt: `image ${image}`, width: SIDE,
-        height: SIDE, loading: "lazy", decoding: "async", ...traits })
+      ? h("img", {
+          src: `pictures/images/${image}.webp`,
+          alt: `image ${image}`,
+          width: SIDE,
+          height: SIDE,
+          loading: "lazy",
+          decoding: "async",
+          ...traits,
+        })
       : h("span", { class: "absent" }, `image ${image}`);
   }
 
@@ -108,19 +129,30 @@ rosetta.maps = (() => {
     // The element shows nothing until draw() is called.
     tile(map, image) {
       const side = Math.round(SIDE * Math.min(window.devicePixelRatio || 1, 2));
-      const canvas = h("canvas", { width: side, height: side, role: "img",
-        "aria-label": `${map.label}, image ${image}: peak ${fixed(peak(map), 1)} std` });
-      const element = h("div", { class: "tile", title: `${map.label}\npeak ${fixed(peak(map), 1)} std` },
-        picture(image, { alt: "", "aria-hidden": "true" }), canvas);
+      const canvas = h("canvas", {
+        width: side,
+        height: side,
+        role: "img",
+        "aria-label": `${map.label}, image ${image}: peak ${fixed(peak(map), 1)} std`,
+      });
+      const element = h(
+        "div",
+        { class: "tile", title: `${map.label}\npeak ${fixed(peak(map), 1)} std` },
+        picture(image, { alt: "", "aria-hidden": "true" }),
+        canvas,
+      );
       this.tiles.push({ map, canvas });
       return element;
     }
 
-    clear() { this.tiles = []; }
+    clear() {
+      this.tiles = [];
+    }
 
     draw() {
       const groups = new Map();
-      const of = ({ map }, place) => ({ map: place, unit: map.column, all: 0 })[this.set.scale] ?? 0;
+      const of = ({ map }, place) =>
+        ({ map: place, unit: map.column, all: 0 })[this.set.scale] ?? 0;
       this.tiles.forEach((tile, place) => {
         const key = of(tile, place);
         if (!groups.has(key)) groups.set(key, []);
@@ -136,32 +168,80 @@ rosetta.maps = (() => {
 
     change(changes) {
       Object.assign(this.set, changes);
-      rosetta.route.keep(Object.fromEntries(Object.keys(changes).map(
-        (name) => [name, this.set[name] === DEFAULTS[name] ? undefined : this.set[name]],
-      )));
+      rosetta.route.keep(
+        Object.fromEntries(
+          Object.keys(changes).map((name) => [
+            name,
+            this.set[name] === DEFAULTS[name] ? undefined : this.set[name],
+          ]),
+        ),
+      );
       this.draw();
     }
 
     controls() {
-      const choice = (name, label, options) => h("label", {}, label, h("select", {
-        name, onchange: (event) => this.change({ [name]: event.target.value }),
-      }, Object.entries(options).map(([value, text]) => h("option", {
-        value, selected: this.set[name] === value,
-      }, text))));
+      const choice = (name, label, options) =>
+        h(
+          "label",
+          {},
+          label,
+          h(
+            "select",
+            {
+              name,
+              onchange: (event) => this.change({ [name]: event.target.value }),
+            },
+            Object.entries(options).map(([value, text]) =>
+              h(
+                "option",
+                {
+                  value,
+                  selected: this.set[name] === value,
+                },
+                text,
+              ),
+            ),
+          ),
+        );
       const slider = (name, label, { max, step, show }) => {
         const out = h("output", {}, show(this.set[name]));
-        return h("label", {}, label, h("input", { type: "range", name, min: 0, max, step,
-          value: this.set[name], oninput: (event) => {
-            this.change({ [name]: Number(event.target.value) });
-            out.textContent = show(this.set[name]);
-          } }), out);
+        return h(
+          "label",
+          {},
+          label,
+          h("input", {
+            type: "range",
+            name,
+            min: 0,
+            max,
+            step,
+            value: this.set[name],
+            oninput: (event) => {
+              this.change({ [name]: Number(event.target.value) });
+              out.textContent = show(this.set[name]);
+            },
+          }),
+          out,
+        );
       };
-      return h("fieldset", { class: "controls" }, h("legend", { class: "hidden" }, "How maps are drawn"),
+      return h(
+        "fieldset",
+        { class: "controls" },
+        h("legend", { class: "hidden" }, "How maps are drawn"),
         choice("mode", "Show", { overlay: "map over image", raw: "map alone" }),
         slider("opacity", "Opacity", { max: 100, step: 1, show: (value) => `${value} %` }),
         slider("threshold", "From", { max: 8, step: 0.25, show: (value) => `${value} std` }),
-        choice("scale", "Scale", { map: "each map its own", unit: "each unit its own", all: "shared" }),
-        choice("colours", "Colours", Object.fromEntries(Object.keys(rosetta.index.scales).map((n) => [n, n]))));
+        choice("scale", "Scale", {
+          map: "each map its own",
+          unit: "each unit its own",
+          all: "shared",
+        }),
+        choice(
+          "colours",
+          "Colours",
+          Object.fromEntries(Object.keys(rosetta.index.scales).map((n) => [n, n])),
+        ),
+      );
     }
   }
 

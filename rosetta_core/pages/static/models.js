@@ -6,75 +6,212 @@ rosetta.pages.models = (() => {
 
   function overview() {
     const { models } = rosetta.index;
-    const rows = models.map((one, model) => ({ ...one, role: model ? "encoder" : "pivot",
-      units: rosetta.units(model), deep: one.layers.length }));
-    const number = (head, key) => ({ head, value: (row) => row[key], show: (row) => count(row[key]), number: true });
-    return rosetta.tables.table({ name: "models", caption: "The networks", rows, columns: [
-      { head: "model", value: (row) => row.name, head_of_row: true },
-      { head: "role", value: (row) => row.role },
-      { head: "network", value: (row) => row.network },
-      number("layers", "deep"), number("units", "units"), number("dead", "dead"),
-      number("best-buddy pairs", "pairs"), number("pivot units matched", "matched"),
-      { head: "weights", value: (row) => row.source }, { head: "licence", value: (row) => row.licence },
-    ] });
+    const rows = models.map((one, model) => ({
+      ...one,
+      role: model ? "encoder" : "pivot",
+      units: rosetta.units(model),
+      deep: one.layers.length,
+    }));
+    const number = (head, key) => ({
+      head,
+      value: (row) => row[key],
+      show: (row) => count(row[key]),
+      number: true,
+    });
+    return rosetta.tables.table({
+      name: "models",
+      caption: "The networks",
+      rows,
+      columns: [
+        { head: "model", value: (row) => row.name, head_of_row: true },
+        { head: "role", value: (row) => row.role },
+        { head: "network", value: (row) => row.network },
+        number("layers", "deep"),
+        number("units", "units"),
+        number("dead", "dead"),
+        number("best-buddy pairs", "pairs"),
+        number("pivot units matched", "matched"),
+        { head: "weights", value: (row) => row.source },
+        { head: "licence", value: (row) => row.licence },
+      ],
+    });
   }
 
-  const share = (part, whole) => h("span", { class: "share" }, rosetta.charts.meter(whole ? part / whole : 0),
-    ` ${whole ? Math.round((100 * part) / whole) : 0} %`);
+  const share = (part, whole) =>
+    h(
+      "span",
+      { class: "share" },
+      rosetta.charts.meter(whole ? part / whole : 0),
+      ` ${whole ? Math.round((100 * part) / whole) : 0} %`,
+    );
 
   function layers(model, table) {
     const { name, layers: known } = rosetta.index.models[model];
-    const rows = table.map(([units, dead, matched, inside], place) => ({ units, dead, matched, inside,
-      layer: known[place][0], map: `${known[place][2]}×${known[place][3]}` }));
+    const rows = table.map(([units, dead, matched, inside], place) => ({
+      units,
+      dead,
+      matched,
+      inside,
+      layer: known[place][0],
+      map: `${known[place][2]}×${known[place][3]}`,
+    }));
     const inside = model ? "in the dictionary" : "Rosetta neurons";
-    return rosetta.tables.table({ name: `layers-${model}`, caption: `The layers of ${name}`, rows, columns: [
-      { head: "layer", value: (row) => row.layer, head_of_row: true, show: (row) => h("a", {
-        href: rosetta.route.link(["concepts"], { q: `${name} ${row.layer}` }) }, row.layer) },
-      { head: "map", value: (row) => row.map },
-      { head: "units", value: (row) => row.units, number: true },
-      { head: "dead", value: (row) => row.dead, number: true },
-      { head: "with a best buddy", value: (row) => row.matched, number: true },
-      { head: inside, value: (row) => row.inside, number: true },
-      { head: "share of the units", value: (row) => (row.units ? row.inside / row.units : 0), show: (row) => share(row.inside, row.units) },
-    ] });
+    return rosetta.tables.table({
+      name: `layers-${model}`,
+      caption: `The layers of ${name}`,
+      rows,
+      columns: [
+        {
+          head: "layer",
+          value: (row) => row.layer,
+          head_of_row: true,
+          show: (row) =>
+            h(
+              "a",
+              {
+                href: rosetta.route.link(["concepts"], { q: `${name} ${row.layer}` }),
+              },
+              row.layer,
+            ),
+        },
+        { head: "map", value: (row) => row.map },
+        { head: "units", value: (row) => row.units, number: true },
+        { head: "dead", value: (row) => row.dead, number: true },
+        { head: "with a best buddy", value: (row) => row.matched, number: true },
+        { head: inside, value: (row) => row.inside, number: true },
+        {
+          head: "share of the units",
+          value: (row) => (row.units ? row.inside / row.units : 0),
+          show: (row) => share(row.inside, row.units),
+        },
+      ],
+    });
   }
 
   function overlap(rows) {
-    const { models } = rosetta.index, encoders = models.slice(1).map((one) => one.name);
-    const named = rows.map(([bits, units]) => ({ bits, units,
-      names: encoders.filter((_, place) => bits & (1 << place)) }));
+    const { models } = rosetta.index,
+      encoders = models.slice(1).map((one) => one.name);
+    const named = rows.map(([bits, units]) => ({
+      bits,
+      units,
+      names: encoders.filter((_, place) => bits & (1 << place)),
+    }));
     const most = Math.max(1, ...rows.map(([, units]) => units));
-    return rosetta.tables.table({ name: "overlap", caption: "Which encoders share the pivot's units", rows: named, most: 40, columns: [
-      ...encoders.map((name, place) => ({ head: name, value: (row) => (row.bits & (1 << place) ? "yes" : ""),
-        show: (row) => (row.bits & (1 << place) ? h("span", {}, h("span", { "aria-hidden": "true" }, "●"), h("span", { class: "hidden" }, "yes")) : h("span", { class: "hidden" }, "no")) })),
-      { head: `units of ${models[0].name}`, value: (row) => row.units, number: true, show: (row) => h("span", { class: "share" }, rosetta.charts.meter(row.units / most), ` ${count(row.units)}`) },
-    ] });
+    return rosetta.tables.table({
+      name: "overlap",
+      caption: "Which encoders share the pivot's units",
+      rows: named,
+      most: 40,
+      columns: [
+        ...encoders.map((name, place) => ({
+          head: name,
+          value: (row) => (row.bits & (1 << place) ? "yes" : ""),
+          show: (row) =>
+            row.bits & (1 << place)
+              ? h(
+                  "span",
+                  {},
+                  h("span", { "aria-hidden": "true" }, "●"),
+                  h("span", { class: "hidden" }, "yes"),
+                )
+              : h("span", { class: "hidden" }, "no"),
+        })),
+        {
+          head: `units of ${models[0].name}`,
+          value: (row) => row.units,
+          number: true,
+          show: (row) =>
+            h(
+              "span",
+              { class: "share" },
+              rosetta.charts.meter(row.units / most),
+              ` ${count(row.units)}`,
+            ),
+        },
+      ],
+    });
   }
 
-  return async function modelsPage({ set }) {
-    const { models } = rosetta.index, data = await rosetta.load("models");
+  return async function modelsPage() {
+    const { models } = rosetta.index,
+      data = await rosetta.load("models");
     const short = (model) => models[model].layers.map(([layer]) => layer);
     const encoder = (place) => {
-      const { name } = models[place + 1], depth = data.depth[place], scores = data.scores[place];
-      return h("section", {}, h("h2", { id: `model-${place + 1}` }, name),
-        h("div", { class: "columns" },
-          h("figure", {}, h("figcaption", {}, `Best buddies by depth: ${models[0].name}'s layers down, ${name}'s across`),
-            rosetta.charts.depth(depth.buddies, { rows: short(0), columns: short(place + 1), row: models[0].name, column: name })),
-          h("figure", {}, h("figcaption", {}, "The same, of those in the dictionary"),
-            rosetta.charts.depth(depth.inside, { rows: short(0), columns: short(place + 1), row: models[0].name, column: name })),
-          h("div", {}, h("p", { class: "caption" }, "Their correlations"),
-            rosetta.charts.spread([{ name: "all best buddies", counts: scores.buddies }, { name: "in the dictionary", counts: scores.inside }],
-              `How the correlations of ${models[0].name} and ${name} are spread`))),
-        h("details", { open: true }, h("summary", {}, `The ${plural(models[place + 1].layers.length, "layer")} of ${name}`), layers(place + 1, data.layers[place + 1])));
+      const { name } = models[place + 1],
+        depth = data.depth[place],
+        scores = data.scores[place];
+      return h(
+        "section",
+        {},
+        h("h2", { id: `model-${place + 1}` }, name),
+        h(
+          "div",
+          { class: "columns" },
+          h(
+            "figure",
+            {},
+            h(
+              "figcaption",
+              {},
+              `Best buddies by depth: ${models[0].name}'s layers down, ${name}'s across`,
+            ),
+            rosetta.charts.depth(depth.buddies, {
+              rows: short(0),
+              columns: short(place + 1),
+              row: models[0].name,
+              column: name,
+            }),
+          ),
+          h(
+            "figure",
+            {},
+            h("figcaption", {}, "The same, of those in the dictionary"),
+            rosetta.charts.depth(depth.inside, {
+              rows: short(0),
+              columns: short(place + 1),
+              row: models[0].name,
+              column: name,
+            }),
+          ),
+          h(
+            "div",
+            {},
+            h("p", { class: "caption" }, "Their correlations"),
+            rosetta.charts.spread(
+              [
+                { name: "all best buddies", counts: scores.buddies },
+                { name: "in the dictionary", counts: scores.inside },
+              ],
+              `How the correlations of ${models[0].name} and ${name} are spread`,
+            ),
+          ),
+        ),
+        h(
+          "details",
+          { open: true },
+          h("summary", {}, `The ${plural(models[place + 1].layers.length, "layer")} of ${name}`),
+          layers(place + 1, data.layers[place + 1]),
+        ),
+      );
     };
     return {
       title: "Networks",
       content: [
-        h("h1", { tabindex: -1 }, "The networks"), overview(),
-        h("p", { class: "quiet" }, `Dead units hardly vary over the images and take part in nothing. For ${models[0].name} the pairs are those of its units among themselves, each counted once.`),
-        h("h2", {}, models[0].name), layers(0, data.layers[0]),
+        h("h1", { tabindex: -1 }, "The networks"),
+        overview(),
+        h(
+          "p",
+          { class: "quiet" },
+          `Dead units hardly vary over the images and take part in nothing. For ${models[0].name} the pairs are those of its units among themselves, each counted once.`,
+        ),
+        h("h2", {}, models[0].name),
+        layers(0, data.layers[0]),
         h("h2", {}, "What the encoders share"),
-        h("p", { class: "quiet" }, `Units of ${models[0].name} that have a best buddy in just these encoders. Those with one in every encoder are the Rosetta neurons.`),
+        h(
+          "p",
+          { class: "quiet" },
+          `Units of ${models[0].name} that have a best buddy in just these encoders. Those with one in every encoder are the Rosetta neurons.`,
+        ),
         overlap(data.overlap),
         models.slice(1).map((_, place) => encoder(place)),
       ],

@@ -9,14 +9,20 @@ rosetta.route = (() => {
   function read(hash = location.hash) {
     const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
     const [page = "", ...names] = path.split("/").map((part) => {
-      try { return decodeURIComponent(part); } catch { return part; }
+      try {
+        return decodeURIComponent(part);
+      } catch {
+        return part;
+      }
     });
     return { page: page || "concepts", names, set: Object.fromEntries(new URLSearchParams(query)) };
   }
 
   function link(parts, set = {}) {
     const query = new URLSearchParams(
-      Object.entries(set).filter(([, value]) => value !== undefined && value !== "" && value !== null),
+      Object.entries(set).filter(
+        ([, value]) => value !== undefined && value !== "" && value !== null,
+      ),
     ).toString();
     return `#/${parts.map(encodeURIComponent).join("/")}${query ? `?${query}` : ""}`;
   }

@@ -15,9 +15,10 @@ rosetta.tables = (() => {
   };
 
   function csv(columns, rows) {
-    const lines = [columns.map((column) => cell(column.head)), ...rows.map(
-      (row) => columns.map((column) => cell(column.value(row))),
-    )];
+    const lines = [
+      columns.map((column) => cell(column.head)),
+      ...rows.map((row) => columns.map((column) => cell(column.value(row)))),
+    ];
     return lines.map((line) => line.join(",")).join("\n") + "\n";
   }
 
@@ -29,35 +30,66 @@ rosetta.tables = (() => {
 
   // A button that saves rows; columns: {head, value(row)}.
   function saver(name, columns, rows) {
-    return h("button", { type: "button", class: "small", title: `Save as ${name}.csv`, "data-csv": name,
-      onclick: () => download(`${name}.csv`, csv(columns, rows)) }, "CSV");
+    return h(
+      "button",
+      {
+        type: "button",
+        class: "small",
+        title: `Save as ${name}.csv`,
+        "data-csv": name,
+        onclick: () => download(`${name}.csv`, csv(columns, rows)),
+      },
+      "CSV",
+    );
   }
 
-  const compare = (a, b) => (typeof a === "number" && typeof b === "number"
-    ? a - b : String(a ?? "").localeCompare(String(b ?? ""), "en", { numeric: true }));
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number"
+      ? a - b
+      : String(a ?? "").localeCompare(String(b ?? ""), "en", { numeric: true });
 
   function table({ name, caption, columns, rows, most = 200, empty = "Nothing." }) {
     if (!rows.length) return h("p", { class: "quiet" }, empty);
     // in the address: the number of the column, with a minus if from the top down
     const kept = rosetta.route.read().set[name]?.match(/^(-?)(\d+)$/);
     let order = kept && Number(kept[2]) < columns.length ? Number(kept[2]) : null;
-    let down = Boolean(kept?.[1]), shown = most;
+    let down = Boolean(kept?.[1]),
+      shown = most;
     const body = h("tbody");
-    const more = h("button", { type: "button", class: "small", onclick: () => {
-      shown = rows.length;
-      fill();
-    } });
+    const more = h("button", {
+      type: "button",
+      class: "small",
+      onclick: () => {
+        shown = rows.length;
+        fill();
+      },
+    });
 
     function fill() {
-      const sorted = order === null ? rows : [...rows].sort(
-        (a, b) => (down ? -1 : 1) * compare(columns[order].value(a), columns[order].value(b)),
+      const sorted =
+        order === null
+          ? rows
+          : [...rows].sort(
+              (a, b) => (down ? -1 : 1) * compare(columns[order].value(a), columns[order].value(b)),
+            );
+      body.replaceChildren(
+        ...sorted.slice(0, shown).map((row) =>
+          h(
+            "tr",
+            {},
+            columns.map((column) =>
+              h(
+                column.head_of_row ? "th" : "td",
+                {
+                  class: column.number ? "number" : undefined,
+                  scope: column.head_of_row ? "row" : undefined,
+                },
+                column.show ? column.show(row) : String(column.value(row) ?? ""),
+              ),
+            ),
+          ),
+        ),
       );
-      body.replaceChildren(...sorted.slice(0, shown).map((row) => h("tr", {}, columns.map(
-        (column) => h(column.head_of_row ? "th" : "td", {
-          class: column.number ? "number" : undefined,
-          scope: column.head_of_row ? "row" : undefined,
-        }, column.show ? column.show(row) : String(column.value(row) ?? "")),
-      ))));
       more.hidden = rows.length <= shown;
       more.textContent = `Show all ${rosetta.count(rows.length)} rows`;
       heads.forEach((head, place) => {
@@ -66,20 +98,47 @@ rosetta.tables = (() => {
       });
     }
 
-    const heads = columns.map((column, place) => h("th", {
-      scope: "col", class: column.number ? "number" : undefined,
-    }, column.plain ? column.head : h("button", { type: "button", onclick: () => {
-      down = order === place ? !down : Boolean(column.number);
-      order = place;
-      rosetta.route.keep({ [name]: `${down ? "-" : ""}${order}` });
-      fill();
-    } }, column.head)));
+    const heads = columns.map((column, place) =>
+      h(
+        "th",
+        {
+          scope: "col",
+          class: column.number ? "number" : undefined,
+        },
+        column.plain
+          ? column.head
+          : h(
+              "button",
+              {
+                type: "button",
+                onclick: () => {
+                  down = order === place ? !down : Boolean(column.number);
+                  order = place;
+                  rosetta.route.keep({ [name]: `${down ? "-" : ""}${order}` });
+                  fill();
+                },
+              },
+              column.head,
+            ),
+      ),
+    );
     const data = columns.filter((column) => column.value);
-    const element = h("div", { class: "table" },
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-        h("table", {}, h("caption", { class: "hidden" }, caption),
-          h("thead", {}, h("tr", {}, heads)), body)),
-      h("p", { class: "under" }, more, saver(name, data, rows)));
+    const element = h(
+      "div",
+      { class: "table" },
+      h(
+        "div",
+        { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+        h(
+          "table",
+          {},
+          h("caption", { class: "hidden" }, caption),
+          h("thead", {}, h("tr", {}, heads)),
+          body,
+        ),
+      ),
+      h("p", { class: "under" }, more, saver(name, data, rows)),
+    );
     fill();
     return element;
   }
