@@ -204,6 +204,7 @@ def write_unit_examples(store: Path, layers: Sequence[LayerExamples]) -> None:
     """Write a group a layer, by its number, with the arrays of LayerExamples."""
     with whole(store) as temporary:
         group = zarr.open_group(temporary, mode="w")
+        group.attrs["layers"] = len(layers)
         for number, layer in enumerate(layers):
             for field in fields(LayerExamples):
                 values = getattr(layer, field.name)
@@ -224,5 +225,5 @@ def read_unit_examples(store: Path) -> list[LayerExamples]:
     names = [field.name for field in fields(LayerExamples)]
     return [
         LayerExamples(**{name: read_array(group, f"{number}/{name}") for name in names})
-        for number in range(len(list(group.group_keys())))
+        for number in range(int(group.attrs["layers"]))  # type: ignore[arg-type]
     ]

@@ -3,7 +3,7 @@
 
 rosetta.pages.concept = (() => {
   const { h, fixed, plural } = rosetta;
-  const { head, imageName, unitLink } = rosetta.parts;
+  const { breakable, head, imageName, unitLink } = rosetta.parts;
   const GROUPS = { top: "Best examples", random: "Random images", quarters: "From every quarter" };
   const QUARTERS = ["strongest quarter", "second quarter", "third quarter", "weakest quarter"];
 
@@ -48,9 +48,9 @@ rosetta.pages.concept = (() => {
       h(
         "th",
         { scope: "col" },
-        rosetta.index.models[model].name,
+        breakable(rosetta.index.models[model].name),
         h("br"),
-        h("span", { class: "small" }, unitLink(unit, unit.name)),
+        h("span", { class: "small" }, unitLink(unit, breakable(unit.name))),
       ),
     );
     const parts =

@@ -4,6 +4,7 @@
 // parts.pager(page, pages, …)    the way through a long list
 // parts.card(concept, …)         a concept as a small picture with words
 // parts.imageName(image)         an image's number, and the way to its page if it has one
+// parts.breakable(name)          a long name that breaks where it may
 // parts.unitLink(unit)           a unit's id, and the way to its page
 "use strict";
 
@@ -68,7 +69,11 @@ rosetta.parts = (() => {
       ? h("a", { href: rosetta.route.link(["image", image]) }, `image ${image}`)
       : `image ${image}`;
 
+  // A name that may go on in the next line after a dot, a slash or an underscore.
+  const breakable = (name) =>
+    name.split(/(?<=[._/])/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
+
   const unitLink = (unit, text = unit.id) => h("a", { href: unit.href }, text);
 
-  return { head, pager, card, imageName, unitLink };
+  return { head, pager, card, imageName, breakable, unitLink };
 })();
