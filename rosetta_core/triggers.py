@@ -19,7 +19,7 @@ MODULES = {
     "fetch": ["rosetta_core.zoo.weights"],
     "sample": ["rosetta_core.mining.sampling", "rosetta_core.zoo.loading"],
     "activations": ["rosetta_core.mining.activations", "rosetta_core.zoo.loading"],
-    "units": ["rosetta_core.mining.units"],
+    "units": ["rosetta_core.mining.units", "rosetta_core.mining.stored_shards"],
     "correlations": [
         "rosetta_core.mining.correlation",
         "rosetta_core.mining.correlation_store",

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.moments import Moments, pool
+from rosetta_core.mining.moments import Moments
 from rosetta_core.mining.stored_array import StoredArray
-from rosetta_core.mining.stores import open_store, read_array
+from rosetta_core.mining.stored_shards import StoredShards
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["StoredMaps"]
@@ -34,25 +34,16 @@ class StoredMaps(Maps):
 
     def __init__(self, stores: Sequence[Path]) -> None:
         """Open the shards; RosettaError if one is damaged or they are of different models."""
-        opened = [open_store(store) for store in stores]
-        self._groups = [group for group, _ in opened]
-        self._stores = list(stores)
-        manifests = [manifest for _, manifest in opened]
-        self.name: str = manifests[0]["model"]
-        self.layers = [Layer(**layer) for layer in manifests[0]["layers"]]
-        self._starts: list[int] = [0]
-        self._arrays: list[list[StoredArray]] = []  # by shard and layer
+        self._shards = StoredShards(stores)
+        self.name, self.layers = self._shards.name, self._shards.layers
+        self.images = self._shards.starts[-1]
         self._moments: list[Moments] = []
-        for store, manifest in zip(stores, manifests, strict=True):
-            if (manifest["model"], manifest["layers"]) != (self.name, manifests[0]["layers"]):
-                raise RosettaError(f"{store}: is of another model than {stores[0]}; delete it")
-            start, stop = manifest["images"]
-            group = self._groups[len(self._arrays)]
-            self._arrays.append(
-                [_stored_array(store, group, layer, stop - start) for layer in self.layers]
+        self._arrays = [  # by shard and layer
+            [_stored_array(store, group, layer, images) for layer in self.layers]
+            for store, group, images in zip(
+                stores, self._shards.groups, self._shards.images, strict=True
             )
-            self._starts.append(self._starts[-1] + stop - start)
-        self.images = self._starts[-1]
+        ]
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
@@ -63,7 +54,7 @@ class StoredMaps(Maps):
                 parts.append(self._arrays[shard][layer].read(inside, channels))
             except (OSError, ValueError, RuntimeError) as error:
                 raise RosettaError(
-                    f"{self._stores[shard]}/{name}/maps, images {images.start} to "
+                    f"{self._shards.stores[shard]}/{name}/maps, images {images.start} to "
                     f"{images.stop - 1}: is damaged ({error}); delete the store and run again"
                 ) from error
         return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
@@ -77,35 +68,24 @@ class StoredMaps(Maps):
 
         Images are stored in blocks of a power of two, so powers of two are read fastest.
         """
-        for start, stop in pairwise(self._starts):
+        for start, stop in pairwise(self._shards.starts):
             for first in range(start, stop, largest):
                 yield range(first, min(first + largest, stop))
 
     def place(self, layer: int, image: int) -> str:
         """The store, the layer and the image."""
-        shard = bisect_right(self._starts, image) - 1
-        return f"{self._stores[shard]}: layer {self.layers[layer].name!r}, image {image}"
+        shard = bisect_right(self._shards.starts, image) - 1
+        return f"{self._shards.stores[shard]}: layer {self.layers[layer].name!r}, image {image}"
 
     def moments(self) -> list[Moments]:
         """The moments of each layer over all images, as they were before rounding."""
         if not self._moments:
-            self._moments = [self._layer_moments(layer) for layer in self.layers]
+            self._moments = self._shards.moments()
         return self._moments
-
-    def _layer_moments(self, layer: Layer) -> Moments:
-        positions = layer.height * layer.width
-        counts = [b - a for a, b in pairwise(self._starts)]
-        shards = []
-        for images, group in zip(counts, self._groups, strict=True):
-            mean, deviation = (
-                read_array(group, f"{layer.name}/{name}") for name in ("mean", "deviation")
-            )
-            shards.append(Moments(images * positions, mean, deviation))
-        return pool(shards)
 
     def _pieces(self, images: range) -> Iterator[tuple[int, range]]:
         """The shards that hold some images, and the images' places in each."""
-        for shard, (start, stop) in enumerate(pairwise(self._starts)):
+        for shard, (start, stop) in enumerate(pairwise(self._shards.starts)):
             first, last = max(images.start, start), min(images.stop, stop)
             if first < last:
                 yield shard, range(first - start, last - start)

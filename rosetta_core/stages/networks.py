@@ -71,10 +71,11 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
 
 def units(config: Config, *, model: str) -> Path:
     """Write the table of a stored model's units; return it."""
-    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.stored_shards import StoredShards
 
-    maps = maps_of(config, model)
-    return write_units(config, model, maps.layers, maps.moments())
+    paths = RunPaths(config)
+    shards = StoredShards([paths.activations(model, shard) for shard in config.shards])
+    return write_units(config, model, shards.layers, shards.moments())
 
 
 def write_units(

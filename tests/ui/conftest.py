@@ -46,6 +46,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def barren(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dictionary without a concept."""
+    run = make_up(["g", "x"], concepts=0, layers=["a", "b"], channels=4)
+    return write(tmp_path_factory.mktemp("barren") / "dictionary", run)
+
+
+@pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dictionary of 10,000 concepts and six models."""
     run = make_up(
@@ -83,9 +90,14 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def opened(browser: Browser, complaints: list[str]) -> Iterator[Opened]:
+def requests() -> list[str]:
+    """What pages asked for."""
+    return []
+
+
+@pytest.fixture
+def opened(browser: Browser, complaints: list[str], requests: list[str]) -> Iterator[Opened]:
     """Opens a dictionary from disk; afterwards nothing may have gone wrong or left the machine."""
-    requests: list[str] = []
     contexts = []
 
     def open_page(

@@ -280,6 +280,23 @@ def test_models_page(opened, real: Path, finished: Checkout) -> None:
     assert [int(row["units of dcgan"]) for row in everyone] == [rosetta["pivot_unit"].nunique()]
 
 
+def test_tables_keep_their_order_and_all_their_rows(opened, real: Path, finished: Checkout) -> None:
+    rosetta = pd.read_parquet(finished.run / "tables" / "rosetta.parquet")
+    sizes = rosetta.groupby("concept").size()
+    concept = int(sizes.idxmax())
+    assert sizes.max() > 100
+    page = opened(real, f"#/concept/{concept}?pairs=1")
+    rows = page.locator("details tbody tr")
+    expect(rows).to_have_count(100)
+    page.get_by_role("button", name=f"Show all {sizes.max()} rows").click()
+    expect(rows).to_have_count(int(sizes.max()))
+    page.locator("details thead button").first.click()
+    names = page.locator("details tbody th").all_text_contents()
+    page.reload()
+    expect(rows).to_have_count(int(sizes.max()))
+    assert page.locator("details tbody th").all_text_contents() == names
+
+
 def test_names_show_as_text_and_break_nothing(opened, hostile: Path) -> None:
     page = opened(hostile)
     names = page.evaluate("rosetta.index.models.map((model) => model.name)")
@@ -330,6 +347,21 @@ def test_pages_are_accessible_light_and_dark_and_fit_a_telephone(
     assert found.violations_count == 0, found.generate_report()
 
 
+def test_no_concepts(opened, barren: Path) -> None:
+    page = opened(barren)
+    expect(page.locator("main")).to_contain_text("No unit of g has a best buddy in every encoder")
+    for address, text in {
+        "#/models": "The networks",
+        "#/images": "Images",
+        "#/image/1": "0 concepts on it",
+        "#/concept/0": "no concept",
+        "#/unit/g/a/1": "Not in the dictionary",
+        "#/concepts?q=a 1": "2 units",
+    }.items():
+        page.goto(page.url.split("#")[0] + address)
+        expect(page.locator("main")).to_contain_text(text, ignore_case=True)
+
+
 def test_light_and_dark_by_hand(opened, real: Path) -> None:
     page = opened(real, dark=True)
     page.get_by_role("button", name="Show in light colours").click()
@@ -366,7 +398,9 @@ def test_a_missing_file_is_said(
         (tmp_path / "models.js").rename(hostile / "data" / "models.js")
 
 
-def test_ten_thousand_concepts_open_within_a_second(opened, large: Path) -> None:
+def test_ten_thousand_concepts_open_within_a_second(
+    opened, requests: list[str], large: Path
+) -> None:
     index = [*large.glob("*.*"), large / "data" / "index.js"]
     assert sum(path.stat().st_size for path in index) < 1_000_000
     times = []
@@ -375,6 +409,8 @@ def test_ten_thousand_concepts_open_within_a_second(opened, large: Path) -> None
         page.wait_for_selector(".card")
         times.append(page.evaluate("performance.now()"))
     assert sorted(times)[1] < 1000, times
+    data = [url.rpartition("/dictionary/")[2] for url in requests if "/data/" in url]
+    assert data == ["data/index.js"] * 3  # nothing else before it is looked at
     expect(page.locator("h1")).to_have_text("10,000 concepts that 6 networks share")
     expect(page.locator(".card")).to_have_count(48)
     page.keyboard.press("ArrowRight")

@@ -2,7 +2,7 @@
 "use strict";
 
 rosetta.pages.models = (() => {
-  const { h, count, plural } = rosetta;
+  const { h, count } = rosetta;
 
   function overview() {
     const { models } = rosetta.index;
@@ -186,12 +186,7 @@ rosetta.pages.models = (() => {
             ),
           ),
         ),
-        h(
-          "details",
-          { open: true },
-          h("summary", {}, `The ${plural(models[place + 1].layers.length, "layer")} of ${name}`),
-          layers(place + 1, data.layers[place + 1]),
-        ),
+        layers(place + 1, data.layers[place + 1]),
       );
     };
     return {

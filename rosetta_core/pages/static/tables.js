@@ -50,17 +50,22 @@ rosetta.tables = (() => {
 
   function table({ name, caption, columns, rows, most = 200, empty = "Nothing." }) {
     if (!rows.length) return h("p", { class: "quiet" }, empty);
-    // in the address: the number of the column, with a minus if from the top down
-    const kept = rosetta.route.read().set[name]?.match(/^(-?)(\d+)$/);
-    let order = kept && Number(kept[2]) < columns.length ? Number(kept[2]) : null;
+    // in the address: a minus if from the top down, the number of the column, a star if all rows
+    const kept = rosetta.route.read().set[name]?.match(/^(-?)(\d*)(\*?)$/);
+    let order = kept?.[2] && Number(kept[2]) < columns.length ? Number(kept[2]) : null;
     let down = Boolean(kept?.[1]),
-      shown = most;
+      shown = kept?.[3] ? rows.length : most;
+    const keep = () =>
+      rosetta.route.keep({
+        [name]: `${down ? "-" : ""}${order ?? ""}${shown > most ? "*" : ""}` || undefined,
+      });
     const body = h("tbody");
     const more = h("button", {
       type: "button",
       class: "small",
       onclick: () => {
         shown = rows.length;
+        keep();
         fill();
       },
     });
@@ -114,7 +119,7 @@ rosetta.tables = (() => {
                 onclick: () => {
                   down = order === place ? !down : Boolean(column.number);
                   order = place;
-                  rosetta.route.keep({ [name]: `${down ? "-" : ""}${order}` });
+                  keep();
                   fill();
                 },
               },
