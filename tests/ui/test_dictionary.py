@@ -373,14 +373,21 @@ def test_light_and_dark_by_hand(opened, real: Path) -> None:
 
 def test_from_a_web_server(opened, real: Path) -> None:
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # else every file is a connection of its own
+
         def log_message(self, *_: object) -> None:
             pass
 
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # of 5, a busy machine refuses some
+
     handler = partial(Quiet, directory=str(real))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = opened(f"http://127.0.0.1:{server.server_port}/", "#/concept/0")
         assert max(painted(page)) > 1000
+        page.wait_for_load_state("networkidle")
+        page.context.close()
         server.shutdown()
 
 
