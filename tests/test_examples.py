@@ -7,8 +7,10 @@ import oracle
 import pandas as pd
 import pytest
 import torch
+import zarr
 from PIL import Image
 
+from rosetta_core.errors import RosettaError
 from rosetta_core.mining.chosen_units import ChosenUnits
 from rosetta_core.mining.concept_examples import StoredConceptExamples, write_concept_examples
 from rosetta_core.mining.duplicates import (
@@ -187,6 +189,15 @@ def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threa
         counts, _ = np.histogram(exact, bins=128, range=(-4 - 1 / 16, 28 - 1 / 16))
         assert histogram.sum() == exact.size == counts.sum()
         assert np.abs(histogram - counts).sum() <= 0.01 * exact.size  # float16 at the edges
+
+
+def test_a_store_of_another_kind_is_said_in_one_line(tmp_path: Path) -> None:
+    zarr.open_group(tmp_path / "empty.zarr", mode="w")
+    for read in (read_unit_examples, lambda store: StoredConceptExamples(store, {})):
+        with pytest.raises(
+            RosettaError, match=r"empty\.zarr: has no attribute .*; delete the store"
+        ):
+            read(tmp_path / "empty.zarr")
 
 
 def test_bytes_hold_a_sixteenth_of_a_std() -> None:

@@ -22,7 +22,7 @@ from rosetta_core.mining.evidence import PairBlock, evidence
 from rosetta_core.mining.leading import leading_units
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.standardised import LARGEST_SIDE, reduced, to_bytes
-from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array
+from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array, read_attribute
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 
@@ -178,7 +178,7 @@ class StoredConceptExamples(ConceptExamples):
             units: by model its table of units.
         """
         self._group = open_group(store)
-        self.models = [str(model) for model in self._group.attrs["models"]]  # type: ignore[union-attr]
+        self.models = list(read_attribute(self._group, "models"))
         self.leading = read_array(self._group, "leading")
         self.evidence = read_array(self._group, "evidence")
         self._layers = {  # by model the layer of every unit

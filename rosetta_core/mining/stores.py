@@ -4,6 +4,7 @@ write_manifest, read_manifest    what a store holds, as JSON beside it
 create_array                     an array whose chunks are compressed and carry a crc32c
 FAST, SMALL                      two ways to compress
 read_array                       an array of a store, or a part of it
+read_attribute                   what a store says of itself
 open_group                       a store, opened for reading
 open_store                       the same, opened for reading and checked against its manifest
 """
@@ -29,6 +30,7 @@ __all__ = [
     "files_of",
     "open_store",
     "read_array",
+    "read_attribute",
     "read_manifest",
     "versions",
     "write_manifest",
@@ -130,3 +132,11 @@ def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
         raise RosettaError(
             f"{where}: is damaged ({str(error).splitlines()[0]}); delete the store and run again"
         ) from error
+
+
+def read_attribute(group: zarr.Group, name: str) -> Any:
+    """Read an attribute of a store; RosettaError if it has none of that name."""
+    if name not in group.attrs:
+        where = str(group.store_path).removeprefix("file://")
+        raise RosettaError(f"{where}: has no attribute {name!r}; delete the store and run again")
+    return group.attrs[name]

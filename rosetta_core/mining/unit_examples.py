@@ -25,7 +25,7 @@ from rosetta_core.mining.standardised import (
     standardised,
     to_bytes,
 )
-from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array
+from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array, read_attribute
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 from rosetta_core.zoo.layer import Layer
@@ -225,5 +225,5 @@ def read_unit_examples(store: Path) -> list[LayerExamples]:
     names = [field.name for field in fields(LayerExamples)]
     return [
         LayerExamples(**{name: read_array(group, f"{number}/{name}") for name in names})
-        for number in range(int(group.attrs["layers"]))  # type: ignore[arg-type]
+        for number in range(int(read_attribute(group, "layers")))
     ]

@@ -8,11 +8,11 @@ import base64
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from rosetta_core.findings import Findings
 from rosetta_core.mining.concept_examples import ConceptExamples
 from rosetta_core.pages.heatmap import SCALES, colours
+from rosetta_core.pages.lookup import unit_concepts
 from rosetta_core.pages.packed import thousandths
 from rosetta_core.pages.unit_data import UNITS_PER_FILE
 
@@ -84,13 +84,8 @@ def search_data(findings: Findings) -> list[dict[str, list[int]]]:
 
     A unit stands there once for every concept that it is in.
     """
-    rosetta = findings.rosetta
     found = []
     for model in findings.names:
-        if model == findings.pivot:
-            rows = rosetta[["pivot_unit", "concept"]].rename(columns={"pivot_unit": "unit"})
-        else:
-            rows = rosetta.loc[rosetta["model"] == model, ["unit", "concept"]]
-        rows = pd.DataFrame(rows).drop_duplicates().sort_values(["unit", "concept"])
-        found.append({"units": rows["unit"].tolist(), "concepts": rows["concept"].tolist()})
+        rows = [(u, c) for u, its in unit_concepts(findings, model).items() for c in its]
+        found.append({"units": [u for u, _ in rows], "concepts": [c for _, c in rows]})
     return found
