@@ -1,12 +1,14 @@
 """Runs that were never mined, of any size, with any names: for the pages."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rosetta_core.findings import Findings, ModelFacts
 from rosetta_core.mining.unit_examples import LayerExamples
+from rosetta_core.pages.site import write_site
 
 GRIDS = [(4, 4), (7, 7), (8, 8)]
 
@@ -38,6 +40,19 @@ class MadeUp:
 
     def images(self, numbers: range) -> np.ndarray:
         return self.pictures[numbers.start : numbers.stop]
+
+    def write(self, folder: Path, *, examples: int, image_pages: int) -> None:
+        """Write its pages into a folder; no two of its images are near-duplicates."""
+        write_site(
+            folder,
+            self.findings,
+            unit_examples=self.unit_examples,
+            concept_examples=self.concept_examples,
+            images=self.images,
+            duplicates=np.arange(self.findings.images, dtype=np.int32),
+            examples=examples,
+            image_pages=image_pages,
+        )
 
 
 def make_up(

@@ -15,7 +15,6 @@ from rosetta_core.pages.heatmap import SCALES, colours, contrast, overlay
 from rosetta_core.pages.image_data import page_images
 from rosetta_core.pages.lookup import HISTOGRAM_BARS, Neighbourhood
 from rosetta_core.pages.packed import pack, significant, thousandths
-from rosetta_core.pages.site import write_site
 
 HOSTILE = ["g", "<script>alert('x')</script>\"/é{{ 7 * 7 }}", "модель/模型"]
 LAYERS = ["a/b", "слой%2F", "c"]
@@ -34,16 +33,7 @@ def site(run: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(folder: Path, run: MadeUp) -> None:
-    write_site(
-        folder,
-        run.findings,
-        unit_examples=run.unit_examples,
-        concept_examples=run.concept_examples,
-        images=run.images,
-        duplicates=np.arange(run.findings.images, dtype=np.int32),
-        examples=2,
-        image_pages=3,
-    )
+    run.write(folder, examples=2, image_pages=3)
 
 
 def read(folder: Path, key: str) -> Any:

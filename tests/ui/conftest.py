@@ -5,13 +5,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from checkout import Checkout
 from made_up import MadeUp, make_up
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from rosetta_core.pages.site import write_site
 
 HOSTILE = ['g "1"', "<script>alert('x')</script>", "модель/模型", "d&amp;'e'"]
 HOSTILE_LAYERS = ["a/b", '<img src=x onerror="alert(1)">', "слой 层%2F", "conv.1?x=1#2"]
@@ -19,16 +16,7 @@ HOSTILE_LAYERS = ["a/b", '<img src=x onerror="alert(1)">', "слой 层%2F", "c
 
 def write(folder: Path, run: MadeUp, *, examples: int = 4, pages: int = 6) -> Path:
     folder.mkdir()
-    write_site(
-        folder,
-        run.findings,
-        unit_examples=run.unit_examples,
-        concept_examples=run.concept_examples,
-        images=run.images,
-        duplicates=np.arange(run.findings.images, dtype=np.int32),
-        examples=examples,
-        image_pages=pages,
-    )
+    run.write(folder, examples=examples, image_pages=pages)
     return folder
 
 
