@@ -20,15 +20,13 @@ from rosetta_core.files import whole
 from rosetta_core.mining.chosen_units import ChosenUnits
 from rosetta_core.mining.evidence import PairBlock, evidence
 from rosetta_core.mining.leading import leading_units
-from rosetta_core.mining.maps import Maps
+from rosetta_core.mining.maps import MOST_IMAGES, Maps, images_at_once
 from rosetta_core.mining.standardised import LARGEST_SIDE, reduced, to_bytes
 from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array, read_attribute
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 
 __all__ = ["ConceptExamples", "StoredConceptExamples", "write_concept_examples"]
-
-MOST_IMAGES = 128  # looked at at once; stores hold their maps in such blocks
 
 
 class ConceptExamples(Protocol):
@@ -82,7 +80,7 @@ def write_concept_examples(
     blocks = [_pair_blocks(members, chosen, pivot=pivot) for members in concepts]
     result = np.zeros((len(concepts), count), np.float32)
     held = sum(one.held() for one in chosen.values())
-    largest = min(MOST_IMAGES, max(1, memory_budget // 2 // max(1, held)))
+    largest = images_at_once(held, memory_budget=memory_budget)
     with (
         whole(store) as temporary,
         Workers(threads) as workers,

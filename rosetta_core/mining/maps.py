@@ -1,7 +1,9 @@
 """Where activation maps come from, as far as the correlations care.
 
-Maps          anything that holds the maps of a model's layers
-ArrayMaps     maps that lie in memory
+Maps              anything that holds the maps of a model's layers
+ArrayMaps         maps that lie in memory
+MOST_IMAGES       looked at at once; stores hold their maps in such blocks
+images_at_once    as many of them as fit a memory budget
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +17,19 @@ from rosetta_core.mining.moments import Moments, moments_of
 from rosetta_core.mining.workers import Workers
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["ArrayMaps", "Maps"]
+__all__ = ["MOST_IMAGES", "ArrayMaps", "Maps", "images_at_once"]
+
+MOST_IMAGES = 128
+
+
+def images_at_once(held: int, *, memory_budget: int) -> int:
+    """Return how many images to look at at once.
+
+    Args:
+        held: bytes that an image takes; half of the budget is theirs.
+        memory_budget: bytes.
+    """
+    return min(MOST_IMAGES, max(1, memory_budget // 2 // max(1, held)))
 
 
 class Maps(Protocol):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.files import whole
 from rosetta_core.mining.duplicates import one_of_each
-from rosetta_core.mining.maps import Maps
+from rosetta_core.mining.maps import Maps, images_at_once
 from rosetta_core.mining.standardised import (
     HISTOGRAM_BINS,
     LARGEST_SIDE,
@@ -37,7 +37,6 @@ __all__ = [
     "write_unit_examples",
 ]
 
-MOST_IMAGES = 128  # looked at at once; stores hold their maps in such blocks
 BLOCK = 32 * 2**20  # bytes of float32 maps that a thread works on
 SPARE = 2  # times as many candidates as examples, for near-duplicates among them
 NOBODY = -1
@@ -85,8 +84,7 @@ def find_unit_examples(
     """
     tables = [units[units["layer"] == layer.name] for layer in maps.layers]
     found = [_Candidates(layer, SPARE * count) for layer in maps.layers]
-    held = maps.held()
-    largest = min(MOST_IMAGES, max(1, memory_budget // 2 // held)) if held else MOST_IMAGES
+    largest = images_at_once(maps.held(), memory_budget=memory_budget)
     with Workers(threads) as workers, Progress(f"examples {maps.name}", total=maps.images) as bar:
         for images in maps.pieces(largest):
             maps.load(images, workers)
