@@ -36,6 +36,7 @@ def unit_examples(config: Config, *, model: str) -> Path:
     from rosetta_core.mining.sources import maps_of
     from rosetta_core.mining.unit_examples import find_unit_examples, write_unit_examples
 
+    model = config.model(model).name  # an unknown one is an error that lists them
     paths, samples = RunPaths(config), samples_of(config)
     found = find_unit_examples(
         maps_of(config, model),
