@@ -40,4 +40,4 @@ class DCGAN(nn.Module):
 def build(architecture: str | None = None) -> Generator:
     """Build the generator; its units are the outputs of the four ReLUs."""
     preset = tuple(f"main.{position}" for position in (2, 5, 8, 11))
-    return Generator(DCGAN(), latent_size=LATENT, preset=preset)
+    return Generator(DCGAN(), latent_size=LATENT, preset=preset, learning_rate=0.05)

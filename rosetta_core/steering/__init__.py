@@ -1,0 +1,1 @@
+"""Handles on the generator: inversion, edits, and what they reach."""
