@@ -3,13 +3,14 @@
 Config    a whole run; `Config()` is the default `config.yaml`
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from rosetta_core.config.faces import face_encoders, face_generator
+from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section
 from rosetta_core.config.models import Encoder, Generator
+from rosetta_core.config.steering import Perceptual, Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = ["Config"]
@@ -120,6 +121,19 @@ class Config(Section):
     correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
     neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
     dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
+    steering: Steering = Field(
+        default_factory=face_steering,
+        description="jobs that invert, show and edit images; none if it is left out where the "
+        "models are others",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_models_have_no_jobs(cls, content: Any) -> Any:
+        others = isinstance(content, dict) and ("pivot" in content or "encoders" in content)
+        if others and "steering" not in content:
+            return {**content, "steering": Steering()}
+        return content
 
     @model_validator(mode="after")
     def _names_once(self) -> "Config":
@@ -137,6 +151,37 @@ class Config(Section):
                 "block would run all networks; use blocks: 1 or mining.store: zarr"
             )
         return self
+
+    @model_validator(mode="after")
+    def _steered_by_known_encoders(self) -> "Config":
+        known = [encoder.name for encoder in self.encoders]
+        named = [
+            (f"steering.{key}.encoder", [distance.encoder])
+            for key, distance in (
+                ("perceptual", self.steering.perceptual),
+                ("judge", self.steering.judge),
+            )
+            if distance and distance.encoder
+        ]
+        named += [(f"{job.name}: encoders", job.encoders or []) for job in self.steering.invert]
+        for where, names in named:
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"{where}: no encoder {name!r}; they are {', '.join(known)}"
+                        f"{did_you_mean(name, known)}"
+                    )
+        return self
+
+    @property
+    def perceptual(self) -> Perceptual:
+        """How alike images look, as a term of losses."""
+        return self.steering.perceptual or Perceptual(encoder=self.encoders[0].name)
+
+    @property
+    def judge(self) -> Perceptual:
+        """How alike images look, as a measure."""
+        return self.steering.judge or Perceptual(encoder=self.encoders[-1].name)
 
     @property
     def kept(self) -> int | None:

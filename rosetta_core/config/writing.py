@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from rosetta_core.config.run import Config
+from rosetta_core.config.steering import Descent, Tuning
 
 __all__ = ["default_yaml", "json_schema", "to_json"]
 
@@ -43,25 +45,34 @@ def default_yaml() -> str:
     return HEAD + "\n".join(_lines(Config(), set())) + "\n"
 
 
-def _lines(section: BaseModel, explained: set[str]) -> Iterator[str]:
-    for key, field in type(section).model_fields.items():
+def _lines(section: BaseModel, explained: set[str], *, brief: bool = False) -> Iterator[str]:
+    """The lines of a section; if brief, without what has its default."""
+    for key, field in _in_order(section):
         value = getattr(section, key)
         if isinstance(section, Config):
             yield ""
-        elif value == field.default and key in RARE:
+        elif value == field.default and (brief or key in RARE):
             continue
         if field.description and field.description not in explained:
             explained.add(field.description)
             yield f"# {field.description}"
         if isinstance(value, BaseModel):
             yield f"{key}:"
-            yield from ("  " + line for line in _lines(value, explained))
-        elif isinstance(value, list) and isinstance(value[0], BaseModel):
+            yield from ("  " + line for line in _lines(value, explained, brief=brief))
+        elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             yield f"{key}:"
-            for item in value:
-                yield from _item(list(_lines(item, explained)))
+            for number, item in enumerate(value):
+                yield from _item(list(_lines(item, explained, brief=number > 0)))
         else:
             yield f"{key}: {_scalar(value)}"
+
+
+def _in_order(section: BaseModel) -> list[tuple[str, FieldInfo]]:
+    """The fields of a section; a job begins with those that say what it is about."""
+    fields = list(type(section).model_fields.items())
+    if isinstance(section, Descent | Tuning):
+        fields.sort(key=lambda field: not field[1].is_required())
+    return fields
 
 
 def _scalar(value: Any) -> str:

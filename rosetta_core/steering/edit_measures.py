@@ -1,0 +1,81 @@
+"""How well an edit was reached, measured.
+
+moved      from the images alone: displacement of a shift, scale of a zoom
+changed    from the units: how far the chosen ones went, and the others with them
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rosetta_core.config import steering as config
+from rosetta_core.steering.edit_targets import Change
+from rosetta_core.steering.pivot import Pivot
+from rosetta_core.steering.registration import displacement, magnification
+
+__all__ = ["changed", "moved"]
+
+
+def moved(
+    job: config.Edit, before: NDArray[np.uint8], after: NDArray[np.uint8]
+) -> dict[str, float]:
+    """Return what registration of two images (h, w, 3) finds, and what was asked for."""
+    if job.do == "shift":
+        found = displacement(before, after)
+        height, width = before.shape[:2]
+        return {
+            "moved right (pixels)": found.right,
+            "moved down (pixels)": found.down,
+            "asked for, right (pixels)": job.right * width,
+            "asked for, down (pixels)": job.down * height,
+            "agreement of the moved images": found.agreement,
+        }
+    if job.do == "zoom":
+        scaled = magnification(before, after)
+        return {
+            "magnified by": scaled.scale,
+            "asked for": 2.0,
+            "agreement of the magnified images": scaled.agreement,
+        }
+    return {}
+
+
+def changed(
+    pivot: Pivot, change: Change, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Return how much the activity of the chosen units and of the other Rosetta neurons changed.
+
+    A unit's activity is the mean of its map above its lowest activation, in its std. The chosen
+    units' change is that of their sum, as a share. The others' is the sum of every unit's own
+    change, up or down, as a share of their sum, so that ups and downs don't cancel.
+
+    Args:
+        pivot: the generator.
+        change: the chosen units.
+        before: maps by layer (1, c, h, w).
+        after: the same.
+    """
+    others = np.setdiff1d(pivot.neurons, change.units)
+    chosen = [_activity(pivot, change, maps, change.units) for maps in (before, after)]
+    held = [_activity(pivot, change, maps, others) for maps in (before, after)]
+    return {
+        "activity of the chosen units before (std)": float(chosen[0].mean()),
+        "activity of the chosen units after (std)": float(chosen[1].mean()),
+        "change of the chosen units (share)": float(chosen[1].sum() / chosen[0].sum() - 1),
+        "change of the others (share)": float(np.abs(held[1] - held[0]).sum() / held[0].sum()),
+    }
+
+
+def _activity(
+    pivot: Pivot, change: Change, maps: Mapping[str, Tensor], units: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The mean of each unit's map above its lowest activation, in its std (u,)."""
+    found = []
+    for layer, channels in pivot.by_layer(units).items():
+        mean, std = (moment[channels] for moment in pivot.moments[layer])
+        lowest = (change.lowest[layer][channels] - mean) / std
+        own = pivot.standardised(maps, layer, channels)[0].mean(dim=(1, 2)).numpy()
+        found.append(own - lowest)
+    return np.concatenate(found)
