@@ -1,5 +1,5 @@
 # The whole run: weights → samples → activations → correlations → best buddies → concepts →
-# examples → dictionary. Rules are in workflow/rules, one file a stage; what they call is
+# examples → dictionary, and jobs that steer the pivot. Rules are in workflow/rules, one file a stage; what they call is
 # `rosetta STAGE`.
 from snakemake.utils import min_version
 
@@ -25,6 +25,7 @@ include: "workflow/rules/correlations.smk"
 include: "workflow/rules/neighbours.smk"
 include: "workflow/rules/concepts.smk"
 include: "workflow/rules/examples.smk"
+include: "workflow/rules/steering.smk"
 include: "workflow/rules/dictionary.smk"
 include: "workflow/rules/costs.smk"
 
@@ -43,4 +44,5 @@ rule all:
             caption="workflow/report/figures.rst",
             category="Figures",
         ),
+        [paths.steering] if settings.steering.jobs else [],
         paths.costs,

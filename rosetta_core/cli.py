@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("models", metavar="MODEL", nargs="+", help="their names")
         if "block" in takes:
             verb.add_argument("--block", type=int, metavar="I", help="of correlation.blocks")
+        if "job" in takes:
+            verb.add_argument("job", metavar="JOB", help="its name in the configuration")
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
         if "package" in takes:
@@ -219,6 +221,13 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
         "find how strongly the concepts show on every image",
         (),
     ),
+    (
+        "steer",
+        _stage(stages.steer, "job"),
+        "run a job that inverts, shows, edits, tunes or evaluates",
+        ("job",),
+    ),
+    ("steering-pages", _stage(stages.steering_pages), "write the page of those jobs", ()),
     ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
     (
         "figure",

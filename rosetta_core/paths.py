@@ -6,6 +6,7 @@ RunPaths    the files and folders of one run; a shard or a model may be a "{wild
 from pathlib import Path
 
 from rosetta_core.config import Config, FileWeights, Model
+from rosetta_core.config.steering import Job
 
 __all__ = ["RunPaths"]
 
@@ -85,6 +86,15 @@ class RunPaths:
     def dictionary(self) -> Path:
         """The folder of the pages."""
         return self.run / "dictionary"
+
+    def job(self, job: Job) -> Path:
+        """The folder of a steering job."""
+        return self.run / job.folder / job.name
+
+    @property
+    def steering(self) -> Path:
+        """The folder of the page of all steering jobs."""
+        return self.run / "steering"
 
     def log(self, stage: str, *parts: str) -> Path:
         """The log of one job."""

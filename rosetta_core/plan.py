@@ -29,6 +29,7 @@ PARTNER = 1e-7  # seconds per pair of units to find nearest neighbours
 CONCEPTS = 50  # that the paper finds
 CONCEPT = 0.3  # seconds that the page and the figure of one take
 PAGE = 2e-4  # seconds that the page of a unit takes
+BACK = 3  # times as long as a forward pass is one with its gradient
 CAUTION = 4  # a cluster kills jobs that take longer than they asked for
 
 
@@ -156,6 +157,8 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
     )
     pairs = _units(pivot.layers) * sum(units)
     matrix = FLOAT32 * pairs
+    # by steering job how many images pass through the pivot, there and back
+    steps = [job.steps * job.rows(len(config.encoders)) for job in config.steering.jobs.values()]
     if config.kept:
         matrix = 2 * FLOAT32 * config.kept * sum(_units(pivot.layers) + count for count in units)
     stages = [
@@ -215,6 +218,14 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
             seconds=START + values * rates.reduced + (passing if live else values * rates.read),
         ),
         Stage(
+            "steer",
+            jobs=len(steps),
+            operations=BACK * pivot.operations * sum(steps),
+            memory=network + held,
+            seconds=START * len(steps)
+            + BACK * sum(steps) * rates.network(config.pivot.name, pivot),
+        ),
+        Stage(
             "dictionary",
             jobs=1,
             reads=leading + sum(examples),
@@ -222,6 +233,8 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
             seconds=START + CONCEPTS * CONCEPT + sum(units) * PAGE,
         ),
     ]
+    if not steps:
+        stages = [stage for stage in stages if stage.name != "steer"]
     if live:
         stages = [stage for stage in stages if stage.name != "activations"]
     return Plan(models, stages, pairs, 0 if live else jobs, FLOAT16 * images * _size(pivot.layers))

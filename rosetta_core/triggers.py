@@ -1,7 +1,8 @@
 """What a stage's result depends on beside its input files: its settings and its code.
 
-settings    the part of the configuration that a job reads, as one canonical line
-code        the fingerprint of the code that a job runs
+settings     the part of the configuration that a job reads, as one canonical line
+code         the fingerprint of the code that a job runs
+models_of    the models that a steering job runs, the pivot first
 
 Snakemake reruns a job when one of the two changes. Device, threads, batch size and memory stay
 out: they change results by rounding at most.
@@ -9,11 +10,12 @@ out: they change results by rounding at most.
 
 from typing import Any
 
-from rosetta_core.config import Config, to_json
+from rosetta_core.config import Config, Encoder, Generator, to_json
+from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
 from rosetta_core.fingerprint import fingerprint
 from rosetta_core.zoo.families import FAMILIES
 
-__all__ = ["code", "settings"]
+__all__ = ["code", "models_of", "settings"]
 
 MODULES = {
     "fetch": ["rosetta_core.zoo.weights"],
@@ -31,14 +33,36 @@ MODULES = {
     "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
     "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
+    "steering_pages": ["rosetta_core.pages.steering", "rosetta_core.pages.steering.site"],
     "costs": ["rosetta_core.costs"],
+}
+STEERING = {
+    Inversion: "rosetta_core.steering.inversion",
+    Show: "rosetta_core.steering.showing",
+    Edit: "rosetta_core.steering.editing",
+    Evaluation: "rosetta_core.steering.evaluation",
+    Tuning: "rosetta_core.steering.tuning",
 }
 
 
+STEERED = [
+    "rosetta_core.stages.steered_networks",
+    "rosetta_core.pages.job_folder",
+    "rosetta_core.zoo.loading",
+]
+
+
 def settings(
-    stage: str, config: Config, *, model: str | None = None, shard: str | None = None
+    stage: str,
+    config: Config,
+    *,
+    model: str | None = None,
+    shard: str | None = None,
+    job: str | None = None,
 ) -> str:
     """Return what a job of `stage` reads of the configuration, as canonical JSON."""
+    if stage == "steer":
+        return to_json({stage: _of_job(config, config.steering.job(job or ""))})
     content = config.model_dump(mode="json")
     chosen = _network(config, model)
     sampling, pages = content["sampling"], content["dictionary"]
@@ -69,10 +93,37 @@ def settings(
         "dictionary": [
             *(content[key] for key in ("run", "neighbours", "sampling")),
             *(pages[key] for key in ("examples", "image_pages")),
+            [job.name for job in config.steering.show],
             [model["weights"]["licence"] for model in [content["pivot"], *content["encoders"]]],
         ],
+        "steering_pages": [content["run"]],
     }
     return to_json({stage: read[stage]})
+
+
+def models_of(config: Config, job: Job) -> list[Generator | Encoder]:
+    """Return the models that a steering job runs, the pivot first."""
+    every = [encoder.name for encoder in config.encoders]
+    guides = {Inversion: every, Evaluation: every}.get(type(job), [])
+    if isinstance(job, Inversion) and job.encoders:
+        guides = job.encoders
+    judges = [] if isinstance(job, Show) else [config.judge]
+    if isinstance(job, Inversion | Evaluation | Tuning):
+        judges.append(config.perceptual)
+    names = [*guides, *(judge.encoder for judge in judges if judge.encoder)]
+    return [config.pivot, *(config.model(name) for name in dict.fromkeys(names))]
+
+
+def _of_job(config: Config, job: Job) -> list[Any]:
+    """What a steering job's result depends on: its name and what it is of are its inputs."""
+    networks = [_network(config, model.name) for model in models_of(config, job)]
+    judges = [None if isinstance(job, Show) else config.judge.model_dump(mode="json")]
+    if isinstance(job, Inversion | Evaluation | Tuning):
+        judges.append(config.perceptual.model_dump(mode="json"))
+    of = []
+    if isinstance(job, Tuning | Edit) and job.of_job:
+        of = [_of_job(config, config.steering.job(job.of_job))]
+    return [job.model_dump(mode="json"), networks, judges, of]
 
 
 def _network(config: Config, model: str | None) -> dict[str, Any]:
@@ -82,8 +133,12 @@ def _network(config: Config, model: str | None) -> dict[str, Any]:
     return content
 
 
-def code(stage: str, config: Config, *, model: str | None = None) -> str:
+def code(stage: str, config: Config, *, model: str | None = None, job: str | None = None) -> str:
     """Return the fingerprint of the code behind a job of `stage`."""
+    if stage == "steer":
+        chosen = config.steering.job(job or "")
+        families = {FAMILIES[its.family] for its in models_of(config, chosen)}
+        return fingerprint(STEERING[type(chosen)], *STEERED, *sorted(families))
     modules = list(MODULES[stage])
     if stage in ("sample", "activations"):
         modules.append(FAMILIES[config.model(model or config.pivot.name).family])

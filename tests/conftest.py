@@ -23,6 +23,24 @@ LAYERS = {  # few enough that maps can be enlarged outright
 }
 
 
+STEERING = {  # a job of every kind, each with few steps
+    "perceptual": {"encoder": "mobilenet_v2", "size": 32, "layers": ["features.3.conv.1.2"]},
+    "judge": {"encoder": "efficientnet_lite0", "size": 64},
+    "invert": [
+        {
+            "name": "astronaut",
+            "image": {"sample": "astronaut", "box": [148, 28, 152]},
+            "steps": 4,
+            "starts": 2,
+        }
+    ],
+    "show": [{"name": "strongest", "concept": 0, "steps": 4, "starts": 2}],
+    "tune": [{"name": "tuned", "of_job": "astronaut", "steps": 2}],
+    "edit": [{"name": "shifted", "of_job": "tuned", "do": "shift", "steps": 4}],
+    "evaluate": [{"name": "table", "seeds": 2, "steps": 2}],
+}
+
+
 def tiny(**changes: Any) -> dict[str, Any]:
     """The face zoo with few layers and 16 images in two shards, as a configuration file has it."""
     content = Config().model_dump(mode="json")
@@ -31,6 +49,7 @@ def tiny(**changes: Any) -> dict[str, Any]:
     content |= {"run": "tiny", "resources": str(ROOT / "resources"), "device": "cpu"}
     content["sampling"] |= {"images": 16, "shard_size": 8}
     content["dictionary"]["examples"] = 3
+    content["steering"] = STEERING
     for key, value in changes.items():
         content[key] = {**content[key], **value} if isinstance(value, dict) else value
     return content

@@ -1,5 +1,6 @@
 """Runs that were never mined, of any size, with any names: for the pages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from rosetta_core.findings import Findings, ModelFacts
 from rosetta_core.mining.unit_examples import LayerExamples
+from rosetta_core.pages.show_data import Show
 from rosetta_core.pages.site import write_site
 
 GRIDS = [(4, 4), (7, 7), (8, 8)]
@@ -41,7 +43,9 @@ class MadeUp:
     def images(self, numbers: range) -> np.ndarray:
         return self.pictures[numbers.start : numbers.stop]
 
-    def write(self, folder: Path, *, examples: int, image_pages: int) -> None:
+    def write(
+        self, folder: Path, *, examples: int, image_pages: int, shows: Sequence[Show] = ()
+    ) -> None:
         """Write its pages into a folder; no two of its images are near-duplicates."""
         write_site(
             folder,
@@ -52,6 +56,7 @@ class MadeUp:
             duplicates=np.arange(self.findings.images, dtype=np.int32),
             examples=examples,
             image_pages=image_pages,
+            shows=shows,
         )
 
 

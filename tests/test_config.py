@@ -152,7 +152,7 @@ def test_two_files_of_one_package_lie_apart() -> None:
     encoders = [
         model(name=f"m{i}", weights={**PACKAGE, "member": m}) for i, m in enumerate(members)
     ]
-    config = parse_config(tiny(encoders=encoders))
+    config = parse_config({**tiny(encoders=encoders), "steering": {}})
     assert len({RunPaths(config).weights(encoder) for encoder in config.encoders}) == 2
 
 

@@ -17,6 +17,7 @@ from rosetta_core.mining.concept_examples import ConceptExamples
 from rosetta_core.mining.examples import quantile_examples, random_examples, top_examples
 from rosetta_core.pages.lookup import Neighbourhood
 from rosetta_core.pages.packed import pack, significant, thousandths
+from rosetta_core.pages.show_data import Show, show_data
 
 __all__ = ["Chosen", "choose", "concept_data"]
 
@@ -66,6 +67,7 @@ def concept_data(
     moments: Mapping[str, NDArray[np.float64]],
     histograms: Mapping[str, NDArray[np.uint8]],
     concept_of: Mapping[int, list[int]],
+    shows: Sequence[Show],
 ) -> dict[str, Any]:
     """Return the content of `data/concepts/{concept}.js`.
 
@@ -79,6 +81,7 @@ def concept_data(
         moments: by model the mean and std of its units (units, 2).
         histograms: by model those of its units.
         concept_of: by Rosetta neuron its concept.
+        shows: of this run, those of other concepts too.
     """
     rows = members[["pivot_unit", "model", "unit", "corr"]]
     pairs = list(zip(*(rows[column].tolist() for column in rows), strict=True))
@@ -101,6 +104,7 @@ def concept_data(
         "quarters": chosen.quarters,
         "images": images,
         "evidence": thousandths(examples.evidence[concept, images]),
+        "shows": show_data(shows, concept),
         "grids": [list(maps.shape[1:]) for maps in shown],
         "maps": pack(shown),
     }

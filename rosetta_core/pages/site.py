@@ -25,6 +25,7 @@ from rosetta_core.pages.lookup import Neighbourhood, histograms, unit_concepts
 from rosetta_core.pages.model_data import model_data
 from rosetta_core.pages.packed import write_data
 from rosetta_core.pages.pictures import write_card, write_images
+from rosetta_core.pages.show_data import Show, write_show
 from rosetta_core.pages.unit_data import UNITS_PER_FILE, files, unit_data
 from rosetta_core.progress import Progress
 
@@ -44,6 +45,7 @@ def write_site(
     duplicates: NDArray[np.int32],
     examples: int,
     image_pages: int,
+    shows: Sequence[Show] = (),
 ) -> None:
     """Write the pages of a run into a folder, which is there.
 
@@ -56,6 +58,7 @@ def write_site(
         duplicates: by image its group of near-duplicates.
         examples: images per concept and group.
         image_pages: how many images have a page.
+        shows: what makes concepts strongest, for their pages.
     """
     shutil.copytree(STATIC, folder, dirs_exist_ok=True)
     bars = {model: histograms(layers) for model, layers in unit_examples.items()}
@@ -81,7 +84,18 @@ def write_site(
     write_data(folder, "search", search_data(findings))
     write_data(folder, "models", model_data(findings))
     write_images(folder, images, shown)
-    _write_concepts(folder, findings, concept_examples, chosen, near=near, bars=bars, images=images)
+    for number, show in enumerate(shows):
+        write_show(folder, number, show)
+    _write_concepts(
+        folder,
+        findings,
+        concept_examples,
+        chosen,
+        near=near,
+        bars=bars,
+        images=images,
+        shows=shows,
+    )
     _write_image_pages(folder, findings, concept_examples, pages)
     _write_units(folder, findings, unit_examples, near=near, bars=bars)
 
@@ -95,6 +109,7 @@ def _write_concepts(
     near: Mapping[str, Neighbourhood],
     bars: Mapping[str, NDArray[np.uint8]],
     images: Images,
+    shows: Sequence[Show],
 ) -> None:
     concept_of = unit_concepts(findings, findings.pivot)
     moments = {name: units[["mean", "std"]].to_numpy() for name, units in findings.units.items()}
@@ -110,6 +125,7 @@ def _write_concepts(
                 moments=moments,
                 histograms=bars,
                 concept_of=concept_of,
+                shows=shows,
             )
             write_data(folder, f"concepts/{concept}", content)
             best = chosen[concept].top[0]

@@ -15,6 +15,9 @@ neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
 unit_examples    the images and maps that each unit of a model fires at
 concept_examples how strongly the concepts show on every image, and their maps there
+steer            a job that inverts, shows, edits, tunes or evaluates
+needed           the files that such a job reads
+steering_pages   one page for all of them
 dictionary       the pages
 figure           a figure for a paper
 measured         which jobs of the workflow are measured
@@ -34,6 +37,7 @@ from rosetta_core.stages.figures import figure
 from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
+from rosetta_core.stages.steering import needed, steer, steering_pages
 
 __all__ = [
     "activations",
@@ -51,10 +55,13 @@ __all__ = [
     "list_layers",
     "measured",
     "mine",
+    "needed",
     "neighbours",
     "passes",
     "plan",
     "sample",
+    "steer",
+    "steering_pages",
     "unit_examples",
     "units",
 ]
@@ -81,4 +88,8 @@ def mine(config: Config) -> Path:
     for model in config.models:
         unit_examples(config, model=model.name)
     concept_examples(config)
+    for job in config.steering.jobs:
+        steer(config, job=job)
+    if config.steering.jobs:
+        steering_pages(config)
     return dictionary(config)

@@ -31,9 +31,9 @@ def check(config: Config) -> dict[str, list["Layer"]]:
     """Check everything that can be wrong before a job starts; return each model's layers.
 
     Raises:
-        RosettaError: a device or a file of weights that isn't there, an unknown architecture,
-            a layer pattern that matches nothing, a K larger than a model, more examples than
-            images.
+        RosettaError: a device or a file that isn't there, an unknown architecture, a layer
+            pattern that matches nothing, a K larger than a model, more examples than images, a
+            unit that isn't mined.
     """
     if config.device.startswith("cuda"):
         from rosetta_core.zoo.loading import resolve_device
@@ -55,6 +55,7 @@ def check(config: Config) -> dict[str, list["Layer"]]:
                 f"neighbours.k: {config.neighbours.k} is too large for {name}, which has {units} "
                 "units; lower it or name more layers"
             )
+    _check_steering(config, found[config.pivot.name])
     units = sum(layer.channels for layer in found[config.pivot.name])
     if config.correlation.blocks > units:
         raise RosettaError(
@@ -62,6 +63,30 @@ def check(config: Config) -> dict[str, list["Layer"]]:
             f"{config.pivot.name}"
         )
     return found
+
+
+def _check_steering(config: Config, layers: list["Layer"]) -> None:
+    """Check what steering jobs name: files and units."""
+    jobs = config.steering
+    targets = [(job.name, job.image) for job in jobs.invert]
+    targets += [(job.name, target) for job in jobs.evaluate for target in job.images]
+    files = [(name, target.file) for name, target in targets]
+    for edit in jobs.edit:
+        files += [(edit.name, edit.mask), (edit.name, edit.function_file)]
+    for name, file in files:
+        if file is not None and not Path(file).is_file():
+            raise RosettaError(f"steering: {name}: no file {file!r}")
+    known = {layer.name: layer.channels for layer in layers}
+    named = [(job.name, [job.unit]) for job in jobs.show if job.unit]
+    named += [(job.name, job.units or []) for job in jobs.edit]
+    for name, units in named:
+        for unit in units:
+            layer, _, channel = unit.rpartition("/")
+            if not channel.isdecimal() or int(channel) >= known.get(layer, 0):
+                raise RosettaError(
+                    f"steering: {name}: no unit {unit!r} of {config.pivot.name}; write "
+                    f"layer/channel, with one of the layers {', '.join(known)}"
+                )
 
 
 def configure(config: Config) -> Path:

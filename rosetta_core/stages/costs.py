@@ -33,7 +33,9 @@ def measured(config: Config) -> list[tuple[str, ...]]:
     jobs += [("neighbours", model) for model in models]
     jobs += [("concepts",)]
     jobs += [("unit_examples", model) for model in models]
-    return [*jobs, ("concept_examples",), ("dictionary",)]
+    jobs += [("concept_examples",), ("dictionary",)]
+    jobs += [("steer", name) for name in config.steering.jobs]
+    return [*jobs, *([("steering_pages",)] if config.steering.jobs else [])]
 
 
 def costs(config: Config) -> Path:

@@ -22,6 +22,7 @@ def dictionary(config: Config) -> Path:
     from rosetta_core.mining.duplicates import find_near_duplicates
     from rosetta_core.mining.unit_examples import read_unit_examples
     from rosetta_core.pages.figures import write_default_figures
+    from rosetta_core.pages.show_data import read_shows
     from rosetta_core.pages.site import write_site
 
     paths, findings, samples = RunPaths(config), read_findings(config), samples_of(config)
@@ -40,6 +41,7 @@ def dictionary(config: Config) -> Path:
             duplicates=duplicates,
             examples=config.dictionary.examples,
             image_pages=min(config.dictionary.image_pages, samples.count),
+            shows=read_shows([paths.job(job) for job in config.steering.show]),
         )
         (folder / "figures").mkdir()
         write_default_figures(

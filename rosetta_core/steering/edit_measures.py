@@ -61,10 +61,10 @@ def changed(
     chosen = [_activity(pivot, change, maps, change.units) for maps in (before, after)]
     held = [_activity(pivot, change, maps, others) for maps in (before, after)]
     return {
-        "activity of the chosen units before (std)": float(chosen[0].mean()),
-        "activity of the chosen units after (std)": float(chosen[1].mean()),
         "change of the chosen units (share)": float(chosen[1].sum() / chosen[0].sum() - 1),
         "change of the others (share)": float(np.abs(held[1] - held[0]).sum() / held[0].sum()),
+        "activity of the chosen units before (std)": float(chosen[0].mean()),
+        "activity of the chosen units after (std)": float(chosen[1].mean()),
     }
 
 

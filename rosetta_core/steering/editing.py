@@ -98,10 +98,10 @@ def edit(
     (best,) = best_starts(found.total, starts=job.starts)
     result = {layer: its[best : best + 1] for layer, its in maps_after.items()}
     measured = {
-        "similarity to the edited maps before": float(alone.objective(maps)),
-        "similarity to the edited maps after": float(found.terms["similarity"][-1, best]),
         **moved(job, before[0], after[best]),
         **(changed(pivot, change, maps, result) if change else {}),
+        "similarity to the edited maps before": float(alone.objective(maps)),
+        "similarity to the edited maps after": float(found.terms["similarity"][-1, best]),
         **{
             f"{name} of before and after": float(values[0])
             for name, values in recovery(after[[best]], before, judge, device=pivot.device).items()

@@ -91,7 +91,7 @@ def matches_of(
     maps = _look_at(seen.encoder, images, its["layer"].unique().tolist(), device=pivot.device)
     found = []
     for (own_layer, layer), rows in table.groupby(["own_layer", "layer"], sort=False):
-        chosen = maps[layer][:, torch.from_numpy(rows["channel"].to_numpy(np.int64))]
+        chosen = maps[layer][:, torch.from_numpy(rows["channel"].to_numpy(np.int64, copy=True))]
         mean, std = (
             torch.from_numpy(rows[name].to_numpy(np.float64, copy=True))[:, None, None]
             for name in ("mean", "std")

@@ -68,9 +68,8 @@ def show(
     after, maps_after = pivot.look(found.latents, space=job.space, classes=classes)
     activity = (found.terms["similarity"][[0, -1]] - mean) / std  # (2, s)
     moved = (found.latents - start.cpu()).square().flatten(1).mean(1).numpy()
-    order = np.lexsort(
-        [moved, -activity[1].round(3)]
-    ).tolist()  # of equally active ones the nearest
+    rise = activity[1] - activity[0]
+    order = np.lexsort([-rise, -activity[1].round(3)]).tolist()  # of equals those that rose most
     ((layer, channels),) = pivot.by_layer(units[:1]).items()
     own = [pivot.standardised(m, layer, channels)[:, 0].float() for m in (maps_before, maps_after)]
     return Outcome(

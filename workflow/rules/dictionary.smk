@@ -9,6 +9,7 @@ rule dictionary:
         [paths.best_buddies(model) for model in models],
         [paths.unit_examples(model) for model in models],
         paths.concept_examples,
+        [paths.job(job) for job in settings.steering.show],
         [manifest_of(paths.samples(shard)) for shard in shards],
     output:
         report(

@@ -1,4 +1,4 @@
-// A concept: its examples, image beside map beside map, and its units.
+// A concept: its examples, image beside map beside map, what makes it strongest, and its units.
 "use strict";
 
 rosetta.pages.concept = (() => {
@@ -86,6 +86,47 @@ rosetta.pages.concept = (() => {
     );
   }
 
+  // Random images and what they became, by the jobs that showed this concept or a unit of it.
+  function strongest(shows) {
+    if (!shows.length) return null;
+    const pair = (number, [before, after], place) => {
+      const half = (side, alt) =>
+        h("img", {
+          src: `pictures/shows/${number}/${place}.webp`,
+          class: side,
+          width: 116,
+          height: 116,
+          loading: "lazy",
+          decoding: "async",
+          alt,
+        });
+      return h(
+        "li",
+        {},
+        half("before", "a random image"),
+        half("after", "what it became"),
+        h("span", { class: "small" }, `${fixed(before / 1000)} → ${fixed(after / 1000)}`),
+      );
+    };
+    return [
+      h("h2", {}, "What makes it strongest"),
+      h(
+        "p",
+        { class: "quiet" },
+        "Random images, and what they became when their latents were moved to where it is more " +
+          "active. Below them: how active it was and is, in standard deviations of random images.",
+      ),
+      shows.map(({ number, about, values }) => [
+        h("p", { class: "small about" }, about),
+        h(
+          "ul",
+          { class: "pairs", "aria-label": `Before and after: ${about}` },
+          values.map((its, place) => pair(number, its, place)),
+        ),
+      ]),
+    ];
+  }
+
   return async function concept({ names: [text], set }) {
     const { concepts, models } = rosetta.index,
       number = Number(text);
@@ -166,6 +207,7 @@ rosetta.pages.concept = (() => {
           "For a paper: ",
           h("code", {}, `rosetta figure --concepts ${number}`),
         ),
+        strongest(data.shows),
         h("h2", {}, `Its ${plural(total, "unit")}`),
         rosetta.conceptTables.unitTable(number, data, bars),
         rosetta.conceptTables.pairTable(number, data),

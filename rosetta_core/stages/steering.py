@@ -1,0 +1,253 @@
+"""The stages that steer the pivot.
+
+steer             run one job: an inversion, a show, an edit, a tuning, an evaluation
+needed            the files and folders that a job reads
+steering_pages    one page for all jobs of a run
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rosetta_core import triggers
+from rosetta_core.config import Config
+from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import whole
+from rosetta_core.paths import RunPaths
+from rosetta_core.stages.steered_networks import Networks, mask_of, target_image
+from rosetta_core.tables import read_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rosetta_core.steering.descent import Checkpoint
+    from rosetta_core.steering.editing import Source
+    from rosetta_core.steering.pivot import Pivot
+
+__all__ = ["needed", "steer", "steering_pages"]
+
+TUNED = "generator.safetensors"  # the weights in the folder of a tuning
+
+
+def needed(config: Config, name: str) -> list[Path]:
+    """Return the files and folders that a job reads; RosettaError if there is no such job."""
+    paths, job = RunPaths(config), config.steering.job(name)
+    models = triggers.models_of(config, job)
+    found = [paths.rosetta, *(paths.weights(model) for model in models)]
+    found += [paths.units(model.name) for model in models]
+    files: list[str | None] = []
+    if isinstance(job, Inversion | Evaluation):
+        found += [paths.best_buddies(model.name) for model in models[1:]]
+        files += [target.file for target in job.targets]
+    if isinstance(job, Show | Edit) and job.concept is not None:
+        found.append(paths.concepts)
+    if isinstance(job, Edit | Tuning) and job.of_job:
+        found.append(paths.job(config.steering.job(job.of_job)))
+    if isinstance(job, Edit):
+        files += [job.mask, job.function_file]
+    return list(dict.fromkeys([*found, *(Path(file) for file in files if file)]))
+
+
+def steer(config: Config, *, job: str) -> Path:
+    """Run one job of the configuration; return its folder."""
+    chosen = config.steering.job(job)
+    folder = RunPaths(config).job(chosen)
+    checkpoint = _checkpoint(config, chosen, folder)
+    with whole(folder) as temporary:
+        temporary.mkdir()
+        if isinstance(chosen, Inversion):
+            _invert(config, chosen, temporary, checkpoint)
+        elif isinstance(chosen, Show):
+            _show(config, chosen, temporary, checkpoint)
+        elif isinstance(chosen, Edit):
+            _edit(config, chosen, temporary, checkpoint)
+        elif isinstance(chosen, Evaluation):
+            _evaluate(config, chosen, temporary, checkpoint)
+        else:
+            _tune(config, chosen, temporary, checkpoint)
+    checkpoint.remove()
+    return folder
+
+
+def _checkpoint(config: Config, job: Job, folder: Path) -> "Checkpoint":
+    """Beside the folder, and of use only as long as settings and code are the same."""
+    from rosetta_core.steering.descent import Checkpoint
+
+    key = triggers.settings("steer", config, job=job.name) + triggers.code(
+        "steer", config, job=job.name
+    )
+    inputs = [str(path.stat().st_mtime_ns) for path in needed(config, job.name) if path.exists()]
+    return Checkpoint(folder.with_name(f".{job.name}.checkpoint"), key=" ".join([key, *inputs]))
+
+
+def _invert(config: Config, job: Inversion, folder: Path, checkpoint: "Checkpoint") -> None:
+    from rosetta_core.pages.job_folder import write_outcome
+    from rosetta_core.steering.inversion import invert
+
+    networks = Networks(config)
+    names = job.encoders or [encoder.name for encoder in config.encoders]
+    outcome = invert(
+        networks.pivot,
+        job,
+        target_image(job.image, networks.pivot),
+        seen=networks.seen(names, pairs=job.pairs),
+        perceptual=networks.distance(config.perceptual),
+        judge=networks.distance(config.judge),
+        checkpoint=checkpoint,
+    )
+    write_outcome(folder, job, outcome)
+
+
+def _show(config: Config, job: Show, folder: Path, checkpoint: "Checkpoint") -> None:
+    from rosetta_core.pages.job_folder import write_outcome
+    from rosetta_core.steering.showing import show
+
+    networks = Networks(config)
+    concept: int | None
+    if job.concept is not None:
+        units, what = _of_concept(config, job.concept), f"concept {job.concept}"
+        concept = job.concept
+    else:
+        number = networks.pivot.number(job.unit or "")
+        units, what = np.array([number]), f"{config.pivot.name}/{job.unit}"
+        rosetta = read_table(RunPaths(config).rosetta)
+        found = rosetta.loc[rosetta["pivot_unit"] == number, "concept"]
+        concept = int(found.iloc[0]) if len(found) else None
+    outcome = show(networks.pivot, job, units, what=what, checkpoint=checkpoint)
+    write_outcome(folder, job, outcome, concept=concept)
+
+
+def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> None:
+    from safetensors.torch import load_file
+
+    from rosetta_core.pages.job_folder import write_outcome
+    from rosetta_core.steering.chance import lowest_activations
+    from rosetta_core.steering.edit_targets import Change
+    from rosetta_core.steering.editing import edit
+    from rosetta_core.steering.edits import custom
+    from rosetta_core.steering.latents import drawn_image
+    from rosetta_core.steering.tuning import tuned_pivot
+
+    networks = Networks(config)
+    pivot = networks.pivot
+    if job.of_job:
+        of = config.steering.job(job.of_job)
+        if isinstance(of, Tuning):
+            pivot = tuned_pivot(pivot, load_file(RunPaths(config).job(of) / TUNED))
+            of = config.steering.job(of.of_job)
+        assert isinstance(of, Inversion)
+        job = job.model_copy(update={"space": of.space, "class_label": of.class_label})
+    change = None
+    if job.do in ("remove", "add"):
+        height, width = drawn_image(pivot, 0).shape[:2]
+        if job.concept is not None:
+            units, what = _of_concept(config, job.concept), f"concept {job.concept}"
+        else:
+            units, what = (
+                np.array([pivot.number(u) for u in job.units or ()]),
+                ", ".join(job.units or ()),
+            )
+        change = Change(
+            np.unique(units),
+            what,
+            lowest_activations(pivot, job),
+            mask_of(Path(job.mask), size=(height, width)) if job.mask else None,
+        )
+    outcome = edit(
+        pivot,
+        job,
+        _source(config, job, pivot),
+        change=change,
+        function=custom(job.function) if job.function else None,
+        judge=networks.distance(config.judge),
+        checkpoint=checkpoint,
+    )
+    write_outcome(folder, job, outcome)
+
+
+def _evaluate(config: Config, job: Evaluation, folder: Path, checkpoint: "Checkpoint") -> None:
+    from rosetta_core.pages.evaluation_folder import write_evaluation
+    from rosetta_core.steering.evaluation import evaluate
+
+    networks = Networks(config)
+    evaluated = evaluate(
+        networks.pivot,
+        job,
+        np.stack([target_image(target, networks.pivot) for target in job.targets]),
+        names=[target.title for target in job.targets],
+        seen=networks.seen([encoder.name for encoder in config.encoders], pairs=job.pairs),
+        perceptual=networks.distance(config.perceptual),
+        judge=networks.distance(config.judge),
+        checkpoint=checkpoint,
+    )
+    write_evaluation(folder, job, evaluated)
+
+
+def _tune(config: Config, job: Tuning, folder: Path, checkpoint: "Checkpoint") -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from rosetta_core.pages.job_folder import read_latent, write_outcome
+    from rosetta_core.steering.tuning import tune
+
+    networks, of = Networks(config), config.steering.job(job.of_job)
+    assert isinstance(of, Inversion)
+    tuned = tune(
+        networks.pivot,
+        job,
+        torch.from_numpy(read_latent(RunPaths(config).job(of))),
+        target_image(of.image, networks.pivot),
+        space=of.space,
+        class_label=of.class_label,
+        perceptual=networks.distance(config.perceptual),
+        judge=networks.distance(config.judge),
+        checkpoint=checkpoint,
+    )
+    save_file(tuned.weights, folder / TUNED)
+    write_outcome(folder, job, tuned.outcome)
+
+
+def _of_concept(config: Config, concept: int) -> "NDArray[np.int64]":
+    """The Rosetta neurons of a concept; RosettaError if there is no such concept."""
+    concepts = read_table(RunPaths(config).concepts)
+    if not 0 <= concept < len(concepts):
+        known = f"they are 0 to {len(concepts) - 1}" if len(concepts) else "there are none"
+        raise RosettaError(f"no concept {concept} in run {config.run!r}; {known}")
+    return np.array(concepts["pivot_units"].iloc[concept], np.int64)
+
+
+def _source(config: Config, job: Edit, pivot: "Pivot") -> "Source":
+    """The image that is edited."""
+    import torch
+
+    from rosetta_core.pages.job_folder import read_latent
+    from rosetta_core.steering.editing import Source
+    from rosetta_core.steering.latents import class_labels, given_latents
+
+    if job.of_job:
+        latent = torch.from_numpy(
+            read_latent(RunPaths(config).job(config.steering.job(job.of_job)))
+        )
+        return Source(latent, job.of_job)
+    seed = job.of_seed or 0
+    label = class_labels(pivot, job.class_label, count=1)
+    return Source(given_latents(pivot, [seed], space=job.space, classes=label), f"seed {seed}")
+
+
+def steering_pages(config: Config) -> Path:
+    """Write the page of all steering jobs of a run; return its folder."""
+    from rosetta_core.pages.steering.site import write_steering_site
+
+    paths = RunPaths(config)
+    return write_steering_site(
+        paths.steering,
+        [paths.job(job) for job in config.steering.jobs.values()],
+        run=config.run,
+        pivot=config.pivot.name,
+        encoders=[encoder.name for encoder in config.encoders],
+        dictionary="../dictionary/index.html",
+    )
