@@ -108,6 +108,8 @@ def _add_figure_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--models", nargs="+", metavar="MODEL", help=about)
     about = "draw the concepts on this one image, for the pivot"
     verb.add_argument("--image", type=int, metavar="I", help=about)
+    about = "draw what these steering jobs came to"
+    verb.add_argument("--jobs", nargs="+", metavar="JOB", help=about)
     about = "where to, without suffix; default: in the folder figures of the run"
     verb.add_argument("--out", type=Path, metavar="PATH", help=about)
 
@@ -231,8 +233,8 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
     ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
     (
         "figure",
-        _stage(stages.figure, "concepts", "examples", "images", "models", "image", "out"),
-        "draw a figure for a paper, as PDF and PNG: concepts across models, or on one image",
+        _stage(stages.figure, "concepts", "examples", "images", "models", "image", "jobs", "out"),
+        "draw a figure for a paper, as PDF and PNG: concepts across models, or on one image; jobs",
         ("figure",),
     ),
     (

@@ -37,17 +37,14 @@ MODULES = {
     "costs": ["rosetta_core.costs"],
 }
 STEERING = {
-    Inversion: "rosetta_core.steering.inversion",
-    Show: "rosetta_core.steering.showing",
-    Edit: "rosetta_core.steering.editing",
-    Evaluation: "rosetta_core.steering.evaluation",
-    Tuning: "rosetta_core.steering.tuning",
+    Inversion: ["rosetta_core.steering.inversion", "rosetta_core.pages.job_folder"],
+    Show: ["rosetta_core.steering.showing", "rosetta_core.pages.job_folder"],
+    Edit: ["rosetta_core.steering.editing", "rosetta_core.pages.job_folder"],
+    Evaluation: ["rosetta_core.steering.evaluation", "rosetta_core.pages.evaluation_folder"],
+    Tuning: ["rosetta_core.steering.tuning", "rosetta_core.pages.job_folder"],
 }
-
-
 STEERED = [
     "rosetta_core.stages.steered_networks",
-    "rosetta_core.pages.job_folder",
     "rosetta_core.zoo.loading",
 ]
 
@@ -138,7 +135,7 @@ def code(stage: str, config: Config, *, model: str | None = None, job: str | Non
     if stage == "steer":
         chosen = config.steering.job(job or "")
         families = {FAMILIES[its.family] for its in models_of(config, chosen)}
-        return fingerprint(STEERING[type(chosen)], *STEERED, *sorted(families))
+        return fingerprint(*STEERING[type(chosen)], *STEERED, *sorted(families))
     modules = list(MODULES[stage])
     if stage in ("sample", "activations"):
         modules.append(FAMILIES[config.model(model or config.pivot.name).family])

@@ -3,12 +3,14 @@
 write_outcome    images, sheets, maps, curve, video, latents and metrics, into a folder
 write_about      job.json: what the job is, for the pages and for other jobs
 read_latent      the latent that a job found, for jobs that go on from it
+read_images      the image that a job is of, and the one that it came to
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ from rosetta_core.pages.sheets import write_curve, write_sheet
 from rosetta_core.pages.video import write_video
 from rosetta_core.steering.outcome import Outcome, Panel
 
-__all__ = ["read_latent", "write_about", "write_outcome"]
+__all__ = ["read_images", "read_latent", "write_about", "write_outcome"]
 
 MOST_ROWS = 8  # of a sheet
 
@@ -81,8 +83,24 @@ def read_latent(folder: Path) -> NDArray[np.float32]:
     try:
         with np.load(folder / "latents.npz") as stored:
             return stored["latents"][stored["best"][:1]]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise RosettaError(f"{folder}: holds no latents; run that job first") from error
+
+
+def read_images(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the target or, without one, the first image (h, w, 3), and its result.
+
+    RosettaError if the job has not been run, or if it has several results for an image.
+    """
+    try:
+        with np.load(folder / "images.npz") as stored:
+            of = stored["target" if "target" in stored else "before"]
+            result = stored["after"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RosettaError(f"{folder}: holds no images; run that job first") from error
+    if result.ndim != 4:
+        raise RosettaError(f"{folder}: holds images of several methods; draw its sheet.png instead")
+    return of[0], result[0]
 
 
 def _write_pictures(folder: Path, outcome: Outcome) -> None:

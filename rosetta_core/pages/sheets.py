@@ -1,6 +1,7 @@
 """Sheets of pictures, and the curves of descents: what a steering job shows of itself.
 
-write_sheet    a labelled grid of square pictures, as PNG
+sheet          a labelled grid of square pictures
+write_sheet    the same as PNG
 write_curve    the loss and its terms over the steps, as PNG
 """
 
@@ -32,7 +33,7 @@ from rosetta_core.pages.figure_canvas import (
 )
 from rosetta_core.pages.heatmap import picture
 
-__all__ = ["write_curve", "write_sheet"]
+__all__ = ["sheet", "write_curve", "write_sheet"]
 
 STEP = TILE + GAP
 EDGE = 12  # around everything
@@ -58,10 +59,20 @@ def write_sheet(
     columns: Sequence[str],
     caption: str | None = None,
 ) -> Path:
-    """Write pictures in a grid, with words beside its rows and above its columns; return the path.
+    """Write a sheet to the path of a PNG, in place of what stood there; return the path."""
+    return save(sheet(tiles, rows=rows, columns=columns, caption=caption), path)
+
+
+def sheet(
+    tiles: Sequence[Sequence[NDArray[np.uint8] | None]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    caption: str | None = None,
+) -> Figure:
+    """Draw pictures in a grid, with words beside its rows and above its columns.
 
     Args:
-        path: of the PNG; what stood there before is replaced.
         tiles: rows of pictures (h, w, 3), made square; None leaves a gap.
         rows: a name each, which may be empty.
         columns: a name each, which may be empty.
@@ -72,7 +83,7 @@ def write_sheet(
     """
     if not rows or not columns or [len(row) for row in tiles] != [len(columns)] * len(rows):
         raise RosettaError(
-            f"{path}: a sheet of {len(rows)} rows and {len(columns)} columns needs a tile, or "
+            f"a sheet of {len(rows)} rows and {len(columns)} columns needs a tile, or "
             "None, for each of both, and at least one"
         )
     heads = [_wrapped(name, width=TILE) for name in columns]
@@ -102,7 +113,7 @@ def write_sheet(
             canvas.write(words, left - 2 * GAP, first + line * LINE, size=SIZE, align="right")
     for line, words in enumerate(below, start=1):
         canvas.write(words, EDGE, foot + line * LINE + 2, size=SIZE, align="left", grey=True)
-    return save(canvas.figure, path)
+    return canvas.figure
 
 
 def _width(words: str) -> float:

@@ -81,7 +81,7 @@ def _check_steering(config: Config, layers: list["Layer"]) -> None:
     named += [(job.name, job.units or []) for job in jobs.edit]
     for name, units in named:
         for unit in units:
-            layer, _, channel = unit.rpartition("/")
+            layer, _, channel = unit.removeprefix(f"{config.pivot.name}/").rpartition("/")
             if not channel.isdecimal() or int(channel) >= known.get(layer, 0):
                 raise RosettaError(
                     f"steering: {name}: no unit {unit!r} of {config.pivot.name}; write "

@@ -1,6 +1,6 @@
 """The stage that draws a figure for a paper; not part of the workflow.
 
-figure     concepts across models, or all concepts on one image
+figure     concepts across models, all concepts on one image, or what steering jobs came to
 
 Imports stand inside the function: a job imports what its stage needs, and torch takes seconds.
 """
@@ -27,6 +27,7 @@ def figure(
     images: Sequence[int] | None = None,
     models: Sequence[str] | None = None,
     image: int | None = None,
+    jobs: Sequence[str] | None = None,
     out: Path | None = None,
 ) -> tuple[Path, Path]:
     """Draw a figure; return its PDF and its PNG.
@@ -38,6 +39,7 @@ def figure(
         images: the example images of every concept, in place of these.
         models: the encoders that get columns, in this order; default: all.
         image: draw the concepts on this one image.
+        jobs: draw what these steering jobs came to.
         out: where to, without suffix; default: the run's folder of figures.
     """
     from rosetta_core.findings import read_findings
@@ -46,9 +48,14 @@ def figure(
     from rosetta_core.mining.examples import top_examples
     from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
 
+    paths = RunPaths(config)
+    if jobs:
+        if concepts or images or models or image is not None:
+            raise RosettaError("--jobs: draws nothing but jobs; leave the other options out")
+        return _of_jobs(config, jobs, _path(out) or paths.run / "figures" / "-".join(jobs))
     names = [config.model(name).name for name in models or ()]
     _check_options(examples=examples, images=images, models=models, image=image)
-    paths, findings = RunPaths(config), read_findings(config)
+    findings = read_findings(config)
     stored = StoredConceptExamples(paths.concept_examples, findings.units)
     found, drawn = stored.evidence.shape
     if found == 0:
@@ -78,6 +85,17 @@ def figure(
     columns = list(dict.fromkeys([findings.pivot, *(names or findings.encoders)]))
     picture = concepts_figure(findings, stored, shown=shown, images=samples.images, models=columns)
     return save_both(picture, _path(out) or paths.run / "figures" / _name(chosen))
+
+
+def _of_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Path]:
+    """Draw of each job the image that it is of, and the one that it came to."""
+    from rosetta_core.pages.figures import save_both
+    from rosetta_core.pages.job_folder import read_images
+    from rosetta_core.pages.sheets import sheet
+
+    columns = [read_images(RunPaths(config).job(config.steering.job(name))) for name in names]
+    tiles = [[of for of, _ in columns], [result for _, result in columns]]
+    return save_both(sheet(tiles, rows=["of", "result"], columns=list(names)), path)
 
 
 def _check_options(

@@ -49,7 +49,8 @@ def changed(
 
     A unit's activity is the mean of its map above its lowest activation, in its std. The chosen
     units' change is that of their sum, as a share. The others' is the sum of every unit's own
-    change, up or down, as a share of their sum, so that ups and downs don't cancel.
+    change, up or down, as a share of their sum, so that ups and downs don't cancel; it is left out
+    where there are no others.
 
     Args:
         pivot: the generator.
@@ -59,10 +60,13 @@ def changed(
     """
     others = np.setdiff1d(pivot.neurons, change.units)
     chosen = [_activity(pivot, change, maps, change.units) for maps in (before, after)]
-    held = [_activity(pivot, change, maps, others) for maps in (before, after)]
+    found = {"change of the chosen units (share)": float(chosen[1].sum() / chosen[0].sum() - 1)}
+    if len(others):
+        held = [_activity(pivot, change, maps, others) for maps in (before, after)]
+        share = np.abs(held[1] - held[0]).sum() / held[0].sum()
+        found["change of the others (share)"] = float(share)
     return {
-        "change of the chosen units (share)": float(chosen[1].sum() / chosen[0].sum() - 1),
-        "change of the others (share)": float(np.abs(held[1] - held[0]).sum() / held[0].sum()),
+        **found,
         "activity of the chosen units before (std)": float(chosen[0].mean()),
         "activity of the chosen units after (std)": float(chosen[1].mean()),
     }

@@ -16,7 +16,7 @@ from rosetta_core.config import steering as config
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.grids import Grid
 from rosetta_core.mining.resize import bilinear
-from rosetta_core.steering.edits import Function, copy_paste, shift, zoom
+from rosetta_core.steering.edits import Function, copy_paste, raised, shift, zoom
 from rosetta_core.steering.objective import Match
 from rosetta_core.steering.pivot import Pivot
 
@@ -95,7 +95,7 @@ def _changed_matches(
         chosen.append(Match(layer, channels, edited, torch.ones(1, len(channels))))
     if not off > 0:
         raise RosettaError(
-            f"{job.name}: {change.what} has nothing to remove there; name other units or a larger "
+            f"{job.name}: {change.what} has nothing to change there; name other units or a larger "
             "mask"
         )
     others = pivot.match(maps, np.setdiff1d(pivot.neurons, change.units))
@@ -113,10 +113,8 @@ def _by_function(
     given = raw[0].float().numpy()
     try:
         returned = np.asarray(function(given.copy(), layer, channels), dtype=np.float64)
-    except Exception as error:
-        raise RosettaError(
-            f"custom function, at layer {layer!r}: {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise RosettaError(f"custom function, at layer {layer!r}: {raised(error)}") from error
     if returned.shape != given.shape or not np.isfinite(returned).all():
         state = "numbers that are none" if returned.shape == given.shape else f"{returned.shape}"
         raise RosettaError(

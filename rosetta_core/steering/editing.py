@@ -133,11 +133,12 @@ def _words(job: config.Edit, change: Change | None) -> str:
     if job.do == "copy_paste":
         return f"halves pasted {job.right:.0%} of the side apart"
     ways = (("right", "left", job.right), ("down", "up", job.down))
-    return "shifted " + " and ".join(
+    moves = [
         f"{more if share > 0 else less} by {abs(share):.0%} of the side"
         for more, less, share in ways
         if share
-    )
+    ]
+    return f"shifted {' and '.join(moves) or 'by nothing'}"
 
 
 def _panels(

@@ -3,7 +3,8 @@
 zoom          doubled bilinearly, the centre kept
 shift         by a share of the side, zeros coming in
 copy_paste    the left half shifted left, the right half shifted right
-custom        a user's own function
+custom        a user's own Function
+raised        what it raised, in one line
 
 Each map is moved by its own stride: a share of its side, in fractions of a position where that is
 no whole number.
@@ -21,7 +22,7 @@ from torch import Tensor
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.resize import bilinear
 
-__all__ = ["copy_paste", "custom", "shift", "zoom"]
+__all__ = ["Function", "copy_paste", "custom", "raised", "shift", "zoom"]
 
 Function = Callable[[NDArray[np.float32], str, NDArray[np.int64]], NDArray[np.float32]]
 
@@ -75,9 +76,14 @@ def custom(place: str) -> Function:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise RosettaError(f"{file}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise RosettaError(f"{file}: {raised(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise RosettaError(f"{file}: has no function {name!r}")
     return function
+
+
+def raised(error: BaseException) -> str:
+    """What a user's code raised, its kind and its message, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

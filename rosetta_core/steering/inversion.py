@@ -72,14 +72,14 @@ def invert(
         checkpoint=checkpoint,
         what=job.name,
     )
-    before, _ = pivot.look(start, space=job.space, classes=classes)
+    before, maps_before = pivot.look(start, space=job.space, classes=classes)
     after, maps = pivot.look(found.latents, space=job.space, classes=classes)
     (best,) = best_starts(found.total, starts=job.starts)
     alone = loss_of(job, pivot, matches, similarity=job.similarity).objective
     random = similarity_of_random_images(pivot, job, alone).mean()
     similar = {
-        "similarity before": found.terms["similarity"][0],
-        "similarity after": found.terms["similarity"][-1],
+        "similarity before": loss.objective(maps_before).cpu().numpy(),
+        "similarity after": loss.objective(maps).cpu().numpy(),
         "similarity of random images": np.full(job.starts, random),
     }
     measured = {**similar, **recovery(after, target, judge, device=pivot.device)}

@@ -64,7 +64,10 @@ class Pivot:
     def moments(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """By layer the means and stds of its units over the run's images."""
         groups = self.units.groupby("layer", sort=False)
-        return {layer: (rows["mean"].to_numpy(), rows["std"].to_numpy()) for layer, rows in groups}
+        return {
+            layer: (rows["mean"].to_numpy(copy=True), rows["std"].to_numpy(copy=True))
+            for layer, rows in groups
+        }
 
     def draw(
         self, latents: Tensor, *, space: str, classes: Tensor | None, layers: Sequence[str]
@@ -110,7 +113,7 @@ class Pivot:
         """The channels of units, by their number in the table, layer by layer."""
         rows = self.units.set_index("unit").loc[np.sort(units)]
         groups = rows.groupby("layer", sort=False)["channel"]
-        return {layer: channels.to_numpy(np.int64) for layer, channels in groups}
+        return {layer: channels.to_numpy(np.int64, copy=True) for layer, channels in groups}
 
     def standardised(
         self, maps: Mapping[str, Tensor], layer: str, channels: NDArray[np.int64]
