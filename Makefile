@@ -1,4 +1,4 @@
-# make run     mine the face zoo and say where its dictionary is
+# make run     mine the face zoo, steer its generator, and say where the pages are
 # make test    the tests
 # make test-ui the dictionary in a real browser (Debian's Chromium)
 # make lint    ruff, mypy, snakefmt, snakemake --lint
@@ -15,7 +15,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 run: $(VENV)/run
 	rosetta check > /dev/null
 	snakemake --cores $(CORES)
-	@echo "The dictionary: $$(rosetta where)"
+	@echo "Open in a browser:" && rosetta where
 
 test: $(VENV)/test
 	pytest

@@ -172,7 +172,11 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _where(arguments: argparse.Namespace) -> None:
-    print(RunPaths(load_config(arguments.config)).dictionary / "index.html")
+    config = load_config(arguments.config)
+    paths = RunPaths(config)
+    print(paths.dictionary / "index.html")
+    if config.steering.jobs:
+        print(paths.steering / "index.html")
 
 
 def _defaults(_: argparse.Namespace) -> None:
@@ -244,7 +248,7 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
         ("format", "to"),
     ),
     ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
-    ("where", _where, "print where the dictionary lies", ()),
+    ("where", _where, "print where the pages lie", ()),
     ("defaults", _defaults, "print the default configuration, explained", ()),
     ("schema", _schema, "print the configuration's schema", ()),
 ]

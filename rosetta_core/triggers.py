@@ -33,13 +33,21 @@ MODULES = {
     "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
     "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
-    "steering_pages": ["rosetta_core.pages.steering", "rosetta_core.pages.steering.site"],
+    "steering_pages": [
+        "rosetta_core.pages",
+        "rosetta_core.pages.steering",
+        "rosetta_core.pages.steering.site",
+    ],
     "costs": ["rosetta_core.costs"],
 }
 STEERING = {
     Inversion: ["rosetta_core.steering.inversion", "rosetta_core.pages.job_folder"],
     Show: ["rosetta_core.steering.showing", "rosetta_core.pages.job_folder"],
-    Edit: ["rosetta_core.steering.editing", "rosetta_core.pages.job_folder"],
+    Edit: [
+        "rosetta_core.steering.editing",
+        "rosetta_core.steering.chance",
+        "rosetta_core.pages.job_folder",
+    ],
     Evaluation: ["rosetta_core.steering.evaluation", "rosetta_core.pages.evaluation_folder"],
     Tuning: ["rosetta_core.steering.tuning", "rosetta_core.pages.job_folder"],
 }

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
+from rosetta_core.config.steering import Steering
 from rosetta_core.paths import RunPaths
 
 settings.register_profile("shared machine", deadline=None)
@@ -39,17 +40,22 @@ STEERING = {  # a job of every kind, each with few steps
     "edit": [{"name": "shifted", "of_job": "tuned", "do": "shift", "steps": 4}],
     "evaluate": [{"name": "table", "seeds": 2, "steps": 2}],
 }
+NO_JOBS = Steering().model_dump(mode="json")
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
-    """The face zoo with few layers and 16 images in two shards, as a configuration file has it."""
+    """The face zoo with few layers and 16 images in two shards, as a configuration file has it.
+
+    With other encoders it has no steering jobs, unless they are given.
+    """
     content = Config().model_dump(mode="json")
     for model in [content["pivot"], *content["encoders"]]:
         model["layers"] = LAYERS[model["name"]]
     content |= {"run": "tiny", "resources": str(ROOT / "resources"), "device": "cpu"}
     content["sampling"] |= {"images": 16, "shard_size": 8}
     content["dictionary"]["examples"] = 3
-    content["steering"] = STEERING
+    jobs = {} if "encoders" in changes else STEERING
+    content["steering"] = Steering.model_validate(jobs).model_dump(mode="json")
     for key, value in changes.items():
         content[key] = {**content[key], **value} if isinstance(value, dict) else value
     return content
@@ -82,4 +88,4 @@ def rerun(finished: Checkout, tmp_path: Path) -> Checkout:
     return Checkout(folder)
 
 
-__all__ = ["ROOT", "Checkout", "tiny"]
+__all__ = ["NO_JOBS", "ROOT", "STEERING", "Checkout", "tiny"]

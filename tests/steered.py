@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 CPU = torch.device("cpu")
-IMAGES = 8
+IMAGES = 4
 K = 2  # nearest neighbours: few best buddies
 
 

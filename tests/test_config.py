@@ -52,6 +52,17 @@ def model(**changes):
     return {"name": "m", "family": "mtcnn_onet", "weights": {"file": "w.pt"}, **changes}
 
 
+def steering(**jobs):
+    """Jobs of a kind each, and what they have in common."""
+    common = {"invert": {"name": "a", "image": {"seed": 0}}, "show": {"name": "b"}}
+    common |= {"edit": {"name": "c"}, "tune": {"name": "d"}, "evaluate": {"name": "e"}}
+    return {
+        "steering": {
+            kind: [{**common[kind], **job}] if kind in common else job for kind, job in jobs.items()
+        }
+    }
+
+
 PACKAGE = {"package": "a==1", "member": "a/b", "sha256": "0" * 64}
 BROKEN = [
     ({"runn": "x"}, "runn: unknown key (did you mean 'run'?)"),
@@ -107,9 +118,51 @@ BROKEN = [
         {"dictionary": {"unit_examples": 0}},
         "dictionary.unit_examples: input should be greater than",
     ),
+    (steering(invert={}, show={"name": "a", "concept": 0}),
+     "steering: two jobs are named 'a'; give each a name of its own"),
+    (steering(invert={"name": "a b"}), "steering.invert[0].name: 'a b' is no name"),
+    (steering(invert={"image": {}}),
+     "steering.invert[0].image: give one of file, sample, seed as the image; none is given"),
+    (steering(invert={"image": {"file": "a.png", "seed": 0}}), "; file and seed are given"),
+    (steering(invert={"image": {"sample": "cat"}}), "image.sample: input should be 'astronaut', "),
+    (steering(invert={"image": {"seed": 0, "box": [0, 1]}}), "box: list should have at least 3"),
+    (steering(invert={"step": 3}), "steering.invert[0].step: unknown key (did you mean 'steps'"),
+    (steering(invert={"activations": 0.0, "prior_weight": 0.0}),
+     "steering.invert[0]: all weights are 0; raise one of activations, pixel_weight, perceptual_"),
+    (steering(invert={"encoders": ["mtcnn"]}), "steering: a: no encoder 'mtcnn'; they are eff"),
+    (steering(invert={"encoders": ["mtcnn"]}), "mtcnn_onet (did you mean 'mtcnn_onet'?)"),
+    (steering(invert={"encoders": ["dcgan"]}), "steering: a: no encoder 'dcgan'; they are eff"),
+    (steering(perceptual={"encoder": "vit"}),
+     "steering.perceptual.encoder: no encoder 'vit'; they are efficientnet_lite0, mobilenet_v2"),
+    (steering(judge={"encoder": "vit"}), "steering.judge.encoder: no encoder 'vit'; they are"),
+    (steering(judge={}), "steering.judge: give one of encoder, lpips as the distance; none"),
+    (steering(judge={"encoder": "mtcnn_onet", "lpips": "vgg"}), "; encoder and lpips are given"),
+    (steering(judge={"lpips": "vgg", "size": 64}), "judge: lpips takes no size and no layers"),
+    (steering(show={}), "show[0]: give one of concept, unit as what to show; none is given"),
+    (steering(show={"concept": 0, "unit": "l/1"}), "what to show; concept and unit are given"),
+    (steering(edit={"do": "zoom"}),
+     "steering.edit[0]: give one of of_seed, of_job as the image to edit; none is given"),
+    (steering(edit={"do": "zoom", "of_seed": 0, "of_job": "a"}), "; of_seed and of_job are given"),
+    (steering(edit={"do": "zom", "of_seed": 0}), "steering.edit[0].do: input should be 'zoom', 's"),
+    (steering(edit={"do": "remove", "of_seed": 0}),
+     "steering.edit[0]: give one of concept, units as what to remove; none is given"),
+    (steering(edit={"do": "add", "of_seed": 0, "units": []}), "units: list should have at least 1"),
+    (steering(edit={"do": "shift", "of_seed": 0, "mask": "m.png"}),
+     "steering.edit[0]: shift takes no concept, units or mask; remove and add do"),
+    (steering(edit={"do": "shift", "of_seed": 0, "right": 1.5}), "right: input should be less"),
+    (steering(edit={"do": "custom", "of_seed": 0}), "custom needs a function, FILE.py:NAME"),
+    (steering(edit={"do": "zoom", "of_seed": 0, "function": "f.py:f"}),
+     "steering.edit[0]: zoom takes no function; custom does"),
+    (steering(invert={"name": "face"}, tune={"of_job": "fase"}),
+     "steering: d: there is no inversion named 'fase' (did you mean 'face'?)"),
+    (steering(show={"concept": 0}, edit={"do": "zoom", "of_job": "b"}),
+     "steering: c: there is no inversion or tuning named 'b'"),
+    (steering(invert={}, tune={"of_job": "a", "pixel_weight": 0.0, "perceptual_weight": 0.0}),
+     "steering.tune[0]: all weights are 0; raise one of pixel_weight, perceptual_weight"),
+    (steering(evaluate={"seeds": 0}), "steering.evaluate[0]: give seeds, images, or both"),
     (["run"], "expected keys and values, found list"),
     ("run", "expected keys and values, found str"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("content", "said"), BROKEN)
@@ -152,8 +205,33 @@ def test_two_files_of_one_package_lie_apart() -> None:
     encoders = [
         model(name=f"m{i}", weights={**PACKAGE, "member": m}) for i, m in enumerate(members)
     ]
-    config = parse_config({**tiny(encoders=encoders), "steering": {}})
+    config = parse_config(tiny(encoders=encoders))
     assert len({RunPaths(config).weights(encoder) for encoder in config.encoders}) == 2
+
+
+def test_jobs_are_found_by_name() -> None:
+    jobs = parse_config(tiny()).steering
+    assert list(jobs.jobs) == ["astronaut", "strongest", "tuned", "shifted", "table"]
+    assert [jobs.job(name).name for name in jobs.jobs] == list(jobs.jobs)
+    with pytest.raises(
+        RosettaError, match=r"no job 'tune' in steering; they .* \(did you mean 'tun"
+    ):
+        jobs.job("tune")
+
+
+def test_other_models_have_no_jobs_unless_they_are_given() -> None:
+    names = list(Config().steering.jobs)
+    assert len(names) > 5
+    assert list(parse_config({"run": "x"}).steering.jobs) == names
+    assert not parse_config({"steering": {}}).steering.jobs
+    assert not parse_config({"encoders": [model()]}).steering.jobs
+    pivot = Config().pivot.model_dump(mode="json")
+    assert not parse_config({"pivot": pivot}).steering.jobs
+    own = parse_config({"encoders": [model()], **steering(invert={"encoders": ["m"]})})
+    assert list(own.steering.jobs) == ["a"]
+    assert (own.perceptual.encoder, own.judge.encoder) == ("m", "m")
+    with pytest.raises(RosettaError, match="no job 'a' in steering; there are none"):
+        parse_config({"steering": {}}).steering.job("a")
 
 
 def test_several_errors_are_counted() -> None:
@@ -161,7 +239,26 @@ def test_several_errors_are_counted() -> None:
         parse_config({"run": 7, "device": "gpu"})
 
 
+OF_A = {"do": "zoom", "of_job": "a"}
+REMOVE = {"do": "remove", "of_seed": 0, "units": ["main.8/3"]}
 MISFITS = [
+    (
+        steering(invert={"image": {"file": "no.png"}}, tune={"of_job": "a"}, edit=OF_A),
+        "steering: a: no file 'no.png'",
+    ),
+    (steering(evaluate={"images": [{"file": "no.png"}]}), "steering: e: no file 'no.png'"),
+    (steering(edit={**REMOVE, "mask": "no.png"}), "steering: c: no file 'no.png'"),
+    (
+        steering(edit={"do": "custom", "of_seed": 0, "function": "no.py:f"}),
+        "steering: c: no file 'no.py'",
+    ),
+    (steering(edit={"do": "custom", "of_seed": 0, "function": "f"}), "steering: c: no file ''"),
+    (
+        steering(show={"unit": "main.9/3"}),
+        "steering: b: no unit 'main.9/3' of dcgan; write layer/channel, with one of the layers ma",
+    ),
+    (steering(show={"unit": "dcgan/main.8/128"}), "b: no unit 'dcgan/main.8/128' of dcgan; write"),
+    (steering(edit={**REMOVE, "units": ["main.8/3", "main.11"]}), "c: no unit 'main.11' of dcgan"),
     ({"neighbours": {"k": 96}}, "neighbours.k: 96 is too large for mtcnn_onet, which has 96 units"),
     ({"dictionary": {"examples": 17}}, "dictionary.examples: 17 is more than sampling.images: 16"),
     ({"encoders": [model()]}, "m: no file of weights at w.pt"),
@@ -182,6 +279,11 @@ MISFITS = [
         "timm has no model 'resnet-50' (did you mean 'resnet50'",
     ),
 ]
+
+
+def test_units_may_be_named_with_their_model() -> None:
+    units = ["main.8/127", "dcgan/main.11/0"]
+    stages.check(parse_config(tiny(**steering(edit={**REMOVE, "units": units}))))
 
 
 @pytest.mark.parametrize(("changes", "said"), MISFITS)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -18,14 +19,13 @@ from steered import (
 )
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Evaluation, Inversion, Target
+from rosetta_core.config.steering import Evaluation
 from rosetta_core.steering import evaluation
-from rosetta_core.steering.descent import Checkpoint
+from rosetta_core.steering.descent import Checkpoint, descend
 from rosetta_core.steering.evaluation import Evaluated, evaluate
 from rosetta_core.steering.evaluation_table import markdown, table_of
-from rosetta_core.steering.inversion import invert
 from rosetta_core.steering.latents import starting_latents
-from rosetta_core.steering.loss import loss_of
+from rosetta_core.steering.loss import guided_loss, loss_of
 from rosetta_core.steering.matching import Seen, matches_of
 from rosetta_core.steering.measures import psnr
 from rosetta_core.steering.perceptual import PerceptualDistance
@@ -36,9 +36,10 @@ ALONE = "perceptual only"
 ENCODERS = ["efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 METHODS = [ALONE, *(f"+ {name}" for name in ENCODERS), "+ all"]
 NAMES = ["one", "two", "a face"]
-SETTINGS = {"steps": 8, "perceptual_weight": 3.0}
-JOB = Evaluation(name="table", **SETTINGS)
-ROUNDING = 1e-3  # of latents of size 1, after a few steps
+JOB = Evaluation(name="table", steps=10, perceptual_weight=3.0)
+# mean difference of latents after a few steps: where a gradient is next to nothing, Adam makes as
+# much of its rounding as of the others
+ROUNDING = 3e-3
 
 
 class Zoo:
@@ -64,6 +65,11 @@ class Zoo:
         return self.perceptual(to_pixels(images, device=CPU), looked_at).numpy()
 
 
+def levels(images: np.ndarray, others: np.ndarray) -> int:
+    """How many levels of 255 two images differ by, at most."""
+    return int(np.abs(images.astype(int) - others).max())
+
+
 def value_of(evaluated: Evaluated, item: str, method: str, metric: str) -> float:
     """Of the best start."""
     rows = evaluated.metrics[evaluated.metrics["best"]]
@@ -84,40 +90,34 @@ def test_methods_and_images_are_in_order(zoo: Zoo, evaluated: Evaluated) -> None
     assert evaluated.methods == METHODS
     assert np.array_equal(evaluated.target, zoo.images)
     assert evaluated.before.shape == (3, 64, 64, 3)
-    starts = starting_latents(zoo.pivot, [0, 0, 0], seed=0, space="z", classes=None)
-    assert np.array_equal(evaluated.before, zoo.pivot.look(starts, space="z", classes=None)[0])
+    starts = starting_latents(
+        zoo.pivot, [crc32(i.tobytes()) for i in zoo.images], seed=0, space="z", classes=None
+    )
+    drawn, _ = zoo.pivot.look(starts, space="z", classes=None)
+    assert levels(drawn, evaluated.before) <= 1
     for method in range(5):
-        drawn, _ = zoo.pivot.look(
-            torch.from_numpy(evaluated.latents[:, method]), space="z", classes=None
-        )
-        assert np.array_equal(drawn, evaluated.after[:, method])
+        latents = torch.from_numpy(evaluated.latents[:, method])
+        drawn, _ = zoo.pivot.look(latents, space="z", classes=None)
+        assert levels(drawn, evaluated.after[:, method]) <= 1
 
 
 @pytest.mark.parametrize("method", range(5))
-def test_a_method_finds_what_an_inversion_would(
-    zoo: Zoo, evaluated: Evaluated, method: int
-) -> None:
+def test_a_method_finds_what_it_would_alone(zoo: Zoo, evaluated: Evaluated, method: int) -> None:
     guides = [[], *([name] for name in ENCODERS), ENCODERS][method]
-    job = Inversion(
-        name="alone", image=Target(seed=1000), starts=1, activations=float(bool(guides)), **SETTINGS
-    )
-    alone = invert(
+    image = zoo.images[:1]
+    used = [one for one in zoo.seen if one.name in guides] or zoo.seen
+    loss = guided_loss(
+        JOB if guides else JOB.model_copy(update={"activations": 0.0}),
         zoo.pivot,
-        job,
-        zoo.images[0],
-        seen=[one for one in zoo.seen if one.name in guides or not guides],
+        [match for one in used for match in matches_of(one, image, pivot=zoo.pivot)],
+        target=to_pixels(image, device=CPU),
         perceptual=zoo.perceptual,
-        judge=zoo.judge,
     )
-    found = evaluated.latents[0]
-    np.testing.assert_allclose(found[method], alone.latents[0], atol=ROUNDING)
-    others = np.delete(found, method, axis=0)
-    assert np.abs(others - alone.latents).max(axis=1).min() > 20 * ROUNDING
-    own = alone.metrics.set_index("metric")["value"]
-    for metric in ("PSNR (dB)", "SSIM", "features of efficientnet_lite0"):
-        assert value_of(evaluated, "one", METHODS[method], metric) == pytest.approx(
-            own[metric], rel=0.02
-        )
+    start = starting_latents(zoo.pivot, [0], seed=0, space="z", classes=None)
+    alone = descend(zoo.pivot, loss, start, steps=JOB.steps, learning_rate=0.05)
+    off = np.abs(evaluated.latents[0] - alone.latents.numpy()).mean(axis=1)
+    assert off[method] < ROUNDING
+    assert np.delete(off, method).min() > 5 * ROUNDING
 
 
 def test_matches_leave_the_row_without_them_alone(zoo: Zoo, evaluated: Evaluated) -> None:
@@ -127,14 +127,16 @@ def test_matches_leave_the_row_without_them_alone(zoo: Zoo, evaluated: Evaluated
     ]
     other = zoo.evaluate(seen=swapped)
     assert np.array_equal(other.latents[:, 0], evaluated.latents[:, 0])
-    assert (np.abs(other.latents[:, 1:] - evaluated.latents[:, 1:]).max(2) > 20 * ROUNDING).all()
+    off = np.abs(other.latents - evaluated.latents).mean(axis=2)  # (images, methods)
+    assert (off[:, 1:] > 5 * ROUNDING).all()
 
 
 @pytest.mark.parametrize("similarity", ["dataset", "distance"])
 def test_nor_do_they_by_another_similarity(zoo: Zoo, evaluated: Evaluated, similarity: str) -> None:
     job = JOB.model_copy(update={"similarity": similarity})
     other = zoo.evaluate(job, images=1)
-    np.testing.assert_allclose(other.latents[0, 0], evaluated.latents[0, 0], atol=ROUNDING)
+    off = np.abs(other.latents - evaluated.latents[:1]).mean(axis=2)[0]
+    assert off[0] < ROUNDING and (off[1:] > 5 * ROUNDING).all()
     assert np.isfinite(other.metrics["value"]).all()
 
 
@@ -142,7 +144,7 @@ def test_every_method_comes_nearer(zoo: Zoo, evaluated: Evaluated) -> None:
     before = zoo.distance(evaluated.before, zoo.images)
     for method in range(5):
         after = zoo.distance(evaluated.after[:, method], zoo.images)
-        assert (after < 0.9 * before).all()
+        assert (after < before).all() and after.mean() < 0.9 * before.mean()
 
 
 def test_batches_make_no_difference(
@@ -151,11 +153,9 @@ def test_batches_make_no_difference(
     monkeypatch.setattr(evaluation, "ROWS", 10)  # two images, then one
     checkpoint = Checkpoint(tmp_path / "kept", "key", seconds=0)
     split = zoo.evaluate(checkpoint=checkpoint)
-    np.testing.assert_allclose(split.latents, evaluated.latents, atol=ROUNDING)
+    assert np.abs(split.latents - evaluated.latents).mean(axis=2).max() < ROUNDING
     assert split.metrics.iloc[:, :5].equals(evaluated.metrics.iloc[:, :5])
-    np.testing.assert_allclose(
-        split.metrics["value"], evaluated.metrics["value"], rtol=0.02, atol=0.002
-    )
+    np.testing.assert_allclose(split.table["mean"], evaluated.table["mean"], rtol=0.02)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,16 +163,17 @@ def test_it_goes_on_where_it_was_interrupted(
     zoo: Zoo, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(evaluation, "ROWS", 5)
-    whole = zoo.evaluate(images=2)
+    job = JOB.model_copy(update={"steps": 4})
+    whole = zoo.evaluate(job, images=2)
     checkpoint = Checkpoint(tmp_path / "kept", "key", seconds=0)
-    steps = SETTINGS["steps"] + 1
+    steps = job.steps + 1
     with pytest.raises(Interrupted):
         zoo.evaluate(
-            images=2, perceptual=CallsLeft(zoo.perceptual, steps + 5), checkpoint=checkpoint
+            job, images=2, perceptual=CallsLeft(zoo.perceptual, steps + 2), checkpoint=checkpoint
         )
     left = CallsLeft(zoo.perceptual, 100)
-    again = zoo.evaluate(images=2, perceptual=left, checkpoint=checkpoint)
-    assert 100 - left.calls == 1 + steps - 4  # each from its last checkpoint
+    again = zoo.evaluate(job, images=2, perceptual=left, checkpoint=checkpoint)
+    assert 100 - left.calls == 1 + 3  # each image from its last checkpoint
     assert np.array_equal(again.latents, whole.latents)
 
 

@@ -23,6 +23,17 @@ ITEMS = {  # of the report, and their captions
     "tables/concepts.parquet": "concepts",
     "tables/rosetta.parquet": "rosetta",
     "tables/costs.csv": "costs",
+    "steering/index.html": "steering_pages",
+    **{
+        f"{job}/sheet.png": "steering"
+        for job in (
+            "edits/shifted",
+            "evaluations/table",
+            "inversions/astronaut",
+            "shows/strongest",
+            "tunings/tuned",
+        )
+    },
     **{f"tables/units/{model}.parquet": "units" for model in MODELS},
     **{
         f"tables/{table}/dcgan--{model}.parquet": table

@@ -1,18 +1,28 @@
 """Only what changed is made again."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, Checkout, tiny
+from conftest import NO_JOBS, ROOT, STEERING, Checkout, tiny
+from PIL import Image
 
 from rosetta_core.config import Config
 
 PAIRS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 PAGES = ["dictionary", "tables/costs.csv"]
 EXAMPLES = ["examples/concepts.zarr", *PAGES]
-JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", *EXAMPLES]
+JOBS = {
+    "astronaut": "inversions",
+    "strongest": "shows",
+    "tuned": "tunings",
+    "shifted": "edits",
+    "table": "evaluations",
+}
+STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
+JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", *EXAMPLES, *STEERED]
 
 
 def outputs(
@@ -30,6 +40,13 @@ def outputs(
     ]
     made += [f"examples/units/{model}.zarr" for model in examples]
     return sorted(f"results/tiny/{path}" for path in [*made, *joins])
+
+
+def steered(*jobs: str, more: Sequence[str] = ()) -> list[str]:
+    """What steering makes again if these jobs run."""
+    made = [f"{JOBS[job]}/{job}" for job in jobs]
+    pages = ["dictionary"] if "strongest" in jobs else []
+    return outputs(joins=[*made, *more, *pages, "steering", "tables/costs.csv"])
 
 
 def edit(checkout: Checkout, file: str, old: str, new: str) -> None:
@@ -59,6 +76,7 @@ def test_device_batch_and_memory_change_nothing(finished: Checkout) -> None:
 def test_a_change_of_k(rerun: Checkout) -> None:
     rerun.configure(tiny(neighbours={"k": 3}))
     assert rerun.planned() == outputs(neighbours=PAIRS)
+    rerun.configure(tiny(neighbours={"k": 3}, steering=NO_JOBS))
     rerun.snakemake("--cores", "2")
     assert rerun.planned() == []
     rerun.configure(tiny())
@@ -67,7 +85,8 @@ def test_a_change_of_k(rerun: Checkout) -> None:
 
 def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
     new = {**weights.model("mtcnn_onet").model_dump(mode="json"), "name": "new"}
-    rerun.configure(tiny(encoders=[*tiny()["encoders"], {**new, "layers": ["prelu3"]}]))
+    encoders = [*tiny()["encoders"], {**new, "layers": ["prelu3"]}]
+    rerun.configure(tiny(encoders=encoders, steering=STEERING))
     assert rerun.planned() == outputs(
         activations=["new/00000", "new/00001"],
         units=["new"],
@@ -89,7 +108,7 @@ def test_another_run_of_the_same_models_fetches_nothing(rerun: Checkout) -> None
 
 
 def test_one_encoder_less(rerun: Checkout) -> None:
-    rerun.configure(tiny(encoders=tiny()["encoders"][:2]))
+    rerun.configure(tiny(encoders=tiny()["encoders"][:2], steering=STEERING))
     assert rerun.planned() == outputs()
 
 
@@ -108,7 +127,7 @@ def test_more_images(rerun: Checkout) -> None:
 def test_other_layers_of_one_encoder(rerun: Checkout) -> None:
     encoders = tiny()["encoders"]
     encoders[2] = {**encoders[2], "layers": ["prelu*"]}
-    rerun.configure(tiny(encoders=encoders))
+    rerun.configure(tiny(encoders=encoders, steering=STEERING))
     name = encoders[2]["name"]
     assert rerun.planned() == outputs(
         activations=[f"{name}/00000", f"{name}/00001"],
@@ -132,6 +151,51 @@ def test_only_what_is_shown(rerun: Checkout, changes, expected) -> None:
     assert rerun.planned() == expected
 
 
+def changed(job: str, **settings: object) -> dict:
+    """The jobs, of which one has other settings."""
+    return {
+        kind: [{**its, **settings} if its["name"] == job else its for its in jobs]
+        if isinstance(jobs, list)
+        else jobs
+        for kind, jobs in STEERING.items()
+    }
+
+
+OTHER_IMAGE = {"name": "other", "image": {"file": "other.png"}, "steps": 1, "starts": 1}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        (changed("astronaut", seed=1), steered("astronaut", "tuned", "shifted")),
+        (changed("tuned", steps=3), steered("tuned", "shifted")),
+        (changed("shifted", right=0.5), steered("shifted")),
+        (changed("strongest", reach=2.0), steered("strongest")),
+        ({**STEERING, "judge": {"encoder": "mtcnn_onet"}},
+         steered("astronaut", "tuned", "shifted", "table")),
+        ({**STEERING, "perceptual": {"encoder": "mtcnn_onet"}},
+         steered("astronaut", "tuned", "shifted", "table")),
+        ({**STEERING, "evaluate": []}, steered()),
+    ],
+)  # fmt: skip
+def test_only_jobs_that_changed_and_what_goes_on_from_them(rerun: Checkout, jobs, expected) -> None:
+    rerun.configure(tiny(steering=jobs))
+    assert rerun.planned() == expected
+
+
+def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) -> None:
+    image = rerun.folder / "other.png"
+    Image.new("RGB", (64, 64), "red").save(image)
+    jobs = {**STEERING, "invert": [*STEERING["invert"], OTHER_IMAGE]}
+    rerun.configure(tiny(steering=jobs))
+    expected = steered(more=["inversions/other"])
+    assert rerun.planned() == expected
+    rerun.snakemake("--cores", "2")
+    assert rerun.planned() == []
+    Image.new("RGB", (64, 64), "blue").save(image)
+    assert rerun.planned() == expected
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
@@ -148,8 +212,13 @@ def test_only_what_is_shown(rerun: Checkout, changes, expected) -> None:
          outputs(examples=PAIRS, joins=PAGES)),
         ("mining/evidence.py", "np.mean(means, axis=0)", "np.mean(means, 0)",
          outputs(joins=EXAMPLES)),
-        ("pages/static/style.css", "{", "{ ", outputs(joins=PAGES)),
-        ("pages/heatmap.py", "OPACITY = 0.72", "OPACITY = 0.5", outputs(joins=PAGES)),
+        ("pages/static/style.css", "{", "{ ", outputs(joins=[*PAGES, "steering"])),
+        ("pages/heatmap.py", "OPACITY = 0.72", "OPACITY = 0.5", outputs(joins=[*PAGES, *STEERED])),
+        ("steering/edits.py", "side // 2", "int(side / 2)", steered("shifted")),
+        ("steering/chance.py", "RANDOM = 64", "RANDOM = 65",
+         steered("astronaut", "strongest", "tuned", "shifted")),
+        ("pages/evaluation_folder.py", "MOST_IMAGES = 12", "MOST_IMAGES = 8", steered("table")),
+        ("pages/steering/static/steering.css", "{", "{ ", steered()),
         ("costs.py", '"cpu_seconds"', '"cpu"', outputs(joins=["tables/costs.csv"])),
     ],
 )  # fmt: skip
@@ -190,7 +259,7 @@ def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Conf
     assert "Traceback" not in done.stdout + done.stderr
     folder: Path = rerun.run / "activations" / encoders[2]["name"]
     assert not list(folder.glob("*.zarr"))
-    rerun.configure(tiny())
+    rerun.configure(tiny(steering=NO_JOBS))
     rerun.snakemake("--cores", "2")
     assert rerun.planned() == []
 

@@ -91,11 +91,11 @@ def face_steering() -> Steering:
         ],
         show=[Show(name=f"concept-{concept}", concept=concept) for concept in range(3)],
         edit=[
-            Edit(name="zoom", of_seed=3, do="zoom"),
-            Edit(name="shift-left", of_seed=3, do="shift", right=-0.25),
-            Edit(name="shift-right", of_seed=3, do="shift"),
-            Edit(name="copy-paste", of_seed=3, do="copy_paste", starts=4),
-            Edit(name="remove-concept-3", of_seed=3, do="remove", concept=3),
+            Edit(name="zoom", of_seed=41, do="zoom"),
+            Edit(name="shift-left", of_seed=41, do="shift", right=-0.25),
+            Edit(name="shift-right", of_seed=41, do="shift"),
+            Edit(name="copy-paste", of_seed=41, do="copy_paste", starts=3),
+            Edit(name="remove-concept-0", of_seed=41, do="remove", concept=0),
         ],
         evaluate=[
             Evaluation(name="table-1-short", seeds=4, images=[ASTRONAUT, CAT], steps=100),

@@ -163,7 +163,7 @@ class Config(Section):
             )
             if distance and distance.encoder
         ]
-        named += [(f"{job.name}: encoders", job.encoders or []) for job in self.steering.invert]
+        named += [(f"steering: {job.name}", job.encoders or []) for job in self.steering.invert]
         for where, names in named:
             for name in names:
                 if name not in known:

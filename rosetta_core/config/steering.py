@@ -34,6 +34,12 @@ Box = Annotated[list[int], Field(min_length=3, max_length=3)]
 Share = Annotated[float, Field(ge=-1, le=1)]
 
 
+def _any_weight(section: Section, keys: tuple[str, ...]) -> None:
+    """ValueError if all of the weights are 0."""
+    if not any(getattr(section, key) for key in keys):
+        raise ValueError(f"all weights are 0; raise one of {', '.join(keys)}")
+
+
 def _one_of(section: Section, keys: tuple[str, ...], *, what: str) -> None:
     """ValueError unless exactly one of the keys is given."""
     given = [key for key in keys if getattr(section, key) is not None]
@@ -106,6 +112,11 @@ class Guided(Descent):
     pixels: Literal["l1", "l2"] = Field("l1", description="difference of pixels")
     pixel_weight: Weight = Field(0.0, description="weight of that")
     perceptual_weight: Weight = Field(0.0, description="weight of the perceptual distance")
+
+    @model_validator(mode="after")
+    def _something_to_minimise(self) -> "Guided":
+        _any_weight(self, ("activations", "pixel_weight", "perceptual_weight", "prior_weight"))
+        return self
 
 
 class Inversion(Guided):
@@ -250,6 +261,11 @@ class Tuning(Section):
     learning_rate: float = Field(0.0003, description="of the generator's weights", gt=0)
     pixel_weight: Weight = Field(1.0, description="weight of the squared difference of pixels")
     perceptual_weight: Weight = Field(1.0, description="weight of the perceptual distance")
+
+    @model_validator(mode="after")
+    def _something_to_minimise(self) -> "Tuning":
+        _any_weight(self, ("pixel_weight", "perceptual_weight"))
+        return self
 
     def rows(self, encoders: int) -> int:
         """One image is drawn."""

@@ -7,6 +7,7 @@ Evaluated    the results, and the table
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -86,8 +87,8 @@ def evaluate(
 ) -> Evaluated:
     """Invert images without matches, with those of each encoder, and with those of all.
 
-    An image's starts are the same for all methods. As many images as memory allows are inverted
-    at once, by all methods; each goes its own way.
+    An image has starts of its own, the same for all methods. As many images as memory allows are
+    inverted at once, by all methods; each goes its own way.
 
     Args:
         pivot: the generator.
@@ -194,7 +195,9 @@ def _found(
     )
     one = class_labels(pivot, job.class_label, count=len(items))
     classes = class_labels(pivot, job.class_label, count=len(every))
-    numbers = list(range(job.starts)) * len(images)  # the same for every image
+    # each image has starts of its own, whatever its place among the others
+    own = [crc32(image.tobytes()) for image in images]
+    numbers = [number + start for number in own for start in range(job.starts)]
     starts = starting_latents(pivot, numbers, seed=job.seed, space=job.space, classes=one)
     found = descend(
         pivot,
