@@ -18,7 +18,7 @@ run: $(VENV)/run
 	@echo "Open in a browser:" && rosetta where
 
 test: $(VENV)/test
-	pytest
+	pytest -n 2 --dist loadfile
 
 test-ui: $(VENV)/test
 	pytest tests/ui

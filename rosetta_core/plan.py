@@ -221,7 +221,9 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
             "steer",
             jobs=len(steps),
             operations=BACK * pivot.operations * sum(steps),
-            memory=network + held,
+            memory=2 * PROCESS
+            + FLOAT32 * sum(model.parameters for model in models.values())
+            + held,
             seconds=START * len(steps)
             + BACK * sum(steps) * rates.network(config.pivot.name, pivot),
         ),

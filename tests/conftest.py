@@ -1,20 +1,27 @@
 """The face zoo's weights, small configurations of it, and one whole run that tests share."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from checkout import ROOT, Checkout, copy_checkout
+from filelock import FileLock
 from hypothesis import settings
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
+from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread each
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 LAYERS = {  # few enough that maps can be enlarged outright
     "dcgan": ["main.8", "main.11"],
@@ -62,22 +69,35 @@ def tiny(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def weights() -> Config:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of these tests share; what is in it is made under a lock."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def weights(shared: Path) -> Config:
     """The default configuration, after its weights were fetched into the checkout's resources."""
     config = parse_config({**tiny()})
-    for model in config.models:
-        if not RunPaths(config).weights(model).is_file():
-            stages.fetch(config, model=model.name)
+    with FileLock(shared / "weights.lock"):
+        for model in config.models:
+            if not RunPaths(config).weights(model).is_file():
+                stages.fetch(config, model=model.name)
     return config
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Checkout:
+def finished(shared: Path, weights: Config) -> Checkout:
     """A checkout in which the tiny configuration was run by Snakemake; leave it as it is."""
-    checkout = copy_checkout(tmp_path_factory.mktemp("finished"))
-    checkout.configure(tiny())
-    checkout.snakemake("--cores", "2")
-    return checkout
+    folder = shared / "finished"
+    with FileLock(shared / "finished.lock"):
+        if not folder.exists():
+            with whole(folder) as temporary:
+                temporary.mkdir()
+                checkout = copy_checkout(temporary)
+                checkout.configure(tiny())
+                checkout.snakemake("--cores", "2")
+    return Checkout(folder)
 
 
 @pytest.fixture
