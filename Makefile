@@ -18,7 +18,7 @@ run: $(VENV)/run
 	@echo "Open in a browser:" && rosetta where
 
 test: $(VENV)/test
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist worksteal
 
 test-ui: $(VENV)/test
 	pytest tests/ui

@@ -24,6 +24,7 @@ import torch
 
 from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
+from rosetta_core.config.steering import Steering
 from rosetta_core.mining.sampling import Samples
 from rosetta_core.mining.workers import Workers
 from rosetta_core.paths import RunPaths
@@ -47,6 +48,7 @@ def main() -> None:
         config = given.model_copy(
             update={
                 "results": f"{folder}/results",
+                "steering": Steering(),  # mining alone
                 "resources": str(Path(given.resources).absolute()),
             }
         )

@@ -36,10 +36,10 @@ ALONE = "perceptual only"
 ENCODERS = ["efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 METHODS = [ALONE, *(f"+ {name}" for name in ENCODERS), "+ all"]
 NAMES = ["one", "two", "a face"]
-JOB = Evaluation(name="table", steps=10, perceptual_weight=3.0)
+JOB = Evaluation(name="table", steps=10, perceptual_weight=3.0, seed=5)
 # mean difference of latents after a few steps: where a gradient is next to nothing, Adam makes as
 # much of its rounding as of the others
-ROUNDING = 3e-3
+ROUNDING = 1e-2
 
 
 class Zoo:
@@ -91,7 +91,7 @@ def test_methods_and_images_are_in_order(zoo: Zoo, evaluated: Evaluated) -> None
     assert np.array_equal(evaluated.target, zoo.images)
     assert evaluated.before.shape == (3, 64, 64, 3)
     starts = starting_latents(
-        zoo.pivot, [crc32(i.tobytes()) for i in zoo.images], seed=0, space="z", classes=None
+        zoo.pivot, [crc32(i.tobytes()) for i in zoo.images], seed=JOB.seed, space="z", classes=None
     )
     drawn, _ = zoo.pivot.look(starts, space="z", classes=None)
     assert levels(drawn, evaluated.before) <= 1
@@ -113,11 +113,13 @@ def test_a_method_finds_what_it_would_alone(zoo: Zoo, evaluated: Evaluated, meth
         target=to_pixels(image, device=CPU),
         perceptual=zoo.perceptual,
     )
-    start = starting_latents(zoo.pivot, [0], seed=0, space="z", classes=None)
+    start = starting_latents(
+        zoo.pivot, [crc32(image.tobytes())], seed=JOB.seed, space="z", classes=None
+    )
     alone = descend(zoo.pivot, loss, start, steps=JOB.steps, learning_rate=0.05)
     off = np.abs(evaluated.latents[0] - alone.latents.numpy()).mean(axis=1)
     assert off[method] < ROUNDING
-    assert np.delete(off, method).min() > 5 * ROUNDING
+    assert np.delete(off, method).min() > 2 * ROUNDING
 
 
 def test_matches_leave_the_row_without_them_alone(zoo: Zoo, evaluated: Evaluated) -> None:
@@ -128,7 +130,7 @@ def test_matches_leave_the_row_without_them_alone(zoo: Zoo, evaluated: Evaluated
     other = zoo.evaluate(seen=swapped)
     assert np.array_equal(other.latents[:, 0], evaluated.latents[:, 0])
     off = np.abs(other.latents - evaluated.latents).mean(axis=2)  # (images, methods)
-    assert (off[:, 1:] > 5 * ROUNDING).all()
+    assert (off[:, 1:] > 2 * ROUNDING).all()
 
 
 @pytest.mark.parametrize("similarity", ["dataset", "distance"])
@@ -136,7 +138,7 @@ def test_nor_do_they_by_another_similarity(zoo: Zoo, evaluated: Evaluated, simil
     job = JOB.model_copy(update={"similarity": similarity})
     other = zoo.evaluate(job, images=1)
     off = np.abs(other.latents - evaluated.latents[:1]).mean(axis=2)[0]
-    assert off[0] < ROUNDING and (off[1:] > 5 * ROUNDING).all()
+    assert off[0] < ROUNDING and (off[1:] > 2 * ROUNDING).all()
     assert np.isfinite(other.metrics["value"]).all()
 
 
@@ -205,7 +207,7 @@ def test_similarity_is_that_of_all_pairs(zoo: Zoo, evaluated: Evaluated) -> None
 
 def test_an_image_is_recognised_if_no_random_one_is_nearer(zoo: Zoo, evaluated: Evaluated) -> None:
     latents = starting_latents(
-        zoo.pivot, range(2_000_000, 2_000_020), seed=0, space="z", classes=None
+        zoo.pivot, range(2_000_000, 2_000_020), seed=JOB.seed, space="z", classes=None
     )
     others, _ = zoo.pivot.look(latents, space="z", classes=None)
     expected = []

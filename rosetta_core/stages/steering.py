@@ -57,20 +57,28 @@ def steer(config: Config, *, job: str) -> Path:
     chosen = config.steering.job(job)
     folder = RunPaths(config).job(chosen)
     checkpoint = _checkpoint(config, chosen, folder)
-    with whole(folder) as temporary:
-        temporary.mkdir()
-        if isinstance(chosen, Inversion):
-            _invert(config, chosen, temporary, checkpoint)
-        elif isinstance(chosen, Show):
-            _show(config, chosen, temporary, checkpoint)
-        elif isinstance(chosen, Edit):
-            _edit(config, chosen, temporary, checkpoint)
-        elif isinstance(chosen, Evaluation):
-            _evaluate(config, chosen, temporary, checkpoint)
-        else:
-            _tune(config, chosen, temporary, checkpoint)
+    try:
+        with whole(folder) as temporary:
+            temporary.mkdir()
+            _run(config, chosen, temporary, checkpoint)
+    except RosettaError:
+        checkpoint.remove()  # it would lead there again
+        raise
     checkpoint.remove()
     return folder
+
+
+def _run(config: Config, job: Job, folder: Path, checkpoint: "Checkpoint") -> None:
+    if isinstance(job, Inversion):
+        _invert(config, job, folder, checkpoint)
+    elif isinstance(job, Show):
+        _show(config, job, folder, checkpoint)
+    elif isinstance(job, Edit):
+        _edit(config, job, folder, checkpoint)
+    elif isinstance(job, Evaluation):
+        _evaluate(config, job, folder, checkpoint)
+    else:
+        _tune(config, job, folder, checkpoint)
 
 
 def _checkpoint(config: Config, job: Job, folder: Path) -> "Checkpoint":

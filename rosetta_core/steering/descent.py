@@ -1,6 +1,7 @@
 """The descent: Adam on a batch of latents, which can be stopped and taken up again.
 
 descend          from starting latents to those with the least loss
+descend_for      the same with the settings of a job
 Descended        what was found, and the way there
 Checkpoint       where a descent is kept while it runs
 Minimised        what it asks of a loss
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rosetta_core.config import steering as config
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.progress import Progress
@@ -27,7 +29,7 @@ from rosetta_core.steering.loss import Term
 from rosetta_core.steering.pivot import Drawing, Pivot
 from rosetta_core.zoo.images import to_bytes
 
-__all__ = ["Checkpoint", "Descended", "Minimised", "descend", "rate_at"]
+__all__ = ["Checkpoint", "Descended", "Minimised", "descend", "descend_for", "rate_at"]
 
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps
 FRAMES = 72  # of the way, evenly spaced: three seconds
@@ -187,6 +189,43 @@ def descend(
     )
 
 
+def descend_for(
+    job: config.Descent,
+    pivot: Pivot,
+    loss: Minimised,
+    start: Tensor,
+    *,
+    classes: Tensor | None,
+    checkpoint: Checkpoint | None,
+    what: str | None = None,
+) -> Descended:
+    """Move a batch of latents as a job's settings say.
+
+    Args:
+        job: the settings; its rate is the family's unless given.
+        pivot: the generator, which stays as it is.
+        loss: of the batch.
+        start: latents (n, …) of the job's space.
+        classes: to draw (n,), for generators that have them.
+        checkpoint: to go on from, and to save to.
+        what: the name for progress and errors; the job's unless given.
+
+    Raises:
+        RosettaError: the loss is no number.
+    """
+    return descend(
+        pivot,
+        loss,
+        start,
+        steps=job.steps,
+        learning_rate=job.learning_rate or pivot.generator.learning_rate,
+        space=job.space,
+        classes=classes,
+        checkpoint=checkpoint,
+        what=what or job.name,
+    )
+
+
 def _frame(images: Tensor) -> Tensor:
     """Images as bytes (n, h, w, 3), no larger than a video shows them."""
     images = images.detach()
@@ -202,5 +241,5 @@ def _refuse_nan(total: Tensor, *, step: int, what: str) -> None:
     if bad:
         raise RosettaError(
             f"{what}: the loss of latent {bad[0]} is no number after {step} steps; lower the "
-            "learning rate or raise prior_weight"
+            "learning rate"
         )

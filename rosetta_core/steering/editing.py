@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import steering as config
-from rosetta_core.steering.descent import Checkpoint, descend
+from rosetta_core.steering.descent import Checkpoint, descend_for
 from rosetta_core.steering.edit_measures import changed, moved
 from rosetta_core.steering.edit_targets import Change, edited_matches
 from rosetta_core.steering.edits import Function
@@ -83,17 +83,7 @@ def edit(
     )
     if job.do != "copy_paste":
         start[0] = source.latent[0]
-    found = descend(
-        pivot,
-        loss,
-        start,
-        steps=job.steps,
-        learning_rate=job.learning_rate or pivot.generator.learning_rate,
-        space=job.space,
-        classes=classes,
-        checkpoint=checkpoint,
-        what=job.name,
-    )
+    found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
     after, maps_after = pivot.look(found.latents, space=job.space, classes=classes)
     (best,) = best_starts(found.total, starts=job.starts)
     result = {layer: its[best : best + 1] for layer, its in maps_after.items()}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import steering as config
-from rosetta_core.steering.descent import Checkpoint, descend
+from rosetta_core.steering.descent import Checkpoint, descend_for
 from rosetta_core.steering.evaluation_table import (
     DISTRACTORS,
     RECOGNISED,
@@ -199,13 +199,11 @@ def _found(
     own = [crc32(image.tobytes()) for image in images]
     numbers = [number + start for number in own for start in range(job.starts)]
     starts = starting_latents(pivot, numbers, seed=job.seed, space=job.space, classes=one)
-    found = descend(
+    found = descend_for(
+        job,
         pivot,
         loss,
         torch.cat([starts] * len(methods)),
-        steps=job.steps,
-        learning_rate=job.learning_rate or pivot.generator.learning_rate,
-        space=job.space,
         classes=classes,
         checkpoint=checkpoint,
         what=what,

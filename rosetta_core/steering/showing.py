@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.config import steering as config
 from rosetta_core.steering.chance import similarity_of_random_images
-from rosetta_core.steering.descent import Checkpoint, descend
+from rosetta_core.steering.descent import Checkpoint, descend_for
 from rosetta_core.steering.latents import class_labels, starting_latents
 from rosetta_core.steering.loss import Loss, loss_of
 from rosetta_core.steering.objective import Match
@@ -53,17 +53,7 @@ def show(
     start = starting_latents(
         pivot, range(job.starts), seed=job.seed, space=job.space, classes=classes
     )
-    found = descend(
-        pivot,
-        loss,
-        start,
-        steps=job.steps,
-        learning_rate=job.learning_rate or pivot.generator.learning_rate,
-        space=job.space,
-        classes=classes,
-        checkpoint=checkpoint,
-        what=job.name,
-    )
+    found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
     before, maps_before = pivot.look(start, space=job.space, classes=classes)
     after, maps_after = pivot.look(found.latents, space=job.space, classes=classes)
     activity = (found.terms["similarity"][[0, -1]] - mean) / std  # (2, s)
