@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from stages import machine
 
 from rosetta_core.config import Config, load_config
-from rosetta_core.config.steering import Edit, Inversion, Target
+from rosetta_core.config.images import Target
+from rosetta_core.config.steering import Edit, Inversion
 from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.paths import RunPaths
 from rosetta_core.stages.steered_networks import Networks

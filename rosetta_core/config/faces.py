@@ -5,16 +5,9 @@ face_encoders     its encoders
 face_steering     what is done with them
 """
 
+from rosetta_core.config.images import Perceptual, Target
 from rosetta_core.config.models import Encoder, Generator, PackageWeights
-from rosetta_core.config.steering import (
-    Edit,
-    Evaluation,
-    Inversion,
-    Perceptual,
-    Show,
-    Steering,
-    Target,
-)
+from rosetta_core.config.steering import Edit, Evaluation, Inversion, Show, Steering
 
 __all__ = ["face_encoders", "face_generator", "face_steering"]
 

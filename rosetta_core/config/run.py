@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
+from rosetta_core.config.images import Perceptual
 from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section
 from rosetta_core.config.models import Encoder, Generator
-from rosetta_core.config.steering import Perceptual, Steering
+from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = ["Config"]

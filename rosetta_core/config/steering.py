@@ -3,7 +3,6 @@
 Steering      all jobs of a run
 Descent       how a latent is found
 Guided        the same where there is an image to be found again
-Target        an image to invert
 Inversion, Show, Edit, Evaluation, Tuning    the kinds of jobs
 Job           any of them
 """
@@ -12,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from rosetta_core.config.images import Perceptual, Target, one_of
 from rosetta_core.config.kinds import Name, Section
 from rosetta_core.errors import RosettaError, did_you_mean
 
@@ -22,15 +22,12 @@ __all__ = [
     "Guided",
     "Inversion",
     "Job",
-    "Perceptual",
     "Show",
     "Steering",
-    "Target",
     "Tuning",
 ]
 
 Weight = Annotated[float, Field(ge=0)]
-Box = Annotated[list[int], Field(min_length=3, max_length=3)]
 Share = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -38,39 +35,6 @@ def _any_weight(section: Section, keys: tuple[str, ...]) -> None:
     """ValueError if all of the weights are 0."""
     if not any(getattr(section, key) for key in keys):
         raise ValueError(f"all weights are 0; raise one of {', '.join(keys)}")
-
-
-def _one_of(section: Section, keys: tuple[str, ...], *, what: str) -> None:
-    """ValueError unless exactly one of the keys is given."""
-    given = [key for key in keys if getattr(section, key) is not None]
-    if len(given) != 1:
-        state = f"{' and '.join(given)} are given" if given else "none is given"
-        raise ValueError(f"give one of {', '.join(keys)} as {what}; {state}")
-
-
-class Target(Section):
-    """An image, cropped to a square and resized to what the generator draws."""
-
-    file: str | None = Field(None, description="any image file", min_length=1)
-    sample: Literal["astronaut", "chelsea", "coffee", "rocket"] | None = Field(
-        None, description="a photograph of scikit-image: astronaut, chelsea, coffee or rocket"
-    )
-    seed: int | None = Field(None, description="an image that the generator draws", ge=0)
-    box: Box | None = Field(
-        None, description="left, top and side of a square; null takes the largest in the middle"
-    )
-    sketch: bool = Field(False, description="drawn over by edge detection, as with a pencil")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "Target":
-        _one_of(self, ("file", "sample", "seed"), what="the image")
-        return self
-
-    @property
-    def title(self) -> str:
-        """The image in a few words."""
-        source = self.file or self.sample or f"seed {self.seed}"
-        return f"{source}, a sketch" if self.sketch else source
 
 
 class Descent(Section):
@@ -160,7 +124,7 @@ class Show(Descent):
 
     @model_validator(mode="after")
     def _one_thing(self) -> "Show":
-        _one_of(self, ("concept", "unit"), what="what to show")
+        one_of(self, ("concept", "unit"), what="what to show")
         return self
 
 
@@ -201,9 +165,9 @@ class Edit(Descent):
 
     @model_validator(mode="after")
     def _whole(self) -> "Edit":
-        _one_of(self, ("of_seed", "of_job"), what="the image to edit")
+        one_of(self, ("of_seed", "of_job"), what="the image to edit")
         if self.do in ("remove", "add"):
-            _one_of(self, ("concept", "units"), what=f"what to {self.do}")
+            one_of(self, ("concept", "units"), what=f"what to {self.do}")
         elif self.concept is not None or self.units is not None or self.mask is not None:
             raise ValueError(f"{self.do} takes no concept, units or mask; remove and add do")
         if (self.do == "custom") != (self.function is not None):
@@ -272,31 +236,7 @@ class Tuning(Section):
         return 1
 
 
-Job = Inversion | Show | Edit | Evaluation | Tuning
-
-
-class Perceptual(Section):
-    """How alike two images look."""
-
-    encoder: Name | None = Field(None, description="by the features of one of the run's encoders")
-    size: int | None = Field(
-        None, description="side of the images that it sees, in pixels; null takes its own", ge=16
-    )
-    layers: list[str] | None = Field(
-        None,
-        description="that are compared; null takes the last at each size of map",
-        min_length=1,
-    )
-    lpips: Literal["alex", "vgg", "squeeze"] | None = Field(
-        None, description="by LPIPS, with a backbone that torchvision downloads once"
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Perceptual":
-        _one_of(self, ("encoder", "lpips"), what="the distance")
-        if self.lpips and (self.size or self.layers):
-            raise ValueError("lpips takes no size and no layers")
-        return self
+Job = Inversion | Show | Edit | Tuning | Evaluation
 
 
 class Steering(Section):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Perceptual, Target
+from rosetta_core.config.images import Perceptual, Target
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table

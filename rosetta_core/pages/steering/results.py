@@ -14,23 +14,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from PIL import Image
 
+from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.evaluation_table import DIGITS, HIGHER_IS_BETTER
 
 __all__ = ["KINDS", "Comparison", "Mean", "Result", "Table", "number", "read_result"]
 
-KINDS = {
-    "inversion": "inversions",
-    "show": "shows",
-    "edit": "edits",
-    "tuning": "tunings",
-    "evaluation": "evaluations",
-}
+KINDS = {kind.__name__.lower(): kind.folder for kind in get_args(Job)}
 PICTURES = ("sheet.png", "maps.png", "curve.png")
 VIDEO = ("way.mp4", "result.png")  # and what is seen before it is played
 WRITTEN = "table.md"
