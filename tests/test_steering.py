@@ -288,7 +288,10 @@ REFUSED = [
     (edit(**REMOVE, mask="small.png"), "mask small.png: has 8×9 pixels, but the generator draws 6"),
     (edit(do="custom", function="own.py:f"), "custom function, at layer 'main.8': KeyError: 'no'"),
     (edit(do="custom", function="own.py:g"), "own.py: has no function 'g'"),
-    ({**inversion("new"), **edit(of_seed=None, of_job="new")}, "new: holds no latents; run that"),
+    (
+        {**inversion("new"), **edit(of_seed=None, of_job="new")},
+        "new/latents.npz: is missing or damaged; run that",
+    ),
     ({}, "no job 'own' in steering; they are astronaut, strongest, tuned, shifted, table"),
 ]
 
@@ -327,7 +330,10 @@ def test_an_inversion_that_was_cut_off_is_one_line(mined: Mined, content: bytes,
     (mined.run / "inversions/astronaut/latents.npz").write_bytes(content)
     jobs = edit(of_seed=None, of_job="astronaut")
     assert mined.steer("own", **{**STEERING, **jobs}) == 2
-    assert "inversions/astronaut: holds no latents; run that job first" in capsys.readouterr().err
+    assert (
+        "astronaut/latents.npz: is missing or damaged; run that job first"
+        in capsys.readouterr().err
+    )
 
 
 # the command itself, which saves as often as it can

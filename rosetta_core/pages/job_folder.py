@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
 from rosetta_core.pages.figure_canvas import TILE
 from rosetta_core.pages.heatmap import contrast, overlay
+from rosetta_core.pages.job_arrays import read_arrays
 from rosetta_core.pages.sheets import write_curve, write_sheet
 from rosetta_core.pages.video import write_video
 from rosetta_core.steering.outcome import Outcome, Panel
@@ -80,11 +80,8 @@ def write_about(
 
 def read_latent(folder: Path) -> NDArray[np.float32]:
     """Return the latent (1, …) that a job found; RosettaError if its folder has none."""
-    try:
-        with np.load(folder / "latents.npz") as stored:
-            return stored["latents"][stored["best"][:1]]
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise RosettaError(f"{folder}: holds no latents; run that job first") from error
+    stored = read_arrays(folder / "latents.npz")
+    return stored["latents"][stored["best"][:1]]
 
 
 def read_images(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -92,15 +89,10 @@ def read_images(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
     RosettaError if the job has not been run, or if it has several results for an image.
     """
-    try:
-        with np.load(folder / "images.npz") as stored:
-            of = stored["target" if "target" in stored else "before"]
-            result = stored["after"]
-    except (OSError, ValueError, KeyError) as error:
-        raise RosettaError(f"{folder}: holds no images; run that job first") from error
-    if result.ndim != 4:
-        raise RosettaError(f"{folder}: holds images of several methods; draw its sheet.png instead")
-    return of[0], result[0]
+    stored = read_arrays(folder / "images.npz")
+    if stored["after"].ndim != 4:
+        raise RosettaError(f"{folder}: holds images of several methods; see its sheet.png instead")
+    return stored.get("target", stored["before"])[0], stored["after"][0]
 
 
 def _write_pictures(folder: Path, outcome: Outcome) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.pages.heatmap import picture
+from rosetta_core.pages.job_arrays import read_arrays
 from rosetta_core.pages.packed import thousandths
 
 __all__ = ["Show", "read_shows", "show_data", "write_show"]
@@ -63,8 +64,8 @@ def _read(folder: Path) -> Show | None:
         job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         if job.get("concept") is None:
             return None
-        with np.load(folder / "images.npz") as arrays:
-            before, after = arrays["before"], arrays["after"]
+        arrays = read_arrays(folder / "images.npz")
+        before, after = arrays["before"], arrays["after"]
         rows = pd.read_parquet(folder / "metrics.parquet")
         by_start = {
             metric: rows[rows["metric"].str.startswith(metric)].set_index("start")["value"]

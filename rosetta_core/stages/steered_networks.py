@@ -128,20 +128,21 @@ def target_image(target: Target, pivot: "Pivot") -> "NDArray[np.uint8]":
         sketched,
     )
 
-    size = drawn_image(pivot, target.seed or 0)
+    drawn = drawn_image(pivot, target.seed or 0)
     if target.seed is not None:
-        image = size
+        image = drawn
     elif target.file is not None:
         image = read_image(Path(target.file))
     else:
         image = sample_image(target.sample or "")
-    if target.seed is None or target.box is not None:
-        left, top, side = target.box or (None, None, None)
-        box = None if left is None or top is None or side is None else (left, top, side)
-        image = cropped(image, box)
+    if target.box:
+        left, top, side = target.box
+        image = cropped(image, (left, top, side))
+    elif target.seed is None:
+        image = cropped(image, None)
     if target.sketch:
         image = sketched(image)
-    return resized(image, (size.shape[0], size.shape[1]))
+    return resized(image, (drawn.shape[0], drawn.shape[1]))
 
 
 def mask_of(file: Path, *, size: tuple[int, int]) -> "NDArray[np.float32]":

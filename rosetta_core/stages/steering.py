@@ -142,13 +142,13 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
 
     networks = Networks(config)
     pivot = networks.pivot
-    if job.of_job:
-        of = config.steering.job(job.of_job)
-        if isinstance(of, Tuning):
-            pivot = tuned_pivot(pivot, load_file(RunPaths(config).job(of) / TUNED))
-            of = config.steering.job(of.of_job)
-        assert isinstance(of, Inversion)
-        job = job.model_copy(update={"space": of.space, "class_label": of.class_label})
+    of = config.steering.job(job.of_job) if job.of_job else None
+    found = config.steering.job(of.of_job) if isinstance(of, Tuning) else of
+    if isinstance(found, Inversion):  # its latent is of its own space and class
+        job = job.model_copy(update={"space": found.space, "class_label": found.class_label})
+    source = _source(config, job, pivot)
+    if isinstance(of, Tuning):
+        pivot = tuned_pivot(pivot, load_file(RunPaths(config).job(of) / TUNED))
     change = None
     if job.do in ("remove", "add"):
         height, width = drawn_image(pivot, 0).shape[:2]
@@ -168,7 +168,7 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
     outcome = edit(
         pivot,
         job,
-        _source(config, job, pivot),
+        source,
         change=change,
         function=custom(job.function) if job.function else None,
         judge=networks.distance(config.judge),

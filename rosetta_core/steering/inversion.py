@@ -24,7 +24,6 @@ from rosetta_core.zoo.images import to_pixels
 __all__ = ["invert"]
 
 SHOWN = 6  # units whose maps are shown
-RANDOM = 64  # images that a similarity is compared with
 
 
 def invert(

@@ -6,6 +6,7 @@ Drawing      both
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -54,13 +55,13 @@ class Pivot:
     neurons: NDArray[np.int64]
     device: torch.device
 
-    @property
+    @cached_property
     def grids(self) -> dict[str, Grid]:
         """By layer the grid of its maps."""
         first = self.units.groupby("layer", sort=False).first()
         return {row.Index: (row.height, row.width) for row in first.itertuples()}
 
-    @property
+    @cached_property
     def moments(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """By layer the means and stds of its units over the run's images."""
         groups = self.units.groupby("layer", sort=False)

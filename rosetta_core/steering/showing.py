@@ -56,7 +56,9 @@ def show(
     found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
     before, maps_before = pivot.look(start, space=job.space, classes=classes)
     after, maps_after = pivot.look(found.latents, space=job.space, classes=classes)
-    activity = (found.terms["similarity"][[0, -1]] - mean) / std  # (2, s)
+    # not the loss's term, which has an end
+    reached = [loss.objective(maps).cpu().numpy() for maps in (maps_before, maps_after)]
+    activity = (np.stack(reached) - mean) / std  # (2, s)
     moved = (found.latents - start.cpu()).square().flatten(1).mean(1).numpy()
     rise = activity[1] - activity[0]
     order = np.lexsort([-rise, -activity[1].round(3)]).tolist()  # of equals those that rose most
