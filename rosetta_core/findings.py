@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rosetta_core.config import Config, FileWeights
+from rosetta_core.config import Config, RandomWeights
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table
 
@@ -20,12 +20,21 @@ __all__ = ["Findings", "ModelFacts", "read_findings", "unit_id"]
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model is, for people to read."""
+    """What a model is, for people to read.
+
+    Attributes:
+        name: of the configuration.
+        network: its architecture.
+        source: where its weights come from.
+        licence: of the weights.
+        random: whether they are random: nothing was learned.
+    """
 
     name: str
     network: str
     source: str
     licence: str
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Findings:
 
     Attributes:
         run: its name.
-        images: how many were drawn.
+        images: how many were drawn, or taken from a folder.
         seed: that they were drawn with.
         truncation: that they were drawn with.
         k: mutual K nearest neighbours are best buddies.
@@ -44,6 +53,7 @@ class Findings:
         best_buddies: by model the table of best buddies between the pivot and it.
         rosetta: the table of Rosetta neurons.
         concepts: the table of concepts.
+        folder: that the images were taken from; None if the pivot drew them.
     """
 
     run: str
@@ -57,6 +67,7 @@ class Findings:
     best_buddies: Mapping[str, pd.DataFrame]
     rosetta: pd.DataFrame
     concepts: pd.DataFrame
+    folder: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -80,11 +91,10 @@ def read_findings(config: Config) -> Findings:
     facts = [
         ModelFacts(
             name=model.name,
-            network=model.architecture or model.family,
-            source=model.weights.file
-            if isinstance(model.weights, FileWeights)
-            else model.weights.package,
-            licence=model.weights.licence or "licence not given",
+            network=model.architecture or model.target or model.family,
+            source=model.weights.source if model.weights else "a function of your own",
+            licence=(model.weights and model.weights.licence) or "licence not given",
+            random=isinstance(model.weights, RandomWeights),
         )
         for model in config.models
     ]
@@ -101,6 +111,7 @@ def read_findings(config: Config) -> Findings:
         best_buddies={name: read_table(paths.best_buddies(name)) for name in names},
         rosetta=read_table(paths.rosetta),
         concepts=read_table(paths.concepts),
+        folder=config.sampling.folder,
     )
 
 

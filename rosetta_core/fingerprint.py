@@ -1,6 +1,7 @@
 """A stage's code as one short text, so that a run notices when it changes.
 
 fingerprint    hash of modules and all they import from this package, without comments
+digest         hash of one module's code
 """
 
 import ast
@@ -8,7 +9,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["fingerprint"]
+__all__ = ["digest", "fingerprint"]
 
 PACKAGE = "rosetta_core"
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,14 +49,19 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {name for node in ast.walk(tree) for name in _imports(node)}
     static = path.parent / "static" if path.stem == "__init__" else None
+    found = sha256(digest(tree).encode())
+    for file in sorted(static.rglob("*")) if static else []:
+        if file.is_file():
+            found.update(file.relative_to(path.parent).as_posix().encode() + file.read_bytes())
+    return found.hexdigest(), tuple(sorted(imported))
+
+
+def digest(tree: ast.Module) -> str:
+    """Hash code without its docstrings, which are taken out of the tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
-    digest = sha256(ast.dump(tree).encode())
-    for file in sorted(static.rglob("*")) if static else []:
-        if file.is_file():
-            digest.update(file.relative_to(path.parent).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest(), tuple(sorted(imported))
+    return sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _drop_docstring(

@@ -1,20 +1,48 @@
 """Where every artefact of a run lies: one place for the names, shared by rules and stages.
 
-RunPaths    the files and folders of one run; a shard or a model may be a "{wildcard}"
+RunPaths       the files and folders of one run; a shard or a model may be a "{wildcard}"
+list_images    the image files of a folder, in order of their paths
 """
 
+from functools import cached_property
 from pathlib import Path
 
-from rosetta_core.config import Config, FileWeights, Model
+from rosetta_core.config import Config, Fetched, FileWeights, Model
 from rosetta_core.config.steering import Job
+from rosetta_core.errors import RosettaError
 
-__all__ = ["RunPaths"]
+__all__ = ["RunPaths", "list_images"]
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files in a folder and below, in order of their paths, hidden ones left out.
+
+    RosettaError if there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise RosettaError(f"sampling.folder: there is no folder {folder}")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGES and path.is_file() and not _hidden(path, folder)
+    )
+    if not found:
+        kinds = ", ".join(IMAGES)
+        raise RosettaError(f"sampling.folder: there is no image in {folder}, of {kinds}")
+    return found
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 class RunPaths:
     """The contract of files; every method returns a path relative to the working folder."""
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self.run = Path(config.results) / config.run
         self.resources = Path(config.resources)
         self.pivot = config.pivot.name
@@ -24,12 +52,36 @@ class RunPaths:
         """The resolved configuration of the run."""
         return self.run / "config.yaml"
 
-    def weights(self, model: Model) -> Path:
-        """The file of a model's weights: the user's own, or fetched into the resources."""
+    def weights(self, model: Model) -> Path | None:
+        """The file of a model's weights: the user's own, or fetched into the resources.
+
+        None where weights are random, or loaded by a function of the user's.
+        """
         if isinstance(model.weights, FileWeights):
             return Path(model.weights.file)
-        package, _, version = model.weights.package.partition("==")
-        return self.resources / f"{package}-{version}" / model.weights.member
+        return self.fetched(model.weights) if isinstance(model.weights, Fetched) else None
+
+    def fetched(self, weights: Fetched) -> Path:
+        """Where a fetched file lies."""
+        return self.resources / weights.place
+
+    def folder_images(self, shard: str) -> list[Path]:
+        """The image files of a shard, where images come from a folder; RosettaError if too few."""
+        images = self._config.shard_images(shard)
+        return self._listed[images.start : images.stop]
+
+    @cached_property
+    def _listed(self) -> list[Path]:
+        sampling = self._config.sampling
+        if sampling.folder is None:
+            return []
+        found = list_images(Path(sampling.folder))
+        if len(found) < sampling.images:
+            raise RosettaError(
+                f"sampling.images: {sampling.images} is more than the {len(found)} images in "
+                f"{sampling.folder}"
+            )
+        return found
 
     def samples(self, shard: str) -> Path:
         """The store of a shard's latents and images; its manifest has the suffix .json."""

@@ -28,6 +28,7 @@ BINS = 128  # of a unit's histogram
 PARTNER = 1e-7  # seconds per pair of units to find nearest neighbours
 CONCEPTS = 50  # that the paper finds
 CONCEPT = 0.3  # seconds that the page and the figure of one take
+PICTURE = 0.05  # seconds that it takes to read an image of a folder and resize it
 PAGE = 2e-4  # seconds that the page of a unit takes
 BACK = 3  # times as long as a forward pass is one with its gradient
 CAUTION = 4  # a cluster kills jobs that take longer than they asked for
@@ -130,7 +131,7 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
         config.mining.store == "none",
         parse_bytes(config.memory_budget),
     )
-    pivot = models[config.pivot.name]
+    pivot, folder = models[config.pivot.name], config.sampling.folder is not None
     units = [_units(description.layers) for description in models.values()]
     values = images * sum(_size(description.layers) for description in models.values())
     # a forward pass of every image by every model, with its maps on their way
@@ -165,10 +166,10 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
         Stage(
             "sample",
             jobs=len(config.shards),
-            operations=images * pivot.operations,
-            writes=images * 3 * pivot.pixels,
-            memory=network,
-            seconds=images * rates.network(config.pivot.name, pivot),
+            operations=0 if folder else images * pivot.operations,
+            writes=images * 3 * (config.sampling.size**2 if folder else pivot.pixels),
+            memory=PROCESS if folder else network,
+            seconds=images * (PICTURE if folder else rates.network(config.pivot.name, pivot)),
         ),
         Stage(
             "activations",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -40,8 +40,8 @@ MOST_IMAGES = 128  # that a network runs on at once
 def open_run(path: str | Path) -> "Run":
     """Open the run in a folder, wherever it was moved or copied to since.
 
-    Weights, which only a run without stored maps needs, are looked for as configured: from the
-    working directory, then from where the folder of results lies.
+    Weights and files of code of your own, which only a run without stored maps needs, are looked
+    for as configured: from the working directory, then from where the folder of results lies.
 
     Args:
         path: the run's folder, as results/faces.
@@ -81,9 +81,10 @@ class Run:
 
     def __repr__(self) -> str:
         found = self._findings
+        seen = self.models if found.folder else self.encoders
         return (
-            f"<Run {self.name!r}: {found.images} images of {self.pivot}, seen by "
-            f"{', '.join(self.encoders)}; {found.rosetta['pivot_unit'].nunique()} Rosetta neurons "
+            f"<Run {self.name!r}: {found.images} images of {found.folder or self.pivot}, seen by "
+            f"{', '.join(seen)}; {found.rosetta['pivot_unit'].nunique()} Rosetta neurons "
             f"in {len(found.concepts)} concepts>"
         )
 
@@ -94,7 +95,7 @@ class Run:
 
     @property
     def pivot(self) -> str:
-        """The name of the generator."""
+        """The name of the generator, or of the encoder in its place."""
         return self._findings.pivot
 
     @property
@@ -139,7 +140,7 @@ class Run:
         return table[table["concept"] == number].reset_index(drop=True)
 
     def images(self, images: Images = None) -> NDArray[np.uint8]:
-        """Images as the pivot drew them (n, h, w, 3)."""
+        """Images as the pivot drew them, or as they were taken from a folder (n, h, w, 3)."""
         return _gather(self._samples.images, self._numbers(images))
 
     def maps(
@@ -247,11 +248,14 @@ def _moved(config: Config, folder: Path) -> Config:
     """The configuration of a run that lies in `folder` now."""
     models = {model.name: model for model in config.models}
     for name, model in models.items():
+        changed: dict[str, Any] = {}
         if isinstance(model.weights, FileWeights):
             file = {"file": _found(model.weights.file, folder)}
-            models[name] = model.model_copy(
-                update={"weights": model.weights.model_copy(update=file)}
-            )
+            changed["weights"] = model.weights.model_copy(update=file)
+        own, _, function = (model.target or "").rpartition(":")
+        if own.endswith(".py"):
+            changed["target"] = f"{_found(own, folder)}:{function}"
+        models[name] = model.model_copy(update=changed)
     return config.model_copy(
         update={
             "results": str(folder.parent),

@@ -10,7 +10,8 @@ out: they change results by rounding at most.
 
 from typing import Any
 
-from rosetta_core.config import Config, Encoder, Generator, to_json
+from rosetta_core import own_code
+from rosetta_core.config import GENERATORS, Config, Model, to_json
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
 from rosetta_core.fingerprint import fingerprint
 from rosetta_core.zoo.families import FAMILIES
@@ -18,7 +19,6 @@ from rosetta_core.zoo.families import FAMILIES
 __all__ = ["code", "models_of", "settings"]
 
 MODULES = {
-    "fetch": ["rosetta_core.zoo.weights"],
     "sample": ["rosetta_core.mining.sampling", "rosetta_core.zoo.loading"],
     "activations": ["rosetta_core.mining.activations", "rosetta_core.zoo.loading"],
     "units": ["rosetta_core.mining.units", "rosetta_core.mining.stored_shards"],
@@ -51,6 +51,9 @@ STEERING = {
     Evaluation: ["rosetta_core.steering.evaluation", "rosetta_core.pages.evaluation_folder"],
     Tuning: ["rosetta_core.steering.tuning", "rosetta_core.pages.job_folder"],
 }
+FOLDER = "rosetta_core.mining.folder_images"  # takes the place of sampling
+NETWORK = ("family", "architecture", "arguments", "target", "weights")  # what a network is
+DRAWN = ("seed", "truncation", "classes")  # what images are drawn by
 STEERED = [
     "rosetta_core.stages.steered_networks",
     "rosetta_core.zoo.loading",
@@ -73,14 +76,15 @@ def settings(
     sampling, pages = content["sampling"], content["dictionary"]
     images = str(config.shard_images(shard)) if shard else None
     live = config.mining.store == "none"
+    from_folder = config.sampling.folder is not None
     keepbits = content["activations"]["keepbits"]
     seen = [model] if model else [m.name for m in config.models]
     networks = [*(_network(config, name) for name in seen), keepbits] if live else []
     kept = [] if config.kept is None else [config.kept]
     read: dict[str, list[Any]] = {
         "sample": [
-            *(chosen[key] for key in ("weights", "family")),
-            *(sampling[key] for key in ("seed", "truncation")),
+            *([] if from_folder else [chosen[key] for key in NETWORK]),
+            *(sampling[key] for key in (("size",) if from_folder else DRAWN)),
             images,
         ],
         "activations": [_network(config, model), keepbits, images],
@@ -99,14 +103,14 @@ def settings(
             *(content[key] for key in ("run", "neighbours", "sampling")),
             *(pages[key] for key in ("examples", "image_pages")),
             [job.name for job in config.steering.show],
-            [model["weights"]["licence"] for model in [content["pivot"], *content["encoders"]]],
+            [model.weights and model.weights.licence for model in config.models],
         ],
         "steering_pages": [content["run"]],
     }
     return to_json({stage: read[stage]})
 
 
-def models_of(config: Config, job: Job) -> list[Generator | Encoder]:
+def models_of(config: Config, job: Job) -> list[Model]:
     """Return the models that a steering job runs, the pivot first."""
     every = [encoder.name for encoder in config.encoders]
     guides = {Inversion: every, Evaluation: every}.get(type(job), [])
@@ -128,30 +132,41 @@ def _of_job(config: Config, job: Job) -> list[Any]:
     of = []
     if isinstance(job, Tuning | Edit) and job.of_job:
         of = [_of_job(config, config.steering.job(job.of_job))]
-    return [job.model_dump(mode="json"), networks, judges, of]
+    return [job.model_dump(mode="json"), config.sampling.classes, networks, judges, of]
 
 
 def _network(config: Config, model: str | None) -> dict[str, Any]:
     """What maps depend on of a model's definition."""
-    content = config.model(model or config.pivot.name).model_dump(mode="json")
-    content["weights"].pop("licence")
+    chosen = config.model(model or config.pivot.name)
+    content = chosen.model_dump(mode="json")
+    if content["weights"]:
+        content["weights"].pop("licence", None)
+    if chosen.family in (*GENERATORS, "python"):
+        content["truncation"] = config.sampling.truncation
     return content
 
 
 def code(stage: str, config: Config, *, model: str | None = None, job: str | None = None) -> str:
-    """Return the fingerprint of the code behind a job of `stage`."""
+    """Return the fingerprint of the code behind a job of `stage`, with that of the user's own."""
     if stage == "steer":
         chosen = config.steering.job(job or "")
-        families = {FAMILIES[its.family] for its in models_of(config, chosen)}
-        return fingerprint(*STEERING[type(chosen)], *STEERED, *sorted(families))
-    modules = list(MODULES[stage])
+        return _with_networks([*STEERING[type(chosen)], *STEERED], models_of(config, chosen))
+    if stage == "sample" and config.sampling.folder is not None:
+        return fingerprint(FOLDER)
+    modules, networks = list(MODULES[stage]), []
     if stage in ("sample", "activations"):
-        modules.append(FAMILIES[config.model(model or config.pivot.name).family])
+        networks = [config.model(model or config.pivot.name)]
     if stage in ("correlations", "join", "neighbours") and config.kept is not None:
         modules.append("rosetta_core.mining.nearest_store")
     live = config.mining.store == "none"
     if stage in ("correlations", "unit_examples", "concept_examples") and live:
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
-        seen = [config.model(model)] if model else config.models
-        modules += sorted({FAMILIES[one.family] for one in seen})
-    return fingerprint(*modules)
+        networks = [config.model(model)] if model else config.models
+    return _with_networks(modules, networks)
+
+
+def _with_networks(modules: list[str], networks: list[Model]) -> str:
+    """The fingerprint of modules and of the code that builds networks."""
+    families = sorted({FAMILIES[network.family] for network in networks})
+    own = {own_code.fingerprint(its.target, key="target") for its in networks if its.target}
+    return " ".join([fingerprint(*modules, *families), *sorted(own)])

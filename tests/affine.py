@@ -72,7 +72,12 @@ def affine_pivot(*, classes: int = 0, enlarged: int = 1, neurons: int | None = N
         "w+": LatentSpace(network.enter_plus, network.draw_plus),
     }
     generator = Generator(
-        network, SIZE, ("first", "second"), 0.05, classes=classes, further_spaces=spaces
+        network=network,
+        latent_size=SIZE,
+        preset=("first", "second"),
+        learning_rate=0.05,
+        classes=classes,
+        further_spaces=spaces,
     )
     rows = [
         (layer, channel, SIDES[layer], SIDES[layer])

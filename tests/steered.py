@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import Config, Model
+from rosetta_core.image_files import cropped, resized
 from rosetta_core.paths import RunPaths
 from rosetta_core.steering.latents import given_latents
 from rosetta_core.steering.matching import Seen
 from rosetta_core.steering.perceptual import FeatureDistance, PerceptualDistance
 from rosetta_core.steering.pivot import Pivot
-from rosetta_core.steering.targets import cropped, resized, sample_image
-from rosetta_core.zoo.hooks import capture
+from rosetta_core.steering.targets import sample_image
 from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.network import Encoder, Generator
@@ -88,7 +88,7 @@ def _maps(model: Model, built: Generator | Encoder, inputs: Tensor) -> dict[str,
         found[layer] = maps.numpy().copy()
 
     layers = [layer.name for layer in layers_of(model, built)]
-    with capture(built.network, layers, receive=receive):
+    with built.capture(layers, receive=receive):
         built.network(inputs)
     return found
 

@@ -61,22 +61,6 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert not [path for path in (config.parent / "results").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["facenet", "a/b", "0" * 64], "facenet: String should match pattern"),
-        (["facenet-pytorch==2.6.0", "../b", "0" * 64], "'../b' leaves the package"),
-        (["facenet-pytorch==2.6.0", "a/b", "12"], "facenet-pytorch==2.6.0: String should match"),
-    ],
-)
-def test_fetch_checks_what_it_is_asked_for(tmp_path: Path, arguments, said: str, capsys) -> None:
-    assert main(["fetch", *arguments, str(tmp_path / "deep" / "b")]) == 2
-    err = capsys.readouterr().err
-    assert said in err
-    assert err.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
 def test_configure(tmp_path: Path) -> None:
     content = tiny(results=str(tmp_path / "r"))
     stages.configure(parse_config(content))

@@ -1,10 +1,12 @@
 """The default is written down as it is; what is wrong is said in one line, before anything runs."""
 
+import json
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 import yaml
@@ -21,6 +23,19 @@ def test_default_yaml_and_schema_are_in_step_with_the_models() -> None:
     assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: rosetta defaults"
     assert (ROOT / "workflow/config.schema.json").read_text() == json_schema(), "rosetta schema"
     assert parse_config(yaml.safe_load(default_yaml())) == Config()
+
+
+@pytest.mark.parametrize("name", ["config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))])
+def test_editors_find_nothing_wrong_with_a_configuration_of_ours(name: str) -> None:
+    jsonschema.validate(yaml.safe_load((ROOT / name).read_text()), json.loads(json_schema()))
+
+
+def test_editors_know_the_short_forms_and_their_misspellings() -> None:
+    schema = json.loads(json_schema())
+    jsonschema.validate({"pivot": {"zoo": "stylegan2_ffhq1024", "weights": "random"}}, schema)
+    for pivot in ("stylegan_2", {"zoo": "stylegan2_ffhq1024", "weight": "random"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"pivot": pivot}, schema)
 
 
 def test_every_key_of_the_default_is_explained() -> None:
@@ -99,7 +114,7 @@ BROKEN = [
     ({"encoders": [model(layers=[])]}, "encoders[0].layers: list should have at least 1 item"),
     ({"encoders": [model(layers="x")]}, "encoders[0].layers: input should be a valid list"),
     ({"encoders": [model(input={"size": 4})]}, "encoders[0].input.mean: this key is missing"),
-    ({"encoders": [{"name": "m", "family": "mtcnn_onet"}]}, "encoders[0].weights: this key is m"),
+    ({"encoders": [{"name": "m", "family": "mtcnn_onet"}]}, "encoders[0]: weights is missing; na"),
     ({"encoders": [model(weights={**PACKAGE, "package": "a"})]}, "encoders[0].weights.package:"),
     ({"encoders": [model(weights={**PACKAGE, "sha256": "0"})]}, "encoders[0].weights.sha256:"),
     ({"encoders": [model(weights={**PACKAGE, "member": "../b"})]}, "'../b' leaves the package"),

@@ -423,7 +423,7 @@ def test_an_unknown_space_is_one_line(pivot: Pivot, loss: Loss) -> None:
 @pytest.mark.parametrize(
     ("classes", "label", "said"),
     [
-        (4, None, "affine has classes 0 to 3, but no class_label was given"),
+        (4, None, "affine has classes 0 to 3, but class_label is missing"),
         (4, 4, "affine has classes 0 to 3, but class_label is 4"),
         (0, 0, "affine has no classes, but class_label is 0"),
     ],
@@ -449,9 +449,17 @@ def test_the_class_that_is_asked_for_is_drawn() -> None:
             own = to_bytes(network(pivot.generator.latents([0, 1]), labels)).numpy()
             assert np.array_equal(images[label, space], own)
     assert len({its.tobytes() for its in images.values()}) == 4
-    assert np.array_equal(drawn_image(pivot, 0), images[0, "z"][0])
+    assert np.array_equal(drawn_image(pivot, 0, label=0), images[0, "z"][0])
     start = given_latents(pivot, [0, 1], space="w", classes=labels)
     found = descended(
         pivot, loss_for(pivot, [0, 1]), start=start, space="w", classes=labels, steps=1
     )
     assert np.array_equal(found.frames[0], images[3, "w"])
+
+
+def test_without_a_class_of_its_own_a_job_draws_that_of_the_run() -> None:
+    pivot = replace(affine_pivot(classes=4), label=2)
+    assert class_labels(pivot, None, count=3).tolist() == [2] * 3
+    assert class_labels(pivot, 0, count=1).tolist() == [0]
+    assert np.array_equal(drawn_image(pivot, 5), drawn_image(pivot, 5, label=2))
+    assert not np.array_equal(drawn_image(pivot, 5), drawn_image(pivot, 5, label=1))

@@ -13,12 +13,13 @@ from torch.nn import functional
 
 from rosetta_core.config.steering import Edit
 from rosetta_core.errors import RosettaError
+from rosetta_core.own_code import load_function
 from rosetta_core.stages.steered_networks import mask_of
 from rosetta_core.steering.chance import lowest_activations, similarity_of_random_images
 from rosetta_core.steering.edit_measures import changed, moved
 from rosetta_core.steering.edit_targets import Change, edited_matches
 from rosetta_core.steering.editing import Source, edit
-from rosetta_core.steering.edits import copy_paste, custom, shift, zoom
+from rosetta_core.steering.edits import copy_paste, shift, zoom
 from rosetta_core.steering.latents import starting_latents
 from rosetta_core.steering.loss import loss_of
 from rosetta_core.steering.objective import Match
@@ -175,7 +176,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_function_of_ones_own_sees_a_layer_at_a_time(
     pivot: Pivot, maps: Mapping[str, Tensor], file: Path
 ) -> None:
-    function = custom(f"{file}:flipped")
+    function = load_function(f"{file}:flipped", key="function")
     before = {layer: its.clone() for layer, its in maps.items()}
     found = targets_of(pivot, job_for("custom", function="own.py:f"), maps, function=function)
     assert function.__globals__["calls"] == [
@@ -204,7 +205,8 @@ def test_what_a_function_does_wrong_is_one_line(
 ) -> None:
     job = job_for("custom", function="own.py:f")
     with pytest.raises(RosettaError) as error:
-        targets_of(pivot, job, maps, function=custom(f"{file}:{function}"))
+        own = load_function(f"{file}:{function}", key="function")
+        targets_of(pivot, job, maps, function=own)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -213,14 +215,22 @@ def test_what_a_function_does_wrong_is_one_line(
     ("content", "place", "said"),
     [
         (None, "none.py:f", "function 'none.py:f': no file 'none.py'; write FILE.py:NAME"),
-        (None, "f", "function 'f': no file ''; write FILE.py:NAME"),
+        (None, "f", "function 'f': write FILE.py:NAME or MODULE:NAME"),
         ("", "own.txt:f", "function 'own.txt:f': own.txt is no Python file"),
-        (FUNCTION, "own.py:other", "own.py: has no function 'other'"),
-        (FUNCTION, "own.py:no_function", "own.py: has no function 'no_function'"),
-        ("def f(:", "own.py:f", "own.py: SyntaxError: invalid syntax (own.py, line 1)"),
-        ("raise ValueError('two\\nlines')", "own.py:f", "own.py: ValueError: two lines"),
-        ("import sys; sys.exit(3)", "own.py:f", "own.py: SystemExit: 3"),
-        ("import no_such_package", "own.py:f", "own.py: ModuleNotFoundError: No module named"),
+        (FUNCTION, "own.py:other", "function 'own.py:other': own.py has no function 'other'"),
+        (FUNCTION, "own.py:no_function", "function 'own.py:no_function': own.py has no function"),
+        (
+            "def f(:",
+            "own.py:f",
+            "function 'own.py:f': SyntaxError: invalid syntax (own.py, line 1)",
+        ),
+        (
+            "\nraise ValueError('two\\nlines')",
+            "own.py:f",
+            "function 'own.py:f': ValueError: two lines (own.py, line 2)",
+        ),
+        ("import sys; sys.exit(3)", "own.py:f", "function 'own.py:f': SystemExit: 3"),
+        ("import no_such", "own.py:f", "function 'own.py:f': ModuleNotFoundError: No module named"),
     ],
 )
 def test_a_function_that_cannot_be_loaded_is_one_line(
@@ -230,7 +240,7 @@ def test_a_function_that_cannot_be_loaded_is_one_line(
     if content is not None:
         Path(place.partition(":")[0]).write_text(content)
     with pytest.raises(RosettaError) as error:
-        custom(place)
+        load_function(place, key="function")
     assert str(error.value).startswith(said)
     assert "\n" not in str(error.value)
 

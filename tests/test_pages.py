@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from rosetta_core.pages.heatmap import SCALES, colours, contrast, overlay
 from rosetta_core.pages.image_data import page_images
+from rosetta_core.pages.index_data import index_data
 from rosetta_core.pages.lookup import HISTOGRAM_BARS, Neighbourhood
 from rosetta_core.pages.packed import pack, significant, thousandths
 
@@ -59,6 +61,13 @@ def test_index(site: Path, run: MadeUp) -> None:
     for name in SCALES:
         table = np.frombuffer(base64.b64decode(index["scales"][name]), np.uint8).reshape(256, 3)
         np.testing.assert_array_equal(table, (255 * colours(name)).round())
+
+
+def test_random_weights_are_told_from_learned_ones(run: MadeUp) -> None:
+    pivot, *encoders = run.findings.models
+    findings = replace(run.findings, models=[replace(pivot, random=True), *encoders])
+    index = index_data(findings, run.concept_examples, pages=[], missing=[])
+    assert [model["random"] for model in index["models"]] == [True, False, False]
 
 
 def test_every_file_that_pages_ask_for_is_there(site: Path, run: MadeUp) -> None:

@@ -179,7 +179,7 @@ def small(*, inplace: bool) -> Encoder:
         nn.Conv2d(3, 6, 3), nn.ReLU(inplace), nn.Conv2d(6, 8, 3, 2), nn.ReLU(inplace)
     )
     seen = Input(size=12, crop=0.8, mean=[0.5, 0.4, 0.3], std=[0.5, 0.2, 0.3])
-    return Encoder(network, input=seen, preset=("0", "2"))
+    return Encoder(network=network, input=seen, preset=("0", "2"))
 
 
 def test_the_gradient_is_that_of_finite_differences_where_maps_are_overwritten() -> None:

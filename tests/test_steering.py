@@ -287,7 +287,7 @@ REFUSED = [
     (show(concept=9999), "no concept 9999 in run 'tiny'; they are 0 to "),
     (edit(**REMOVE, mask="small.png"), "mask small.png: has 8×9 pixels, but the generator draws 6"),
     (edit(do="custom", function="own.py:f"), "custom function, at layer 'main.8': KeyError: 'no'"),
-    (edit(do="custom", function="own.py:g"), "own.py: has no function 'g'"),
+    (edit(do="custom", function="own.py:g"), "own.py has no function 'g'"),
     (
         {**inversion("new"), **edit(of_seed=None, of_job="new")},
         "new/latents.npz: is missing or damaged; run that",

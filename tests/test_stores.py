@@ -113,7 +113,7 @@ def test_the_manifest_says_how_images_went_in(configure) -> None:
         "size": 48, "crop": 1.0, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3,
     }  # fmt: skip
     assert manifest["layers"][1] == {
-        "name": "prelu2", "channels": 64, "height": 21, "width": 21,
+        "name": "prelu2", "channels": 64, "height": 21, "width": 21, "margin": 0,
     }  # fmt: skip
     assert {"torch", "zarr", "rosetta-core"} <= set(manifest["versions"])
 
@@ -222,7 +222,7 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 7e4])
 def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
     seen = Input(size=4, mean=[0] * 3, std=[1 / value] * 3 if np.isfinite(value) else [1] * 3)
-    network = Encoder(Constant(), seen, preset=("act",))
+    network = Encoder(network=Constant(), input=seen, preset=("act",))
     inputs = np.zeros((6, 4, 4, 3), np.uint8)
     inputs[3] = 255
     if not np.isfinite(value):
@@ -232,7 +232,8 @@ def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
         record_shard(
             LiveMaps(
                 network, name="constant", layers=[Layer("act", 2, 4, 4)], images=6, first=10,
-                inputs=lambda images: inputs[images.start : images.stop], batch_size=2, device=CPU,
+                inputs=lambda images: (inputs[images.start : images.stop],), batch_size=2,
+                device=CPU,
             ),
             tmp_path / "00000.zarr", images=range(10, 16), memory_budget=2**26, threads=2,
             about={"model": "constant"},

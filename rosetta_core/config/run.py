@@ -5,12 +5,12 @@ Config    a whole run; `Config()` is the default `config.yaml`
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.images import Perceptual
 from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section
-from rosetta_core.config.models import Encoder, Generator
+from rosetta_core.config.models import GENERATORS, Encoder, Model
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 
@@ -20,11 +20,28 @@ KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow 
 
 
 class Sampling(Section):
-    """Which images the pivot draws."""
+    """Which images the pivot draws, or those that it looks at."""
 
     images: int = Field(512, description="how many; the paper takes 1600", ge=1, le=10_000_000)
     seed: int = Field(0, description="image i depends on this seed and on i alone", ge=0)
-    truncation: float = Field(1.0, description="scale of the latents, 1 = as trained", gt=0, le=1)
+    truncation: float = Field(
+        1.0,
+        description="nearness to the mean: the scale of the latents or, where the generator has "
+        "them, of the distances of w from its mean; 1 = as trained",
+        gt=0,
+        le=1,
+    )
+    classes: list[NonNegativeInt] | None = Field(
+        None,
+        description="classes to draw, for generators that have them; null takes all",
+        min_length=1,
+    )
+    folder: Folder | None = Field(
+        None,
+        description="take images from this folder, in order of their names, for a pivot that "
+        "draws none",
+    )
+    size: int = Field(256, description="side of those images, in pixels", ge=8, le=4096)
     shard_size: int = Field(256, description="images per job and store", ge=1, le=65_536)
 
 
@@ -108,8 +125,9 @@ class Config(Section):
     memory_budget: Memory = Field(
         "2 GiB", description="working memory of one job, networks not counted"
     )
-    pivot: Generator = Field(
-        default_factory=face_generator, description="the generator that draws the images"
+    pivot: Model = Field(
+        default_factory=face_generator,
+        description="the generator that draws the images; an encoder where they come from a folder",
     )
     encoders: list[Encoder] = Field(
         default_factory=face_encoders,
@@ -142,6 +160,29 @@ class Config(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two models are named {name!r}; give each a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _images_from_somewhere(self) -> "Config":
+        family, sampling = self.pivot.family, self.sampling
+        if sampling.folder is None:
+            if family not in (*GENERATORS, "python"):
+                raise ValueError(
+                    f"pivot.family: {family} draws no images; take a generator as the pivot, or "
+                    "images from sampling.folder"
+                )
+            return self
+        if family in GENERATORS:
+            raise ValueError(
+                f"sampling.folder: {family} draws images itself; leave the folder out, or take an "
+                "encoder as the pivot"
+            )
+        if sampling.classes is not None:
+            raise ValueError("sampling.classes: images of a folder have none")
+        if self.steering.jobs:
+            raise ValueError(
+                "steering: needs a generator as the pivot; images come from sampling.folder"
+            )
         return self
 
     @model_validator(mode="after")
@@ -190,11 +231,11 @@ class Config(Section):
         return None if self.correlation.keep_matrix else max(KEPT, self.neighbours.k)
 
     @property
-    def models(self) -> list[Generator | Encoder]:
+    def models(self) -> list[Model]:
         """The pivot, then the encoders."""
         return [self.pivot, *self.encoders]
 
-    def model(self, name: str) -> Generator | Encoder:
+    def model(self, name: str) -> Model:
         """The model of that name; RosettaError if there is none."""
         for model in self.models:
             if model.name == name:

@@ -52,7 +52,10 @@ class Descent(Section):
     seed: int = Field(0, description="the starts depend on it", ge=0)
     space: str = Field("z", description="latent space: z, and w or w+ where the family has them")
     class_label: int | None = Field(
-        None, description="class to draw, for generators that have them", ge=0
+        None,
+        description="class to draw, for generators that have them; null takes that of "
+        "sampling.classes, if it is one",
+        ge=0,
     )
     prior: Literal["l1", "l2", "start"] = Field(
         "l2", description="what keeps the latent near: L1 or L2 of it, or distance to its start"

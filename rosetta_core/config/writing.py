@@ -25,7 +25,11 @@ HEAD = """\
 """
 
 
-RARE = ("entry", "match", "architecture", "input", "layers")  # left out where not needed
+# left out where not needed
+RARE = (
+    *("architecture", "arguments", "target", "layers", "input"),
+    *("entry", "match", "prefix", "absent", "ignore"),
+)
 
 
 def to_json(content: Any) -> str:

@@ -17,10 +17,9 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import Moments, pool
 from rosetta_core.mining.workers import Workers
-from rosetta_core.zoo.hooks import capture
 from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.layer import Layer
-from rosetta_core.zoo.network import Encoder, Generator
+from rosetta_core.zoo.network import Encoder, Network
 
 __all__ = ["LiveMaps", "map_moments", "raw_moments", "rounded"]
 
@@ -42,11 +41,11 @@ class LiveMaps(Maps):
 
     def __init__(
         self,
-        model: Generator | Encoder,
+        model: Network,
         *,
         name: str,
         layers: Sequence[Layer],
-        inputs: Callable[[range], NDArray],
+        inputs: Callable[[range], tuple[NDArray, ...]],
         images: int,
         batch_size: int,
         device: torch.device,
@@ -59,7 +58,8 @@ class LiveMaps(Maps):
             model: the network, on `device`.
             name: of the model.
             layers: whose maps.
-            inputs: what goes in for some images: latents (n, z), or images (n, h, w, 3) in bytes.
+            inputs: what goes in for some images: latents (n, z) and, if the generator has any,
+                classes (n,); or images (n, h, w, 3) in bytes.
             images: how many there are.
             batch_size: images per forward pass. With 1, an image's maps depend on nothing else;
                 with more, the last bits depend on the batch, and with them the rounding to float16.
@@ -98,21 +98,18 @@ class LiveMaps(Maps):
             torch.empty((3, len(images), layer.channels), device=self._device)
             for layer in self.layers
         ]
-        inputs = torch.from_numpy(self._inputs(images))
+        inputs = [torch.from_numpy(part) for part in self._inputs(images)]
 
         def run(start: int) -> None:
             self._current.start = start
-            batch = inputs[start : start + self._batch].to(self._device)
+            batch = [part[start : start + self._batch].to(self._device) for part in inputs]
             if isinstance(self.network, Encoder):
-                batch = prepare(batch, self.network.input)
-            self.network.network(batch)
+                batch = [prepare(batch[0], self.network.input)]
+            self.network.network(*batch)
 
         starts = range(0, len(images), self._batch)
-        prefix = self.network.prefix_tokens if isinstance(self.network, Encoder) else 0
         self._loaded = images
-        with capture(
-            self.network.network, list(self._numbers), receive=self._receive, prefix_tokens=prefix
-        ):
+        with self.network.capture(list(self._numbers), receive=self._receive):
             # a GPU runs one pass at a time anyhow
             for _ in workers.map(run, starts) if self._device.type == "cpu" else map(run, starts):
                 pass

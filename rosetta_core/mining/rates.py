@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import zarr
 
-from rosetta_core.config import Config, Generator
+from rosetta_core.config import Config
 from rosetta_core.mining.live_maps import raw_moments
 from rosetta_core.mining.maps import ArrayMaps
 from rosetta_core.mining.parts import parts
@@ -22,11 +22,13 @@ from rosetta_core.mining.stores import create_array, read_array
 from rosetta_core.mining.workers import Workers
 from rosetta_core.plan import Rates
 from rosetta_core.zoo.loading import build, resolve_device
+from rosetta_core.zoo.network import Encoder
 
 __all__ = ["measure_rates"]
 
 SQUARE = 2048  # side of the matrices that are multiplied
 SHAPE = (64, 32, 56, 56)  # of the maps that are stored, read and reduced
+LONG = 5.0  # seconds after which a try is the last
 PIVOT = (4, 8, 16, 32)  # grids that they are reduced to
 
 
@@ -70,22 +72,21 @@ def measure_rates(config: Config) -> Rates:
 
 
 def _forward_seconds(config: Config, name: str, device: torch.device) -> float:
-    model = config.model(name)
-    built = build(model)
+    built = build(config.model(name))
     built.network.to(device)
-    probe = built.probe().to(device)
-    if not isinstance(model, Generator):
-        probe = probe.contiguous(memory_format=torch.channels_last)
-    return _seconds(lambda: built.network(probe), device)
+    probe = [part.to(device) for part in built.probe()]
+    if isinstance(built, Encoder):
+        probe = [probe[0].contiguous(memory_format=torch.channels_last)]
+    return _seconds(lambda: built.network(*probe), device)
 
 
 def _seconds(work: Callable[[], object], device: torch.device, tries: int = 3) -> float:
-    """The least time of a few tries, after one to warm up."""
-    times = []
-    for _ in range(1 + tries):
+    """The least time of a few tries, after one to warm up; of one, where that takes long."""
+    times: list[float] = []
+    while len(times) <= tries and sum(times) < LONG:
         started = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - started)
-    return min(times[1:])
+    return min(times)

@@ -4,13 +4,15 @@ live_maps      a model's maps over a run or a shard, from the network
 maps_of        a model's maps over a run, from wherever its configuration says
 """
 
+from numpy.typing import NDArray
+
 from rosetta_core.config import Config
 from rosetta_core.mining.live_maps import LiveMaps
 from rosetta_core.mining.sampling import Samples
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.loading import layers_of, load, resolve_device
-from rosetta_core.zoo.network import Encoder
+from rosetta_core.zoo.network import Generator, Network
 
 __all__ = ["live_maps", "maps_of"]
 
@@ -21,19 +23,28 @@ def live_maps(config: Config, model: str, *, shard: str | None = None) -> LiveMa
     """Return a model's maps from its network, over one shard or all of them."""
     paths, chosen = RunPaths(config), config.model(model)
     device = resolve_device(config.device)
-    network = load(chosen, paths.weights(chosen), device=device)
+    truncation = config.sampling.truncation
+    network = load(chosen, paths.weights(chosen), device=device, truncation=truncation)
     samples = Samples([paths.samples(name) for name in ([shard] if shard else config.shards)])
     return LiveMaps(
         network,
         name=model,
         layers=layers_of(chosen, network),
-        inputs=samples.images if isinstance(network, Encoder) else samples.latents,
+        inputs=lambda some: _inputs(network, samples, some),
         images=samples.count,
         batch_size=config.activations.batch_size or (1 if device.type == "cpu" else GPU_BATCH),
         device=device,
         keepbits=config.activations.keepbits,
         first=config.shard_images(shard).start if shard else 0,
     )
+
+
+def _inputs(network: Network, samples: Samples, images: range) -> tuple[NDArray, ...]:
+    """What a network takes for some images."""
+    if not isinstance(network, Generator):
+        return (samples.images(images),)
+    latents = samples.latents(images)
+    return (latents, samples.classes(images)) if network.classes else (latents,)
 
 
 def maps_of(config: Config, model: str) -> StoredMaps | LiveMaps:

@@ -36,6 +36,7 @@ RESOLUTION = 200
 POINT = RESOLUTION / 72
 FONT = "DejaVu Sans"  # comes with matplotlib, so that figures look alike everywhere
 GREY = "#666666"
+RED = "#b3001b"
 ELLIPSIS = "…"
 
 # what a user's own matplotlibrc might say otherwise
@@ -80,6 +81,7 @@ class Canvas:
         align: str = "center",
         bold: bool = False,
         grey: bool = False,
+        red: bool = False,
         upwards: bool = False,
     ) -> None:
         """Write a line of words.
@@ -92,6 +94,7 @@ class Canvas:
             align: left, center or right.
             bold: whether they are.
             grey: in place of black.
+            red: in place of both.
             upwards: turned by 90°, their middle at x and y.
         """
         self.figure.text(
@@ -100,7 +103,7 @@ class Canvas:
             words,
             transform=self._pixels,
             fontproperties=_font(bold, size),
-            color=GREY if grey else "black",
+            color=RED if red else GREY if grey else "black",
             ha=align,
             va="center" if upwards else "baseline",
             rotation=90 if upwards else 0,

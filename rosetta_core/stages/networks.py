@@ -24,21 +24,24 @@ __all__ = ["activations", "sample", "units", "write_units"]
 
 
 def sample(config: Config, *, shard: str) -> Path:
-    """Draw the images of a shard; return their store."""
+    """Draw the images of a shard, or take them from a folder; return their store."""
+    from rosetta_core.mining.folder_images import take_shard
     from rosetta_core.mining.sampling import sample_shard
-    from rosetta_core.zoo.loading import load, resolve_device
-    from rosetta_core.zoo.network import Generator as GeneratorNetwork
+    from rosetta_core.zoo.loading import load_generator, resolve_device
 
-    paths, device = RunPaths(config), resolve_device(config.device)
-    generator = load(config.pivot, paths.weights(config.pivot), device=device)
-    assert isinstance(generator, GeneratorNetwork)
-    store = paths.samples(shard)
+    paths, sampling = RunPaths(config), config.sampling
+    store, images = paths.samples(shard), config.shard_images(shard)
+    if sampling.folder is not None:
+        take_shard(paths.folder_images(shard), store, images=images, size=sampling.size)
+        return store
+    device = resolve_device(config.device)
     sample_shard(
-        generator,
+        load_generator(config, paths.weights(config.pivot), device=device),
         store,
-        images=config.shard_images(shard),
-        seed=config.sampling.seed,
-        truncation=config.sampling.truncation,
+        images=images,
+        seed=sampling.seed,
+        truncation=sampling.truncation,
+        classes=sampling.classes,
         device=device,
     )
     return store

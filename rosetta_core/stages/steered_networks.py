@@ -52,19 +52,19 @@ class Networks:
     def pivot(self) -> "Pivot":
         """The generator, and the run's Rosetta neurons; RosettaError if it found none."""
         from rosetta_core.steering.pivot import Pivot
-        from rosetta_core.zoo.loading import load
-        from rosetta_core.zoo.network import Generator
+        from rosetta_core.zoo.loading import load_generator
 
         model = self.config.pivot
-        generator = load(model, self._paths.weights(model), device=self.device)
-        assert isinstance(generator, Generator)
+        generator = load_generator(self.config, self._paths.weights(model), device=self.device)
         neurons = np.unique(read_table(self._paths.rosetta)["pivot_unit"].to_numpy(np.int64))
         if not len(neurons):
             raise RosettaError(
                 f"run {self.config.run!r} found no Rosetta neurons to steer by; raise neighbours.k"
             )
         units = read_table(self._paths.units(model.name))
-        return Pivot(model.name, generator, units, neurons, self.device)
+        classes = self.config.sampling.classes or []
+        label = classes[0] if len(classes) == 1 else None
+        return Pivot(model.name, generator, units, neurons, self.device, label)
 
     def encoder(self, name: str) -> "Encoder":
         """An encoder."""
@@ -117,18 +117,19 @@ class Networks:
         return FeatureDistance(encoder, name=perceptual.encoder, layers=perceptual.layers)
 
 
-def target_image(target: Target, pivot: "Pivot") -> "NDArray[np.uint8]":
-    """Return an image to invert (h, w, 3), of the size that the generator draws."""
-    from rosetta_core.steering.latents import drawn_image
-    from rosetta_core.steering.targets import (
-        cropped,
-        read_image,
-        resized,
-        sample_image,
-        sketched,
-    )
+def target_image(target: Target, pivot: "Pivot", *, label: int | None) -> "NDArray[np.uint8]":
+    """Return an image to invert (h, w, 3), of the size that the generator draws.
 
-    drawn = drawn_image(pivot, target.seed or 0)
+    Args:
+        target: the image.
+        pivot: the generator.
+        label: the class that it draws for the target's seed, None for the run's.
+    """
+    from rosetta_core.image_files import cropped, read_image, resized
+    from rosetta_core.steering.latents import drawn_image
+    from rosetta_core.steering.targets import sample_image, sketched
+
+    drawn = drawn_image(pivot, target.seed or 0, label=label)
     if target.seed is not None:
         image = drawn
     elif target.file is not None:
@@ -147,7 +148,7 @@ def target_image(target: Target, pivot: "Pivot") -> "NDArray[np.uint8]":
 
 def mask_of(file: Path, *, size: tuple[int, int]) -> "NDArray[np.float32]":
     """Return a mask (h, w) from 0 to 1 out of an image; RosettaError if it has another size."""
-    from rosetta_core.steering.targets import read_image
+    from rosetta_core.image_files import read_image
 
     image = read_image(file)
     if image.shape[:2] != size:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rosetta_core import triggers
-from rosetta_core.config import Config
+from rosetta_core.config import Config, RandomWeights
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
@@ -37,7 +37,8 @@ def needed(config: Config, name: str) -> list[Path]:
     """Return the files and folders that a job reads; RosettaError if there is no such job."""
     paths, job = RunPaths(config), config.steering.job(name)
     models = triggers.models_of(config, job)
-    found = [paths.rosetta, *(paths.weights(model) for model in models)]
+    found = [paths.rosetta]
+    found += [path for model in models if (path := paths.weights(model))]
     found += [paths.units(model.name) for model in models]
     files: list[str | None] = []
     if isinstance(job, Inversion | Evaluation):
@@ -101,7 +102,7 @@ def _invert(config: Config, job: Inversion, folder: Path, checkpoint: "Checkpoin
     outcome = invert(
         networks.pivot,
         job,
-        target_image(job.image, networks.pivot),
+        target_image(job.image, networks.pivot, label=job.class_label),
         seen=networks.seen(names, pairs=job.pairs),
         perceptual=networks.distance(config.perceptual),
         judge=networks.distance(config.judge),
@@ -132,11 +133,11 @@ def _show(config: Config, job: Show, folder: Path, checkpoint: "Checkpoint") -> 
 def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> None:
     from safetensors.torch import load_file
 
+    from rosetta_core.own_code import load_function
     from rosetta_core.pages.job_folder import write_outcome
     from rosetta_core.steering.chance import lowest_activations
     from rosetta_core.steering.edit_targets import Change
     from rosetta_core.steering.editing import edit
-    from rosetta_core.steering.edits import custom
     from rosetta_core.steering.latents import drawn_image
     from rosetta_core.steering.tuning import tuned_pivot
 
@@ -151,7 +152,7 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
         pivot = tuned_pivot(pivot, load_file(RunPaths(config).job(of) / TUNED))
     change = None
     if job.do in ("remove", "add"):
-        height, width = drawn_image(pivot, 0).shape[:2]
+        height, width = drawn_image(pivot, 0, label=job.class_label).shape[:2]
         if job.concept is not None:
             units, what = _of_concept(config, job.concept), f"concept {job.concept}"
         else:
@@ -170,7 +171,7 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
         job,
         source,
         change=change,
-        function=custom(job.function) if job.function else None,
+        function=load_function(job.function, key="function") if job.function else None,
         judge=networks.distance(config.judge),
         checkpoint=checkpoint,
     )
@@ -185,7 +186,7 @@ def _evaluate(config: Config, job: Evaluation, folder: Path, checkpoint: "Checkp
     evaluated = evaluate(
         networks.pivot,
         job,
-        np.stack([target_image(target, networks.pivot) for target in job.targets]),
+        np.stack([target_image(t, networks.pivot, label=job.class_label) for t in job.targets]),
         names=[target.title for target in job.targets],
         seen=networks.seen([encoder.name for encoder in config.encoders], pairs=job.pairs),
         perceptual=networks.distance(config.perceptual),
@@ -208,7 +209,7 @@ def _tune(config: Config, job: Tuning, folder: Path, checkpoint: "Checkpoint") -
         networks.pivot,
         job,
         torch.from_numpy(read_latent(RunPaths(config).job(of))),
-        target_image(of.image, networks.pivot),
+        target_image(of.image, networks.pivot, label=of.class_label),
         space=of.space,
         class_label=of.class_label,
         perceptual=networks.distance(config.perceptual),
@@ -258,4 +259,5 @@ def steering_pages(config: Config) -> Path:
         pivot=config.pivot.name,
         encoders=[encoder.name for encoder in config.encoders],
         dictionary="../dictionary/index.html",
+        untrained=[m.name for m in config.models if isinstance(m.weights, RandomWeights)],
     )

@@ -3,27 +3,25 @@
 zoom          doubled bilinearly, the centre kept
 shift         by a share of the side, zeros coming in
 copy_paste    the left half shifted left, the right half shifted right
-custom        a user's own Function
-raised        what it raised, in one line
+Function      a user's own
 
 Each map is moved by its own stride: a share of its side, in fractions of a position where that is
 no whole number.
 """
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.errors import RosettaError
 from rosetta_core.mining.resize import bilinear
 
-__all__ = ["Function", "copy_paste", "custom", "raised", "shift", "zoom"]
+__all__ = ["Function", "copy_paste", "shift", "zoom"]
 
+# called once per layer with its activation maps (units, h, w), the layer's name and the units'
+# channels; returns maps of the same shape
 Function = Callable[[NDArray[np.float32], str, NDArray[np.int64]], NDArray[np.float32]]
 
 
@@ -56,34 +54,3 @@ def _shifted(side: int, by: float, like: Tensor) -> Tensor:
     source = torch.arange(side, dtype=torch.float64)[:, None] - by
     off = (source - torch.arange(side, dtype=torch.float64)).abs()  # (side, side)
     return (1 - off).clamp(min=0).to(like)
-
-
-def custom(place: str) -> Function:
-    """Load a user's function out of `FILE.py:NAME`.
-
-    It is called once per layer with its activation maps (units, h, w), the layer's name and the
-    units' channels, and returns maps of the same shape.
-
-    Raises:
-        RosettaError: there is no such file or function, or the file can't be run.
-    """
-    file, _, name = place.rpartition(":")
-    if not Path(file).is_file():
-        raise RosettaError(f"function {place!r}: no file {file!r}; write FILE.py:NAME")
-    spec = importlib.util.spec_from_file_location("rosetta_custom_edit", file)
-    if spec is None or spec.loader is None:
-        raise RosettaError(f"function {place!r}: {file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise RosettaError(f"{file}: {raised(error)}") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise RosettaError(f"{file}: has no function {name!r}")
-    return function
-
-
-def raised(error: BaseException) -> str:
-    """What a user's code raised, its kind and its message, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

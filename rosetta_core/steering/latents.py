@@ -42,23 +42,32 @@ def given_latents(
 def class_labels(pivot: Pivot, label: int | None, *, count: int) -> Tensor | None:
     """Return the class to draw (count,), or None for a generator without classes.
 
+    Args:
+        pivot: the generator.
+        label: the class; None for the run's, if it has only one.
+        count: how many images are drawn.
+
     Raises:
         RosettaError: a label for a generator without classes, none for one that has them, or one
             that it doesn't have.
     """
     classes = pivot.generator.classes
+    label = pivot.label if label is None else label
     if not classes and label is None:
         return None
     if not classes or label is None or label >= classes:
         has = f"has classes 0 to {classes - 1}" if classes else "has no classes"
-        given = "no class_label was given" if label is None else f"class_label is {label}"
+        given = "class_label is missing" if label is None else f"class_label is {label}"
         raise RosettaError(f"{pivot.name} {has}, but {given}")
     return torch.full((count,), label, device=pivot.device)
 
 
-def drawn_image(pivot: Pivot, seed: int) -> NDArray[np.uint8]:
-    """Return the image (h, w, 3) of a seed; of class 0, for a generator that has classes."""
-    label = class_labels(pivot, 0 if pivot.generator.classes else None, count=1)
-    latent = given_latents(pivot, [seed], space="z", classes=label)
-    images, _ = pivot.look(latent, space="z", classes=label)
+def drawn_image(pivot: Pivot, seed: int, *, label: int | None = None) -> NDArray[np.uint8]:
+    """Return the image (h, w, 3) of a seed; of a class, for a generator that has them.
+
+    RosettaError as for `class_labels`.
+    """
+    classes = class_labels(pivot, label, count=1)
+    latent = given_latents(pivot, [seed], space="z", classes=classes)
+    images, _ = pivot.look(latent, space="z", classes=classes)
     return images[0]

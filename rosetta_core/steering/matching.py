@@ -17,7 +17,6 @@ from torch import Tensor
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.objective import Match
 from rosetta_core.steering.pivot import Pivot
-from rosetta_core.zoo.hooks import capture
 from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.network import Encoder
 
@@ -107,12 +106,11 @@ def _look_at(
 ) -> dict[str, Tensor]:
     """The maps (n, c, h, w) of some layers, image by image: none depends on the others."""
     seen: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    with capture(
-        encoder.network,
-        layers,
-        receive=lambda layer, maps: seen[layer].append(maps.cpu().clone()),
-        prefix_tokens=encoder.prefix_tokens,
-    ):
+
+    def receive(layer: str, maps: Tensor) -> None:
+        seen[layer].append(maps.cpu().clone())
+
+    with encoder.capture(layers, receive=receive):
         for image in torch.from_numpy(images).split(1):
             encoder.network(prepare(image.to(device), encoder.input))
     return {layer: torch.cat(maps) for layer, maps in seen.items()}

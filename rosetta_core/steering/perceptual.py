@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.hooks import capture
 from rosetta_core.zoo.images import prepare_pixels
 from rosetta_core.zoo.network import Encoder
 from rosetta_core.zoo.probing import probe_layers, select_layers
@@ -114,11 +113,9 @@ class FeatureDistance(PerceptualDistance):
             if layer == self.layers[-1]:
                 raise _SeenAll
 
-        network, prefix = self._encoder.network, self._encoder.prefix_tokens
         inputs = prepare_pixels((images + 1) / 2, self._encoder.input)
-        caught = capture(network, self.layers, receive=receive, prefix_tokens=prefix)
-        with suppress(_SeenAll), caught:
-            network(inputs)
+        with suppress(_SeenAll), self._encoder.capture(self.layers, receive=receive):
+            self._encoder.network(inputs)
         return [found[layer] for layer in self.layers]
 
 
@@ -132,8 +129,7 @@ def _compared_layers(encoder: Encoder, patterns: Sequence[str] | None) -> list[s
     if not chosen:
         raise RosettaError("has no preset of layers; name some to compare images by")
     names = select_layers([name for name, _ in encoder.network.named_modules()], chosen)
-    probe = encoder.probe().to(next(encoder.network.parameters()).device)
-    layers = probe_layers(encoder.network, names, probe=probe, prefix_tokens=encoder.prefix_tokens)
+    layers = probe_layers(encoder, names)
     if patterns is None:
         ends = {layer.grid: layer.name for layer in layers}  # the last of each grid
         if len(ends) > 1:

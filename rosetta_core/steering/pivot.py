@@ -17,7 +17,6 @@ from torch import Tensor
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.mining.grids import Grid
 from rosetta_core.steering.objective import Match
-from rosetta_core.zoo.hooks import capture
 from rosetta_core.zoo.images import to_bytes
 from rosetta_core.zoo.network import Generator
 
@@ -47,6 +46,7 @@ class Pivot:
         units: the run's table of its units.
         neurons: the numbers of its Rosetta neurons, ascending.
         device: where the network is.
+        label: the class that is drawn unless a job names one.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Pivot:
     units: pd.DataFrame
     neurons: NDArray[np.int64]
     device: torch.device
+    label: int | None = None
 
     @cached_property
     def grids(self) -> dict[str, Grid]:
@@ -79,8 +80,7 @@ class Pivot:
         place.
         """
         maps: dict[str, Tensor] = {}
-        network = self.generator.network
-        with capture(network, list(layers), receive=maps.__setitem__):
+        with self.generator.capture(list(layers), receive=maps.__setitem__):
             images = self.generator.space(space).draw(latents, classes)
         return Drawing(images, maps)
 

@@ -1,24 +1,20 @@
 """Images as an inversion sees them.
 
 SAMPLES         names of the photographs that come with scikit-image
-read_image      an image file
-sample_image    one of the photographs
-cropped         a square of an image
-resized         an image at another size
+sample_image    one of them
 sketched        an image as a pencil drawing
 """
 
 from importlib.resources import as_file, files
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy.ndimage import gaussian_filter
 
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.image_files import read_image
 
-__all__ = ["SAMPLES", "cropped", "read_image", "resized", "sample_image", "sketched"]
+__all__ = ["SAMPLES", "sample_image", "sketched"]
 
 FILES = {  # all in the public domain; of scikit-image's others some need a download
     "astronaut": "astronaut.png",
@@ -37,40 +33,6 @@ STRONGEST = 0.98  # the quantile of the darkness that counts as the strongest li
 FAINTEST = 0.02  # in an image without contrast, noise is no line
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return the pixels (h, w, 3) of any image file that Pillow reads, of a film the first.
-
-    What is transparent shows white; a turned photograph (EXIF) is set upright.
-
-    Raises:
-        RosettaError: the file is missing, no image, broken, or absurdly large.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(_rgb(ImageOps.exif_transpose(image)))
-    except UnidentifiedImageError:
-        reason = "is no image that Pillow reads" if path.stat().st_size else "is empty"
-        raise RosettaError(f"{path}: {reason}; give a PNG or JPEG") from None
-    except Image.DecompressionBombError as error:
-        raise RosettaError(f"{path}: has too many pixels; give a smaller image") from error
-    except Exception as error:  # Pillow raises whatever a broken file leads it to
-        said = (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")
-        raise RosettaError(f"{path}: cannot be read: {said[0]}") from error
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("its pixels are floats of no known range")
-    if image.mode.startswith("I"):  # 16 bit, for which Pillow would clip and not scale
-        scaled = np.asarray(image).astype(np.float64) * (255 / 65535)
-        image = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image)
-    return image.convert("RGB")
-
-
 def sample_image(name: str) -> NDArray[np.uint8]:
     """Return the pixels (h, w, 3) of one of `SAMPLES`, from disk, never from a network.
 
@@ -83,40 +45,6 @@ def sample_image(name: str) -> NDArray[np.uint8]:
         )
     with as_file(files("skimage") / "data" / FILES[name]) as path:
         return read_image(path)
-
-
-def cropped(image: NDArray[np.uint8], box: tuple[int, int, int] | None) -> NDArray[np.uint8]:
-    """Return a square (side, side, 3) of an image.
-
-    Args:
-        image: (h, w, 3).
-        box: left, top and side, in pixels of the image; None for the largest centred square.
-
-    Raises:
-        RosettaError: the box leaves the image.
-    """
-    height, width = image.shape[:2]
-    if box is None:
-        side = min(height, width)
-        box = ((width - side) // 2, (height - side) // 2, side)
-    left, top, side = box
-    if side < 1 or left < 0 or top < 0 or left + side > width or top + side > height:
-        raise RosettaError(
-            f"box {left}, {top}, {side} (left, top, side): leaves the image, which is {width} wide "
-            f"and {height} high"
-        )
-    return image[top : top + side, left : left + side].copy()
-
-
-def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an image (h, w, 3) at another size (height, width).
-
-    By Lanczos' filter, which Pillow widens as it reduces, so that every pixel counts: sharper than
-    a box, and nothing aliases.
-    """
-    height, width = size
-    scaled = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
-    return np.array(scaled)
 
 
 def sketched(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

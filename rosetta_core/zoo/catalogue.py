@@ -5,11 +5,13 @@ Description    what it tells
 """
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
+from rosetta_core import own_code
 from rosetta_core.config import Model, to_json
 from rosetta_core.files import whole
 from rosetta_core.fingerprint import fingerprint
@@ -17,6 +19,8 @@ from rosetta_core.zoo.families import FAMILIES
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["Description", "describe"]
+
+LIBRARIES = ("torch", "timm", "torchvision", "open_clip_torch")  # that build networks
 
 
 @dataclass(frozen=True)
@@ -28,24 +32,35 @@ class Description:
         parameters: how many numbers its weights are.
         operations: of a forward pass of one image, a multiplication and an addition being two.
         pixels: of an image, if it draws them.
+        classes: that it draws.
+        truncates: whether it can draw with a truncation.
     """
 
     layers: list[Layer]
     parameters: int
     operations: int
     pixels: int = 0
+    classes: int = 0
+    truncates: bool = True
 
 
 def describe(model: Model, resources: Path, *, all: bool = False) -> Description:
     """Describe a model: its layers are those that are mined or, with `all`, that could be.
 
-    The weights aren't needed: the network is built on the meta device. Building one imports torch
-    (seconds), so the answer is kept under `resources/layers` until the model's definition, the
-    code that builds it, or a library changes.
+    The weights aren't needed: the network is built on the meta device, but for one of the user's
+    own, whose code may do anything: that is built as it is. Building one imports torch (seconds),
+    so the answer is kept under `resources/layers` until the model's definition, the code that
+    builds it, or a library changes.
+
+    Raises:
+        RosettaError: the model can't be built, a layer can't be mined, or a network of the user's
+            own fails.
     """
     definition = model.model_dump(mode="json", exclude={"name", "weights"})
-    libraries = {library: version(library) for library in ("torch", "timm", "torchvision")}
+    libraries = {library: version(library) for library in LIBRARIES}
     code = fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family])
+    if model.target:
+        code += own_code.fingerprint(model.target, key="target")
     key = sha256(to_json([definition, all, libraries, code]).encode()).hexdigest()[:24]
     path = resources / "layers" / f"{key}.json"
     if path.is_file():
@@ -55,8 +70,12 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
     import torch
 
     from rosetta_core.zoo.loading import build, layers_of, pixels_and_operations
+    from rosetta_core.zoo.network import Generator
+    from rosetta_core.zoo.own_model import takes_truncation
 
-    with torch.device("meta"):
+    blame = own_code.reported(model.target, key="target") if model.target else nullcontext()
+    with torch.random.fork_rng(devices=[]), torch.device("cpu" if model.target else "meta"), blame:
+        torch.manual_seed(0)
         built = build(model)
         pixels, operations = pixels_and_operations(built)
         description = Description(
@@ -64,6 +83,8 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
             parameters=sum(parameter.numel() for parameter in built.network.parameters()),
             operations=operations,
             pixels=pixels,
+            classes=built.classes if isinstance(built, Generator) else 0,
+            truncates=not model.target or takes_truncation(model.target),
         )
     with whole(path) as temporary:
         temporary.write_text(json.dumps(asdict(description)))

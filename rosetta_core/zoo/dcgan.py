@@ -3,11 +3,14 @@
 build      the generator with random weights
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
-from rosetta_core.zoo.network import Generator
+from rosetta_core.zoo.construction import needs_nothing
+from rosetta_core.zoo.network import Generator, normal_latent
 
 __all__ = ["build"]
 
@@ -37,7 +40,22 @@ class DCGAN(nn.Module):
         return self.main(latents[:, :, None, None])  # (n, 3, 64, 64)
 
 
-def build(architecture: str | None = None) -> Generator:
-    """Build the generator; its units are the outputs of the four ReLUs."""
-    preset = tuple(f"main.{position}" for position in (2, 5, 8, 11))
-    return Generator(DCGAN(), latent_size=LATENT, preset=preset, learning_rate=0.05)
+def build(
+    architecture: str | None = None,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    truncation: float = 1.0,
+) -> Generator:
+    """Build the generator; its units are the outputs of the four ReLUs.
+
+    Latents are multiplied by the truncation. RosettaError for an architecture or arguments: it
+    has none.
+    """
+    needs_nothing(architecture, arguments, family="dcgan")
+    return Generator(
+        network=DCGAN(),
+        preset=tuple(f"main.{position}" for position in (2, 5, 8, 11)),
+        latent_size=LATENT,
+        learning_rate=0.05,
+        latent_of=lambda seed: truncation * normal_latent(seed, LATENT),
+    )

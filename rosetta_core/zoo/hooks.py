@@ -21,13 +21,14 @@ def capture(
     network: nn.Module,
     layers: Sequence[str],
     *,
+    maps: Callable[[str, Any], Tensor],
     receive: Callable[[str, Tensor], None],
-    prefix_tokens: int = 0,
     lenient: bool = False,
 ) -> Iterator[None]:
     """Call `receive(layer, maps)` for each layer in every forward pass within the context.
 
-    RosettaError for a layer whose output is no set of maps; `lenient` passes over it instead.
+    RosettaError for a layer of whose output `maps(layer, output)` can't make maps; `lenient` passes
+    over it instead.
 
     The maps (n, c, h, w) may be overwritten by the module that follows (in-place activations):
     `receive` has to copy what it keeps.
@@ -37,12 +38,12 @@ def capture(
     def hook_for(layer: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             try:
-                maps = as_maps(output, layer=layer, prefix_tokens=prefix_tokens)
+                found = maps(layer, output)
             except RosettaError:
                 if lenient:
                     return
                 raise
-            receive(layer, maps)
+            receive(layer, found)
 
         return hook
 

@@ -17,12 +17,15 @@ class Layer:
         channels: number of units.
         height: of an activation map.
         width: of an activation map.
+        margin: rows and columns on each side that the module puts out beyond the image, and that
+            are cut off.
     """
 
     name: str
     channels: int
     height: int
     width: int
+    margin: int = 0
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -2,48 +2,127 @@
 
 build                    the network without its weights
 load                     the network with its weights, on a device
+load_generator           the same of a run's pivot, which draws images
 layers_of                the layers that are mined, with their shapes
 pixels_and_operations    what a network draws, and what that takes
 resolve_device           "auto" as a device that is there
 """
 
 import importlib
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rosetta_core import config
 from rosetta_core.errors import RosettaError
+from rosetta_core.progress import log
+from rosetta_core.terminal import NOTHING_LEARNED, red
+from rosetta_core.zoo.checkpoints import Stored
 from rosetta_core.zoo.families import FAMILIES
 from rosetta_core.zoo.layer import Layer
-from rosetta_core.zoo.network import Encoder, Generator
+from rosetta_core.zoo.network import Encoder, Generator, Network
 from rosetta_core.zoo.probing import probe_layers, select_layers
 from rosetta_core.zoo.weights import load_weights
 
-__all__ = ["build", "layers_of", "load", "pixels_and_operations", "resolve_device"]
+__all__ = [
+    "build",
+    "layers_of",
+    "load",
+    "load_generator",
+    "pixels_and_operations",
+    "resolve_device",
+]
 
 
-def build(model: config.Model) -> Generator | Encoder:
-    """Build a model's network with random weights, in evaluation mode."""
+def build(model: config.Model, *, truncation: float = 1.0) -> Network:
+    """Build a model's network with random weights, in evaluation mode.
+
+    Args:
+        model: of the configuration.
+        truncation: that a generator draws with.
+
+    Raises:
+        RosettaError: an architecture or an argument that the family doesn't know.
+    """
     module = importlib.import_module(FAMILIES[model.family])
-    built: Generator | Encoder = module.build(model.architecture)
+    arguments: dict[str, Any] = {"arguments": model.arguments}
+    if model.family in (*config.GENERATORS, "python"):
+        arguments["truncation"] = truncation
+    if model.family == "python":
+        built: Network = module.build(model.target, **arguments)
+    else:
+        built = module.build(model.architecture, **arguments)
     built.network.eval().requires_grad_(False)
-    if isinstance(built, Encoder) and isinstance(model, config.Encoder) and model.input:
-        return replace(built, input=model.input)
-    return built
+    if model.input is None:
+        return built
+    if not isinstance(built, Encoder):
+        raise RosettaError(f"{model.name}: draws images and takes no input")
+    return replace(built, input=model.input)
 
 
-def load(model: config.Model, path: Path, *, device: torch.device) -> Generator | Encoder:
-    """Build a model, fit the weights at `path` into it, and put it on a device."""
-    built = build(model)
-    load_weights(built.network, path, weights=model.weights)
+def load(
+    model: config.Model, path: Path | None, *, device: torch.device, truncation: float = 1.0
+) -> Network:
+    """Build a model with its weights, and put it on a device.
+
+    Args:
+        model: of the configuration.
+        path: its file of weights; None for those that have none.
+        device: where to.
+        truncation: that a generator draws with.
+
+    Raises:
+        RosettaError: the file is missing or damaged, or of another network.
+    """
+    seed = model.weights.random if isinstance(model.weights, config.RandomWeights) else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = build(model, truncation=truncation)
+    if path is not None and isinstance(model.weights, config.FromFile):
+        stored = load_weights(built.network, path, weights=model.weights, arrange=built.arrange)
+        built = _as_stored(model, built, stored, path=path, truncation=truncation)
+    if isinstance(model.weights, config.RandomWeights):
+        log.warning("%s", red(f"{model.name}: {NOTHING_LEARNED}", sys.stderr))
     built.network.to(device)
     return built
 
 
-def layers_of(model: config.Model, built: Generator | Encoder, *, all: bool = False) -> list[Layer]:
+def _as_stored(
+    model: config.Model, built: Network, stored: Stored, *, path: Path, truncation: float
+) -> Network:
+    """The network as the file says that it was built, where it says so.
+
+    Some arguments, such as clamps, change images without changing a single tensor.
+    """
+    if stored.family is None:
+        return built
+    if stored.family != model.family:
+        raise RosettaError(f"{path}: holds a {stored.family}, but {model.name} is a {model.family}")
+    named = model.model_copy(update={"architecture": None, "arguments": stored.arguments})
+    exact = build(named, truncation=truncation)
+    exact.network.load_state_dict(built.network.state_dict())
+    return exact
+
+
+def load_generator(run: config.Config, path: Path | None, *, device: torch.device) -> Generator:
+    """Load the pivot of a run, to draw with the run's truncation; `path` is its file of weights.
+
+    RosettaError if it draws no images.
+    """
+    loaded = load(run.pivot, path, device=device, truncation=run.sampling.truncation)
+    if not isinstance(loaded, Generator):
+        raise RosettaError(
+            f"{run.pivot.name}: draws no images; take a generator as the pivot, or images from "
+            "sampling.folder"
+        )
+    return loaded
+
+
+def layers_of(model: config.Model, built: Network, *, all: bool = False) -> list[Layer]:
     """Return the layers that are mined or, with `all`, could be, in the order in which they run.
 
     RosettaError for a pattern that matches nothing, and for a family without a preset.
@@ -56,25 +135,26 @@ def layers_of(model: config.Model, built: Generator | Encoder, *, all: bool = Fa
             f"(`rosetta list-layers {model.name} --all` lists them)"
         )
     try:
-        chosen = select_layers(names, patterns)
-        prefix = built.prefix_tokens if isinstance(built, Encoder) else 0
-        probe = built.probe().to(next(built.network.parameters()).device)
-        return probe_layers(built.network, chosen, probe=probe, prefix_tokens=prefix, lenient=all)
+        return probe_layers(built, select_layers(names, patterns), lenient=all)
     except RosettaError as error:
         raise RosettaError(f"{model.name}: {error}") from None
 
 
 @torch.no_grad()
-def pixels_and_operations(built: Generator | Encoder) -> tuple[int, int]:
+def pixels_and_operations(built: Network) -> tuple[int, int]:
     """Count the pixels that a network draws, if any, and the operations of a forward pass.
 
-    Those of an image, in products and convolutions.
+    Those of an image, in products and convolutions. TypeError if a generator returns no images.
     """
-    probe = built.probe().to(next(built.network.parameters()).device)
     with FlopCounterMode(display=False) as counter:
-        output = built.network(probe)
-    pixels = output.shape[2] * output.shape[3] if isinstance(built, Generator) else 0
-    return pixels, counter.get_total_flops()
+        output = built.network(*(part.to(built.device) for part in built.probe()))
+    if not isinstance(built, Generator):
+        return 0, counter.get_total_flops()
+    shape = tuple(getattr(output, "shape", ()))
+    if len(shape) != 4 or shape[:2] != (1, 3):
+        found = f"of shape {shape}" if shape else f"a {type(output).__name__}"
+        raise TypeError(f"a generator has to return images (n, 3, h, w), but {found} came back")
+    return shape[2] * shape[3], counter.get_total_flops()
 
 
 def resolve_device(name: str) -> torch.device:

@@ -4,10 +4,13 @@ build      the network with random weights
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from rosetta_core.config import Input
+from rosetta_core.zoo.construction import needs_nothing
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["build"]
@@ -43,7 +46,13 @@ class ONet(nn.Module):
         return self.dense6_1(x).softmax(1), self.dense6_2(x), self.dense6_3(x)
 
 
-def build(architecture: str | None = None) -> Encoder:
-    """Build the detector; its units are the outputs of the first three PReLUs."""
+def build(
+    architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
+) -> Encoder:
+    """Build the detector; its units are the outputs of the first three PReLUs.
+
+    RosettaError for an architecture or arguments: it has none.
+    """
+    needs_nothing(architecture, arguments, family="mtcnn_onet")
     seen = Input(size=48, interpolation="bilinear", mean=[0.5] * 3, std=[0.5] * 3)
-    return Encoder(ONet(), input=seen, preset=("prelu1", "prelu2", "prelu3"))
+    return Encoder(network=ONet(), input=seen, preset=("prelu1", "prelu2", "prelu3"))

@@ -1,6 +1,7 @@
 """Which layers of a network are mined, and the shapes of their maps.
 
 select_layers    the module names that patterns match
+matches          the names that a pattern matches
 probe_layers     the layers in the order in which they run, with their shapes
 """
 
@@ -8,13 +9,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.hooks import capture
 from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.network import Network
 
-__all__ = ["probe_layers", "select_layers"]
+__all__ = ["matches", "probe_layers", "select_layers"]
 
 GLOB = re.compile(r"\*\*|\*|\?|\[[^\]]+\]")
 
@@ -28,13 +29,18 @@ def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     names = [name for name in names if name]
     chosen: set[str] = set()
     for pattern in patterns:
-        expression = _regex(pattern)
-        found = {name for name in names if expression.fullmatch(name)}
+        found = matches(names, pattern)
         if not found:
             hint = did_you_mean(pattern, names) or f" (the first are {', '.join(names[:3])})"
             raise RosettaError(f"layers: {pattern!r} matches no module{hint}")
-        chosen |= found
+        chosen.update(found)
     return [name for name in names if name in chosen]
+
+
+def matches(names: Iterable[str], pattern: str) -> list[str]:
+    """Return the dotted names that a pattern matches, as `select_layers` reads it."""
+    expression = _regex(pattern)
+    return [name for name in names if expression.fullmatch(name)]
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
@@ -50,15 +56,8 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 @torch.no_grad()
-def probe_layers(
-    network: nn.Module,
-    names: Sequence[str],
-    *,
-    probe: Tensor,
-    prefix_tokens: int = 0,
-    lenient: bool = False,
-) -> list[Layer]:
-    """Run the network once and return its layers in the order in which they ran.
+def probe_layers(model: Network, names: Sequence[str], *, lenient: bool = False) -> list[Layer]:
+    """Run a model once and return its layers in the order in which they ran.
 
     Works on the meta device, where nothing is computed. RosettaError for a layer that ran twice
     or never, and for one whose output is no set of maps; `lenient` leaves those out instead.
@@ -76,10 +75,10 @@ def probe_layers(
                 "ambiguous; name the block around it"
             )
         _, channels, height, width = maps.shape
-        layers[name] = Layer(name, channels, height, width)
+        layers[name] = Layer(name, channels, height, width, model.margins.get(name, 0))
 
-    with capture(network, names, receive=receive, prefix_tokens=prefix_tokens, lenient=lenient):
-        network(probe)
+    with model.capture(names, receive=receive, lenient=lenient):
+        model.network(*(part.to(model.device) for part in model.probe()))
     if lenient:
         return [layer for name, layer in layers.items() if name not in repeated]
     if silent := [name for name in names if name not in layers]:

@@ -9,7 +9,7 @@ sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
 
 from rosetta_core import stages, triggers
-from rosetta_core.config import PackageWeights, parse_config, to_json
+from rosetta_core.config import Fetched, parse_config, to_json
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of
 from rosetta_core.paths import RunPaths
@@ -55,8 +55,8 @@ def code(stage):
 
 
 def weights_of(wildcards):
-    """A model's file of weights."""
-    return paths.weights(settings.model(wildcards.get("model", pivot)))
+    """A model's file of weights, if it has one."""
+    return paths.weights(settings.model(wildcards.get("model", pivot))) or []
 
 
 def manifests(*names):
@@ -74,7 +74,9 @@ def maps_of(*names):
     if not live:
         return {"manifests": manifests(*names)}
     return {
-        "weights": [paths.weights(settings.model(name)) for name in names],
+        "weights": [
+            path for name in names if (path := paths.weights(settings.model(name)))
+        ],
         "samples": [manifest_of(paths.samples(shard)) for shard in shards],
     }
 

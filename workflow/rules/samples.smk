@@ -1,9 +1,10 @@
-# The pivot draws the images of a shard.
+# The pivot draws the images of a shard, or they are taken from a folder.
 
 
 rule sample:
     input:
-        weights=weights_of,
+        weights=[] if settings.sampling.folder else weights_of,
+        images=lambda wildcards: paths.folder_images(wildcards.shard),
     output:
         store=directory(paths.samples("{shard}")),
         manifest=manifest_of(paths.samples("{shard}")),
@@ -16,7 +17,7 @@ rule sample:
     threads: share(len(shards))
     resources:
         **needs["sample"],
-        gpu=gpu,
+        gpu=0 if settings.sampling.folder else gpu,
     params:
         config=paths.config,
         cfg=cfg("sample"),

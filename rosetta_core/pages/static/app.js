@@ -116,6 +116,17 @@
         h("a", { href: `#/${page}`, "data-page": page }, label),
       ),
     );
+  const untrained = rosetta.index.models.filter((one) => one.random).map((one) => one.name);
+  if (untrained.length)
+    document
+      .querySelector("header.top")
+      .append(
+        h(
+          "p",
+          { class: "random" },
+          `${untrained.join(", ")}: random weights: nothing here was learned`,
+        ),
+      );
   document.getElementById("search").addEventListener("submit", (event) => {
     event.preventDefault();
     const q = document.getElementById("query").value.trim();

@@ -49,6 +49,7 @@ rosetta.pages.concept = (() => {
         "th",
         { scope: "col" },
         breakable(rosetta.index.models[model].name),
+        rosetta.parts.random(model),
         h("br"),
         h("span", { class: "small" }, unitLink(unit, breakable(unit.name))),
       ),

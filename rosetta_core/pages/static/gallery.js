@@ -57,7 +57,7 @@ rosetta.pages.concepts = (() => {
   }
 
   function lead() {
-    const { models, images, neurons, run } = rosetta.index;
+    const { models, images, neurons, run, folder } = rosetta.index;
     const total = rosetta.index.concepts.size.length;
     const facts = [
       [total, "concepts"],
@@ -72,9 +72,11 @@ rosetta.pages.concepts = (() => {
       h(
         "p",
         {},
-        `Run ${run}: ${models[0].name} drew ${plural(images, "image")}; `,
+        folder
+          ? `Run ${run}: ${plural(images, "image")} of ${folder}; `
+          : `Run ${run}: ${models[0].name} drew ${plural(images, "image")}; `,
         models
-          .slice(1)
+          .slice(folder ? 0 : 1)
           .map((model) => model.name)
           .join(", "),
         " looked at them. ",

@@ -5,7 +5,7 @@ rosetta.pages.guide = (() => {
   const { h } = rosetta;
 
   return async function guide() {
-    const { models, k } = rosetta.index,
+    const { models, k, folder } = rosetta.index,
       pivot = models[0].name;
     const term = (name, ...text) => [h("dt", {}, name), h("dd", {}, text)];
     const key = (name, text) =>
@@ -17,7 +17,7 @@ rosetta.pages.guide = (() => {
         h(
           "p",
           {},
-          `A generator, ${pivot}, drew images. Other networks looked at them. Some of their units turned out to fire at the same places of the same images, though the networks were trained for different ends. These pages show what they fire at.`,
+          `${folder ? `Networks looked at images of ${folder}, ${pivot} and others` : `A generator, ${pivot}, drew images. Other networks looked at them`}. Some of their units turned out to fire at the same places of the same images, though the networks were trained for different ends. These pages show what they fire at.`,
         ),
         h(
           "dl",

@@ -41,7 +41,7 @@ rosetta.pages.image = (() => {
   }
 
   return async function imagePage({ names: [text], set }) {
-    const { pages, models, images, seed } = rosetta.index,
+    const { pages, models, images, seed, folder } = rosetta.index,
       image = Number(text);
     const place = pages.indexOf(image);
     if (place < 0) {
@@ -73,7 +73,8 @@ rosetta.pages.image = (() => {
           h(
             "p",
             {},
-            `Drawn by ${models[0].name} (run seed ${seed}). Below, ${plural(data.concepts.length, "concept")} on it: ` +
+            (folder ? `From ${folder}` : `Drawn by ${models[0].name} (run seed ${seed})`) +
+              `. Below, ${plural(data.concepts.length, "concept")} on it: ` +
               `the map of ${models[0].name}'s leading unit, with the concept's number and its evidence here, which is about 0 on an image that doesn't show it.`,
           ),
         ),

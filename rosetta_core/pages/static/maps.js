@@ -2,7 +2,7 @@
 //
 // maps.tile(map, image)     an image with a map over it, to be drawn by a viewer
 // maps.Viewer               the maps of a page, and the controls that change how they are drawn
-// maps.picture(image)       an image as the pivot drew it
+// maps.picture(image)       an image as it was drawn or taken
 //
 // A map is {bytes, height, width, column, label}: eighths of a std, from 4 below the mean
 // (mining/standardised.py). It is enlarged bilinearly, as the correlations mean it.

@@ -31,7 +31,11 @@ rosetta.pages.models = (() => {
         number("dead", "dead"),
         number("best-buddy pairs", "pairs"),
         number("pivot units matched", "matched"),
-        { head: "weights", value: (row) => row.source },
+        {
+          head: "weights",
+          value: (row) => row.source,
+          show: (row) => (row.random ? h("span", { class: "random" }, row.source) : row.source),
+        },
         { head: "licence", value: (row) => row.licence },
       ],
     });
@@ -143,7 +147,7 @@ rosetta.pages.models = (() => {
       return h(
         "section",
         {},
-        h("h2", { id: `model-${place + 1}` }, name),
+        h("h2", { id: `model-${place + 1}` }, name, rosetta.parts.random(place + 1)),
         h(
           "div",
           { class: "columns" },
@@ -199,7 +203,7 @@ rosetta.pages.models = (() => {
           { class: "quiet" },
           `Dead units hardly vary over the images and take part in nothing. For ${models[0].name} the pairs are those of its units among themselves, each counted once.`,
         ),
-        h("h2", {}, models[0].name),
+        h("h2", {}, models[0].name, rosetta.parts.random(0)),
         layers(0, data.layers[0]),
         h("h2", {}, "What the encoders share"),
         h(

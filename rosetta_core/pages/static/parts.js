@@ -6,6 +6,7 @@
 // parts.imageName(image)         an image's number, and the way to its page if it has one
 // parts.breakable(name)          a long name that breaks where it may
 // parts.unitLink(unit)           a unit's id, and the way to its page
+// parts.random(model)            what is said beside the name of a model that learned nothing
 "use strict";
 
 rosetta.parts = (() => {
@@ -75,5 +76,8 @@ rosetta.parts = (() => {
 
   const unitLink = (unit, text = unit.id) => h("a", { href: unit.href }, text);
 
-  return { head, pager, card, imageName, breakable, unitLink };
+  const random = (model) =>
+    rosetta.index.models[model].random && [" ", h("span", { class: "random" }, "random weights")];
+
+  return { head, pager, card, imageName, breakable, unitLink, random };
 })();

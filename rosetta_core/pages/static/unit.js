@@ -269,6 +269,7 @@ rosetta.pages.unit = (() => {
             unit.layer,
           ),
           ` of ${models[unit.model].name} (${models[unit.model].network}); maps of ${unit.height}×${unit.width}.`,
+          rosetta.parts.random(unit.model),
         ),
         h(
           "section",

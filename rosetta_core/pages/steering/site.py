@@ -31,6 +31,7 @@ def write_steering_site(
     pivot: str,
     encoders: Sequence[str],
     dictionary: str | None = None,
+    untrained: Sequence[str] = (),
 ) -> Path:
     """Write the page of steering jobs, whole or not at all; return its folder.
 
@@ -42,6 +43,7 @@ def write_steering_site(
         encoders: the names of the encoders.
         dictionary: the address of the dictionary's pages as seen from `folder`, such as
             `../dictionary/index.html`; without, nothing leads there.
+        untrained: the names of those that have random weights.
 
     Raises:
         RosettaError: a job's folder lacks something, or two have the same kind and name.
@@ -67,6 +69,7 @@ def write_steering_site(
         pivot=pivot,
         encoders=encoders,
         dictionary=dictionary,
+        untrained=untrained,
         kinds={kind: [one for one in results if one.kind == kind] for kind in KINDS},
         count=len(results),
     )

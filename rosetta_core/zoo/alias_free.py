@@ -1,0 +1,129 @@
+"""Filters, and the non-linearity that does not alias, of StyleGAN3.
+
+low_pass               a windowed filter, separable or radial
+filtered_leaky_relu    a leaky ReLU at a higher sampling rate, with low-pass filters around it
+
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. The filters are in its
+appendix C, the non-linearity in section 3.2, "Filtered nonlinearities (config F)".
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import firwin, kaiser_atten, kaiser_beta
+from scipy.special import j1
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["filtered_leaky_relu", "low_pass"]
+
+
+def low_pass(
+    taps: int, *, cutoff: float, width: float, sampling_rate: float, radial: bool = False
+) -> Tensor | None:
+    """Design a low-pass filter: a sinc, or in two dimensions a jinc, times a Kaiser window.
+
+    Args:
+        taps: length of the filter; even if it is radial.
+        cutoff: f_c, in the unit of the sampling rate.
+        width: of the transition band, 2 f_h.
+        sampling_rate: at which the filter runs.
+        radial: whether the filter is the same in all directions.
+
+    Returns:
+        (taps,) for use along rows and columns, or (taps, taps) if radial; None, which is no
+        filter, for one tap.
+    """
+    if taps == 1:
+        return None
+    if radial:
+        designed = _jinc(taps, cutoff=cutoff, width=width, sampling_rate=sampling_rate)
+    else:
+        designed = firwin(taps, cutoff=cutoff, width=width, fs=sampling_rate)
+    return torch.as_tensor(designed, dtype=torch.float32)
+
+
+def _jinc(taps: int, *, cutoff: float, width: float, sampling_rate: float) -> NDArray[np.float64]:
+    """J₁(2π f_c r) / (π r) times the windows of the rows and columns, with a sum of 1."""
+    line = (np.arange(taps) - (taps - 1) / 2) / sampling_rate
+    radius = np.pi * np.hypot(line, line[:, None])  # of an even number of taps none is at 0
+    window = np.kaiser(taps, kaiser_beta(kaiser_atten(taps, width / (sampling_rate / 2))))
+    designed = j1(2 * cutoff * radius) / radius * np.outer(window, window)
+    return designed / designed.sum()
+
+
+def filtered_leaky_relu(
+    maps: Tensor,
+    *,
+    up_filter: Tensor | None,
+    down_filter: Tensor | None,
+    up: int,
+    down: int,
+    padding: tuple[int, int],
+    gain: float,
+    slope: float,
+    clamp: float | None,
+) -> Tensor:
+    """Raise the sampling rate, apply a leaky ReLU with a gain and a clamp, and lower the rate.
+
+    Args:
+        maps: (n, c, h, w).
+        up_filter: (taps,), at the higher rate.
+        down_filter: (taps,) or (taps, taps), at the higher rate.
+        up: factor by which the rate is raised; 1 without an `up_filter`.
+        down: factor by which it is lowered.
+        padding: rows and columns of zeros before and after the maps at the higher rate, before
+            they are filtered; where it is negative the maps are cut.
+        gain: what the leaky ReLU's output is multiplied with.
+        slope: of the leaky ReLU below zero.
+        clamp: the greatest magnitude after the gain.
+
+    Returns:
+        (n, c, h', w') with h' = ((h·up + padding − up taps + 1) − down taps) / down + 1.
+    """
+    # gain · lrelu(x) = lrelu(gain · x); on the taps the gain costs no pass over the maps
+    maps = _raised(maps, up_filter, factor=up, padding=padding, gain=gain)
+    maps = functional.leaky_relu(maps, slope, inplace=True)
+    if clamp is not None:
+        maps = maps.clamp(-clamp, clamp)
+    return _lowered(maps, down_filter, factor=down)
+
+
+def _raised(
+    maps: Tensor, taps: Tensor | None, *, factor: int, padding: tuple[int, int], gain: float
+) -> Tensor:
+    """Put factor − 1 zeros after each row and column, pad or cut, filter, and scale."""
+    if taps is None:
+        return functional.pad(maps, (*padding, *padding)) * gain
+    channels = maps.shape[1]
+    # a transposed convolution starts before the first row and ends after the last: filtering
+    # what was padded by `padding` leaves out these at the two ends
+    before = len(taps) - 1 - padding[0]
+    after = len(taps) - factor - padding[1]
+    cut = max(min(before, after), 0)
+    taps = taps * (factor * gain**0.5)
+    for axis in (0, 1):
+        shape = (channels, 1, -1, 1) if axis == 0 else (channels, 1, 1, -1)
+        maps = functional.conv_transpose2d(
+            maps,
+            taps.expand(channels, -1).reshape(shape),
+            stride=(factor, 1) if axis == 0 else (1, factor),
+            padding=(cut, 0) if axis == 0 else (0, cut),
+            groups=channels,
+        )
+    rest = (cut - before, cut - after)
+    return functional.pad(maps, (*rest, *rest)) if any(rest) else maps
+
+
+def _lowered(maps: Tensor, taps: Tensor | None, *, factor: int) -> Tensor:
+    """Filter, and keep every `factor`-th row and column."""
+    if taps is None:
+        return maps[:, :, ::factor, ::factor]
+    channels = maps.shape[1]
+    if taps.ndim == 2:
+        taps = taps.flip(0, 1).expand(channels, 1, -1, -1)
+        return functional.conv2d(maps, taps, stride=factor, groups=channels)
+    taps = taps.flip(0).expand(channels, -1)
+    rows, columns = taps.reshape(channels, 1, -1, 1), taps.reshape(channels, 1, 1, -1)
+    maps = functional.conv2d(maps, rows, stride=(factor, 1), groups=channels)
+    return functional.conv2d(maps, columns, stride=(1, factor), groups=channels)

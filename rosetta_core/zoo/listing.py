@@ -1,0 +1,114 @@
+"""What the zoo holds, as tables.
+
+Entry          a published model, and what is known of it
+entries        all of them
+as_text        a table for the terminal
+as_markdown    the table of docs/zoo.md
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rosetta_core.config import HubWeights, Model, UrlWeights
+from rosetta_core.config.published import PUBLISHED
+from rosetta_core.zoo.catalogue import describe
+from rosetta_core.zoo.hubs import look_up
+from rosetta_core.zoo.layer import Layer
+
+__all__ = ["Entry", "as_markdown", "as_text", "entries"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published model, and what is known of it.
+
+    Attributes:
+        name: in the zoo.
+        network: family and architecture.
+        source: where the weights come from, in a word.
+        address: the same as an address.
+        licence: of the weights.
+        layers: that are mined unless a configuration names others.
+    """
+
+    name: str
+    network: str
+    source: str
+    address: str
+    licence: str
+    layers: Sequence[Layer]
+
+    @property
+    def units(self) -> int:
+        """How many units it has."""
+        return sum(layer.channels for layer in self.layers)
+
+    @property
+    def grids(self) -> list[int]:
+        """Sides of its maps, each once, in the order in which they first come."""
+        return list(dict.fromkeys(layer.height for layer in self.layers))
+
+
+def entries(resources: Path) -> list[Entry]:
+    """Return all published models; what is worked out of shapes is kept under `resources`."""
+    return [_entry(name, resources) for name in PUBLISHED]
+
+
+def _entry(name: str, resources: Path) -> Entry:
+    model = Model.model_validate(name)
+    source, address = _source(model)
+    return Entry(
+        name=name,
+        network=f"{model.family} {model.architecture or 'with arguments'}",
+        source=source,
+        address=address,
+        licence=(model.weights and model.weights.licence) or "",
+        layers=describe(model, resources).layers,
+    )
+
+
+def _source(model: Model) -> tuple[str, str]:
+    """Where a model's weights come from: in a word, and as an address."""
+    match model.weights:
+        case UrlWeights(url=url):
+            return urlsplit(url).hostname or "", url
+        case HubWeights(hub=hub):
+            found = look_up(hub)
+            address = f"https://huggingface.co/{found.repository}"
+            if found.revision:
+                address += f"/blob/{found.revision}/{found.names[0]}"
+            return hub.partition("@")[0], address
+    raise AssertionError(f"{model.name}: weights of the zoo come from an address or a hub")
+
+
+def as_text(found: Sequence[Entry]) -> str:
+    """Return a table for the terminal, a line for each model and one above them."""
+    rows = [("name", "network", "units", "weights", "licence")]
+    rows += [(e.name, e.network, f"{e.units:,}", e.source, e.licence) for e in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if place == 2 else text.ljust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def as_markdown(found: Sequence[Entry]) -> str:
+    """Return the table of docs/zoo.md."""
+    lines = [
+        "| name | family, architecture | weights | licence | layers | units | sides of maps |",
+        "| :--- | :--- | :--- | :--- | :--- | ---: | :--- |",
+    ]
+    for e in found:
+        names = [layer.name for layer in e.layers]
+        layers = f"{len(names)}: `{names[0]}` … `{names[-1]}`"
+        sides = ", ".join(map(str, e.grids))
+        lines.append(
+            f"| `{e.name}` | {e.network} | [{e.source}]({e.address}) | {e.licence} | {layers} | "
+            f"{e.units:,} | {sides} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""Latent spaces w and w+: of each family of style-based generators."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from golden import Golden, golden_names
+
+from rosetta_core.zoo import stylegan2, stylegan2_rosinality, stylegan3, stylegan_xl
+from rosetta_core.zoo.network import Generator
+
+NAMES = [
+    name for family in ("stylegan2", "stylegan3", "styleganxl") for name in golden_names(family)
+]
+
+
+def generator(name: str, *, truncation: float = 0.7) -> Generator:
+    """The small network of a golden, with random weights."""
+    about = Golden(name).about
+    arguments = dict(about["init_kwargs"])
+    if about["family"] == "styleganxl":
+        arguments |= {
+            "stages": about["init_stages"] or [],
+            "class_embedding_shape": about["class_embedding_shape"],
+        }
+        return stylegan_xl.build(arguments=arguments, truncation=truncation)
+    if about["family"] == "stylegan3":
+        return stylegan3.build(arguments=arguments, truncation=truncation)
+    if "size" in arguments:
+        arguments["channels"] = about["channels_per_resolution"]
+        return stylegan2_rosinality.build(arguments=arguments)
+    return stylegan2.build(arguments=arguments, truncation=truncation)
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_draws_with_its_own_network(name: str, space: str) -> None:
+    torch.manual_seed(0)
+    built = generator(name)
+    built.network.eval()
+    z = built.latents([1, 2])
+    classes = torch.tensor([0, 1]) if built.classes else None
+    copy = deepcopy(built)
+    with torch.no_grad():
+        for parameter in copy.network.parameters():
+            parameter.mul_(1.1)
+        images = {}
+        for its in (built, copy):
+            latents = its.space(space).enter(z, classes)
+            images[its is copy] = its.space(space).draw(latents, classes)
+            assert torch.allclose(images[its is copy], its.draw(z, classes), atol=1e-5)
+    assert not torch.allclose(images[True], images[False], atol=1e-3)
