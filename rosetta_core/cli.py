@@ -170,10 +170,13 @@ def _list_layers(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     layers = stages.list_layers(config, model=arguments.model, all=arguments.all)
     width = max(5, *(len(layer.name) for layer in layers))
-    print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}  {'bytes per image':>15}")
+    margins = any(layer.margin for layer in layers)  # what is cut off; most networks have none
+    cut = f"  {'margin':>6}" if margins else ""
+    print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}{cut}  {'bytes per image':>15}")
     for layer in layers:
         grid = f"{layer.height}×{layer.width}"
-        print(f"{layer.name:<{width}}  {layer.channels:>6}  {grid:>9}  {2 * layer.size:>15,}")
+        cut = f"  {layer.margin:>6}" if margins else ""
+        print(f"{layer.name:<{width}}  {layer.channels:>6}  {grid:>9}{cut}  {2 * layer.size:>15,}")
     units, size = sum(x.channels for x in layers), sum(2 * x.size for x in layers)
     print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
     _warn_of_random_weights(config.model(arguments.model))

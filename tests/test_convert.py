@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from golden import FOLDER, Golden
+from golden import FOLDER, Golden, assert_near
 from pickled import file, network, number, pairs, raw, state, storage, tensor, text
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -17,7 +17,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.files import sha256_of
 from rosetta_core.zoo.checkpoints import read_metadata
 from rosetta_core.zoo.converting import convert
-from rosetta_core.zoo.loading import load
+from rosetta_core.zoo.loading import build, load
 
 STRUCTURES = [path.stem for path in sorted(FOLDER.glob("pickle_structure_*.pkl"))]
 CPU = torch.device("cpu")
@@ -132,3 +132,31 @@ def test_metadata_that_means_nothing_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(RosettaError, match="no readable metadata"):
         read_metadata(path)
+
+
+def test_the_network_is_built_as_its_file_says(tmp_path: Path) -> None:
+    """A clamp changes images and no tensor: the file's counts, not the configuration's."""
+    golden = Golden("stylegan2_nv_cond_r32_clamp")
+    own = golden.about["init_kwargs"]
+    path = tmp_path / "clamped.safetensors"
+    metadata = {"family": "stylegan2", "arguments": json.dumps(own)}
+    save_file(golden.under("state"), path, metadata=metadata)
+    other = {
+        "name": "m",
+        "family": "stylegan2",
+        "arguments": {**own, "conv_clamp": None},
+        "weights": {"file": str(path)},
+    }
+    loaded = load(Model(**other), path, device=CPU)
+    ws, wanted = golden.array("in/wplus"), golden.array("out/wplus/image")
+    with torch.no_grad():
+        assert_near(loaded.network.synthesis(ws), wanted, family="stylegan2")
+        without = build(Model(**other))
+        without.network.load_state_dict(golden.under("state"))
+        assert (without.network.synthesis(ws) - wanted).abs().max() > 1e-3
+    with pytest.raises(RosettaError, match="holds a stylegan2, not a stylegan3"):
+        load(
+            Model(name="m", family="stylegan3", architecture="t-256", weights={"file": str(path)}),
+            path,
+            device=CPU,
+        )

@@ -9,7 +9,8 @@ import pytest
 from conftest import NO_JOBS, ROOT, STEERING, Checkout, tiny
 from PIL import Image
 
-from rosetta_core.config import Config
+from rosetta_core import stages
+from rosetta_core.config import Config, parse_config
 
 PAIRS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 PAGES = ["dictionary", "tables/costs.csv"]
@@ -237,6 +238,7 @@ def test_a_changed_comment(rerun: Checkout) -> None:
 def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> None:
     (rerun.run / "activations/mobilenet_v2/00001.json").unlink()
     assert rerun.planned() == []  # what was made of it is still there
+    rerun.configure(tiny(steering=NO_JOBS))
     again = ("--forcerun", "units")
     assert [path for path in rerun.planned(*again) if "activations" in path] == [
         f"results/tiny/activations/mobilenet_v2/00001.{end}" for end in ("json", "zarr")
@@ -264,17 +266,30 @@ def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Conf
     assert rerun.planned() == []
 
 
-def test_the_same_tables_whatever_the_shards_batches_and_memory(rerun: Checkout) -> None:
-    name = "tables/rosetta.parquet"
-    before = pd.read_parquet(rerun.run / name)
-    for changes, bound in (
+@pytest.mark.parametrize(
+    ("changes", "bound"),
+    [
         ({"sampling": {"shard_size": 11}, "memory_budget": "64 MiB"}, 1e-6),
         # in batches, an activation's last bits differ, and its rounding to float16 may tip over
         ({"sampling": {"shard_size": 6}, "activations": {"batch_size": 4}}, 1e-5),
-    ):
-        rerun.configure(tiny(**changes))
-        rerun.snakemake("--cores", "2", f"results/tiny/{name}")
-        after = pd.read_parquet(rerun.run / name)
-        both = before.merge(after, on=["pivot_unit", "model", "unit"], how="outer")
-        assert len(both) == len(before) == len(after)
-        assert (both["corr_x"] - both["corr_y"]).abs().max() <= bound
+    ],
+)
+def test_the_same_tables_whatever_the_shards_batches_and_memory(
+    finished: Checkout, tmp_path: Path, changes, bound: float
+) -> None:
+    config = parse_config(tiny(results=str(tmp_path), steering=NO_JOBS, **changes))
+    for shard in config.shards:
+        stages.sample(config, shard=shard)
+    for model in PAIRS:
+        for shard in config.shards:
+            stages.activations(config, model=model, shard=shard)
+        stages.units(config, model=model)
+        stages.correlations(config, models=[model])
+        stages.neighbours(config, model=model)
+    stages.concepts(config)
+    before, after = (
+        pd.read_parquet(run / "tables/rosetta.parquet") for run in (finished.run, tmp_path / "tiny")
+    )
+    both = before.merge(after, on=["pivot_unit", "model", "unit"], how="outer")
+    assert len(both) == len(before) == len(after)
+    assert (both["corr_x"] - both["corr_y"]).abs().max() <= bound

@@ -83,8 +83,14 @@ def load(
         torch.manual_seed(seed)
         built = build(model, truncation=truncation)
     if path is not None and isinstance(model.weights, config.FromFile):
-        stored = load_weights(built.network, path, weights=model.weights, arrange=built.arrange)
-        built = _as_stored(model, built, stored, path=path, truncation=truncation)
+        stored = load_weights(
+            built.network,
+            path,
+            weights=model.weights,
+            arrange=built.arrange,
+            family=model.family,
+        )
+        built = _as_stored(model, built, stored, truncation=truncation)
     if isinstance(model.weights, config.RandomWeights):
         log.warning("%s", red(f"{model.name}: {NOTHING_LEARNED}", sys.stderr))
     built.network.to(device)
@@ -92,7 +98,7 @@ def load(
 
 
 def _as_stored(
-    model: config.Model, built: Network, stored: Stored, *, path: Path, truncation: float
+    model: config.Model, built: Network, stored: Stored, *, truncation: float
 ) -> Network:
     """The network as the file says that it was built, where it says so.
 
@@ -100,8 +106,6 @@ def _as_stored(
     """
     if stored.family is None:
         return built
-    if stored.family != model.family:
-        raise RosettaError(f"{path}: holds a {stored.family}, but {model.name} is a {model.family}")
     named = model.model_copy(update={"architecture": None, "arguments": stored.arguments})
     exact = build(named, truncation=truncation)
     exact.network.load_state_dict(built.network.state_dict())

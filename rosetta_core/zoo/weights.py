@@ -26,6 +26,7 @@ def load_weights(
     *,
     weights: FromFile,
     arrange: Arrange | None = None,
+    family: str | None = None,
 ) -> Stored:
     """Fit a file of weights into a network, in place; return what else the file says.
 
@@ -35,6 +36,7 @@ def load_weights(
         weights: how to read it.
         arrange: turns what a checkpoint holds into the network's state, where that is more than
             one entry of it.
+        family: of the network; None for any.
 
     Raises:
         RosettaError: the file is missing, changed, unreadable, or of another network.
@@ -43,6 +45,8 @@ def load_weights(
         raise RosettaError(f"{path}: no such file of weights")
     verify_weights(path, weights)
     stored = read_checkpoint(path, entry=weights.entry)
+    if family and stored.family not in (None, family):
+        raise RosettaError(f"{path}: holds a {stored.family}, not a {family}")
     if arrange and isinstance(stored.content, Mapping):
         source = dict(arrange(stored.content))
     elif stored.pickled:
