@@ -25,6 +25,7 @@ from rosetta_core.config import steering as config
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.progress import Progress
+from rosetta_core.steering.adam import Adam
 from rosetta_core.steering.loss import Term
 from rosetta_core.steering.pivot import Drawing, Pivot
 from rosetta_core.zoo.images import to_bytes
@@ -150,12 +151,12 @@ def descend(
     """
     start = start.to(pivot.device)
     latents = start.clone().requires_grad_(True)
-    adam = torch.optim.Adam([latents], lr=learning_rate)
+    adam = Adam(latents)
     way, first = _Way(), 0
     if checkpoint and (saved := checkpoint.load()):
         with torch.no_grad():
             latents.copy_(saved["latents"])
-        adam.load_state_dict(saved["adam"])
+        adam.load(saved["adam"])
         way, first = _Way(saved["terms"], saved["total"], saved["frames"]), saved["step"]
     shown = set(np.linspace(0, steps, min(FRAMES, steps + 1)).round().astype(int).tolist())
     kept = time.monotonic()
@@ -163,7 +164,7 @@ def descend(
         progress.advance(first)
         for step in range(first, steps + 1):
             if checkpoint and step > first and time.monotonic() - kept > checkpoint.seconds:
-                state = {"latents": latents.detach().cpu(), "adam": adam.state_dict(), "step": step}
+                state = {"latents": latents.detach().cpu(), "adam": adam.state(), "step": step}
                 checkpoint.save({**state, **vars(way)})
                 kept = time.monotonic()
             drawing = pivot.draw(latents, space=space, classes=classes, layers=loss.layers)
@@ -176,10 +177,8 @@ def descend(
             _refuse_nan(way.total[-1], step=step, what=what)
             if step == steps:
                 break  # that was the result, looked at
-            adam.param_groups[0]["lr"] = learning_rate * rate_at(step, steps)
-            adam.zero_grad()
             total.sum().backward()
-            adam.step()
+            adam.step(learning_rate * rate_at(step, steps))
             progress.advance()
     return Descended(
         latents.detach().cpu(),
