@@ -4,7 +4,6 @@ load_function    the function at MODULE:NAME or FILE.py:NAME
 source_of        the file that it stands in
 fingerprint      hash of that file and of what it imports from beside it, without comments
 reported         within it, whatever the user's code raises becomes an error of one line
-raised           what it raised, in one line
 
 A module is found from the working directory, and then like any installed one. What stands beside
 a file can be imported by it. Nothing here imports torch.
@@ -14,7 +13,6 @@ import ast
 import importlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +22,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, raised
 from rosetta_core.fingerprint import digest
 
-__all__ = ["fingerprint", "load_function", "raised", "reported", "source_of"]
+__all__ = ["fingerprint", "load_function", "reported", "source_of"]
 
 INSTALLED = ("site-packages", "dist-packages")
 SUFFIXES = all_suffixes()
@@ -166,14 +164,6 @@ def reported(place: str, *, key: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         said = raised(error, source_of(place, key=key))
         raise _Place(place, key).error(said) from error
-
-
-def raised(error: BaseException, source: Path | None = None) -> str:
-    """What a user's code raised, in one line: its kind, its message and, in `source`, where."""
-    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(source)]
-    return f"{said} ({source.name}, line {lines[-1]})" if source and lines else said
 
 
 def _module_file(module: str) -> Path | None:

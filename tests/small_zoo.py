@@ -135,12 +135,10 @@ def small_run(
         "device": "cpu",
         "pivot": {"name": generator, "weights": "random", **described},
         "encoders": [{"name": n, "weights": "random", **ENCODERS[n]} for n in encoders],
-        "sampling": {"images": 8, "shard_size": 4},
+        "sampling": {"images": 8, "shard_size": 4, "truncation": 0.7},
         "dictionary": {"examples": 2, "unit_examples": 2, "image_pages": 1},
         "steering": jobs,
     }
-    if generator != "stylegan2_rosinality":  # whose mean w stands in no random weights
-        content["sampling"]["truncation"] = 0.7
     if has_classes:
         content["sampling"]["classes"] = [3, 7]
     for key, value in changes.items():

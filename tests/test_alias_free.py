@@ -293,6 +293,28 @@ def test_the_filtered_leaky_relu_is_its_definition(up, down, padding, radial) ->
     assert_near(found, directly(x, taps, down_taps, **options), family="stylegan2")
 
 
+def test_without_a_filter_the_rate_is_raised_by_zeros_alone() -> None:
+    x = torch.randn(2, 3, 6, 5, generator=torch.Generator().manual_seed(1))
+    one = torch.ones(1)  # a filter of one tap leaves everything as it is
+    for up, down in ((1, 1), (2, 1), (4, 2)):
+        options = {"up": up, "down": down, "padding": (3, -1), "gain": 1.5, "slope": 0.3}
+        found = filtered_leaky_relu(x, up_filter=None, down_filter=None, clamp=4.0, **options)
+        assert_near(found, directly(x, one, one, clamp=4.0, **options), family="stylegan2")
+
+
+@pytest.mark.parametrize("taps", [15, 16])
+def test_a_radial_filter_may_have_its_middle_between_taps_or_on_one(taps: int) -> None:
+    cutoff, width, rate = 5.0, 12.0, 64.0
+    radial = low_pass(taps, cutoff=cutoff, width=width, sampling_rate=rate, radial=True)
+    assert radial.isfinite().all()
+    assert radial.sum().item() == pytest.approx(1)
+    assert torch.equal(radial, radial.T)
+    nearest = radial[taps // 2, taps // 2]
+    assert nearest == radial.max()
+    # the middle is no outlier: the filter is smooth there
+    assert nearest == pytest.approx(radial[taps // 2, taps // 2 - 1].item(), rel=0.1)
+
+
 @pytest.mark.parametrize("radial", [False, True])
 def test_filters_pass_the_band_and_stop_what_lies_above(radial: bool) -> None:
     cutoff, width, rate = 10.0, 12.0, 64.0
@@ -322,13 +344,21 @@ def test_filters_pass_the_band_and_stop_what_lies_above(radial: bool) -> None:
         ({"img_resolution": 48}, "48×48; give a power of two"),
         ({"num_layers": 2}, "2 layers are too few"),
         ({"channel_base": 4}, "no channels; raise channel_base"),
+        ({"channel_base": "x"}, "channel_base is 'x'; give a number above 0"),
+        ({"first_cutoff": 0}, "first_cutoff is 0; give a number above 0"),
+        ({"first_cutoff": 8}, "first cutoff, 8, .* at 16×16; give less than 8"),
+        ({"conv_clamp": "x"}, "conv_clamp is 'x'; give a number above 0"),
+        ({"output_scale": None}, "output_scale is None; give a number above 0"),
+        ({"mapping_kwargs": {"lr_multiplier": -1}}, "mapping_kwargs: lr_multiplier is -1"),
         ({"z_dim": "many"}, "z_dim is 'many'"),
-        ({"w_dim": None}, "needs the argument 'w_dim'"),
+        ({"w_dim": "left out"}, "needs the argument 'w_dim'"),
     ],
 )
 def test_wrong_arguments_are_said_in_one_line(build, change, problem) -> None:
     arguments = {"z_dim": 4, "c_dim": 0, "w_dim": 4, "img_resolution": 16, "img_channels": 3}
-    arguments = {name: value for name, value in (arguments | change).items() if value is not None}
+    arguments |= change
+    if "w_dim" in change:
+        del arguments["w_dim"]
     with pytest.raises(RosettaError, match=problem) as caught:
         build(arguments=arguments)
     assert "\n" not in str(caught.value)

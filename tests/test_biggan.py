@@ -255,6 +255,21 @@ def test_latents_are_a_cut_normal_times_the_truncation_and_of_their_seed_alone()
         ({"arguments": {**SMALL, "layers": [[16, 1]]}}, r"layers\[0\] is \[16, 1\]; give"),
         ({"arguments": {**SMALL, "layers": [[True, 8, 1]]}}, r"layers\[0\] turns 8 .* gets 16"),
         ({"arguments": {**SMALL, "layers": [[True, 16, 2]]}}, "end with 2 channel widths"),
+        (
+            {"arguments": {**SMALL, "channel_width": 3, "layers": [[True, 16, 1], [False, 1, 1]]}},
+            r"layers\[1\] has 3 channels and needs 8; raise channel_width",
+        ),
+        (
+            {
+                "arguments": {
+                    **SMALL,
+                    "channel_width": 3,
+                    "layers": [[True, 16, 1], [False, 1, 1]],
+                    "attention_layer_position": 0,
+                }
+            },
+            r"layers\[1\] has 3 channels and needs 4; raise channel_width",
+        ),
         ({"architecture": "deep-128", "truncation": 0.0}, "truncation 0.0 is not above 0"),
         ({"architecture": "deep-128", "truncation": 1.5}, "truncation 1.5 is not above 0"),
     ],
@@ -265,6 +280,23 @@ def test_wrong_arguments(arguments: dict[str, Any], problem: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_class_is_said_so() -> None:
-    with pytest.raises(RosettaError, match="say of which"):
-        small().network(torch.zeros(1, 6))
+@pytest.mark.parametrize(
+    ("classes", "problem"),
+    [
+        (None, "draws 5 classes; say of which"),
+        ([0, 5], "draws classes 0 to 4, not 5"),
+        ([-1, 0], "draws classes 0 to 4, not -1"),
+    ],
+)
+def test_a_class_must_be_one_of_the_generators(classes: list[int] | None, problem: str) -> None:
+    named = None if classes is None else torch.tensor(classes)
+    with pytest.raises(RosettaError, match=problem) as caught:
+        small().draw(torch.zeros(2, 6), named)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", range(2, 130))
+def test_at_full_truncation_the_last_statistics_hold(rows: int) -> None:
+    """However the division rounds; where it rounds down, all but a trace is the row before."""
+    index, fraction = statistics_rows(1.0, rows)
+    assert (index, fraction) == (rows - 1, 0) or (index == rows - 2 and 1 - fraction < 1e-12)

@@ -1,6 +1,7 @@
 """A converted file holds the same tensors, says what network they are of, and fits it."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,7 @@ def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:
         ("missing.pkl", "out.safetensors", "missing.pkl: no such file"),
         ("missing.pt", "out.safetensors", "missing.pt: no such file"),
         ("odd.pt", "out.safetensors", "odd.pt: cannot be read as weights"),
+        ("code.pt", "out.safetensors", "(it is damaged, or holds more than tensors)"),
         ("empty.pkl", "out.safetensors", "empty.pkl: holds no tensors"),
         ("unlike.pkl", "out.safetensors", "its arguments build a stylegan2 whose "),
         ("bare.pkl", "out.safetensors", "bare.pkl: stylegan2: needs the argument"),
@@ -99,8 +101,10 @@ def test_what_cannot_be_converted_is_one_line_and_writes_nothing(
     unlike = {"_modules": pairs({"synthesis": block}), "_init_kwargs": pairs(sizes)}
     half = network(state(conv_kernel=number(3)))
     both = pairs({"synthesis": half, "mapping": network()})
+    torch.save(torch.nn.Identity(), saved := BytesIO())
     contents = {
         "odd.pt": b"nothing of the kind",
+        "code.pt": saved.getvalue(),
         "empty.pkl": file(network()),
         "bare.pkl": file(network(state(_modules=pairs({"synthesis": block})))),
         "good.pkl": file(network(state(_parameters=pairs(weight())))),

@@ -156,6 +156,8 @@ def test_only_quickgelu_architectures_have_the_gelu_of_openai() -> None:
         ("timm", "vit_tiny_patch16_224.dinos", {}, "dinos"),
         ("timm", "resnet18", {"wide": 3}, r"timm's resnet18: .*\{'wide': 3\} \(.*'wide'"),
         ("timm", "resnet18", {"pretrained": True}, "'pretrained' is of weights"),
+        ("timm", "resnet18", {"act_layer": "rely"}, "resnet18: .* built with arguments .*'rely'"),
+        ("timm", "vit_tiny_patch16_224", {"num_heads": 0}, "built with arguments .*zero"),
         ("torchvision", "mobilenet_v9", {}, r"no classifier 'mobilenet_v9'.*'mobilenet_v2'"),
         ("torchvision", "resnet18", {"wide": 3}, r"resnet18: .*\{'wide': 3\} \(.*'wide'"),
         ("torchvision", "vit_b_32", {"image_size": 50}, "vit_b_32: .* built with arguments"),

@@ -304,6 +304,15 @@ def test_the_pages_say_where_the_images_are_from(run: Run) -> None:
     text = (pages / "data/index.js").read_text()
     content = json.loads(text[text.index("{") : text.rindex("}") + 1])
     assert content["folder"] == "photos"
+    shown = list((pages / "data/images").glob("*.js"))
+    assert shown
+    for page in shown:  # folders come before the files beside them
+        image = int(page.stem)
+        below = image < 4
+        file = (
+            f"more/photograph {image + 8:02d}.png" if below else f"photograph {image - 4:02d}.png"
+        )
+        assert f'"origin":"photos/{file}"' in page.read_text()
 
 
 def test_tables_are_exported_and_figures_drawn(run: Run, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from rosetta_core.config import GENERATORS as DRAWING
 from rosetta_core.config import Config, load_config, parse_config
 from rosetta_core.config.published import PUBLISHED
 from rosetta_core.config.steering import Steering
+from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.loading import load_generator
 
@@ -152,6 +153,13 @@ def test_a_family_goes_through_a_whole_run(generator: str, tmp_path: Path) -> No
         assert after > before, job
     assert (run / "shows/shown/metrics.parquet").is_file()
     assert "random weights" in (run / "dictionary/data/index.js").read_text()
+    (page,) = (run / "dictionary/data/images").glob("*.js")
+    shard, place = divmod(int(page.stem), 4)
+    store = zarr.open_group(run / "samples" / generator / f"{shard:05d}.zarr", mode="r")
+    label = int(store["classes"][place])
+    assert label in ((3, 7) if generator in ("stylegan_xl", "biggan") else (-1,))
+    origin = f'"origin":"class {label}"' if label >= 0 else '"origin":""'
+    assert origin in page.read_text()
 
 
 def test_stores_and_shards_do_not_change_what_is_found(tmp_path: Path) -> None:
@@ -186,3 +194,30 @@ def test_the_full_size_stylegan2_draws_an_image() -> None:
         image = generator.draw(generator.latents([0]), None)
     assert image.shape == (1, 3, 256, 256)
     assert image.isfinite().all() and image.std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("generator", "classes", "job", "said"),
+    [
+        ("biggan", [3], {}, None),
+        ("biggan", None, {}, "steering: shown: class_label is missing; biggan draws 10 classes"),
+        ("biggan", [3, 4], {}, "steering: shown: class_label is missing"),
+        ("biggan", [3], {"class_label": 10}, "class_label: biggan has classes 0 to 9, but 10 was"),
+        ("biggan", [12], {}, "sampling.classes: biggan has classes 0 to 9, but 12 was given"),
+        ("stylegan2", [0], {}, "sampling.classes: stylegan2 has no classes, but 0 was given"),
+        ("stylegan2", None, {"class_label": 0}, "shown: class_label: stylegan2 has no classes"),
+    ],
+)
+def test_classes_are_checked_before_a_run(
+    generator: str, classes: list[int] | None, job: dict, said: str | None, tmp_path: Path
+) -> None:
+    content = small_run(generator, ["resnet"], results=tmp_path, resources=tmp_path / "resources")
+    content["sampling"]["classes"] = classes
+    content["steering"] = {"show": [{"name": "shown", "concept": 0, **job}]}
+    config = parse_config(content)
+    if said is None:
+        assert stages.check(config)
+        return
+    with pytest.raises(RosettaError) as error:
+        stages.check(config)
+    assert said in str(error.value)

@@ -15,7 +15,8 @@ from rosetta_core.mining.rates import measure_rates
 from rosetta_core.plan import Rates, needs, pair_operations
 from rosetta_core.plan_report import report
 from rosetta_core.zoo.layer import Layer
-from rosetta_core.zoo.loading import build, pixels_and_operations
+from rosetta_core.zoo.loading import build
+from rosetta_core.zoo.operations import pixels_and_operations
 
 MODELS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 

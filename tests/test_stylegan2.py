@@ -272,6 +272,8 @@ def test_a_state_that_has_the_mean_w_keeps_it() -> None:
     assert torch.equal(stylegan2_rosinality.arrange(state)["latent_avg"], state["latent_avg"])
     beside = {"g_ema": state, "latent_avg": torch.ones(1, 8)}
     assert torch.equal(stylegan2_rosinality.arrange(beside)["latent_avg"], torch.ones(8))
+    with pytest.raises(RosettaError, match="latent_avg is None; it has to be the mean w"):
+        stylegan2_rosinality.arrange({"g_ema": state, "latent_avg": None})
 
 
 @pytest.mark.parametrize("content", [{"G": {"a": torch.zeros(1)}}, {"g_ema": 3}, {}])
@@ -407,7 +409,7 @@ def test_classes_by_integer_are_one_hot_rows_and_must_be_there() -> None:
     rows = torch.eye(5)[classes]
     assert torch.equal(built.network(z, classes), built.network(z, rows))
     assert not torch.allclose(built.network(z, classes), built.network(z, classes + 1))
-    with pytest.raises(RosettaError, match="draws 5 classes, but was given none"):
+    with pytest.raises(RosettaError, match="draws 5 classes; say of which"):
         built.network(z)
 
 
@@ -567,6 +569,11 @@ def without(arguments: dict[str, Any], name: str) -> dict[str, Any]:
         (stylegan2, {**NVIDIA, "channel_base": 3}, "no argument 'channel_base'"),
         (stylegan2, {**NVIDIA, "mapping_kwargs": {"layers": 3}}, "mapping_kwargs.*'num_layers'"),
         (stylegan2, {**NVIDIA, "mapping_kwargs": 3}, "mapping_kwargs.* give them by name"),
+        (stylegan2, {**NVIDIA, "mapping_kwargs": {"embed_features": 0}}, "embed_features is 0"),
+        (stylegan2, {**NVIDIA, "mapping_kwargs": {"lr_multiplier": "x"}}, "lr_multiplier is 'x'"),
+        (stylegan2, {**NVIDIA, "synthesis_kwargs": {"conv_clamp": -1}}, "conv_clamp is -1"),
+        (stylegan2, {**NVIDIA, "synthesis_kwargs": {"resample_filter": []}}, "give its taps"),
+        (stylegan2, {**NVIDIA, "synthesis_kwargs": {"resample_filter": [1, -1]}}, "give its taps"),
         (stylegan2, {**NVIDIA, "synthesis_kwargs": {"conv_clamb": 3}}, "'conv_clamp'"),
         (stylegan2, {**NVIDIA, "synthesis_kwargs": {"architecture": "orig"}}, "only 'skip'"),
         (stylegan2, {**NVIDIA, "synthesis_kwargs": {"channel_base": 8}}, "no channels at 16×16"),
@@ -582,6 +589,7 @@ def without(arguments: dict[str, Any], name: str) -> dict[str, Any]:
         (stylegan2_rosinality, {**ROSINALITY, "size": 32}, "says nothing about 32×32"),
         (stylegan2_rosinality, {**ROSINALITY, "channels": [4]}, r"channels is \[4\]"),
         (stylegan2_rosinality, {**ROSINALITY, "blur_kernel": 3}, "give its taps"),
+        (stylegan2_rosinality, {**ROSINALITY, "lr_mlp": "x"}, "lr_mlp is 'x'"),
     ],
 )
 def test_wrong_arguments_are_named(family: Any, arguments: dict[str, Any], problem: str) -> None:

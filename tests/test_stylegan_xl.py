@@ -200,6 +200,7 @@ def test_the_paper_counts_39_layers_at_1024_pixels() -> None:
         ([stage(32, 4), stage(32, 4)], "stage 2: img_resolution is 32; with .* it must be 64"),
         ([stage(32, 2)], "stage 1: 2 layers are too few"),
         ([7], "stage 1: the arguments are 7; give them by name"),
+        (7, "stages is 7; give a list of stages"),
         ([stage(32, 4) | {"heads": 1}], "stage 1: takes no argument 'heads'"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from golden import Golden, golden_names
 
+from rosetta_core.errors import RosettaError
 from rosetta_core.zoo import stylegan2, stylegan2_rosinality, stylegan3, stylegan_xl
 from rosetta_core.zoo.network import Generator
 
@@ -32,6 +33,26 @@ def generator(name: str, *, truncation: float = 0.7) -> Generator:
     return stylegan2.build(arguments=arguments, truncation=truncation)
 
 
+CONDITIONAL = [name for name in NAMES if Golden(name).about["init_kwargs"].get("c_dim")]
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_class_must_be_one_of_the_generators(name: str) -> None:
+    built = generator(name)
+    z, count = built.latents([1, 2]), built.classes
+    wrong = {
+        None: f"draws {count} classes; say of which",
+        count: f"draws classes 0 to {count - 1}, not {count}",
+        -1: f"draws classes 0 to {count - 1}, not -1",
+    }
+    for label, problem in wrong.items():
+        classes = None if label is None else torch.tensor([0, label])
+        for takes in (built.draw, built.space("w").enter, built.space("w+").enter):
+            with pytest.raises(RosettaError, match=problem) as caught:
+                takes(z, classes)
+            assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("space", ["w", "w+"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_copy_draws_with_its_own_network(name: str, space: str) -> None:
@@ -39,7 +60,7 @@ def test_a_copy_draws_with_its_own_network(name: str, space: str) -> None:
     built = generator(name)
     built.network.eval()
     z = built.latents([1, 2])
-    classes = torch.tensor([0, 1]) if built.classes else None
+    classes = torch.tensor([0, built.classes - 1]) if built.classes else None
     copy = deepcopy(built)
     with torch.no_grad():
         for parameter in copy.network.parameters():

@@ -94,6 +94,8 @@ class Model(Section):
     @model_validator(mode="after")
     def _whole(self) -> "Model":
         given = self.architecture is not None
+        if self.family == "python" and given:
+            raise ValueError("family python takes no architecture; name the function in target")
         if self.family in SINGLE and (given or self.arguments):
             raise ValueError(f"family {self.family} takes no architecture and no arguments")
         if self.family in ("timm", "torchvision", "open_clip") and not given:

@@ -202,7 +202,7 @@ def published(content: Any) -> Any:
     if not isinstance(content, Mapping) or "zoo" not in content:
         return content
     name, own = content["zoo"], {key: value for key, value in content.items() if key != "zoo"}
-    if name not in PUBLISHED:
+    if not isinstance(name, str) or name not in PUBLISHED:
         raise ValueError(
             f"the zoo has no model {name!r}{did_you_mean(str(name), PUBLISHED)}; `rosetta zoo` "
             "lists them"

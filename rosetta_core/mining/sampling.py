@@ -21,6 +21,7 @@ from rosetta_core.mining.stores import (
     create_array,
     open_store,
     read_array,
+    read_attribute,
     versions,
     write_manifest,
 )
@@ -132,6 +133,17 @@ class Samples:
     def classes(self, images: range) -> NDArray[np.int64]:
         """The classes (n,) of some images; -1 where the generator has none."""
         return self._read("classes", images)
+
+    def origins(self) -> list[str]:
+        """Of every image the file it was taken from, or "class 3"; empty of one drawn of none."""
+        found: list[str] = []
+        for group in self._groups:
+            if "sources" in group.attrs:
+                found += [file for file, _ in read_attribute(group, "sources")]
+            else:
+                labels = read_array(group, "classes").tolist()
+                found += ["" if label == UNCONDITIONAL else f"class {label}" for label in labels]
+        return found
 
     def images(self, images: range) -> NDArray[np.uint8]:
         """Some images (n, h, w, 3)."""

@@ -35,16 +35,18 @@ def strongest(evidence: NDArray[np.float32]) -> list[int]:
 
 
 def image_data(
-    evidence: NDArray[np.float32], maps: Mapping[int, NDArray[np.uint8]]
+    evidence: NDArray[np.float32], maps: Mapping[int, NDArray[np.uint8]], *, origin: str = ""
 ) -> dict[str, Any]:
     """Return the content of `data/images/{image}.js`.
 
     Args:
         evidence: how strongly each concept shows on the image (concepts,).
         maps: by concept, those of `strongest`, the map (h, w) of the pivot's leading unit.
+        origin: the file that the image was taken from, or "class 3"; empty for neither.
     """
     order = strongest(evidence)
     return {
+        "origin": origin,
         "concepts": order,
         "evidence": thousandths(evidence[order]),
         "grids": [list(maps[concept].shape) for concept in order],

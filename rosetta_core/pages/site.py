@@ -45,6 +45,7 @@ def write_site(
     duplicates: NDArray[np.int32],
     examples: int,
     image_pages: int,
+    origins: Sequence[str] = (),
     shows: Sequence[Show] = (),
 ) -> None:
     """Write the pages of a run into a folder, which is there.
@@ -58,6 +59,7 @@ def write_site(
         duplicates: by image its group of near-duplicates.
         examples: images per concept and group.
         image_pages: how many images have a page.
+        origins: by image the file it was taken from, or "class 3"; empty where neither is known.
         shows: what makes concepts strongest, for their pages.
     """
     shutil.copytree(STATIC, folder, dirs_exist_ok=True)
@@ -96,7 +98,7 @@ def write_site(
         images=images,
         shows=shows,
     )
-    _write_image_pages(folder, findings, concept_examples, pages)
+    _write_image_pages(folder, findings, concept_examples, pages, origins)
     _write_units(folder, findings, unit_examples, near=near, bars=bars)
 
 
@@ -136,7 +138,11 @@ def _write_concepts(
 
 
 def _write_image_pages(
-    folder: Path, findings: Findings, examples: ConceptExamples, pages: Sequence[int]
+    folder: Path,
+    findings: Findings,
+    examples: ConceptExamples,
+    pages: Sequence[int],
+    origins: Sequence[str],
 ) -> None:
     order = {image: strongest(examples.evidence[:, image]) for image in pages}
     wanted: dict[int, list[int]] = {}  # by concept the images: its maps are read once
@@ -149,7 +155,8 @@ def _write_image_pages(
         for image in its:
             maps[image][concept] = found[image]
     for image in pages:
-        content = image_data(examples.evidence[:, image], maps[image])
+        origin = origins[image] if origins else ""
+        content = image_data(examples.evidence[:, image], maps[image], origin=origin)
         write_data(folder, f"images/{image}", content)
 
 

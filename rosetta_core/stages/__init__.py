@@ -24,12 +24,18 @@ measured         which jobs of the workflow are measured
 costs            what they took
 export           the tables as CSV, JSON or Parquet
 mine             all of it, one stage after the other
+
+Two are of no run, and so no functions of a configuration:
+
+convert          a clean file of weights out of a checkpoint
+zoo              the table of the published models
 """
 
 from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.stages.before import check, configure, fetch, list_layers, plan
+from rosetta_core.stages.convert import convert
 from rosetta_core.stages.costs import costs, measured
 from rosetta_core.stages.examples import concept_examples, unit_examples
 from rosetta_core.stages.export import export
@@ -38,6 +44,7 @@ from rosetta_core.stages.mining import concepts, correlations, join, neighbours,
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
 from rosetta_core.stages.steering import needed, steer, steering_pages
+from rosetta_core.stages.zoo import zoo
 
 __all__ = [
     "activations",
@@ -45,6 +52,7 @@ __all__ = [
     "concept_examples",
     "concepts",
     "configure",
+    "convert",
     "correlations",
     "costs",
     "dictionary",
@@ -64,6 +72,7 @@ __all__ = [
     "steering_pages",
     "unit_examples",
     "units",
+    "zoo",
 ]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from rosetta_core.config import Config, Fetched, FileWeights
+from rosetta_core.config.steering import Edit, Tuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
@@ -106,12 +107,26 @@ def _check_kinds(config: Config) -> None:
             f"sampling.truncation: the target of {config.pivot.name} takes no truncation, but "
             f"{sampling.truncation:g} was given"
         )
-    labels = [(f"steering: {job.name}: class_label", job) for job in config.steering.jobs.values()]
-    given = [("sampling.classes", label) for label in sampling.classes or []]
-    given += [(key, its) for key, job in labels if (its := getattr(job, "class_label", None))]
+    _check_classes(config, pivot.classes)
+
+
+def _check_classes(config: Config, classes: int) -> None:
+    """Check the classes that are to be drawn by a generator of so many."""
+    named = config.sampling.classes or []
+    given = [("sampling.classes", label) for label in named]
+    for job in config.steering.jobs.values():
+        if isinstance(job, Tuning) or (isinstance(job, Edit) and job.of_job):
+            continue  # draws what the job that it goes on from drew
+        if job.class_label is not None:
+            given.append((f"steering: {job.name}: class_label", job.class_label))
+        elif classes and len(named) != 1:
+            raise RosettaError(
+                f"steering: {job.name}: class_label is missing; {config.pivot.name} draws "
+                f"{classes} classes"
+            )
     for key, label in given:
-        if label >= pivot.classes:
-            has = f"classes 0 to {pivot.classes - 1}" if pivot.classes else "no classes"
+        if label >= classes:
+            has = f"classes 0 to {classes - 1}" if classes else "no classes"
             raise RosettaError(f"{key}: {config.pivot.name} has {has}, but {label} was given")
 
 

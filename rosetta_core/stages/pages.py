@@ -38,6 +38,7 @@ def dictionary(config: Config) -> Path:
             },
             concept_examples=concept_examples,
             images=samples.images,
+            origins=samples.origins(),
             duplicates=duplicates,
             examples=config.dictionary.examples,
             image_pages=min(config.dictionary.image_pages, samples.count),

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import steering as config
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, raised
 from rosetta_core.mining.grids import Grid
 from rosetta_core.mining.resize import bilinear
-from rosetta_core.own_code import raised
 from rosetta_core.steering.edits import Function, copy_paste, shift, zoom
 from rosetta_core.steering.objective import Match
 from rosetta_core.steering.pivot import Pivot

@@ -24,7 +24,7 @@ def low_pass(
     """Design a low-pass filter: a sinc, or in two dimensions a jinc, times a Kaiser window.
 
     Args:
-        taps: length of the filter; even if it is radial.
+        taps: length of the filter.
         cutoff: f_c, in the unit of the sampling rate.
         width: of the transition band, 2 f_h.
         sampling_rate: at which the filter runs.
@@ -46,9 +46,11 @@ def low_pass(
 def _jinc(taps: int, *, cutoff: float, width: float, sampling_rate: float) -> NDArray[np.float64]:
     """J₁(2π f_c r) / (π r) times the windows of the rows and columns, with a sum of 1."""
     line = (np.arange(taps) - (taps - 1) / 2) / sampling_rate
-    radius = np.pi * np.hypot(line, line[:, None])  # of an even number of taps none is at 0
+    radius = np.pi * np.hypot(line, line[:, None])
     window = np.kaiser(taps, kaiser_beta(kaiser_atten(taps, width / (sampling_rate / 2))))
-    designed = j1(2 * cutoff * radius) / radius * np.outer(window, window)
+    limit = np.full_like(radius, cutoff)  # at the middle of an odd number of taps
+    jinc = np.divide(j1(2 * cutoff * radius), radius, out=limit, where=radius > 0)
+    designed = jinc * np.outer(window, window)
     return designed / designed.sum()
 
 
@@ -70,7 +72,7 @@ def filtered_leaky_relu(
         maps: (n, c, h, w).
         up_filter: (taps,), at the higher rate.
         down_filter: (taps,) or (taps, taps), at the higher rate.
-        up: factor by which the rate is raised; 1 without an `up_filter`.
+        up: factor by which the rate is raised.
         down: factor by which it is lowered.
         padding: rows and columns of zeros before and after the maps at the higher rate, before
             they are filtered; where it is negative the maps are cut.
@@ -94,7 +96,9 @@ def _raised(
 ) -> Tensor:
     """Put factor − 1 zeros after each row and column, pad or cut, filter, and scale."""
     if taps is None:
-        return functional.pad(maps, (*padding, *padding)) * gain
+        if factor == 1:
+            return functional.pad(maps, (*padding, *padding)) * gain
+        taps = maps.new_ones(1)
     channels = maps.shape[1]
     # a transposed convolution starts before the first row and ends after the last: filtering
     # what was padded by `padding` leaves out these at the two ends

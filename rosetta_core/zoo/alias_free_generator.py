@@ -1,44 +1,25 @@
-"""What StyleGAN3 and StyleGAN-XL share around their synthesis network.
+"""What StyleGAN3 and StyleGAN-XL share around their layers.
 
-SIZES               the constructor's arguments that must be given, and the least they can be
-SYNTHESIS           the others of the synthesis network, and what they are if left out
-MAPPING             the same of the mapping network
-COUNTS              the least that those of them can be that are whole numbers
-MappingNetwork      turns z and a class into w
-AliasFreeNetwork    mapping and synthesis
-generator_of        a network as a model of the zoo
-plain               arguments as a file holds them, with numpy's numbers made Python's
+SYNTHESIS       arguments of the synthesis network, and what they are if left out
+settled         all arguments of a constructor, with defaults for those left out
+generator_of    planned layers with a mapping network, as a model of the zoo
 
-Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Submodules and tensors
-are named as in the published files.
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.alias_free_layers import SynthesisNetwork
 from rosetta_core.zoo.alias_free_plan import LayerPlan
-from rosetta_core.zoo.modulated import Linear, truncate, unit_second_moment
+from rosetta_core.zoo.arguments import completed
 from rosetta_core.zoo.network import Generator
+from rosetta_core.zoo.nvidia import SIZES, MappingNetwork, StyleBasedNetwork
 from rosetta_core.zoo.w_spaces import w_spaces
 
-__all__ = [
-    "COUNTS",
-    "MAPPING",
-    "SIZES",
-    "SYNTHESIS",
-    "AliasFreeNetwork",
-    "MappingNetwork",
-    "generator_of",
-    "plain",
-]
+__all__ = ["SYNTHESIS", "generator_of", "settled"]
 
-SIZES = {"z_dim": 1, "c_dim": 0, "w_dim": 1, "img_resolution": 4, "img_channels": 1}
+# the least of each further argument that is a whole number
 COUNTS = {
     "num_layers": 1,
     "num_critical": 0,
@@ -47,7 +28,15 @@ COUNTS = {
     "filter_size": 1,
     "lrelu_upsampling": 1,
 }
-
+NUMBERS = (
+    "channel_base",
+    "channel_max",
+    "first_cutoff",
+    "first_stopband",
+    "last_stopband_rel",
+    "output_scale",
+    "conv_clamp",
+)
 # num_fp16_res, magnitude_ema_beta and w_avg_beta say how training goes; they change nothing here
 SYNTHESIS: dict[str, Any] = {
     "channel_base": 32768,
@@ -70,137 +59,78 @@ SYNTHESIS: dict[str, Any] = {
 MAPPING: dict[str, Any] = {"num_layers": 2, "lr_multiplier": 0.01, "w_avg_beta": 0.998}
 
 
-class MappingNetwork(nn.Module):
-    """Fully connected layers from z, and an embedded class beside it, to w.
+def settled(
+    arguments: Mapping[str, Any],
+    *,
+    family: str,
+    further: Mapping[str, Any] | None = None,
+    further_of_mapping: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return all arguments of a constructor, those in `mapping_kwargs` included.
 
-    Attributes:
-        w_avg: mean of w, to which truncation draws.
+    Args:
+        arguments: that it is given.
+        family: for messages.
+        further: the defaults of arguments that StyleGAN3 does not have.
+        further_of_mapping: the same of its mapping network.
+
+    Raises:
+        RosettaError: for an argument that is missing, unknown or no number where one is needed.
     """
-
-    w_avg: Tensor
-    embed: nn.Module
-
-    def __init__(
-        self,
-        *,
-        z_dim: int,
-        c_dim: int,
-        w_dim: int,
-        num_ws: int,
-        num_layers: int,
-        lr_multiplier: float,
-    ) -> None:
-        super().__init__()
-        self.z_dim, self.c_dim, self.w_dim, self.num_ws = z_dim, c_dim, w_dim, num_ws
-        self.register_buffer("w_avg", self.initial_mean())
-        width = z_dim + (self.add_embedding() if c_dim else 0)
-        self.layers = [f"fc{position}" for position in range(num_layers)]
-        for name in self.layers:
-            self.add_module(name, Linear(width, w_dim, learning_rate=lr_multiplier, activate=True))
-            width = w_dim
-
-    def initial_mean(self) -> Tensor:
-        """The mean of w before training."""
-        return torch.zeros(self.w_dim)
-
-    def add_embedding(self) -> int:
-        """Add the modules that embed a class, and return how long its embedding is."""
-        self.embed = Linear(self.c_dim, self.w_dim)
-        return self.w_dim
-
-    def embedded(self, c: Tensor) -> Tensor:
-        """Embed classes (n, c_dim)."""
-        return self.embed(c)
-
-    def mean(self, c: Tensor | None) -> Tensor:
-        """The mean of w (w_dim,) or (n, w_dim), to which truncation draws; classes (n, c_dim)."""
-        return self.w_avg
-
-    def forward(
-        self,
-        z: Tensor,
-        c: Tensor | None = None,
-        truncation_psi: float = 1.0,
-        truncation_cutoff: int | None = None,
-    ) -> Tensor:
-        """Turn z (n, z_dim) and classes (n, c_dim) into w+ (n, num_ws, w_dim).
-
-        Args:
-            z: N(0, 1).
-            c: rows that are one at the class and zero elsewhere, or weights of classes.
-            truncation_psi: how much of the distance to the mean of w is kept.
-            truncation_cutoff: how many of the first w are truncated; all unless given.
-
-        Raises:
-            RosettaError: if the network needs classes and gets none.
-        """
-        w = unit_second_moment(z)
-        if self.c_dim:
-            if c is None:
-                raise RosettaError(f"the generator draws {self.c_dim} classes; say of which")
-            w = torch.cat([w, unit_second_moment(self.embedded(c))], dim=1)
-        for name in self.layers:
-            w = self.get_submodule(name)(w)  # (n, w_dim)
-        cutoff = self.num_ws if truncation_cutoff is None else truncation_cutoff
-        truncated = truncate(w, self.mean(c), psi=truncation_psi)
-        slots = [truncated if slot < cutoff else w for slot in range(self.num_ws)]
-        return torch.stack(slots, dim=1)  # (n, num_ws, w_dim)
+    whole = completed(
+        arguments,
+        sizes=SIZES | COUNTS,
+        numbers=NUMBERS,
+        optional=("conv_clamp",),
+        defaults={**SYNTHESIS, "mapping_kwargs": {}, **(further or {})},
+        family=family,
+    )
+    whole["mapping_kwargs"] = completed(
+        whole["mapping_kwargs"],
+        sizes={"num_layers": 1},
+        numbers=("lr_multiplier",),
+        defaults={**MAPPING, **(further_of_mapping or {})},
+        family=f"{family}: mapping_kwargs",
+    )
+    return whole
 
 
-class AliasFreeNetwork(nn.Module):
-    """A mapping and a synthesis network.
+def generator_of(
+    arguments: Mapping[str, Any],
+    plans: Sequence[LayerPlan],
+    *,
+    truncation: float,
+    mapping_of: Callable[..., MappingNetwork] = MappingNetwork,
+    mapping_first: bool = False,
+) -> Generator:
+    """Make a model of the zoo; its units are the outputs of all layers but the last, the image.
 
-    Attributes:
-        mapping: turns z and classes into w+.
-        synthesis: turns w+ into images.
+    Args:
+        arguments: all of its constructor, as `settled` returns them.
+        plans: its layers.
         truncation: ψ, how much of the distance to the mean of w is kept.
+        mapping_of: makes the mapping network.
+        mapping_first: whether it stands before the synthesis network in files.
     """
-
-    mapping: MappingNetwork
-    synthesis: SynthesisNetwork
-
-    def __init__(
-        self, submodules: Mapping[str, MappingNetwork | SynthesisNetwork], *, truncation: float
-    ) -> None:
-        """Take `mapping` and `synthesis`, in the order in which files hold them."""
-        super().__init__()
-        for name, module in submodules.items():
-            self.add_module(name, module)
-        self.truncation = truncation
-
-    def mapped(self, latents: Tensor, classes: Tensor | None) -> Tensor:
-        """Turn z (n, z_dim) and classes (n,) into truncated w+ (n, num_ws, w_dim)."""
-        count, labels = self.mapping.c_dim, None
-        if count and classes is not None:
-            labels = functional.one_hot(classes, count).to(latents)  # (n, c_dim)
-        return self.mapping(latents, labels, truncation_psi=self.truncation)
-
-    def w(self, latents: Tensor, classes: Tensor | None) -> Tensor:
-        """Turn z (n, z_dim) and classes (n,) into truncated w (n, w_dim)."""
-        return self.mapped(latents, classes)[:, 0]
-
-    def forward(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Draw images (n, 3, h, w) of latents z (n, z_dim) and classes (n,)."""
-        return self.synthesis(self.mapped(latents, classes))
-
-
-def generator_of(network: AliasFreeNetwork, plans: Sequence[LayerPlan]) -> Generator:
-    """Make a model of the zoo; its units are the outputs of all layers but the last, the image."""
-    layers = {f"synthesis.{plan.name}": plan.gives.margin for plan in plans if not plan.is_torgb}
-    mapping = network.mapping
+    sizes = {name: arguments[name] for name in ("z_dim", "c_dim", "w_dim")}
+    scale = arguments["output_scale"]
+    synthesis = SynthesisNetwork(plans, w_dim=sizes["w_dim"], output_scale=scale)
+    mapping = mapping_of(
+        **sizes,
+        num_ws=synthesis.num_ws,
+        num_layers=arguments["mapping_kwargs"]["num_layers"],
+        lr_multiplier=arguments["mapping_kwargs"]["lr_multiplier"],
+    )
+    submodules = {"synthesis": synthesis, "mapping": mapping}
+    order = sorted(submodules, reverse=not mapping_first)
+    network = StyleBasedNetwork({name: submodules[name] for name in order}, truncation=truncation)
+    margins = {f"synthesis.{plan.name}": plan.gives.margin for plan in plans if not plan.is_torgb}
     return Generator(
         network=network,
-        preset=tuple(layers),
-        margins=layers,
+        preset=tuple(margins),
+        margins=margins,
         latent_size=mapping.z_dim,
         learning_rate=0.05,
         classes=mapping.c_dim,
         further_spaces=w_spaces(network, slots=mapping.num_ws),
     )
-
-
-def plain(value: Any) -> Any:
-    """Turn numpy's numbers into Python's, in arguments as a file holds them."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    return value.item() if hasattr(value, "item") else value

@@ -151,6 +151,11 @@ def progression(
             f"{where}: {layers} layers are too few; give more than the {arguments['num_critical']} "
             "that are critically sampled"
         )
+    if not first_cutoff < resolution / 2:
+        raise RosettaError(
+            f"{where}: the first cutoff, {first_cutoff:g}, leaves the bands nothing to widen to at "
+            f"{resolution}×{resolution}; give less than {resolution / 2:g}"
+        )
     exponents = np.minimum(np.arange(layers + 1) / (layers - arguments["num_critical"]), 1)
     last_cutoff = resolution / 2
     last_stopband = last_cutoff * arguments["last_stopband_rel"]

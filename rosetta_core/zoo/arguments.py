@@ -2,15 +2,17 @@
 
 given        the arguments that were asked for, by name or one by one
 completed    arguments with defaults for those that were left out
+plain        arguments as a file holds them, with numpy's numbers made Python's
 """
 
-from collections.abc import Mapping
-from numbers import Integral
+import math
+from collections.abc import Collection, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from rosetta_core.errors import RosettaError, did_you_mean
 
-__all__ = ["completed", "given"]
+__all__ = ["completed", "given", "plain"]
 
 
 def given(
@@ -47,6 +49,8 @@ def completed(
     sizes: Mapping[str, int],
     defaults: Mapping[str, Any],
     family: str,
+    numbers: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the arguments and the defaults of those that were left out.
 
@@ -56,9 +60,11 @@ def completed(
             there.
         defaults: of all others.
         family: for messages.
+        numbers: names of those that are numbers above 0.
+        optional: names of sizes and numbers that may be None.
 
     Raises:
-        RosettaError: for one that is missing, unknown, or no size where one is needed.
+        RosettaError: for one that is missing, unknown, or no number where one is needed.
     """
     if not isinstance(arguments, Mapping):
         raise RosettaError(f"{family}: the arguments are {arguments!r}; give them by name")
@@ -72,7 +78,23 @@ def completed(
         if name not in settled:
             raise RosettaError(f"{family}: needs the argument {name!r}")
         size = settled[name]
+        if size is None and name in optional:
+            continue
         if not isinstance(size, Integral) or isinstance(size, bool) or size < least:
             raise RosettaError(f"{family}: {name} is {size!r}; give a whole number from {least} on")
         settled[name] = int(size)  # some files hold those of numpy
+    for name in numbers:
+        value = settled[name]
+        if value is None and name in optional:
+            continue
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not 0 < float(value) < math.inf:
+            raise RosettaError(f"{family}: {name} is {value!r}; give a number above 0")
     return settled
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy's numbers into Python's, in arguments as a file holds them."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value.item() if hasattr(value, "item") else value

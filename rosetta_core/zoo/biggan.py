@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.zoo.arguments import given
-from rosetta_core.zoo.biggan_network import START, BigGANDeep
+from rosetta_core.zoo.biggan_network import ATTENTION, BOTTLENECK, START, BigGANDeep
 from rosetta_core.zoo.network import Generator
 
 __all__ = ["ARCHITECTURES", "build", "truncated_latent"]
@@ -118,6 +118,19 @@ def _check(arguments: Mapping[str, Any]) -> None:
     if not isinstance(arguments["eps"], float) or arguments["eps"] <= 0:
         raise RosettaError(f"biggan: eps is {arguments['eps']!r}; give a number above 0, as 0.0001")
     _check_blocks(arguments["layers"])
+    _check_widths(arguments)
+
+
+def _check_widths(arguments: Mapping[str, Any]) -> None:
+    """RosettaError if a block or the attention would divide its channels down to none."""
+    position, width = arguments["attention_layer_position"], arguments["channel_width"]
+    for number, (_, wide, _) in enumerate(arguments["layers"]):
+        least = ATTENTION if number == position else BOTTLENECK
+        if wide * width < least:
+            raise RosettaError(
+                f"biggan: layers[{number}] has {wide * width} channels and needs {least}; raise "
+                "channel_width"
+            )
 
 
 def _check_blocks(blocks: Any) -> None:

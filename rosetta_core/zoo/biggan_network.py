@@ -4,6 +4,8 @@ BigGANDeep           latents and classes to images, at one truncation
 statistics_rows      which rows of the batch statistics belong to a truncation
 SpectralNorm         a weight divided by an estimate of its largest singular value
 START                channels of the maps that the first block takes, in channel widths
+BOTTLENECK           by what a block divides its channels
+ATTENTION            by what attention divides its channels, for queries and keys
 
 The names of its modules and weights are those of the published files.
 """
@@ -16,12 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.class_rows import class_rows
 
-__all__ = ["START", "BigGANDeep", "SpectralNorm", "statistics_rows"]
+__all__ = ["ATTENTION", "BOTTLENECK", "START", "BigGANDeep", "SpectralNorm", "statistics_rows"]
 
 START = 16
 BOTTLENECK = 4
+ATTENTION = 8
 
 
 def statistics_rows(truncation: float, rows: int) -> tuple[int, float]:
@@ -33,6 +36,8 @@ def statistics_rows(truncation: float, rows: int) -> tuple[int, float]:
         the published networks are run.
     """
     fraction, index = math.modf(truncation / (1 / (rows - 1)))
+    if index == rows - 1:  # rounding may leave a fraction, but no row is after the last
+        return rows - 1, 0.0
     return int(index), fraction
 
 
@@ -171,8 +176,8 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.zeros(1))
-        self.snconv1x1_theta = SpectralConv(channels, channels // 8, 1, bias=False)
-        self.snconv1x1_phi = SpectralConv(channels, channels // 8, 1, bias=False)
+        self.snconv1x1_theta = SpectralConv(channels, channels // ATTENTION, 1, bias=False)
+        self.snconv1x1_phi = SpectralConv(channels, channels // ATTENTION, 1, bias=False)
         self.snconv1x1_g = SpectralConv(channels, channels // 2, 1, bias=False)
         self.snconv1x1_o_conv = SpectralConv(channels // 2, channels, 1, bias=False)
 
@@ -227,10 +232,7 @@ class BigGANDeep(nn.Module):
 
     def forward(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
         """Draw images (n, 3, h, w) in -1..1 of latents (n, z_dim) and classes (n,)."""
-        if classes is None:
-            raise RosettaError("BigGAN-deep draws images of a class: say of which")
-        vectors = functional.one_hot(classes, self.embeddings.in_features).to(z.dtype)
-        return self.draw_mixed(z, vectors)
+        return self.draw_mixed(z, class_rows(classes, self.embeddings.in_features, like=z))
 
     def draw_mixed(self, z: Tensor, class_vectors: Tensor) -> Tensor:
         """Draw images of mixed classes: the share of each in every image (n, num_classes)."""

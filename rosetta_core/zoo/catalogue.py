@@ -69,8 +69,9 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
 
     import torch
 
-    from rosetta_core.zoo.loading import build, layers_of, pixels_and_operations
+    from rosetta_core.zoo.loading import build, layers_of
     from rosetta_core.zoo.network import Generator
+    from rosetta_core.zoo.operations import pixels_and_operations
     from rosetta_core.zoo.own_model import takes_truncation
 
     blame = own_code.reported(model.target, key="target") if model.target else nullcontext()

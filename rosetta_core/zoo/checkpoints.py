@@ -13,6 +13,7 @@ import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -76,6 +77,8 @@ def read_checkpoint(path: Path, *, entry: str | None = None) -> Stored:
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, UnpicklingError):  # torch says how to read it unsafely
+            reason = "it is damaged, or holds more than tensors"
         raise RosettaError(
             f"{path}: cannot be read as weights ({reason}); give a safetensors file, or a "
             "torch.save of nothing but tensors"
@@ -101,10 +104,12 @@ def read_metadata(path: Path) -> tuple[str, dict[str, Any]] | None:
     return metadata["family"], arguments
 
 
-def state_in(content: Any, entry: str | None, *, path: Path) -> dict[str, Tensor]:
+def state_in(
+    content: Any, entry: str | None, *, path: Path, pure: bool = False
+) -> dict[str, Tensor]:
     """The state dictionary in a checkpoint: all of it, or what stands under one key.
 
-    RosettaError if there is none.
+    RosettaError if there is none, or if it must be `pure` and holds more than tensors.
     """
     if entry is not None:
         if not isinstance(content, dict) or entry not in content:
@@ -114,6 +119,12 @@ def state_in(content: Any, entry: str | None, *, path: Path) -> dict[str, Tensor
     if not isinstance(content, dict):
         raise RosettaError(f"{path}: holds a {type(content).__name__}, no state dictionary")
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    others = [name for name in content if str(name) not in tensors]
+    if pure and others:
+        raise RosettaError(
+            f"{path}: {others[0]!r} is a {type(content[others[0]]).__name__}, no tensor; name the "
+            f"state dictionary among {list(content)[:5]} as the entry"
+        )
     if not tensors:
         raise RosettaError(f"{path}: holds no tensors; name the `entry` among {list(content)[:5]}")
     return tensors

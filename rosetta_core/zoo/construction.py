@@ -15,6 +15,16 @@ __all__ = ["constructed", "needs_nothing"]
 
 # these would download weights or read them in the library's own way
 OF_WEIGHTS = ("pretrained", "checkpoint_path", "weights", "weights_backbone")
+# what constructors raise over arguments that they did not expect
+COMPLAINTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def constructed(
@@ -35,7 +45,7 @@ def constructed(
             raise RosettaError(f"{what}: argument {name!r} is of weights; name those in `weights`")
     try:
         return constructor(**(arguments or {}))
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except COMPLAINTS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RosettaError(
             f"{what}: cannot be built with arguments {dict(arguments or {})} ({reason})"

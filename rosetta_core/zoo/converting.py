@@ -22,7 +22,7 @@ from torch import Tensor
 from rosetta_core.config.kinds import Name
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import sha256_of, whole
-from rosetta_core.zoo.checkpoints import read_checkpoint
+from rosetta_core.zoo.checkpoints import read_checkpoint, state_in
 from rosetta_core.zoo.families import FAMILIES
 
 __all__ = ["Converted", "convert", "snippet"]
@@ -68,13 +68,10 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> Converte
         raise RosettaError(f"{target}: is no place for safetensors; end its name in .safetensors")
     if source.resolve() == target.resolve():
         raise RosettaError(f"{target}: is the source itself; give another name")
-    if not source.is_file():
-        raise RosettaError(f"{source}: no such file")
     stored = read_checkpoint(source, entry=entry)
     family, arguments = stored.family, stored.arguments
-    state = stored.content if stored.pickled else _saved(stored.content, entry, path=source)
-    if not state:
-        raise RosettaError(f"{source}: holds no tensors")
+    within = None if stored.pickled else entry
+    state = state_in(stored.content, within, path=source, pure=True)
     metadata = {"format": "pt", "source_sha256": sha256_of(source)}
     if family:
         metadata |= {"family": family, "arguments": _as_json(arguments, path=source)}
@@ -127,22 +124,6 @@ def _check_fit(
             )
     if extra := [name for name in state if name not in wanted]:
         raise RosettaError(f"{path}: its arguments build a {family} without its {extra[0]!r}")
-
-
-def _saved(content: Any, entry: str | None, *, path: Path) -> dict[str, Tensor]:
-    """The state dictionary in a file that holds nothing else, or under a key of it."""
-    if entry is not None:
-        content = content.get(entry) if isinstance(content, dict) else None
-    if not isinstance(content, dict):
-        where = f"under {entry!r}" if entry else "in the file"
-        raise RosettaError(f"{path}: no state dictionary {where}; name another --entry")
-    for name, value in content.items():
-        if not isinstance(value, Tensor) or not isinstance(name, str):
-            raise RosettaError(
-                f"{path}: {name!r} is a {type(value).__name__}, no tensor; name the state "
-                f"dictionary among {[str(key) for key in content][:5]} with --entry"
-            )
-    return content
 
 
 def _as_json(arguments: Any, *, path: Path) -> str:

@@ -19,11 +19,11 @@ from rosetta_core.config.weights import Fetched, HubWeights, PackageWeights
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.files import sha256_of
 from rosetta_core.progress import log
-from rosetta_core.zoo.checksums import Record, read_record, verify, verify_weights, write_record
+from rosetta_core.zoo.checksums import Record, read_record, verify_weights, write_record
 from rosetta_core.zoo.downloads import UnreachableError, download
 from rosetta_core.zoo.hubs import from_repository, look_up
 
-__all__ = ["fetch", "verify"]
+__all__ = ["fetch"]
 
 
 def fetch(weights: Fetched, path: Path) -> None:

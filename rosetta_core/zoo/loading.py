@@ -4,7 +4,6 @@ build                    the network without its weights
 load                     the network with its weights, on a device
 load_generator           the same of a run's pivot, which draws images
 layers_of                the layers that are mined, with their shapes
-pixels_and_operations    what a network draws, and what that takes
 resolve_device           "auto" as a device that is there
 """
 
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from rosetta_core import config
 from rosetta_core.errors import RosettaError
@@ -33,7 +31,6 @@ __all__ = [
     "layers_of",
     "load",
     "load_generator",
-    "pixels_and_operations",
     "resolve_device",
 ]
 
@@ -93,6 +90,8 @@ def load(
         built = _as_stored(model, built, stored, truncation=truncation)
     if isinstance(model.weights, config.RandomWeights):
         log.warning("%s", red(f"{model.name}: {NOTHING_LEARNED}", sys.stderr))
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # convolve in float32, as on a CPU
     built.network.to(device)
     return built
 
@@ -142,23 +141,6 @@ def layers_of(model: config.Model, built: Network, *, all: bool = False) -> list
         return probe_layers(built, select_layers(names, patterns), lenient=all)
     except RosettaError as error:
         raise RosettaError(f"{model.name}: {error}") from None
-
-
-@torch.no_grad()
-def pixels_and_operations(built: Network) -> tuple[int, int]:
-    """Count the pixels that a network draws, if any, and the operations of a forward pass.
-
-    Those of an image, in products and convolutions. TypeError if a generator returns no images.
-    """
-    with FlopCounterMode(display=False) as counter:
-        output = built.network(*(part.to(built.device) for part in built.probe()))
-    if not isinstance(built, Generator):
-        return 0, counter.get_total_flops()
-    shape = tuple(getattr(output, "shape", ()))
-    if len(shape) != 4 or shape[:2] != (1, 3):
-        found = f"of shape {shape}" if shape else f"a {type(output).__name__}"
-        raise TypeError(f"a generator has to return images (n, 3, h, w), but {found} came back")
-    return shape[2] * shape[3], counter.get_total_flops()
 
 
 def resolve_device(name: str) -> torch.device:

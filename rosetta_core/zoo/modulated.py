@@ -80,9 +80,10 @@ def fir_kernel(taps: Sequence[float], *, gain: float = 1.0) -> Tensor:
     """The filter (f, f) that has these taps along rows and columns and sums to `gain`.
 
     Raises:
-        RosettaError: for anything but a list of numbers.
+        RosettaError: for anything but a list of numbers that sum to something.
     """
-    if not isinstance(taps, list | tuple) or not all(isinstance(t, int | float) for t in taps):
+    numbers = isinstance(taps, list | tuple) and all(isinstance(t, int | float) for t in taps)
+    if not numbers or not sum(taps):
         raise RosettaError(f"low-pass filter {taps!r}: give its taps, as [1, 3, 3, 1]")
     line = torch.tensor(taps, dtype=torch.float32)
     square = line[:, None] * line

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from rosetta_core.config import Input
-from rosetta_core.errors import RosettaError
-from rosetta_core.own_code import raised
+from rosetta_core.errors import RosettaError, raised
 from rosetta_core.zoo.hooks import as_maps, capture
 
 __all__ = ["Arrange", "Encoder", "Generator", "Input", "LatentSpace", "Network", "normal_latent"]

@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.arguments import completed, given
+from rosetta_core.zoo.arguments import completed, given, plain
 from rosetta_core.zoo.modulated import w_slots
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.stylegan2_network import Design, MappingNetwork, StyleGAN2, SynthesisNetwork
+from rosetta_core.zoo.nvidia import (
+    SIZES,
+    MappingNetwork,
+    StyleBasedNetwork,
+    constructor_arguments,
+)
+from rosetta_core.zoo.stylegan2_network import Design, SynthesisNetwork
 from rosetta_core.zoo.w_spaces import w_spaces
 
 if TYPE_CHECKING:
@@ -21,9 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 
 FAMILY = "stylegan2"
-# the least of each argument that is a whole number
-SIZES = {"z_dim": 1, "c_dim": 0, "w_dim": 1, "img_resolution": 4, "img_channels": 1}
-MAPPING_SIZES = {"num_layers": 1}
+# the least of each further argument that is a whole number
+MAPPING_SIZES = {"num_layers": 1, "embed_features": 1, "layer_features": 1}
 SYNTHESIS_SIZES = {"channel_base": 4, "channel_max": 1}
 MAPPING: dict[str, Any] = {
     "num_layers": 8,
@@ -98,8 +103,8 @@ def build(
         w_dim=w_dim,
         num_ws=slots,
         num_layers=of_mapping["num_layers"],
-        embed_features=of_mapping["embed_features"] or w_dim,
-        layer_features=of_mapping["layer_features"] or w_dim,
+        embed_features=of_mapping["embed_features"],
+        layer_features=of_mapping["layer_features"],
         lr_multiplier=of_mapping["lr_multiplier"],
     )
     design = Design(
@@ -112,7 +117,8 @@ def build(
         conv_clamp=of_synthesis["conv_clamp"],
     )
     synthesis = SynthesisNetwork(design, resolution=resolution, num_ws=slots)
-    network = StyleGAN2(mapping, synthesis, truncation=truncation)
+    submodules = {"synthesis": synthesis, "mapping": mapping}
+    network = StyleBasedNetwork(submodules, truncation=truncation)
     return Generator(
         network=network,
         latent_size=sizes["z_dim"],
@@ -135,12 +141,16 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
     mapping = completed(
         settled["mapping_kwargs"],
         sizes=MAPPING_SIZES,
+        numbers=("lr_multiplier",),
+        optional=("embed_features", "layer_features"),
         defaults=MAPPING,
         family=f"{FAMILY}: mapping_kwargs",
     )
     synthesis = completed(
         settled["synthesis_kwargs"] if nested else {name: settled[name] for name in SYNTHESIS},
         sizes=SYNTHESIS_SIZES,
+        numbers=("conv_clamp",),
+        optional=("conv_clamp",),
         defaults=SYNTHESIS,
         family=f"{FAMILY}: synthesis_kwargs" if nested else FAMILY,
     )
@@ -165,4 +175,4 @@ def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
         return None
     if "block_resolutions" not in synthesis.attributes:
         return None
-    return {**dict(zip(SIZES, module.positional, strict=False)), **module.arguments}
+    return plain(constructor_arguments(module))

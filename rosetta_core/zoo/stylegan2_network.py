@@ -1,9 +1,9 @@
-"""The networks of StyleGAN2 (Karras et al., 2020) in NVIDIA's layout, their parts named as there.
+"""The synthesis network of StyleGAN2 (Karras et al., 2020) in NVIDIA's layout.
 
-StyleGAN2           mapping network and synthesis network
-MappingNetwork      z and a class to w
 SynthesisNetwork    w+ to an image
 Design              what the layers of a synthesis network have in common
+
+Its submodules and tensors are named as in the published files.
 """
 
 import math
@@ -12,20 +12,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.modulated import (
     Linear,
     fir_kernel,
     leaky_relu,
     modulated_convolution,
-    truncate,
-    unit_second_moment,
     upsample,
 )
 
-__all__ = ["Design", "MappingNetwork", "StyleGAN2", "SynthesisNetwork"]
+__all__ = ["Design", "SynthesisNetwork"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,66 +49,6 @@ class Design:
     def channels(self, resolution: int) -> int:
         """The channels of all maps of that resolution."""
         return min(self.channel_base // resolution, self.channel_max)
-
-
-class MappingNetwork(nn.Module):
-    """Turns z and a class into w: fully connected layers, and a running mean of w."""
-
-    w_avg: Tensor
-
-    def __init__(
-        self,
-        *,
-        z_dim: int,
-        c_dim: int,
-        w_dim: int,
-        num_ws: int,
-        num_layers: int,
-        embed_features: int,
-        layer_features: int,
-        lr_multiplier: float,
-    ) -> None:
-        super().__init__()
-        self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
-        self.num_ws, self.num_layers = num_ws, num_layers
-        if c_dim:
-            self.embed = Linear(c_dim, embed_features)
-        inputs = z_dim + embed_features if c_dim else z_dim
-        for i in range(num_layers):
-            outputs = layer_features if i < num_layers - 1 else w_dim
-            layer = Linear(inputs, outputs, learning_rate=lr_multiplier, activate=True)
-            self.add_module(f"fc{i}", layer)
-            inputs = outputs
-        self.register_buffer("w_avg", torch.zeros(w_dim))
-
-    def forward(
-        self,
-        z: Tensor,
-        c: Tensor | None = None,
-        *,
-        truncation_psi: float = 1.0,
-        truncation_cutoff: int | None = None,
-    ) -> Tensor:
-        """Return w+ (n, num_ws, w_dim), the same w in every slot unless truncation is cut off.
-
-        Args:
-            z: (n, z_dim).
-            c: classes (n,), or labels (n, c_dim) that may be soft.
-            truncation_psi: ψ of `truncate`.
-            truncation_cutoff: how many slots are truncated; all if None.
-        """
-        x = unit_second_moment(z)
-        if self.c_dim:
-            if c is None:
-                raise RosettaError(f"stylegan2: draws {self.c_dim} classes, but was given none")
-            labels = functional.one_hot(c, self.c_dim) if c.ndim == 1 else c  # (n, c_dim)
-            x = torch.cat([x, unit_second_moment(self.embed(labels.to(x.dtype)))], 1)
-        for i in range(self.num_layers):
-            x = self.get_submodule(f"fc{i}")(x)
-        ws = x[:, None].repeat(1, self.num_ws, 1)  # (n, num_ws, w_dim)
-        cutoff = self.num_ws if truncation_cutoff is None else truncation_cutoff
-        truncated = truncate(ws[:, :cutoff], self.w_avg, psi=truncation_psi)
-        return torch.cat([truncated, ws[:, cutoff:]], 1)
 
 
 class SynthesisLayer(nn.Module):
@@ -233,23 +169,3 @@ class SynthesisNetwork(nn.Module):
             slot += block.num_conv
         assert image is not None
         return image
-
-
-class StyleGAN2(nn.Module):
-    """The synthesis network and the mapping network before it."""
-
-    def __init__(
-        self, mapping: MappingNetwork, synthesis: SynthesisNetwork, *, truncation: float
-    ) -> None:
-        super().__init__()
-        self.synthesis = synthesis  # first, as in the files
-        self.mapping = mapping
-        self.truncation = truncation
-
-    def w(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Return the truncated w (n, w_dim) of z (n, z_dim) and classes (n,)."""
-        return self.mapping(z, classes, truncation_psi=self.truncation)[:, 0]
-
-    def forward(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Draw images (n, img_channels, h, w) of z (n, z_dim) and classes (n,)."""
-        return self.synthesis(self.mapping(z, classes, truncation_psi=self.truncation))

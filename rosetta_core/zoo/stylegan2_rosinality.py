@@ -74,7 +74,7 @@ def build(
         RosettaError: for arguments of no network that is built here.
     """
     chosen = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    settled = completed(chosen, sizes=SIZES, defaults=DEFAULTS, family=FAMILY)
+    settled = completed(chosen, sizes=SIZES, numbers=("lr_mlp",), defaults=DEFAULTS, family=FAMILY)
     slots = w_slots(settled["size"], family=FAMILY)
     table = settled["channels"] or _channels(settled["channel_multiplier"])
     channels = _by_resolution(table, size=settled["size"])
@@ -114,4 +114,7 @@ def arrange(content: Mapping[str, Any]) -> dict[str, Tensor]:
             f"this one holds {', '.join(map(str, list(content)[:5])) or 'nothing'}"
         )
     unknown = state.get("latent_avg", torch.full((first.shape[0],), math.nan))
-    return {**state, "latent_avg": content.get("latent_avg", unknown).reshape(-1)}
+    mean = content.get("latent_avg", unknown)
+    if not isinstance(mean, Tensor):
+        raise RosettaError(f"{FAMILY}: latent_avg is {mean!r}; it has to be the mean w, a tensor")
+    return {**state, "latent_avg": mean.reshape(-1)}

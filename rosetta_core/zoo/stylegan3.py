@@ -12,20 +12,11 @@ rotates with them too.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rosetta_core.zoo.alias_free_generator import (
-    COUNTS,
-    MAPPING,
-    SIZES,
-    SYNTHESIS,
-    AliasFreeNetwork,
-    MappingNetwork,
-    generator_of,
-    plain,
-)
-from rosetta_core.zoo.alias_free_layers import SynthesisNetwork
+from rosetta_core.zoo.alias_free_generator import generator_of, settled
 from rosetta_core.zoo.alias_free_plan import plan_network
-from rosetta_core.zoo.arguments import completed, given
+from rosetta_core.zoo.arguments import given, plain
 from rosetta_core.zoo.network import Generator
+from rosetta_core.zoo.nvidia import constructor_arguments
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.persisted import PersistedModule
@@ -79,28 +70,8 @@ def build(
             impossible.
     """
     asked = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    whole = completed(
-        asked, sizes=SIZES | COUNTS, defaults={**SYNTHESIS, "mapping_kwargs": {}}, family=FAMILY
-    )
-    of_mapping = completed(
-        whole["mapping_kwargs"],
-        sizes={"num_layers": 1},
-        defaults=MAPPING,
-        family=f"{FAMILY}: mapping_kwargs",
-    )
-    plans = plan_network(whole, where=FAMILY)
-    synthesis = SynthesisNetwork(plans, w_dim=whole["w_dim"], output_scale=whole["output_scale"])
-    mapping = MappingNetwork(
-        z_dim=whole["z_dim"],
-        c_dim=whole["c_dim"],
-        w_dim=whole["w_dim"],
-        num_ws=synthesis.num_ws,
-        num_layers=of_mapping["num_layers"],
-        lr_multiplier=of_mapping["lr_multiplier"],
-    )
-    submodules: dict[str, MappingNetwork | SynthesisNetwork]
-    submodules = {"synthesis": synthesis, "mapping": mapping}
-    return generator_of(AliasFreeNetwork(submodules, truncation=truncation), plans)
+    whole = settled(asked, family=FAMILY)
+    return generator_of(whole, plan_network(whole, where=FAMILY), truncation=truncation)
 
 
 def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
@@ -113,4 +84,4 @@ def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
         return None
     if "conv_kernel" in synthesis.attributes:  # StyleGAN-XL notes it there, StyleGAN3 does not
         return None
-    return plain({**dict(zip(SIZES, module.positional, strict=False)), **module.arguments})
+    return plain(constructor_arguments(module))

@@ -11,6 +11,7 @@ grows in stages (section 3.2): its last layers are cut off and new ones added.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.alias_free_generator import (
-    COUNTS,
-    MAPPING,
-    SIZES,
-    SYNTHESIS,
-    AliasFreeNetwork,
-    MappingNetwork,
-    generator_of,
-    plain,
-)
-from rosetta_core.zoo.alias_free_layers import SynthesisNetwork
+from rosetta_core.zoo.alias_free_generator import SYNTHESIS, generator_of, settled
 from rosetta_core.zoo.alias_free_plan import LayerPlan, plan_layers, plan_network, progression
-from rosetta_core.zoo.arguments import completed, given
+from rosetta_core.zoo.arguments import completed, given, plain
 from rosetta_core.zoo.modulated import Linear
 from rosetta_core.zoo.network import Generator
+from rosetta_core.zoo.nvidia import MappingNetwork, constructor_arguments
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.persisted import PersistedModule
@@ -81,19 +73,19 @@ class ClassMapping(MappingNetwork):
         """The mean of w of each class before training."""
         return torch.zeros(self.c_dim, self.w_dim) if self.c_dim else super().initial_mean()
 
-    def add_embedding(self) -> int:
+    def add_embedding(self, features: int) -> int:
         """Add the embedding of a classifier, and a layer from it to the length of z."""
         self.embed = nn.Embedding(self._embedded_classes, self._embedding)
         self.embed_proj = Linear(self._embedding, self.z_dim, activate=True)
         return self.z_dim
 
-    def embedded(self, c: Tensor) -> Tensor:
+    def embedded(self, rows: Tensor) -> Tensor:
         """Embed the foremost class of each row (n, c_dim)."""
-        return self.embed_proj(self.embed(c.argmax(1)))
+        return self.embed_proj(self.embed(rows.argmax(1)))
 
-    def mean(self, c: Tensor | None) -> Tensor:
-        """The mean of w of each row's foremost class (n, w_dim)."""
-        return self.w_avg if c is None or not self.c_dim else self.w_avg[c.argmax(1)]
+    def mean(self, rows: Tensor | None) -> Tensor:
+        """The mean of w of each row's foremost class (n, w_dim); without classes (w_dim,)."""
+        return self.w_avg if rows is None else self.w_avg[rows.argmax(1)]
 
 
 def build(
@@ -118,37 +110,25 @@ def build(
     """
     asked = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
     whole = _whole(asked)
-    of_mapping = completed(
-        whole["mapping_kwargs"],
-        sizes={"num_layers": 1},
-        defaults={**MAPPING, "rand_embedding": False},  # says how the embedding is initialised
-        family=f"{FAMILY}: mapping_kwargs",
+    return generator_of(
+        whole,
+        plan_stages(whole),
+        truncation=truncation,
+        mapping_of=partial(ClassMapping, class_embedding_shape=whole["class_embedding_shape"]),
+        mapping_first=bool(whole["stages"]),
     )
-    plans = plan_stages(whole)
-    synthesis = SynthesisNetwork(plans, w_dim=whole["w_dim"], output_scale=whole["output_scale"])
-    mapping = ClassMapping(
-        z_dim=whole["z_dim"],
-        c_dim=whole["c_dim"],
-        w_dim=whole["w_dim"],
-        num_ws=synthesis.num_ws,
-        num_layers=of_mapping["num_layers"],
-        lr_multiplier=of_mapping["lr_multiplier"],
-        class_embedding_shape=whole["class_embedding_shape"],
-    )
-    submodules: dict[str, MappingNetwork | SynthesisNetwork]
-    if whole["stages"]:
-        submodules = {"mapping": mapping, "synthesis": synthesis}
-    else:
-        submodules = {"synthesis": synthesis, "mapping": mapping}
-    return generator_of(AliasFreeNetwork(submodules, truncation=truncation), plans)
 
 
 def _whole(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments, with defaults for those left out."""
-    further = {"mapping_kwargs": {}, "stages": (), "class_embedding_shape": EMBEDDING}
-    whole = completed(
-        arguments, sizes=SIZES | COUNTS, defaults={**SYNTHESIS, **further}, family=FAMILY
+    whole = settled(
+        arguments,
+        family=FAMILY,
+        further={"stages": (), "class_embedding_shape": EMBEDDING},
+        further_of_mapping={"rand_embedding": False},  # says how the embedding is initialised
     )
+    if not isinstance(whole["stages"], list | tuple):
+        raise RosettaError(f"{FAMILY}: stages is {whole['stages']!r}; give a list of stages")
     shape = whole["class_embedding_shape"]
     sizes = isinstance(shape, list | tuple) and [type(size) for size in shape] == [int, int]
     if not sizes or shape[0] < whole["c_dim"]:
@@ -214,7 +194,7 @@ def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
     if synthesis is None or mapping is None or "conv_kernel" not in synthesis.attributes:
         return None
     if module.class_name == "Generator":
-        found = {**dict(zip(SIZES, module.positional, strict=False)), **module.arguments}
+        found = constructor_arguments(module)
     elif module.class_name == "SuperresGenerator":
         found = _stem(synthesis, mapping)
         found["stages"] = list(_stages(synthesis, resolution=found["img_resolution"]))

@@ -124,9 +124,12 @@
         h(
           "p",
           { class: "random" },
-          `${untrained.join(", ")}: random weights: nothing here was learned`,
+          `Random weights: ${untrained.join(", ")}. Nothing in ${untrained.length > 1 ? "them" : "it"} was learned.`,
         ),
       );
+  const [{ name, layers }] = rosetta.index.models.slice(1);
+  const part = layers[0][0].split(".", 2).join("."); // the whole name needn't fit
+  document.getElementById("query").placeholder = `${name} ${part} 0`;
   document.getElementById("search").addEventListener("submit", (event) => {
     event.preventDefault();
     const q = document.getElementById("query").value.trim();

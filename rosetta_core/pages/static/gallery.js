@@ -73,7 +73,7 @@ rosetta.pages.concepts = (() => {
         "p",
         {},
         folder
-          ? `Run ${run}: ${plural(images, "image")} of ${folder}; `
+          ? `Run ${run}: ${plural(images, "image")} of the folder ${folder}; `
           : `Run ${run}: ${models[0].name} drew ${plural(images, "image")}; `,
         models
           .slice(folder ? 0 : 1)

@@ -17,7 +17,7 @@ rosetta.pages.guide = (() => {
         h(
           "p",
           {},
-          `${folder ? `Networks looked at images of ${folder}, ${pivot} and others` : `A generator, ${pivot}, drew images. Other networks looked at them`}. Some of their units turned out to fire at the same places of the same images, though the networks were trained for different ends. These pages show what they fire at.`,
+          `${folder ? `${pivot} and other networks looked at the images of the folder ${folder}` : `A generator, ${pivot}, drew images. Other networks looked at them`}. Some of their units turned out to fire at the same places of the same images, though the networks were trained for different ends. These pages show what they fire at.`,
         ),
         h(
           "dl",

@@ -73,7 +73,9 @@ rosetta.pages.image = (() => {
           h(
             "p",
             {},
-            (folder ? `From ${folder}` : `Drawn by ${models[0].name} (run seed ${seed})`) +
+            (folder
+              ? `From ${data.origin || `the folder ${folder}`}`
+              : `Drawn by ${models[0].name} (run seed ${seed}${data.origin && `, ${data.origin}`})`) +
               `. Below, ${plural(data.concepts.length, "concept")} on it: ` +
               `the map of ${models[0].name}'s leading unit, with the concept's number and its evidence here, which is about 0 on an image that doesn't show it.`,
           ),

@@ -82,7 +82,7 @@ class Result:
         folder: where it is.
         name: of the job.
         kind: of the job.
-        about: a line of words.
+        about: a line of words, with the class that was asked for.
         concept: that it shows, if any.
         summary: what matters most, and its value.
         sizes: of the pictures that are there, by file (width, height).
@@ -123,6 +123,8 @@ def read_result(folder: Path) -> Result:
         kind, name, about = job["kind"], job["name"], job["about"]
         summary = [(str(label), str(text)) for label, text in job["summary"]]
         settings, concept = job["settings"], job.get("concept")
+        if settings.get("class_label") is not None:
+            about += f"; class {settings['class_label']}"
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:

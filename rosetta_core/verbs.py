@@ -1,0 +1,209 @@
+"""What the verbs of the command line do: read the configuration, run a stage, print what it found.
+
+VERBS       each verb's name, function, description, and the names of what it takes
+WITHOUT     functions of verbs that read no configuration
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rosetta_core import stages
+from rosetta_core.config import (
+    Config,
+    Model,
+    RandomWeights,
+    default_yaml,
+    json_schema,
+    load_config,
+    parse_fetched,
+)
+from rosetta_core.paths import RunPaths
+from rosetta_core.progress import log
+from rosetta_core.terminal import NOTHING_LEARNED, red
+
+__all__ = ["VERBS", "WITHOUT"]
+
+Run = Callable[[argparse.Namespace], None]
+
+
+def _stage(stage: Callable, *takes: str) -> Run:
+    """Turn a stage into a verb that reads its configuration and says where the result lies."""
+
+    def run(arguments: argparse.Namespace) -> None:
+        config = load_config(arguments.config)
+        result = stage(config, **{name: getattr(arguments, name) for name in takes})
+        for path in result if isinstance(result, tuple) else (result,):
+            log.info("wrote %s", path)
+
+    return run
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    for name, layers in stages.check(config).items():
+        units = sum(layer.channels for layer in layers)
+        size = 2 * sum(layer.size for layer in layers) * config.sampling.images
+        print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
+    _warn_of_random_weights(*config.models)
+    print(f"{arguments.config}: good")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from rosetta_core.mining.rates import measure_rates
+    from rosetta_core.plan_report import report
+
+    config = load_config(arguments.config)
+    stages.check(config)
+    rates = measure_rates(config)
+    cores = arguments.threads or os.cpu_count() or 1
+    print(report(config, stages.plan(config, rates), rates, cores=cores))
+    _warn_of_random_weights(*config.models)
+
+
+def _list_layers(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    layers = stages.list_layers(config, model=arguments.model, all=arguments.all)
+    width = max(5, *(len(layer.name) for layer in layers))
+    margins = any(layer.margin for layer in layers)  # what is cut off; most networks have none
+    cut = f"  {'margin':>6}" if margins else ""
+    print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}{cut}  {'bytes per image':>15}")
+    for layer in layers:
+        grid = f"{layer.height}×{layer.width}"
+        cut = f"  {layer.margin:>6}" if margins else ""
+        print(f"{layer.name:<{width}}  {layer.channels:>6}  {grid:>9}{cut}  {2 * layer.size:>15,}")
+    units, size = sum(x.channels for x in layers), sum(2 * x.size for x in layers)
+    print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
+    _warn_of_random_weights(config.model(arguments.model))
+
+
+def _warn_of_random_weights(*models: Model) -> None:
+    for model in models:
+        if isinstance(model.weights, RandomWeights):
+            print(red(f"{model.name}: {NOTHING_LEARNED}", sys.stdout))
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    for name in arguments.models or [model.name for model in config.models]:
+        path = stages.fetch(config, model=name)
+        print(f"{name}: {path or 'has no file of weights'}")
+
+
+def _fetch_file(arguments: argparse.Namespace) -> None:
+    from rosetta_core.zoo.fetching import fetch
+
+    fetch(parse_fetched(arguments.weights), arguments.path)
+    log.info("wrote %s", arguments.path)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from rosetta_core.zoo.converting import snippet
+
+    found = stages.convert(arguments.source, arguments.target, entry=arguments.entry)
+    print(f"# {found.tensors} tensors of {found.numbers:,} numbers in {found.path}")
+    if found.family is None:
+        print("# of no family that rosetta recognises: give `family` and `arguments` yourself")
+        return
+    if found.resolution:
+        print(f"# a network of family {found.family}, {found.resolution}×{found.resolution}")
+    print(snippet(found), end="")
+
+
+def _zoo(arguments: argparse.Namespace) -> None:
+    print(stages.zoo(Path(Config().resources), markdown=arguments.markdown))
+
+
+def _where(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    paths = RunPaths(config)
+    print(paths.dictionary / "index.html")
+    if config.steering.jobs:
+        print(paths.steering / "index.html")
+
+
+def _defaults(_: argparse.Namespace) -> None:
+    print(default_yaml(), end="")
+
+
+def _schema(_: argparse.Namespace) -> None:
+    print(json_schema(), end="")
+
+
+VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
+    ("check", _check, "check a configuration before a run", ()),
+    ("plan", _plan, "say what a run will take: units, operations, disk, memory, time", ()),
+    ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
+    ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
+    ("fetch", _fetch, "fetch models' weights before a run, or for one offline", ("any_models",)),
+    ("fetch-file", _fetch_file, "fetch one file of weights", ("weights",)),
+    (
+        "convert",
+        _convert,
+        "make a clean file of weights out of a StyleGAN pickle, and print how to name it",
+        ("source",),
+    ),
+    ("zoo", _zoo, "list the published models that a configuration can name", ("markdown",)),
+    ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
+    (
+        "activations",
+        _stage(stages.activations, "model", "shard"),
+        "write down a model's activation maps of a shard",
+        ("model", "shard"),
+    ),
+    ("units", _stage(stages.units, "model"), "write the table of a model's units", ("model",)),
+    (
+        "correlations",
+        _stage(stages.correlations, "models", "block"),
+        "correlate the pivot's units with those of models",
+        ("models", "block"),
+    ),
+    ("join", _stage(stages.join, "model"), "join the blocks of a pair's correlations", ("model",)),
+    (
+        "neighbours",
+        _stage(stages.neighbours, "model"),
+        "find nearest neighbours and best buddies of the pivot and a model",
+        ("model",),
+    ),
+    ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
+    (
+        "unit-examples",
+        _stage(stages.unit_examples, "model"),
+        "find the images that each unit of a model fires at",
+        ("model",),
+    ),
+    (
+        "concept-examples",
+        _stage(stages.concept_examples),
+        "find how strongly the concepts show on every image",
+        (),
+    ),
+    (
+        "steer",
+        _stage(stages.steer, "job"),
+        "run a job that inverts, shows, edits, tunes or evaluates",
+        ("job",),
+    ),
+    ("steering-pages", _stage(stages.steering_pages), "write the page of those jobs", ()),
+    ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
+    (
+        "figure",
+        _stage(stages.figure, "concepts", "examples", "images", "models", "image", "jobs", "out"),
+        "draw a figure for a paper, as PDF and PNG: concepts across models, or on one image; jobs",
+        ("figure",),
+    ),
+    (
+        "export",
+        _stage(stages.export, "format", "to"),
+        "write the tables as CSV, JSON or Parquet, every unit with its name",
+        ("format", "to"),
+    ),
+    ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
+    ("where", _where, "print where the pages lie", ()),
+    ("defaults", _defaults, "print the default configuration, explained", ()),
+    ("schema", _schema, "print the configuration's schema", ()),
+]
+
+WITHOUT = (_fetch_file, _convert, _zoo, _defaults, _schema)
