@@ -1,6 +1,7 @@
 # make run     mine the face zoo, steer its generator, and say where the pages are
 # make test    the tests
 # make test-ui the dictionary in a real browser (Debian's Chromium)
+# make test-paper the paper's configurations in full size, with random weights (hours on two cores)
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make bench   all the measurements of docs/performance.md (a quarter of an hour)
 PYTHON ?= python3
@@ -10,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui lint bench clean
+.PHONY: run test test-ui test-paper lint bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -22,6 +23,9 @@ test: $(VENV)/test
 
 test-ui: $(VENV)/test
 	pytest tests/ui
+
+test-paper: $(VENV)/test
+	pytest tests/paper
 
 lint: $(VENV)/test
 	ruff check

@@ -1,0 +1,55 @@
+"""The paper's configurations in full size, with random weights: 8 images, steering of two steps.
+
+Minutes for each on two cores, a quarter of an hour for those of StyleGAN-XL: make test-paper.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+from rosetta_core import stages
+from rosetta_core.config import Config, parse_config
+from rosetta_core.paths import RunPaths
+
+PAPER = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem != "table-1")
+IMAGES, STEPS = 8, 2
+
+
+def in_short(path: Path, results: Path) -> Config:
+    """A configuration as it is but for weights, numbers of images and of steps."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    content["pivot"] = {"zoo": content["pivot"], "weights": "random"}
+    content["encoders"] = [{"zoo": name, "weights": "random"} for name in content["encoders"]]
+    content["sampling"] |= {"images": IMAGES, "shard_size": IMAGES}
+    content["dictionary"] = {"examples": 2, "unit_examples": 1, "image_pages": 1}
+    for jobs in content["steering"].values():
+        for job in jobs:
+            job |= {"steps": STEPS, "starts": 1}
+            if "concept" in job:  # chance finds one, and perhaps no other
+                job["concept"] = 0
+    return parse_config({**content, "results": str(results), "resources": str(ROOT / "resources")})
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_a_configuration_goes_through_a_whole_run(path: Path, tmp_path: Path) -> None:
+    config = in_short(path, tmp_path)
+    layers = stages.check(config)
+    pages = stages.mine(config)
+    paths = RunPaths(config)
+    for model in config.models:
+        units = pd.read_parquet(paths.units(model.name))
+        assert len(units) == sum(layer.channels for layer in layers[model.name])
+        assert np.isfinite(units[["mean", "std"]]).all(axis=None)
+        best = pd.read_parquet(paths.neighbours(model.name))
+        assert best["corr"].abs().max() <= 1 + 1e-5
+    sides = pd.read_parquet(paths.units(config.pivot.name))["height"].unique()
+    assert not [side for side in sides if side & (side - 1)], "margins were left on"
+    assert len(pd.read_parquet(paths.rosetta))
+    assert "random weights" in (pages / "data/index.js").read_text()
+    for job in config.steering.jobs.values():
+        assert np.isfinite(pd.read_parquet(paths.job(job) / "metrics.parquet")["value"]).all()
