@@ -221,3 +221,45 @@ def test_classes_are_checked_before_a_run(
     with pytest.raises(RosettaError) as error:
         stages.check(config)
     assert said in str(error.value)
+
+
+FAMILY_OF = {"stylegan-xl": "stylegan_xl", "stylegan2": "stylegan2_rosinality"}
+FAMILY_OF |= {"stylegan3": "stylegan3_t", "biggan": "biggan"}
+IMAGENET_CLASSES = 1000
+
+
+def in_small(path: Path, results: Path) -> Config:
+    """A configuration with small networks of its families, 8 images, and jobs of two steps."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    stem = next(stem for stem in FAMILY_OF if path.stem.startswith(f"{stem}-"))
+    pivot = {"name": content["pivot"], "weights": "random", **GENERATORS[FAMILY_OF[stem]]}
+    if stem == "stylegan-xl":
+        more = {"c_dim": IMAGENET_CLASSES, "class_embedding_shape": [IMAGENET_CLASSES, 8]}
+        pivot["arguments"] = {**pivot["arguments"], **more}
+    if stem == "biggan":
+        pivot["arguments"] = {**pivot["arguments"], "num_classes": IMAGENET_CLASSES}
+    content["pivot"] = pivot
+    content["encoders"] = [{"name": "resnet", "weights": "random", **ENCODERS["resnet"]}]
+    content["sampling"] |= {"images": 8, "shard_size": 8}
+    content["dictionary"] = {"examples": 2, "unit_examples": 1, "image_pages": 1}
+    for jobs in content["steering"].values():
+        for job in jobs:
+            job |= {"steps": 2, "starts": 1}
+            if "concept" in job:  # chance finds one, and perhaps no other
+                job["concept"] = 0
+    return parse_config({**content, "results": str(results), "resources": str(RESOURCES)})
+
+
+@pytest.mark.parametrize("path", PAPER, ids=named)
+def test_a_configuration_goes_through_a_whole_run_of_small_networks(
+    path: Path, tmp_path: Path
+) -> None:
+    config = in_small(path, tmp_path)
+    stages.check(config)
+    stages.mine(config)
+    paths = RunPaths(config)
+    assert len(pd.read_parquet(paths.rosetta))
+    for job in config.steering.jobs.values():
+        assert np.isfinite(pd.read_parquet(paths.job(job) / "metrics.parquet")["value"]).all()
+    store = zarr.open_group(paths.samples("00000"), mode="r")
+    assert set(store["classes"][...]) == set(config.sampling.classes or [-1])
