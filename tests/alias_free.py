@@ -2,12 +2,19 @@
 
 golden_arguments    the arguments that `build` takes for a golden or an entry of a table
 attributes_of       what the reference implementations note in a layer
+assert_pickle_is_its_golden    a pickled network is built and filled as its golden says
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+from golden import FOLDER, Golden
+
 from rosetta_core.zoo.alias_free_layers import SynthesisLayer
+from rosetta_core.zoo.network import Generator
+from rosetta_core.zoo.persisted import PersistedModule, read_persisted
 
 
 def golden_arguments(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,3 +36,21 @@ def attributes_of(layer: SynthesisLayer) -> dict[str, Any]:
     names = ("is_torgb", "is_critically_sampled", "conv_kernel", "conv_clamp", "tmp_sampling_rate")
     names += ("up_factor", "up_taps", "down_factor", "down_taps", "down_radial")
     return noted | {name: getattr(plan, name) for name in names}
+
+
+def assert_pickle_is_its_golden(
+    name: str,
+    *,
+    arguments_of: Callable[[PersistedModule], dict[str, Any] | None],
+    build: Callable[..., Generator],
+) -> None:
+    """Fail unless a pickle holds the arguments and, bit by bit, the weights of its golden."""
+    golden = Golden(json.loads((FOLDER / f"{name}.json").read_text())["golden"])
+    module = read_persisted(FOLDER / f"{name}.pkl")
+    arguments = arguments_of(module)
+    assert arguments == golden_arguments(golden.about)
+    network = build(arguments=arguments).network
+    network.load_state_dict(module.state_dict())
+    assert list(network.state_dict()) == list(module.state_dict())
+    for entry, value in golden.under("state").items():
+        assert torch.equal(network.state_dict()[entry], value), entry

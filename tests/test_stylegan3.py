@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from alias_free import assert_pickle_is_its_golden
 from golden import FOLDER, Golden, golden_names
 
 from rosetta_core.zoo.persisted import read_persisted
@@ -58,15 +59,7 @@ def test_configuration_r_has_twice_the_channels_and_1x1_convolutions(resolution:
 
 @pytest.mark.parametrize("name", PICKLES)
 def test_a_pickle_holds_the_arguments_and_weights_of_its_network(name: str) -> None:
-    golden = Golden(json.loads((FOLDER / f"{name}.json").read_text())["golden"])
-    module = read_persisted(FOLDER / f"{name}.pkl")
-    arguments = arguments_of(module)
-    assert arguments == golden.about["init_kwargs"]
-    network = build(arguments=arguments).network
-    network.load_state_dict(module.state_dict())
-    assert list(network.state_dict()) == list(module.state_dict())
-    for entry, value in golden.under("state").items():
-        assert torch.equal(network.state_dict()[entry], value), entry
+    assert_pickle_is_its_golden(name, arguments_of=arguments_of, build=build)
 
 
 def test_networks_of_other_families_are_left_to_them() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from alias_free import attributes_of, golden_arguments
+from alias_free import assert_pickle_is_its_golden, attributes_of, golden_arguments
 from golden import FOLDER, Golden, assert_near, golden_names
 from torch import nn
 from torch.nn import functional
@@ -169,15 +169,7 @@ def test_a_file_whose_stages_cannot_be_read_off_is_refused() -> None:
 
 @pytest.mark.parametrize("name", PICKLES)
 def test_a_pickle_holds_the_arguments_and_weights_of_its_network(name: str) -> None:
-    golden = Golden(json.loads((FOLDER / f"{name}.json").read_text())["golden"])
-    module = read_persisted(FOLDER / f"{name}.pkl")
-    arguments = arguments_of(module)
-    assert arguments == golden_arguments(golden.about)
-    network = build(arguments=arguments).network
-    network.load_state_dict(module.state_dict())
-    assert list(network.state_dict()) == list(module.state_dict())
-    for entry, value in golden.under("state").items():
-        assert torch.equal(network.state_dict()[entry], value), entry
+    assert_pickle_is_its_golden(name, arguments_of=arguments_of, build=build)
 
 
 def test_networks_of_other_families_are_left_to_them() -> None:

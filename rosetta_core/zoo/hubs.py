@@ -58,7 +58,7 @@ def look_up(hub: str) -> HubFile:
 
 
 def _of_timm(name: str) -> HubFile:
-    import timm  # noqa: PLC0415 - takes seconds
+    import timm  # takes seconds
 
     try:
         found = timm.get_pretrained_cfg(name)
@@ -75,7 +75,7 @@ def _of_timm(name: str) -> HubFile:
 
 
 def _of_open_clip(architecture: str, pretrained: str) -> HubFile:
-    import open_clip  # noqa: PLC0415 - takes seconds
+    import open_clip  # takes seconds
 
     where = f"open_clip:{architecture}/{pretrained}"
     if architecture not in open_clip.list_models():
@@ -103,9 +103,9 @@ def from_repository(wanted: HubFile, part: Path) -> str:
     Raises:
         UnreachableError: the repository can't be reached, or has no such file.
     """
-    import huggingface_hub as hub  # noqa: PLC0415 - takes a second
-    from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415
-    from huggingface_hub.utils import build_hf_headers  # noqa: PLC0415
+    import huggingface_hub as hub  # takes a second
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+    from huggingface_hub.utils import build_hf_headers
 
     repository, revision = wanted.repository or "", wanted.revision
     addresses = {name: hub.hf_hub_url(repository, name, revision=revision) for name in wanted.names}

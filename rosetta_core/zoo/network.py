@@ -11,6 +11,7 @@ normal_latent    the latent of a seed, for generators of standard normal ones
 A model of one's own is a function that returns a Generator or an Encoder (docs/own_models.md).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class LatentSpace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(ABC):
     """A network whose layers are mined.
 
     Attributes:
@@ -93,9 +94,9 @@ class Network:
         held = chain(self.network.parameters(), self.network.buffers())
         return next((tensor.device for tensor in held), torch.get_default_device())
 
+    @abstractmethod
     def probe(self) -> tuple[Tensor, ...]:
         """Inputs of the right shape, to learn the shapes of the maps from."""
-        raise NotImplementedError
 
     def capture(
         self,
