@@ -2,8 +2,8 @@
 
 Takes the stored maps of a finished run, at most 128 of its images, and prints two tables.
 
-Codecs: four layers of the face zoo (the offline zoo has no network with GELU) are written and read
-as `stores.create_array` lays them out. Ratios are bytes of the maps over bytes stored; speeds are
+Codecs: four layers of the face zoo's CNNs are written and read as `stores.create_array` lays them
+out. Ratios are bytes of the maps over bytes stored; speeds are
 megabytes of maps per second of CPU time, over all four layers: one thread, best of 5, files in the
 page cache. Blosc doesn't shuffle unless it says so; a crc32c follows unless it says not. Read by
 zarr's own pipeline, by the one in Rust (zarrs; it checks the crc32c where it reads a shard as a

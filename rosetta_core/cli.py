@@ -19,10 +19,11 @@ from rosetta_core.verbs import VERBS, WITHOUT
 __all__ = ["main"]
 
 BAD_INPUT = 2
-_NAMES: dict[str, dict[str, Any]] = {  # of models and jobs, as verbs take them
+_NAMES: dict[str, dict[str, Any]] = {  # of models, jobs and recipes, as verbs take them
     "model": {"metavar": "MODEL", "help": "its name in the configuration"},
     "models": {"metavar": "MODEL", "nargs": "+", "help": "their names"},
     "any_models": {"metavar": "MODEL", "nargs": "*", "help": "their names; default: all"},
+    "recipe": {"metavar": "RECIPE", "type": Path, "help": "YAML, as in configs/train"},
     "job": {"metavar": "JOB", "help": "its name in the configuration"},
 }
 

@@ -1,28 +1,44 @@
 """Where every artefact of a run lies: one place for the names, shared by rules and stages.
 
-RunPaths       the files and folders of one run; a shard or a model may be a "{wildcard}"
-list_images    the image files of a folder, in order of their paths
+RunPaths        the files and folders of one run; a shard or a model may be a "{wildcard}"
+weights_file    the file of a model's weights
+list_images     the image files of a folder, in order of their paths
 """
 
 from functools import cached_property
 from pathlib import Path
 
-from rosetta_core.config import Config, Fetched, FileWeights, Model
+from rosetta_core.config import Config, Fetched, FileWeights, Model, ShippedWeights
 from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
 
-__all__ = ["RunPaths", "list_images"]
+__all__ = ["RunPaths", "list_images", "weights_file"]
 
+PACKAGE = Path(__file__).resolve().parent
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-def list_images(folder: Path) -> list[Path]:
+def weights_file(model: Model, resources: Path) -> Path | None:
+    """Return the file of a model's weights: the user's own, in this package, or in the resources.
+
+    None where weights are random, or loaded by a function of the user's.
+    """
+    match model.weights:
+        case FileWeights(file=file):
+            return Path(file)
+        case ShippedWeights(place=place):
+            return PACKAGE / place
+    return resources / model.weights.place if isinstance(model.weights, Fetched) else None
+
+
+def list_images(folder: Path, *, key: str = "sampling.folder") -> list[Path]:
     """Return the image files in a folder and below, in order of their paths, hidden ones left out.
 
-    RosettaError if there is no such folder, or no image in it.
+    RosettaError, about that key of the configuration, if there is no such folder, or no image in
+    it.
     """
     if not folder.is_dir():
-        raise RosettaError(f"sampling.folder: there is no folder {folder}")
+        raise RosettaError(f"{key}: there is no folder {folder}")
     found = sorted(
         path
         for path in folder.rglob("*")
@@ -30,7 +46,7 @@ def list_images(folder: Path) -> list[Path]:
     )
     if not found:
         kinds = ", ".join(IMAGES)
-        raise RosettaError(f"sampling.folder: there is no image in {folder}, of {kinds}")
+        raise RosettaError(f"{key}: there is no image in {folder}, of {kinds}")
     return found
 
 
@@ -39,7 +55,7 @@ def _hidden(path: Path, folder: Path) -> bool:
 
 
 class RunPaths:
-    """The contract of files; every method returns a path relative to the working folder."""
+    """The contract of files; paths are relative to the working folder, but in this package."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -53,17 +69,16 @@ class RunPaths:
         return self.run / "config.yaml"
 
     def weights(self, model: Model) -> Path | None:
-        """The file of a model's weights: the user's own, or fetched into the resources.
+        """The file of a model's weights, if they are in one."""
+        return weights_file(model, self.resources)
 
-        None where weights are random, or loaded by a function of the user's.
+    def watched_weights(self, model: Model) -> Path | None:
+        """The same as an input of the workflow's jobs, which run again when it is newer.
+
+        None for a file in this package: its checksum is a setting, and its time stamp is that of
+        an installation.
         """
-        if isinstance(model.weights, FileWeights):
-            return Path(model.weights.file)
-        return self.fetched(model.weights) if isinstance(model.weights, Fetched) else None
-
-    def fetched(self, weights: Fetched) -> Path:
-        """Where a fetched file lies."""
-        return self.resources / weights.place
+        return None if isinstance(model.weights, ShippedWeights) else self.weights(model)
 
     def folder_images(self, shard: str) -> list[Path]:
         """The image files of a shard, where images come from a folder; RosettaError if too few."""

@@ -18,6 +18,7 @@ from rosetta_core.config import (
     default_yaml,
     json_schema,
     load_config,
+    load_recipe,
     parse_fetched,
 )
 from rosetta_core.paths import RunPaths
@@ -116,6 +117,10 @@ def _zoo(arguments: argparse.Namespace) -> None:
     print(stages.zoo(Path(Config().resources), markdown=arguments.markdown))
 
 
+def _train(arguments: argparse.Namespace) -> None:
+    print(stages.train(load_recipe(arguments.recipe)))
+
+
 def _where(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     paths = RunPaths(config)
@@ -145,7 +150,8 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         "make a clean file of weights out of a StyleGAN pickle, and print how to name it",
         ("source",),
     ),
-    ("zoo", _zoo, "list the published models that a configuration can name", ("markdown",)),
+    ("zoo", _zoo, "list the models that a configuration can name", ("markdown",)),
+    ("train", _train, "teach an encoder without labels, as a recipe says", ("recipe",)),
     ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
     (
         "activations",
@@ -206,4 +212,4 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ("schema", _schema, "print the configuration's schema", ()),
 ]
 
-WITHOUT = (_fetch_file, _convert, _zoo, _defaults, _schema)
+WITHOUT = (_fetch_file, _convert, _zoo, _train, _defaults, _schema)

@@ -31,6 +31,8 @@ LAYERS = {  # few enough that maps can be enlarged outright
 }
 
 
+CNNS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet")  # a run of three is quick
+
 STEERING = {  # a job of every kind, each with few steps
     "perceptual": {"encoder": "mobilenet_v2", "size": 32, "layers": ["features.3.conv.1.2"]},
     "judge": {"encoder": "efficientnet_lite0", "size": 64},
@@ -51,11 +53,12 @@ NO_JOBS = Steering().model_dump(mode="json")
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
-    """The face zoo with few layers and 16 images in two shards, as a configuration file has it.
+    """The face zoo's three CNNs with few layers and 16 images in two shards, as a file has it.
 
     With other encoders it has no steering jobs, unless they are given.
     """
     content = Config().model_dump(mode="json")
+    content["encoders"] = [model for model in content["encoders"] if model["name"] in CNNS]
     for model in [content["pivot"], *content["encoders"]]:
         model["layers"] = LAYERS[model["name"]]
     content |= {"run": "tiny", "resources": str(ROOT / "resources"), "device": "cpu"}

@@ -14,7 +14,14 @@ from conftest import ROOT, tiny
 
 from rosetta_core import stages
 from rosetta_core.cli import main
-from rosetta_core.config import Config, default_yaml, json_schema, parse_bytes, parse_config
+from rosetta_core.config import (
+    Config,
+    RandomWeights,
+    default_yaml,
+    json_schema,
+    parse_bytes,
+    parse_config,
+)
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
 
@@ -33,6 +40,13 @@ def test_editors_find_nothing_wrong_with_a_configuration_of_ours(name: str) -> N
 def test_editors_know_the_short_forms_and_their_misspellings() -> None:
     schema = json.loads(json_schema())
     jsonschema.validate({"pivot": {"zoo": "stylegan2_ffhq1024", "weights": "random"}}, schema)
+    short = ["mae_faces", {"zoo": "mae_faces", "untrained": True}, {**model(), "untrained": 7}]
+    shipped = [model(weights={"shipped": "mae_faces"})]
+    jsonschema.validate({"encoders": short + shipped}, schema)
+    misspelt = [{"zoo": "mae_faces", "untrained": "yes"}, model(weights={"shipped": "mae_face"})]
+    for encoder in misspelt:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"encoders": [encoder]}, schema)
     for pivot in ("stylegan_2", {"zoo": "stylegan2_ffhq1024", "weight": "random"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"pivot": pivot}, schema)
@@ -121,6 +135,22 @@ BROKEN = [
     ({"encoders": [model(weights={**PACKAGE, "member": "/b"})]}, "'/b' leaves the package"),
     ({"encoders": [model(weights={"file": "w", "match": "size"})]}, "encoders[0].weights.match:"),
     ({"encoders": [model(weights="randm")]}, "encoders[0].weights: give one of file, url, hub, pa"),
+    ({"encoders": [model(weights={"shipped": "mae_face"})]},
+     "encoders[0].weights.shipped: no weights named 'mae_face' lie in this package; those of mae_"),
+    ({"encoders": [model(weights={"shipped": "mae_face"})]}, "do (did you mean 'mae_faces'?)"),
+    ({"encoders": [model(weights={"shipped": ["mae"]})]}, "weights.shipped: input should be a val"),
+    ({"encoders": [model(weights={"shipped": "mae_faces", "sha256": "0"})]}, "weights.sha256: str"),
+    ({"encoders": [{"zoo": "mae_faces", "untraind": True}]},
+     "encoders[0].untraind: unknown key (did you mean 'untrained'?)"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": "yes"}]},
+     "encoders[0]: untrained is true, false, or a seed from 0 on, not 'yes'"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": -1}]}, "encoders[0]: untrained is true, "),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": 2**63}]}, "encoders[0]: untrained is tru"),
+    ({"encoders": [{"zoo": "mae_face", "untrained": True}]}, "encoders[0]: the zoo has no model"),
+    ({"encoders": [{"name": "m", "family": "python", "target": "m:f", "untrained": True}]},
+     "encoders[0]: untrained can't be, for the python target loads its own weights; name one that"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": seed} for seed in (True, 7)]},
+     "two models are named 'mae_faces_untrained'; give each a name of its own"),
     ({"encoders": [model(weights={"fil": "w"})]}, "encoders[0].weights: give one of file, url, "),
     ({"encoders": [model(weights={"file": "w", "hub": "h"})]}, "random; not file and hub"),
     ({"encoders": [model(weights={"random": 2**63})]}, "encoders[0].weights.random: input should"),
@@ -154,7 +184,7 @@ BROKEN = [
     (steering(invert={"activations": 0.0, "prior_weight": 0.0}),
      "steering.invert[0]: all weights are 0; raise one of activations, pixel_weight, perceptual_"),
     (steering(invert={"encoders": ["mtcnn"]}), "steering: a: no encoder 'mtcnn'; they are eff"),
-    (steering(invert={"encoders": ["mtcnn"]}), "mtcnn_onet (did you mean 'mtcnn_onet'?)"),
+    (steering(invert={"encoders": ["mtcnn"]}), "mae_faces (did you mean 'mtcnn_onet'?)"),
     (steering(invert={"encoders": ["dcgan"]}), "steering: a: no encoder 'dcgan'; they are eff"),
     (steering(perceptual={"encoder": "vit"}),
      "steering.perceptual.encoder: no encoder 'vit'; they are efficientnet_lite0, mobilenet_v2"),
@@ -256,6 +286,46 @@ def test_other_models_have_no_jobs_unless_they_are_given() -> None:
     assert (own.perceptual.encoder, own.judge.encoder) == ("m", "m")
     with pytest.raises(RosettaError, match="no job 'a' in steering; there are none"):
         parse_config({"steering": {}}).steering.job("a")
+
+
+def test_the_face_zoo_has_five_encoders_of_three_kinds_of_supervision() -> None:
+    names = [encoder.name for encoder in Config().encoders]
+    assert names == ["efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces"]
+    assert parse_config({"pivot": "dcgan", "encoders": names}).models == Config().models
+
+
+def test_untrained_is_short_for_random_weights_and_a_name() -> None:
+    short = ["mae_faces", {"zoo": "mae_faces", "untrained": True}]
+    config = parse_config({"encoders": short})
+    trained, untrained = config.encoders
+    assert untrained.weights == RandomWeights(random=0)
+    assert untrained == trained.model_copy(
+        update={"name": "mae_faces_untrained", "weights": RandomWeights(random=0)}
+    )
+    resolved = config.model_dump(mode="json")
+    assert "untrained" not in resolved["encoders"][1]
+    assert parse_config(resolved) == config
+
+
+@pytest.mark.parametrize(("given", "seed"), [(True, 0), (0, 0), (1, 1), (7, 7)])
+def test_untrained_takes_a_seed(given: bool | int, seed: int) -> None:
+    encoders = [
+        {**model(), "untrained": given},
+        {"zoo": "resnet50", "name": "control", "weights": {"file": "w"}, "untrained": given},
+        {"name": "new", "family": "timm", "architecture": "resnet18", "untrained": given},
+        {"name": "own", "family": "python", "target": "m:f", "weights": "random"}
+        | {"untrained": given},
+    ]
+    found = parse_config({"encoders": encoders}).encoders
+    assert [encoder.name for encoder in found] == ["m", "control", "new", "own"]
+    assert all(encoder.weights == RandomWeights(random=seed) for encoder in found)
+
+
+def test_what_is_not_untrained_is_as_if_nothing_were_said() -> None:
+    encoders = [{"zoo": "mae_faces", "untrained": False}, {**model(), "untrained": False}]
+    assert parse_config({"encoders": encoders}) == parse_config(
+        {"encoders": ["mae_faces", model()]}
+    )
 
 
 def test_several_errors_are_counted() -> None:

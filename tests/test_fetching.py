@@ -448,8 +448,8 @@ def test_unknown_names_of_hubs(hub: str, reason: str) -> None:
         ('{"url": "https://../w.pt"}', "is no address"),
         ('{"url": "https://{host}/w.pt"}', "is no address"),
         ('{"url": "https://host:99999/w.pt"}', "url: port out of range"),
-        ('["url"]', "give one of file, url, hub, package, random"),
-        ("{}", "give one of file, url, hub, package, random"),
+        ('["url"]', "give one of file, url, hub, package, shipped, random"),
+        ("{}", "give one of file, url, hub, package, shipped, random"),
         ('{"url": "https://me:secret@host/w.pt"}', "user's name"),
         ('{"url": "https://host/%s"}' % ("w" * 200), "longer than 200"),
         ('{"url": "https://host/w.pt", "sha256": "12"}', "sha256: string should match"),
@@ -615,5 +615,12 @@ def test_random_weights_are_red_in_a_terminal(tmp_path, capsys, monkeypatch) -> 
 
 def test_every_kind_of_weights_says_where_it_is_from() -> None:
     sections = ["random", {"url": "https://h/w"}, {"hub": "timm:x"}, {"file": "w.pt"}]
+    sections.append({"shipped": "mae_faces"})
     found = [TypeAdapter(Weights).validate_python(section).source for section in sections]
-    assert found == ["random weights", "https://h/w", "timm:x", "w.pt"]
+    assert found == [
+        "random weights",
+        "https://h/w",
+        "timm:x",
+        "w.pt",
+        "mae_faces, shipped with rosetta",
+    ]

@@ -17,9 +17,10 @@ from small_zoo import GENERATORS
 from torchvision.models import ResNet50_Weights, resnet50
 
 from rosetta_core.cli import main
-from rosetta_core.config import HubWeights, Model, UrlWeights, parse_config
+from rosetta_core.config import Config, HubWeights, Model, UrlWeights, parse_config
 from rosetta_core.config.published import PUBLISHED
 from rosetta_core.errors import RosettaError
+from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.hubs import look_up
 from rosetta_core.zoo.listing import as_markdown, as_text, entries
 from rosetta_core.zoo.loading import build, layers_of, load
@@ -43,6 +44,7 @@ NEEDED = [
     "dino_vit_b8",
     "mae_vit_b",
     "clip_resnet50",
+    *(found.name for found in Config().models),  # the face zoo
 ]
 
 
@@ -50,7 +52,7 @@ def model(name: str) -> Model:
     return Model.model_validate(name)
 
 
-def test_the_paper_s_models_are_there() -> None:
+def test_the_models_of_the_paper_and_of_the_face_zoo_are_there() -> None:
     assert set(NEEDED) <= set(PUBLISHED)
 
 
@@ -64,7 +66,8 @@ def test_a_name_stands_for_a_whole_model(name: str) -> None:
 
 
 def test_no_two_files_of_weights_lie_at_one_place() -> None:
-    places = [model(name).weights.place for name in PUBLISHED]
+    paths = RunPaths(Config())
+    places = [paths.weights(model(name)) for name in PUBLISHED]
     assert len(set(places)) == len(places)
 
 

@@ -2,8 +2,9 @@
 
 from rosetta_core.config.kinds import parse_bytes
 from rosetta_core.config.models import GENERATORS, Encoder, Input, Model
-from rosetta_core.config.reading import load_config, parse_config
+from rosetta_core.config.reading import load_config, load_recipe, parse_config
 from rosetta_core.config.run import Config
+from rosetta_core.config.training import Recipe
 from rosetta_core.config.weights import (
     Fetched,
     FileWeights,
@@ -11,6 +12,7 @@ from rosetta_core.config.weights import (
     HubWeights,
     PackageWeights,
     RandomWeights,
+    ShippedWeights,
     UrlWeights,
     parse_fetched,
 )
@@ -28,10 +30,13 @@ __all__ = [
     "Model",
     "PackageWeights",
     "RandomWeights",
+    "Recipe",
+    "ShippedWeights",
     "UrlWeights",
     "default_yaml",
     "json_schema",
     "load_config",
+    "load_recipe",
     "parse_bytes",
     "parse_config",
     "parse_fetched",

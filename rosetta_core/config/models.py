@@ -6,6 +6,7 @@ Input         how an encoder sees an image
 GENERATORS    the families of networks that draw images
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
@@ -14,7 +15,7 @@ from pydantic_core import CoreSchema
 
 from rosetta_core.config.kinds import Name, Section
 from rosetta_core.config.published import PUBLISHED, published
-from rosetta_core.config.weights import Weights
+from rosetta_core.config.weights import SEEDS, Seed, Weights
 
 __all__ = ["GENERATORS", "Encoder", "Input", "Model"]
 
@@ -88,7 +89,7 @@ class Model(Section):
     @model_validator(mode="before")
     @classmethod
     def _published(cls, content: Any) -> Any:
-        """A model of the paper's zoo by its name, with or without keys of one's own."""
+        """A model of the zoo by its name, with or without keys of one's own."""
         return published(content)
 
     @model_validator(mode="after")
@@ -119,3 +120,36 @@ class Encoder(Model):
     family: Literal[Looking, "python"] = Field(
         description=f"kind of network: {', '.join(get_args(Looking))}, or python for your own"
     )
+    untrained: bool | Seed = Field(
+        False,
+        exclude=True,  # a resolved configuration has random weights and a name in its place
+        description="the same network with random weights, a control: true, or a seed for others "
+        "than those of seed 0; a model of the zoo is then named NAME_untrained",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, content: Any) -> Any:
+        """The same, or what it was before its training."""
+        return _untrained(content)
+
+
+def _untrained(content: Any) -> Any:
+    """Spell out an encoder, with random weights in place of its own if it is to be untrained."""
+    if not isinstance(content, Mapping) or "untrained" not in content:
+        return published(content)
+    seed = content["untrained"]
+    kept = {key: value for key, value in content.items() if key != "untrained"}
+    if seed is False:
+        return published(kept)
+    if not isinstance(seed, int) or not 0 <= seed < SEEDS:
+        raise ValueError(f"untrained is true, false, or a seed from 0 on, not {seed!r}")
+    if "zoo" in kept:
+        kept = {"name": f"{kept['zoo']}_untrained", **kept}
+    whole = published(kept)
+    if whole.get("family") == "python" and whole.get("weights") is None:
+        raise ValueError(
+            "untrained can't be, for the python target loads its own weights; name one that loads "
+            "none, with weights: random"
+        )
+    return {**whole, "weights": {"random": 0 if seed is True else seed}}

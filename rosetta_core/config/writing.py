@@ -19,7 +19,7 @@ from rosetta_core.config.steering import Descent, Tuning
 __all__ = ["default_yaml", "json_schema", "to_json"]
 
 HEAD = """\
-# The offline face zoo: one generator and three encoders, all out of the package index.
+# The offline face zoo: a generator and four encoders, out of the package index or this package.
 # Written by `rosetta defaults`; a key that is left out has the value it has here.
 # yaml-language-server: $schema=workflow/config.schema.json
 """
@@ -27,7 +27,7 @@ HEAD = """\
 
 # left out where not needed
 RARE = (
-    *("architecture", "arguments", "target", "layers", "input"),
+    *("architecture", "arguments", "target", "layers", "input", "untrained"),
     *("entry", "match", "prefix", "absent", "ignore"),
 )
 

@@ -25,9 +25,10 @@ costs            what they took
 export           the tables as CSV, JSON or Parquet
 mine             all of it, one stage after the other
 
-Two are of no run, and so no functions of a configuration:
+Three are of no run, and so no functions of a configuration:
 
 convert          a clean file of weights out of a checkpoint
+train            an encoder that is taught without labels
 zoo              the table of the published models
 """
 
@@ -44,6 +45,7 @@ from rosetta_core.stages.mining import concepts, correlations, join, neighbours,
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
 from rosetta_core.stages.steering import needed, steer, steering_pages
+from rosetta_core.stages.training import train
 from rosetta_core.stages.zoo import zoo
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "sample",
     "steer",
     "steering_pages",
+    "train",
     "unit_examples",
     "units",
     "zoo",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from rosetta_core.config import Config, Fetched, FileWeights
+from rosetta_core.config import Config, Fetched, FileWeights, ShippedWeights
 from rosetta_core.config.steering import Edit, Tuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
@@ -34,15 +34,14 @@ def check(config: Config) -> dict[str, list["Layer"]]:
     Raises:
         RosettaError: a device or a file that isn't there, an unknown architecture, a layer
             pattern that matches nothing, a K larger than a model, more examples than images, a
-            unit that isn't mined, an image that can't be read.
+            unit that isn't mined, an image that can't be read, other weights in this package than
+            the configuration says.
     """
     if config.device.startswith("cuda"):
         from rosetta_core.zoo.loading import resolve_device
 
         resolve_device(config.device)
-    for model in config.models:
-        if isinstance(model.weights, FileWeights) and not Path(model.weights.file).is_file():
-            raise RosettaError(f"{model.name}: no file of weights at {model.weights.file}")
+    _check_weights(config)
     if config.dictionary.examples > config.sampling.images:
         raise RosettaError(
             f"dictionary.examples: {config.dictionary.examples} is more than sampling.images: "
@@ -66,6 +65,20 @@ def check(config: Config) -> dict[str, list["Layer"]]:
             f"{config.pivot.name}"
         )
     return found
+
+
+def _check_weights(config: Config) -> None:
+    """Check the files of weights that nobody fetches: those of the user's own, those shipped."""
+    from rosetta_core.zoo.checksums import verify_weights
+
+    for model in config.models:
+        path = RunPaths(config).weights(model)
+        if path is None or not isinstance(model.weights, FileWeights | ShippedWeights):
+            continue
+        if not path.is_file():
+            raise RosettaError(f"{model.name}: no file of weights at {path}")
+        if isinstance(model.weights, ShippedWeights):  # small; one of the user's own may not be
+            verify_weights(path, model.weights)
 
 
 def _check_folder(config: Config) -> None:

@@ -38,7 +38,7 @@ def needed(config: Config, name: str) -> list[Path]:
     paths, job = RunPaths(config), config.steering.job(name)
     models = triggers.models_of(config, job)
     found = [paths.rosetta]
-    found += [path for model in models if (path := paths.weights(model))]
+    found += [path for model in models if (path := paths.watched_weights(model))]
     found += [paths.units(model.name) for model in models]
     files: list[str | None] = []
     if isinstance(job, Inversion | Evaluation):

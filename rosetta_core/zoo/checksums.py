@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rosetta_core.config.weights import FileWeights, FromFile
+from rosetta_core.config.weights import FileWeights, FromFile, ShippedWeights
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import sha256_of, whole
 
@@ -58,8 +58,12 @@ def verify_weights(path: Path, weights: FromFile) -> None:
     Raises:
         RosettaError: the file was changed, or its record can't be read.
     """
-    if weights.sha256 and isinstance(weights, FileWeights):
-        cure = "give the right file, or correct the checksum"
+    if weights.sha256 and isinstance(weights, FileWeights | ShippedWeights):
+        cure = (
+            "give the right file, or correct the checksum"
+            if isinstance(weights, FileWeights)
+            else "leave the checksum out to take this version's; if it persists, install it again"
+        )
         said_by = "the configuration"
         _compare(path, weights.sha256, name=str(path), said_by=said_by, cure=cure)
     elif weights.sha256:

