@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.machinery import all_suffixes
+from importlib.machinery import SourceFileLoader, all_suffixes
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from rosetta_core.errors import RosettaError, raised
@@ -196,13 +196,24 @@ def _importable(folder: Path) -> None:
 def _run(source: Path) -> ModuleType:
     """Run a file as a module of its own, anew each time."""
     name = f"rosetta_own_{sha256(str(source).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, source)
+    loader = _SourceLoader(name, str(source))
+    spec = importlib.util.spec_from_file_location(name, source, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the file as it stands.
+
+    Bytecode that Python keeps is told to be a file's by its size and the second of its change, so
+    it may be of what stood there before.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _imports(tree: ast.Module, path: Path, root: Path) -> Iterator[tuple[Path, str]]:

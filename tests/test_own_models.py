@@ -1,5 +1,6 @@
 """Models of one's own: the page's examples run, errors are one line, changes are noticed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -360,6 +361,15 @@ def test_jobs_run_again_when_its_code_changes_and_only_those_that_run_it(folder:
     assert [layer.channels for layer in units] == [9]
     later = describe(config.encoders[-1], folder / "resources").layers
     assert [layer.channels for layer in later] == [8]
+
+
+def test_a_file_that_changed_within_a_second_and_kept_its_size_is_run_as_it_stands(
+    folder: Path,
+) -> None:
+    for answer in (8, 9):
+        own(f"def build():\n    return {answer}\n")
+        os.utime(folder / "own.py", (1_700_000_000, 1_700_000_000))
+        assert load_function("own.py:build", key="target")() == answer
 
 
 def test_it_runs_without_torch_where_nothing_is_built(folder: Path) -> None:
