@@ -39,13 +39,13 @@ def face_steering() -> Steering:
             Inversion(name="cat", image=CAT, steps=300),
             Inversion(name="sketch", image=sketch, steps=300),
         ],
-        show=[Show(name=f"concept-{concept}", concept=concept) for concept in range(3)],
+        show=[Show(name=f"concept-{concept}", concept=concept) for concept in (1, 29, 36)],
         edit=[
             Edit(name="zoom", of_seed=41, do="zoom"),
             Edit(name="shift-left", of_seed=41, do="shift", right=-0.25),
             Edit(name="shift-right", of_seed=41, do="shift"),
             Edit(name="copy-paste", of_seed=41, do="copy_paste", starts=3),
-            Edit(name="remove-concept-0", of_seed=41, do="remove", concept=0),
+            Edit(name="remove-concept-29", of_seed=41, do="remove", concept=29),
         ],
         evaluate=[
             Evaluation(name="table-1-short", seeds=4, images=[ASTRONAUT, CAT], steps=100),
