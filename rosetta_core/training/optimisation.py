@@ -31,7 +31,7 @@ __all__ = ["Step", "fingerprint", "train"]
 
 Method = MaskedAutoencoder | SelfDistillation
 # keys of a recipe that change neither weights nor losses
-PLACES = {"name", "results", "resources", "device", "checkpoint_every", "probes"}
+WITHOUT_EFFECT = {"name", "results", "resources", "device", "checkpoint_every", "probes"}
 
 
 class Step(NamedTuple):
@@ -126,7 +126,7 @@ def _how_far(recipe: Recipe, steps: Sequence[Step]) -> str:
 
 def fingerprint(recipe: Recipe) -> str:
     """A recipe in one word, without what changes neither weights nor losses."""
-    content = to_json(recipe.model_dump(mode="json", exclude=PLACES))
+    content = to_json(recipe.model_dump(mode="json", exclude=WITHOUT_EFFECT))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
