@@ -7,23 +7,19 @@ those of the encoders that were taught with labels.
 """
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from rosetta_core import load_config
 from rosetta_core.config import Config, Encoder
 from rosetta_core.mining.correlation import correlate
 from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.moments import Moments, alive
 from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours
+from rosetta_core.mining.nulls import ImagesShuffled
 from rosetta_core.mining.sources import live_maps, maps_of
-from rosetta_core.mining.workers import Workers
+from rosetta_core.stages.mining import living
 
 SEEDS = range(3)
 SUPERVISION = {
@@ -31,35 +27,8 @@ SUPERVISION = {
     "mobilenet_v2": "classes (ImageNet)",
     "mtcnn_onet": "boxes and landmarks of faces",
     "mae_faces": "none: masked patches",
+    "dino_faces": "none: self-distillation",
 }
-
-
-class Shuffled(Maps):
-    """Maps of which image i is another's, half of all images further on."""
-
-    def __init__(self, maps: Maps) -> None:
-        self._maps = maps
-        self.name, self.layers, self.images = maps.name, maps.layers, maps.images
-
-    def load(self, images: range, workers: Workers) -> None:
-        """Nothing: stored maps are there."""
-
-    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """The maps of other images."""
-        shift = self.images // 2
-        others = [(image + shift) % self.images for image in images]
-        cut = next((i for i, image in enumerate(others) if image == 0), 0)
-        parts = [part for part in (others[:cut], others[cut:]) if part]
-        read = [self._maps.read(layer, range(p[0], p[-1] + 1), channels) for p in parts]
-        return torch.cat(read)
-
-    def pieces(self, largest: int) -> Iterable[range]:
-        """As the maps themselves."""
-        return self._maps.pieces(largest)
-
-    def moments(self) -> list[Moments]:
-        """The same in any order."""
-        return self._maps.moments()
 
 
 def buddies(config: Config, pivot: Maps, encoder: Maps) -> pd.DataFrame:
@@ -71,9 +40,9 @@ def buddies(config: Config, pivot: Maps, encoder: Maps) -> pd.DataFrame:
     return best_buddies(neighbours(nearest(corr, k), nearest(corr.T, k)))
 
 
-def living(config: Config, maps: Maps) -> NDArray[np.bool_]:
-    near_constant = config.activations.near_constant
-    return np.concatenate([alive(m, near_constant=near_constant) for m in maps.moments()])
+def shuffled(maps: Maps) -> Maps:
+    """Image i has the maps of image i + n/2."""
+    return ImagesShuffled(maps, shift=maps.images // 2)
 
 
 def untrained(config: Config, encoder: Encoder, seed: int) -> Maps:
@@ -106,8 +75,8 @@ def main() -> None:
     for encoder in config.encoders:
         kind = SUPERVISION.get(encoder.name, "")
         print(f"| {encoder.name} | {kind} | trained | {cells(found[encoder.name])} |")
-        shuffled = buddies(config, pivot, Shuffled(maps_of(config, encoder.name)))
-        print(f"| | | images shuffled | {cells(shuffled)} |", flush=True)
+        chance = buddies(config, pivot, shuffled(maps_of(config, encoder.name)))
+        print(f"| | | images shuffled | {cells(chance)} |", flush=True)
         for seed in SEEDS:
             control = buddies(config, pivot, untrained(config, encoder, seed))
             print(f"| | | untrained, seed {seed} | {cells(control)} |", flush=True)

@@ -21,6 +21,8 @@ from rosetta_core.config.training import MaskedAutoencoding, Probes, TrainingIma
 from rosetta_core.config.training import SelfDistillation as OfDino
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
+from rosetta_core.saved_state import save_state
+from rosetta_core.training.hidden_patches import seen
 from rosetta_core.training.images import DrawnImages, FolderImages
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder, patches_of
 from rosetta_core.training.methods import method_of
@@ -68,7 +70,7 @@ def recipe(tmp_path: Path, **changes: Any) -> Recipe:
 METHODS = [
     {"mae": {}},
     {"dino": SMALL_HEAD},
-    {"dino": {**SMALL_HEAD, "masked": 0.5, "batch_norm": True}},
+    {"dino": {**SMALL_HEAD, "masked": 0.5, "groups": 4, "batch_norm": True}},
 ]
 
 
@@ -92,15 +94,19 @@ def test_patches_are_squares_of_the_image_row_by_row() -> None:
             assert torch.equal(patches[:, 4 * row + column], square.flatten(1))
 
 
+def see(autoencoder: MaskedAutoencoder, drawn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return seen(autoencoder.encoder, autoencoder.decoder.hide, drawn)
+
+
 def test_the_encoder_sees_nothing_of_the_hidden_patches(autoencoder: MaskedAutoencoder) -> None:
     drawn = images(3)
-    tokens, kept = seeded(lambda: autoencoder.encode(drawn))
+    tokens, kept = seeded(lambda: see(autoencoder, drawn))
     assert kept.shape == (3, 4)  # a quarter of 16
-    seen = torch.zeros(3, 16).scatter(1, kept, 1.0).reshape(3, 1, 4, 4)
-    changed = torch.where(seen.repeat_interleave(8, 2).repeat_interleave(8, 3) > 0, drawn, 5.0)
-    again, _ = seeded(lambda: autoencoder.encode(changed))
+    stays = torch.zeros(3, 16).scatter(1, kept, 1.0).reshape(3, 1, 4, 4)
+    changed = torch.where(stays.repeat_interleave(8, 2).repeat_interleave(8, 3) > 0, drawn, 5.0)
+    again, _ = seeded(lambda: see(autoencoder, changed))
     assert torch.equal(tokens, again)
-    assert not torch.equal(tokens, seeded(lambda: autoencoder.encode(drawn + 1))[0])
+    assert not torch.equal(tokens, seeded(lambda: see(autoencoder, drawn + 1))[0])
 
 
 def test_the_loss_is_that_of_hidden_patches_brought_to_mean_0_and_variance_1(
@@ -108,8 +114,8 @@ def test_the_loss_is_that_of_hidden_patches_brought_to_mean_0_and_variance_1(
 ) -> None:
     drawn = images(3)
     loss = seeded(lambda: autoencoder([drawn]))
-    tokens, kept = seeded(lambda: autoencoder.encode(drawn))
-    painted = autoencoder.decode(tokens, kept).detach().double().numpy()
+    tokens, kept = seeded(lambda: see(autoencoder, drawn))
+    painted = autoencoder.decoder(tokens, kept).detach().double().numpy()
     patches = patches_of(drawn, 8).double().numpy()
     errors = []
     for image in range(3):
@@ -141,22 +147,28 @@ def test_the_loss_of_distillation_is_the_cross_entropy_of_all_pairs_of_different
 
 @pytest.fixture
 def masked() -> SelfDistillation:
-    method = OfDino(**SMALL_HEAD, masked=0.25)
+    method = OfDino(**SMALL_HEAD, masked=0.25, groups=4, patches=3.0)
     return SelfDistillation(vision_transformer(dynamic_img_size=True), method).train()
 
 
-def test_the_student_sees_nothing_of_the_hidden_patches(masked: SelfDistillation) -> None:
-    drawn = images(3)
-    hidden = seeded(lambda: masked._hidden(3))
-    assert hidden.shape == (3, 16)
-    assert hidden.sum(1).tolist() == [4, 4, 4]
-    covered = hidden.reshape(3, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    changed = torch.where(covered, 5.0, drawn)
-    for before, after in zip(
-        masked.student([drawn], hidden), masked.student([changed], hidden), strict=True
-    ):
-        assert torch.equal(before, after)
-    assert not torch.equal(masked.student([drawn])[0], masked.student([changed])[0])
+def test_the_teacher_answers_for_a_patch_by_what_all_blocks_make_of_it(
+    masked: SelfDistillation,
+) -> None:
+    drawn, made = images(3), []
+    teacher = masked.teacher
+    for block in teacher.encoder.blocks:
+        block.register_forward_hook(lambda _, __, tokens: made.append(tokens.double().numpy()))
+    with torch.no_grad():
+        logits, answers = teacher.with_patches([drawn])
+        assert torch.equal(logits, teacher([drawn]))
+    made = made[: len(teacher.encoder.blocks)]
+    normed = [
+        (m - m.mean(-1, keepdims=True)) / np.sqrt(m.var(-1, keepdims=True) + 1e-5) for m in made
+    ]
+    mean = torch.tensor(np.mean(normed, axis=0)[:, 1:]).float()  # without the class token
+    with torch.no_grad():
+        wanted = teacher.patch_head(mean.flatten(0, 1)).reshape(3, 16, 4, 4)
+    torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_the_loss_of_patches_is_that_of_hidden_ones_centred_place_by_place(
@@ -166,23 +178,28 @@ def test_the_loss_of_patches_is_that_of_hidden_ones_centred_place_by_place(
     masked.patch_centre.normal_()
     centre = masked.patch_centre.double().numpy().copy()
     whole = seeded(lambda: masked(views)).item()
-    hidden = seeded(lambda: masked._hidden(8))
+    student, decoder = masked.student, masked.decoder
+    tokens, kept = seeded(lambda: seen(student.encoder, decoder.hide, torch.cat(views)))
     with torch.no_grad():
-        answers = masked.teacher.of_patches(masked.teacher(views)[1]).double().numpy()
-        guesses = masked.student.of_patches(masked.student(views, hidden)[1]).double().numpy()
+        logits, answers = masked.teacher.with_patches(views)
+        guesses = student.of_patches(decoder(tokens, kept)).double().numpy()
         of_views = loss_of_views(
-            masked.teacher(views)[0].chunk(2),  # its centre was 0
-            masked.student(views, hidden)[0].chunk(2),
+            logits.chunk(2),  # its centre was 0
+            student.head(student.encoder.forward_head(tokens)).chunk(2),
             method=masked.method,
         ).item()
+    answers = answers.double().numpy()
     wanted = [
         -(
-            softmax((answers[image, patch] - centre[patch]) / 0.04)
-            * np.log(softmax(guesses[image, patch] / 0.1))
+            softmax((answers[image, patch, group] - centre[patch, group]) / 0.04)
+            * np.log(softmax(guesses[image, patch, group] / 0.1))
         ).sum()
-        for image, patch in hidden.nonzero().tolist()
+        for image in range(8)
+        for patch in set(range(16)) - set(kept[image].tolist())
+        for group in range(4)
     ]
-    assert whole - of_views == pytest.approx(np.mean(wanted), rel=1e-4)
+    assert len(wanted) == 8 * 4 * 4  # a quarter of 16 patches, 4 groups
+    assert whole - of_views == pytest.approx(3 * np.mean(wanted), rel=1e-4)
     expected = 0.9 * centre + 0.1 * answers.mean(0)
     np.testing.assert_allclose(masked.patch_centre.numpy(), expected, atol=1e-5)
 
@@ -342,7 +359,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
         with pytest.raises(ZeroDivisionError):
             stages.train(recipe(tmp_path, **method))
     state = {"recipe": "another", "steps": [], "method": {}, "optimiser": {}}
-    torch.save(state, tmp_path / "results/small/checkpoint.pt")
+    save_state(tmp_path / "results/small/checkpoint.pt", state)
     with pytest.raises(RosettaError, match=r"checkpoint.pt: is of another recipe; delete it"):
         stages.train(recipe(tmp_path, **method))
     (tmp_path / "results/small/checkpoint.pt").write_bytes(b"PK\x03\x04 torn")
@@ -417,6 +434,11 @@ WHOLE = "name: x\narchitecture: vit_tiny_patch16_224\nsteps: 5\n"
         (WHOLE + "mea: {}\n", "mea: unknown key (did you mean 'mae' or"),
         (WHOLE + "mae: {mask: 0.5}\n", "mae.mask: unknown key (did you mean 'masked'?)"),
         (WHOLE + "mae: {masked: 1.5}\n", "mae.masked: "),
+        (WHOLE + "dino: {outputs: 10, groups: 4}\n", "outputs must be a multiple of groups"),
+        (
+            WHOLE + "dino: {masked: 0.5, global_size: 48}\n",
+            "global_size must be null where patches are hidden",
+        ),
         (WHOLE + "mae: {decoder_heads: 5}\n", "decoder_width must be a multiple of 4 and of dec"),
         (WHOLE + "mae: {}\nimages: {folder: photos}\n", "give a generator or a folder"),
         (WHOLE + "mae: {}\nimages: {generator: null}\n", "give a generator or a folder"),

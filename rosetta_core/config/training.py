@@ -8,12 +8,12 @@ SelfDistillation       DINO: Caron et al., Emerging Properties in Self-Supervise
 Probes                 how its features are judged in the end
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from rosetta_core.config.faces import face_generator
-from rosetta_core.config.kinds import Device, Folder, Name, Section
+from rosetta_core.config.kinds import Device, Folder, Name, Section, Seed
 from rosetta_core.config.models import GENERATORS, Model
 
 __all__ = ["MaskedAutoencoding", "Probes", "Recipe", "SelfDistillation", "TrainingImages"]
@@ -54,8 +54,8 @@ class TrainingImages(Section):
         return self
 
 
-class MaskedAutoencoding(Section):
-    """MAE: patches are hidden, and a small decoder tells what they looked like."""
+class HidingPatches(Section):
+    """What hides patches from an encoder, and the decoder that answers for all of them."""
 
     masked: float = Field(0.75, description="share of patches that are hidden", gt=0, lt=1)
     decoder_width: int = Field(96, description="of the decoder's tokens", ge=8)
@@ -63,13 +63,17 @@ class MaskedAutoencoding(Section):
     decoder_heads: int = Field(3, description="heads of its attention", ge=1)
 
     @model_validator(mode="after")
-    def _heads_fit(self) -> "MaskedAutoencoding":
+    def _heads_fit(self) -> Self:
         if self.decoder_width % self.decoder_heads or self.decoder_width % 4:
             raise ValueError("decoder_width must be a multiple of 4 and of decoder_heads")
         return self
 
 
-class SelfDistillation(Section):
+class MaskedAutoencoding(HidingPatches):
+    """MAE: patches are hidden, and a small decoder tells what they looked like."""
+
+
+class SelfDistillation(HidingPatches):
     """DINO: a student sees crops and predicts what its own moving average says of other crops."""
 
     local_crops: int = Field(
@@ -98,13 +102,22 @@ class SelfDistillation(Section):
     masked: float = Field(
         0.0,
         description="share of the large crops' patches that are hidden from the student, which is "
-        "to say what the teacher says of them, too: the second loss of iBOT; 0 for DINO's alone",
+        "to say what the teacher says of them, too; 0 for DINO's own loss alone",
         ge=0,
         lt=1,
     )
-    outputs: int = Field(4096, description="of the projection head, the paper's K", ge=2)
-    hidden: int = Field(512, description="width of the head", ge=8)
-    bottleneck: int = Field(128, description="width of the head before its last layer", ge=8)
+    patches: float = Field(
+        1.0, description="weight of the loss of hidden patches beside that of crops", gt=0
+    )
+    groups: int = Field(
+        1,
+        description="the teacher's answer about a patch is so many answers, of a part of the "
+        "outputs each: one of 1,024 outputs tells too little of a patch",
+        ge=1,
+    )
+    outputs: int = Field(4096, description="of the projection heads, the paper's K", ge=2)
+    hidden: int = Field(512, description="width of the heads", ge=8)
+    bottleneck: int = Field(128, description="width of the heads before their last layer", ge=8)
     batch_norm: bool = Field(
         False,
         description="batch normalisation in the head; the paper's has none with transformers, but "
@@ -126,6 +139,14 @@ class SelfDistillation(Section):
         if jitter[3] > 0.5:
             raise ValueError(f"the last is of hue, and at most 0.5, not {jitter[3]}")
         return jitter
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> "SelfDistillation":
+        if self.outputs % self.groups or self.outputs == self.groups:
+            raise ValueError("outputs must be a multiple of groups, and more")
+        if self.masked and self.global_size:
+            raise ValueError("global_size must be null where patches are hidden")
+        return self
 
 
 class Probes(Section):
@@ -153,7 +174,7 @@ class Recipe(Section):
     )
     mae: MaskedAutoencoding | None = Field(None, description="train it as a masked autoencoder")
     dino: SelfDistillation | None = Field(None, description="train it by self-distillation")
-    seed: int = Field(1, description="of the weights, the images and all else", ge=0)
+    seed: Seed = Field(1, description="of the weights, the images and all else")
     steps: int = Field(description="of the optimiser", ge=1)
     batch_size: int = Field(128, description="images per step", ge=2)
     learning_rate: float = Field(1e-3, description="of AdamW, at its highest", gt=0)

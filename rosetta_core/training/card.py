@@ -8,7 +8,6 @@ this_machine    here and now
 
 import json
 import os
-import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import yaml
 from pydantic import BaseModel
 
 from rosetta_core.config import Recipe
+from rosetta_core.machine import processor
 
 __all__ = ["Facts", "Machine", "card", "this_machine"]
 
@@ -30,7 +30,7 @@ LAST = 50  # steps, whose mean loss is told
 PLACES = {"results", "resources", "device"}  # keys of a recipe that are of one machine
 MAE = "masked autoencoder (MAE; He et al., CVPR 2022)"
 DINO = "self-distillation (DINO; Caron et al., ICCV 2021)"
-PATCHES = "with the loss of hidden patches of iBOT (Zhou et al., ICLR 2022)"
+PATCHES = "with a loss of hidden patches (after iBOT, Zhou et al., ICLR 2022, and data2vec)"
 COLUMNS = [(x, p) for x in ("trained", "untrained", "pixels") for p in ("linear", "neighbours")]
 READING = (
     "R² on {tested:,} images that the probes weren't fitted to{unseen}: 1 where a label is "
@@ -75,14 +75,11 @@ class Facts:
 def this_machine(device: torch.device) -> Machine:
     """The machine on which this runs: its GPU where `device` is one, else its processor."""
     if device.type == "cuda":
-        processor = torch.cuda.get_device_name(device)
+        name = torch.cuda.get_device_name(device)
     else:
-        name, about = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-        if about.is_file() and (found := re.search(r"model name\s*: (.+)", about.read_text())):
-            name = found[1]
-        processor = f"{name}, {torch.get_num_threads()} of {os.cpu_count()} cores"
+        name = f"{processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return Machine(processor, version("torch"), version("timm"), today)
+    return Machine(name, version("torch"), version("timm"), today)
 
 
 def card(recipe: Recipe, facts: Facts, *, losses: pd.DataFrame, probes: pd.DataFrame) -> str:

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from rosetta_core.config import to_json
 from rosetta_core.config.training import Recipe
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
 from rosetta_core.mining.sampling import image_seed
 from rosetta_core.progress import Progress, log
+from rosetta_core.saved_state import load_state, save_state
 from rosetta_core.training.images import TrainingImages
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder
 from rosetta_core.training.self_distillation import SelfDistillation
@@ -143,8 +143,7 @@ def _keep(
         "optimiser": optimiser.state_dict(),
         "steps": [tuple(step) for step in steps],
     }
-    with whole(checkpoint) as temporary:
-        torch.save(state, temporary)
+    save_state(checkpoint, state)
 
 
 def _resume(
@@ -152,12 +151,8 @@ def _resume(
 ) -> list[Step]:
     if not checkpoint.is_file():
         return []
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        made_by = state["recipe"]
-    except Exception as error:  # torch raises whatever a broken file leads it to
-        raise RosettaError(f"{checkpoint}: can't be read; delete it to begin anew") from error
-    if made_by != fingerprint(recipe):
+    state = load_state(checkpoint)
+    if state["recipe"] != fingerprint(recipe):
         raise RosettaError(
             f"{checkpoint}: is of another recipe; delete it to begin anew, or give this training "
             "another name"

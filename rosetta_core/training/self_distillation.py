@@ -1,14 +1,17 @@
 """DINO: a student predicts, from a crop, what its own moving average says of another crop.
 
 SelfDistillation      student, teacher, and the loss of views
-Branch                an encoder with its head: either of them
+Branch                an encoder with its heads: either of them
 ProjectionHead        what stands on the encoder while it is trained
 cross_entropy         between a teacher's and a student's answers
 loss_of_views         of all pairs of different views
 
 Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021 (arXiv
-2104.14294); if patches are hidden, with the second loss of Zhou et al., iBOT: Image BERT
-Pre-Training with Online Tokenizer, ICLR 2022 (arXiv 2111.07832).
+2104.14294). If patches are hidden, the student is also to say what the teacher says of each of
+them, as in Zhou et al., iBOT: Image BERT Pre-Training with Online Tokenizer, ICLR 2022 (arXiv
+2111.07832); the teacher's answer about a patch is that of all blocks, as in Baevski et al.,
+data2vec, ICML 2022 (arXiv 2202.03555), and the student sees only the others, as in Assran et al.,
+Masked Siamese Networks, ECCV 2022 (arXiv 2204.07141).
 """
 
 import copy
@@ -22,6 +25,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from rosetta_core.config import training
+from rosetta_core.training.hidden_patches import Decoder, seen
 
 __all__ = ["Branch", "ProjectionHead", "SelfDistillation", "cross_entropy", "loss_of_views"]
 
@@ -83,36 +87,44 @@ def loss_of_views(
 
 
 class Branch(nn.Module):
-    """An encoder and the head on it: the student, or the teacher."""
+    """An encoder and the heads on it: the student, or the teacher.
+
+    Args:
+        encoder: timm's, with dynamic_img_size.
+        method: how large the heads are.
+    """
 
     def __init__(self, encoder: VisionTransformer, method: training.SelfDistillation) -> None:
         super().__init__()
-        self.encoder, self.head = encoder, ProjectionHead(encoder.embed_dim, method)
-        self.mask_token = nn.Parameter(torch.zeros(encoder.embed_dim))
+        self.encoder, self.groups = encoder, method.groups
+        self.head = ProjectionHead(encoder.embed_dim, method)
+        self.patch_head = ProjectionHead(encoder.embed_dim, method) if method.masked else None
 
-    def forward(self, views: Sequence[Tensor], hidden: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Turn views of one size into logits of the views, and into tokens of their patches.
+    def forward(self, views: Sequence[Tensor]) -> Tensor:
+        """Turn views of one size, (n, 3, h, w) each, into logits (views·n, outputs)."""
+        return self.head(self.encoder(torch.cat(list(views))))
 
-        Args:
-            views: one or several, (n, 3, h, w) each.
-            hidden: which patches (views·n, patches) are covered by the mask token; none unless
-                given.
+    def with_patches(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the same logits, and those of patches (views·n, patches, groups, outputs each).
 
-        Returns:
-            Logits (views·n, outputs), and tokens (views·n, patches, width).
+        A patch is answered for from the mean of what all blocks make of it, each brought to mean
+        0 and variance 1 over its channels, as in data2vec.
         """
         encoder = self.encoder
-        patches = encoder.patch_embed(torch.cat(list(views)))  # (views·n, rows, columns, width)
-        if hidden is not None:
-            covered = hidden.unflatten(1, patches.shape[1:3])[..., None]
-            patches = torch.where(covered, self.mask_token.to(patches.dtype), patches)
-        tokens = encoder.norm_pre(encoder._pos_embed(patches))
-        tokens = encoder.norm(encoder.blocks(tokens))  # (views·n, prefix + patches, width)
-        return self.head(encoder.forward_head(tokens)), tokens[:, encoder.num_prefix_tokens :]
+        tokens = encoder.norm_pre(encoder._pos_embed(encoder.patch_embed(torch.cat(list(views)))))
+        made = []  # by block, (views·n, prefix + patches, width)
+        for block in encoder.blocks:
+            tokens = block(tokens)
+            made.append(functional.layer_norm(tokens, tokens.shape[-1:]))
+        logits = self.head(encoder.forward_head(encoder.norm(tokens)))
+        mean = torch.stack(made).mean(0)[:, encoder.num_prefix_tokens :]
+        return logits, self.of_patches(mean)
 
-    def of_patches(self, tokens: Tensor) -> Tensor:
-        """Turn tokens (n, patches, width) into logits (n, patches, outputs)."""
-        return self.head(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
+    def of_patches(self, features: Tensor) -> Tensor:
+        """Turn features (…, width) of patches into logits (…, groups, outputs each)."""
+        assert self.patch_head is not None, "patches are hidden"
+        logits = self.patch_head(features.flatten(0, -2))
+        return logits.unflatten(-1, (self.groups, -1)).unflatten(0, features.shape[:-1])
 
 
 class SelfDistillation(nn.Module):
@@ -120,7 +132,7 @@ class SelfDistillation(nn.Module):
 
     Args:
         encoder: timm's, with dynamic_img_size.
-        method: temperatures, momenta, head.
+        method: temperatures, momenta, heads.
     """
 
     centre: Tensor
@@ -132,9 +144,11 @@ class SelfDistillation(nn.Module):
         self.student = Branch(encoder, method)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.register_buffer("centre", torch.zeros(method.outputs))
-        side = encoder.patch_embed.patch_size[0]
-        size = method.global_size or encoder.patch_embed.img_size[0]
-        self.register_buffer("patch_centre", torch.zeros((size // side) ** 2, method.outputs))
+        self.decoder = None
+        if method.masked:
+            self.decoder = Decoder(encoder, method, encoder.embed_dim)
+            patches, each = self.decoder.positions.shape[1], method.outputs // method.groups
+            self.register_buffer("patch_centre", torch.zeros(patches, method.groups, each))
 
     @property
     def encoder(self) -> VisionTransformer:
@@ -144,42 +158,44 @@ class SelfDistillation(nn.Module):
     def forward(self, views: Sequence[Tensor]) -> Tensor:
         """Return the loss of views [(n, 3, h, w)], of which the first two are the large ones."""
         large, small = views[:2], views[2:]
-        with torch.no_grad():
-            answers, answered = self.teacher(large)
-        hidden = self._hidden(len(answers)) if self.method.masked else None
-        guesses, guessed = self.student(large, hidden)
+        if self.decoder is None:
+            with torch.no_grad():
+                answers = self.teacher(large)
+            guesses, loss = self.student(large), torch.zeros(())
+        else:
+            with torch.no_grad():
+                answers, answered = self.teacher.with_patches(large)
+            guesses, loss = self._with_hidden_patches(self.decoder, large, answered)
         logits = guesses.chunk(2)
         if small:
-            logits += self.student(small)[0].chunk(len(small))
+            logits += self.student(small).chunk(len(small))
         centred = (answers - self.centre).chunk(2)
-        loss = loss_of_views(centred, logits, method=self.method)
         self._follow(self.centre, answers)
-        return loss if hidden is None else loss + self._loss_of_patches(answered, guessed, hidden)
+        return loss + loss_of_views(centred, logits, method=self.method)
 
-    def _loss_of_patches(self, answered: Tensor, guessed: Tensor, hidden: Tensor) -> Tensor:
-        """The mean cross-entropy over the patches that the student didn't see (Eq. 2 of iBOT).
+    def _with_hidden_patches(
+        self, decoder: Decoder, large: Sequence[Tensor], answered: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Let the student see a part of the patches; return its logits, and the loss of the others.
 
-        Every place has a centre of its own, which is not in iBOT: where a patch is, the student
-        knows without having seen anything, so the teacher's answers are to say something else.
+        That is the cross-entropy with what the teacher, who sees all, says of them: summed over
+        groups, in units of a group's logits. Every place has a centre of its own, unlike in iBOT:
+        where a patch is, the student knows without having seen anything, so the teacher's answers
+        are to say something else.
 
         Args:
-            answered: the teacher's tokens (views·n, patches, width).
-            guessed: the student's.
-            hidden: which of them it didn't see (views·n, patches).
+            decoder: answers for the patches that it didn't see.
+            large: views, (n, 3, h, w) each.
+            answered: the teacher's logits of patches (views·n, patches, groups, outputs each).
         """
-        with torch.no_grad():
-            answers = self.teacher.of_patches(answered)
-        guesses = self.student.of_patches(guessed)
-        centred = (answers - self.patch_centre)[hidden]
-        self._follow(self.patch_centre, answers)
-        return cross_entropy(centred, guesses[hidden], method=self.method).mean()
-
-    def _hidden(self, count: int) -> Tensor:
-        """Draw which patches of large crops (count, patches) the student does not see."""
-        patches = len(self.patch_centre)
-        chance = torch.rand(count, patches, device=self.patch_centre.device)
-        places = chance.argsort(1)[:, : max(1, round(self.method.masked * patches))]
-        return torch.zeros_like(chance, dtype=torch.bool).scatter(1, places, True)
+        encoder = self.student.encoder
+        tokens, kept = seen(encoder, decoder.hide, torch.cat(list(large)))
+        hidden = torch.ones_like(answered[..., 0, 0], dtype=torch.bool).scatter(1, kept, False)
+        guessed = self.student.of_patches(decoder(tokens, kept)[hidden])  # (hidden, groups, each)
+        centred = (answered - self.patch_centre)[hidden]
+        self._follow(self.patch_centre, answered)
+        loss = cross_entropy(centred, guessed, method=self.method).mean()
+        return self.student.head(encoder.forward_head(tokens)), self.method.patches * loss
 
     @torch.no_grad()
     def _follow(self, centre: Tensor, answers: Tensor) -> None:
@@ -189,8 +205,9 @@ class SelfDistillation(nn.Module):
     def before_step(self, done: float) -> None:
         """Leave the head's last layer as it is at first; `done` is the share of the steps."""
         if done < self.method.frozen_head:
-            for weight in self.student.head.last.parameters():
-                weight.grad = None
+            for head in (self.student.head, self.student.patch_head):
+                for weight in head.last.parameters() if head else ():
+                    weight.grad = None
 
     @torch.no_grad()
     def after_step(self, done: float) -> None:

@@ -24,7 +24,7 @@ def plain_view(size: int, *, smallest_crop: float, flip: bool) -> Views:
     """Return what turns images (n, 3, h, w) into one view of each, [(n, 3, size, size)]."""
     view = v2.Compose(
         [
-            _crop(size, (smallest_crop, 1.0)) if smallest_crop < 1 else v2.Resize((size, size)),
+            _crop(size, (smallest_crop, 1.0)),
             v2.RandomHorizontalFlip(0.5 if flip else 0.0),
         ]
     )
@@ -65,8 +65,10 @@ def dino_views(method: SelfDistillation, size: int, *, flip: bool) -> Views:
     return lambda images: [_each(each, images) for each in views]
 
 
-def _crop(size: int, scale: Sequence[float]) -> v2.RandomResizedCrop:
+def _crop(size: int, scale: Sequence[float]) -> v2.Transform:
     smallest, largest = scale
+    if smallest == 1:
+        return v2.Resize((size, size))
     return v2.RandomResizedCrop(
         size, scale=(smallest, largest), interpolation=InterpolationMode.BICUBIC, antialias=True
     )
