@@ -1,0 +1,60 @@
+"""The stage that looks for damage in a finished run; no part of the workflow.
+
+verify      read every piece of a run, and say which are damaged
+Verified    what it found
+
+Imports stand inside the function: a job imports what its stage needs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rosetta_core.config import Config
+from rosetta_core.errors import RosettaError
+from rosetta_core.files import remove
+
+__all__ = ["Verified", "verify"]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What there is of a run.
+
+    Attributes:
+        pieces: how many were checked.
+        bytes: how many they have.
+        problems: a line for each damaged piece.
+        targets: what the workflow makes again of those that were deleted.
+    """
+
+    pieces: int
+    bytes: int
+    problems: list[str]
+    targets: list[Path]
+
+
+def verify(config: Config, *, delete: bool = False) -> Verified:
+    """Read every piece of a run, and say which are missing or damaged.
+
+    Args:
+        config: the run.
+        delete: damaged pieces; what is a user's own, or came with this package, is left.
+    """
+    from rosetta_core.pieces import pieces_of
+    from rosetta_core.progress import Progress
+
+    pieces = pieces_of(config)
+    sizes = [piece.size for piece in pieces]
+    problems, targets = [], []
+    with Progress(f"verifying {config.run}", total=sum(sizes), unit="bytes") as progress:
+        for piece, size in zip(pieces, sizes, strict=True):
+            try:
+                piece.check()
+            except (RosettaError, OSError) as error:
+                problems.append(str(error))
+                if delete and piece.parts:
+                    for part in piece.parts:
+                        remove(part)
+                    targets.append(piece.target)
+            progress.advance(size)
+    return Verified(len(pieces), sum(sizes), problems, targets)

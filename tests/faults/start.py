@@ -1,0 +1,78 @@
+"""Snakemake, started beside a test.
+
+Start    a process of it, and the jobs that it starts
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from checkout import Checkout
+
+__all__ = ["PATIENCE", "Start"]
+
+PATIENCE = 600  # seconds
+
+
+class Start:
+    """Snakemake, started in a checkout, and the jobs that it starts."""
+
+    def __init__(self, checkout: Checkout, log: Path, *, config: str = "tiny.yaml") -> None:
+        self.checkout, self.log = checkout, log
+        # a shell that starts this in the background has Ctrl-C ignored, and children inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "snakemake", "--configfile", config, "--cores", "2"],
+                cwd=checkout.folder,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def jobs(self) -> list[psutil.Process]:
+        """The jobs of this checkout that are at work, whoever started them."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            line = process.info["cmdline"] or []
+            here = process.info["cwd"] == str(self.checkout.folder)
+            if here and line[1:3] == ["-m", "rosetta_core"]:
+                found.append(process)
+        return found
+
+    def await_job(self) -> bool:
+        """Wait until a job is at work; say whether one is before the end."""
+        while not self.ended:
+            if self.jobs():
+                return True
+            time.sleep(0.02)
+        return False
+
+    def strike(self, way: str) -> set[str]:
+        """Kill something; return the stages that were at work."""
+        jobs = self.jobs()
+        stages = {job.info["cmdline"][3] for job in jobs} or {"between jobs"}
+        match way:
+            case "job" if jobs:
+                jobs[0].kill()
+            case "snakemake" | "job":
+                self.process.kill()
+            case "all of it":
+                os.killpg(self.process.pid, signal.SIGKILL)
+            case "terminate":
+                self.process.terminate()
+            case "ctrl-c":
+                os.killpg(self.process.pid, signal.SIGINT)
+        if way != "job" or not jobs:
+            self.process.wait(PATIENCE)
+        return stages
