@@ -2,6 +2,8 @@
 # make test    the tests
 # make test-ui the dictionary in a real browser (Debian's Chromium)
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
+# make test-cluster runs on a real SLURM, which is installed and started here (as root, on Debian)
+# make test-faults a run that is killed forty times, and runs at once (half an hour)
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make bench   all the measurements of docs/performance.md (a quarter of an hour)
 PYTHON ?= python3
@@ -11,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui test-paper lint bench clean
+.PHONY: run test test-ui test-paper test-cluster test-faults lint bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -26,6 +28,12 @@ test-ui: $(VENV)/test
 
 test-paper: $(VENV)/test
 	pytest tests/paper
+
+test-cluster: $(VENV)/test $(VENV)/slurm
+	pytest tests/cluster
+
+test-faults: $(VENV)/test
+	pytest tests/faults
 
 lint: $(VENV)/test
 	ruff check
@@ -55,6 +63,10 @@ $(VENV)/run: $(VENV)/bin/python pyproject.toml envs/requirements.txt
 
 $(VENV)/test: $(VENV)/run
 	$(INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/slurm: $(VENV)/run
+	$(INSTALL) -e '.[slurm]'
 	@touch $@
 
 clean:

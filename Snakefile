@@ -24,6 +24,13 @@ if not live:
 include: "workflow/rules/correlations.smk"
 include: "workflow/rules/neighbours.smk"
 include: "workflow/rules/concepts.smk"
+
+
+if settings.nulls:
+
+    include: "workflow/rules/evidence.smk"
+
+
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/steering.smk"
 include: "workflow/rules/dictionary.smk"
@@ -31,7 +38,15 @@ include: "workflow/rules/costs.smk"
 
 
 onstart:
+    try:
+        kept.enter_context(occupied(paths.run))
+    except RosettaError as error:
+        refuse(error)
     stages.configure(settings)  # the jobs read results/{run}/config.yaml
+
+
+onsuccess:
+    print(stages.summary(settings, began=began))
 
 
 rule all:
@@ -46,3 +61,4 @@ rule all:
         ),
         [paths.steering] if settings.steering.jobs else [],
         paths.costs,
+        paths.provenance,

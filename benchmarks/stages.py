@@ -25,6 +25,7 @@ import torch
 from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
 from rosetta_core.config.steering import Steering
+from rosetta_core.machine import processor
 from rosetta_core.mining.sampling import Samples
 from rosetta_core.mining.workers import Workers
 from rosetta_core.paths import RunPaths
@@ -156,11 +157,8 @@ def peak() -> float:
 
 def machine() -> str:
     """The machine in a few words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "CPU")
-    return (
-        f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    )
+    cores = f"{os.cpu_count()} cores"
+    return f"{processor()}, {cores}, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -4,52 +4,97 @@ main    parse, run one stage, and say in one line what is wrong if something is
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rosetta_core import __version__
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, one_line
+from rosetta_core.exhausted import exhaustion
 from rosetta_core.freed_memory import keep_freed_memory
 from rosetta_core.verbs import VERBS, WITHOUT
 
 __all__ = ["main"]
 
-BAD_INPUT = 2
+GAVE_OUT, BAD_INPUT = 1, 2
+MOST_THREADS = 4096
+UNUSABLE = (  # paths that can't be what they are given for
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+)
 _NAMES: dict[str, dict[str, Any]] = {  # of models, jobs and recipes, as verbs take them
     "model": {"metavar": "MODEL", "help": "its name in the configuration"},
     "models": {"metavar": "MODEL", "nargs": "+", "help": "their names"},
     "any_models": {"metavar": "MODEL", "nargs": "*", "help": "their names; default: all"},
     "recipe": {"metavar": "RECIPE", "type": Path, "help": "YAML, as in configs/train"},
+    "folder": {"metavar": "RUN", "type": Path, "help": "its folder, as results/faces"},
+    "one": {"metavar": "RUN_A", "type": Path, "help": "the folder of a finished run"},
+    "other": {"metavar": "RUN_B", "type": Path, "help": "that of another"},
     "job": {"metavar": "JOB", "help": "its name in the configuration"},
+}
+_FLAGS = {
+    "all": "every layer that could be mined",
+    "delete": "delete what is damaged, and say how to make it again",
+    "markdown": "as it stands in docs/zoo.md, with licences, layers and map sizes",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 after one line about bad input."""
+    """Run the command line; return 0, what a verb does, or a number after one line of error.
+
+    2 stands for bad input; 1 for a disk, memory or a GPU that gave out; 130 for an interruption.
+    """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     for talkative in ("fontTools", "httpx", "httpx2", "matplotlib"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # on a full disk the log can't be written either
     try:
         if arguments.threads:
             _use_threads(arguments.threads)
         keep_freed_memory()
-        arguments.run(arguments)
-    except RosettaError as error:
-        print(f"rosetta: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return arguments.run(arguments) or 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if said := exhaustion(error):
+            return _fail(said, GAVE_OUT)
+        if isinstance(error, RosettaError):
+            return _fail(str(error), BAD_INPUT)
+        if isinstance(error, OSError) and error.filename and error.errno in UNUSABLE:
+            return _fail(f"{error.filename}: cannot be used: {error.strerror}", BAD_INPUT)
+        raise
     except KeyboardInterrupt:
-        print("rosetta: interrupted", file=sys.stderr)
-        return 130
+        return _fail("interrupted", 130)
     return 0
+
+
+def _fail(said: str, code: int) -> int:
+    with suppress(OSError):  # a full disk, where this goes to a log
+        print(f"rosetta: {one_line(said)}", file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        verb = self.prog.removeprefix("rosetta").strip()
+        said = f"{verb}: {message}" if verb else message
+        sys.exit(_fail(f"{said}; see {self.prog} --help", BAD_INPUT))
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_THREADS}")
+    return int(text)
 
 
 def _use_threads(threads: int) -> None:
@@ -59,7 +104,7 @@ def _use_threads(threads: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rosetta",
         description="Mine the units that a zoo of vision networks shares into a dictionary of "
         "concepts. The stages below are what the workflow runs; `snakemake --cores all` runs "
@@ -73,10 +118,14 @@ def _parser() -> argparse.ArgumentParser:
         for key in takes:
             if key in _NAMES:
                 verb.add_argument(key.removeprefix("any_"), **_NAMES[key])
+            elif key in _FLAGS:
+                verb.add_argument(f"--{key}", action="store_true", help=_FLAGS[key])
         if "block" in takes:
             verb.add_argument("--block", type=int, metavar="I", help="of correlation.blocks")
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
+        if "null" in takes:
+            verb.add_argument("--null", required=True, help="images, positions or untrained")
         if "weights" in takes:
             section = "a section `weights` of the configuration, as JSON"
             verb.add_argument("weights", metavar="WEIGHTS", help=section)
@@ -94,15 +143,10 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--to", type=Path, metavar="DIR", help=there)
         if "figure" in takes:
             _add_figure_options(verb)
-        if "all" in takes:
-            verb.add_argument("--all", action="store_true", help="every layer that could be mined")
-        if "markdown" in takes:
-            there = "as it stands in docs/zoo.md, with licences, layers and map sizes"
-            verb.add_argument("--markdown", action="store_true", help=there)
         if run not in WITHOUT:
             path = Path("config.yaml")
             verb.add_argument("--config", type=Path, default=path, help=f"default: {path}")
-        verb.add_argument("--threads", type=int, default=0, metavar="N", help="default: all CPUs")
+        verb.add_argument("--threads", type=_threads, metavar="N", help="default: all CPUs")
     return parser
 
 

@@ -3,6 +3,7 @@
 RosettaError    bad input, said in one line: what, where, what to do
 raised          what code of the user's own raised, in one line
 did_you_mean    " (did you mean 'x'?)" for a misspelt name, or nothing
+one_line        an error for the terminal: in one line, whatever names and paths are in it
 """
 
 import difflib
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["RosettaError", "did_you_mean", "raised"]
+__all__ = ["RosettaError", "did_you_mean", "one_line", "raised"]
 
 
 class RosettaError(Exception):
@@ -30,3 +31,11 @@ def raised(error: BaseException, source: Path | None = None) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(source)]
     return f"{said} ({source.name}, line {lines[-1]})" if source and lines else said
+
+
+def one_line(error: BaseException | str) -> str:
+    """An error as one line for the terminal, with newlines and control characters escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in str(error)
+    )

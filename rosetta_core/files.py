@@ -1,6 +1,7 @@
 """Outputs that appear whole or not at all.
 
 whole              a temporary path that is renamed to the real one when its block succeeds
+remove             delete a file or a folder
 manifest_of        where the manifest of a store lies
 sha256_of          the checksum of a file
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["manifest_of", "sha256_of", "whole"]
+__all__ = ["manifest_of", "remove", "sha256_of", "whole"]
 
 
 @contextmanager
@@ -22,21 +23,24 @@ def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
     Works for files and for folders; what stood at `path` before is replaced, and what killed
-    processes of this machine left of it is removed.
+    processes of this machine left of it is removed. An error of the block gets a note of the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{path.name}.{platform.node()}"
     for left in path.parent.glob(f"{glob.escape(stem)}.*.part"):
         if not _alive(int(left.suffixes[-2][1:])):
-            _remove(left)
+            remove(left)
     temporary = path.with_name(f"{stem}.{os.getpid()}.part")
     try:
         yield temporary
         if temporary.is_dir():
-            _remove(path)
+            remove(path)
         temporary.replace(path)
+    except Exception as error:  # that of a full disk doesn't name a file
+        error.add_note(f"while writing {path}")
+        raise
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def _alive(process: int) -> bool:
@@ -49,7 +53,8 @@ def _alive(process: int) -> bool:
     return process != os.getpid()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

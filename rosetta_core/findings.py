@@ -1,6 +1,7 @@
 """What a run found: its tables, in memory.
 
 ModelFacts       what a model is
+BeyondChance     how far what was found exceeds chance
 Findings         everything but maps and images
 read_findings    out of a run's tables
 unit_id          a unit's stable name, model/layer/channel
@@ -15,7 +16,7 @@ from rosetta_core.config import Config, RandomWeights
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table
 
-__all__ = ["Findings", "ModelFacts", "read_findings", "unit_id"]
+__all__ = ["BeyondChance", "Findings", "ModelFacts", "read_findings", "unit_id"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,21 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class BeyondChance:
+    """How far what was found exceeds chance, as the tables say.
+
+    Attributes:
+        pairs: excess and p-value of every pair of best buddies.
+        concepts: the same of every concept.
+        counts: how many findings chance gives under each null.
+    """
+
+    pairs: pd.DataFrame
+    concepts: pd.DataFrame
+    counts: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Findings:
     """What a run found, as its tables say.
 
@@ -54,6 +70,7 @@ class Findings:
         rosetta: the table of Rosetta neurons.
         concepts: the table of concepts.
         folder: that the images were taken from; None if the pivot drew them.
+        chance: how far it exceeds chance; None if the run has no nulls.
     """
 
     run: str
@@ -68,6 +85,7 @@ class Findings:
     rosetta: pd.DataFrame
     concepts: pd.DataFrame
     folder: str | None = None
+    chance: BeyondChance | None = None
 
     @property
     def names(self) -> list[str]:
@@ -112,6 +130,15 @@ def read_findings(config: Config) -> Findings:
         rosetta=read_table(paths.rosetta),
         concepts=read_table(paths.concepts),
         folder=config.sampling.folder,
+        chance=_beyond_chance(paths) if config.nulls else None,
+    )
+
+
+def _beyond_chance(paths: RunPaths) -> BeyondChance:
+    return BeyondChance(
+        pairs=read_table(paths.pair_evidence),
+        concepts=read_table(paths.concept_evidence),
+        counts=read_table(paths.chance_counts),
     )
 
 

@@ -1,6 +1,7 @@
 """A run's tables in which every unit is named: by its id, its model, its layer and its channel.
 
 COLUMNS              the columns of each table
+CHANCE               those that tell how far pairs and concepts exceed chance
 units_table          every unit of every model
 neighbours_table     nearest neighbours between the pivot and models
 best_buddies_table   best buddies between the pivot and models
@@ -16,6 +17,7 @@ import pandas as pd
 from rosetta_core.findings import Findings, unit_id
 
 __all__ = [
+    "CHANCE",
     "COLUMNS",
     "best_buddies_table",
     "concepts_table",
@@ -35,12 +37,16 @@ NEIGHBOUR = [
     "neighbour",
 ]
 
+CHANCE = ["excess", "p_value"]
+# where no null tells them, as of the pivot with itself
+UNKNOWN = dict.fromkeys(CHANCE, np.float32("nan"))
+
 COLUMNS = {
     "units": [*UNIT, "height", "width", "mean", "std", "alive"],
     "neighbours": ["side", *UNIT, "rank", *NEIGHBOUR, "corr"],
-    "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank"],
-    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr"],
-    "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr"],
+    "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *CHANCE],
+    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *CHANCE],
+    "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CHANCE],
 }
 
 
@@ -76,12 +82,13 @@ def best_buddies_table(findings: Findings, models: Iterable[str] | None = None) 
     """Return one row per pair of best buddies, of the pivot with some models or with all."""
     names = findings.names if models is None else models
     tables = [findings.best_buddies[model].assign(model=model) for model in names]
-    return _with_pivot(pd.concat(tables, ignore_index=True), findings)[COLUMNS["best_buddies"]]
+    pairs = _with_chance(pd.concat(tables, ignore_index=True), findings)
+    return _with_pivot(pairs, findings)[COLUMNS["best_buddies"]]
 
 
 def rosetta_table(findings: Findings) -> pd.DataFrame:
     """Return one row per Rosetta neuron and buddy."""
-    return _with_pivot(findings.rosetta, findings)[COLUMNS["rosetta"]]
+    return _with_pivot(_with_chance(findings.rosetta, findings), findings)[COLUMNS["rosetta"]]
 
 
 def concepts_table(findings: Findings) -> pd.DataFrame:
@@ -89,7 +96,19 @@ def concepts_table(findings: Findings) -> pd.DataFrame:
     ids = units_table(findings, [findings.pivot])["id"].to_numpy()
     numbers = [[int(unit) for unit in units] for units in findings.concepts["pivot_units"]]
     lists = {"pivot_ids": [[ids[unit] for unit in units] for units in numbers]}
-    return findings.concepts.assign(pivot_units=numbers, **lists)[COLUMNS["concepts"]]
+    table = findings.concepts.assign(pivot_units=numbers, **lists)
+    if findings.chance is None:
+        return table.assign(**UNKNOWN)[COLUMNS["concepts"]]
+    return table.merge(findings.chance.concepts, on="concept", how="left")[COLUMNS["concepts"]]
+
+
+def _with_chance(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Add excess and p-value to pairs, NaN where they aren't known."""
+    if findings.chance is None:
+        return pairs.assign(**UNKNOWN)
+    keys = ["pivot_unit", "model", "unit"]
+    known = findings.chance.pairs[[*keys, *CHANCE]]
+    return pairs.merge(known, on=keys, how="left", validate="many_to_one")
 
 
 def _with_pivot(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:

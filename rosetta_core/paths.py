@@ -135,6 +135,33 @@ class RunPaths:
         """The table of concepts."""
         return self.run / "tables" / "concepts.parquet"
 
+    @property
+    def _evidence(self) -> Path:
+        return self.run / "tables" / "evidence"
+
+    def chance(self, null: str, model: str) -> Path:
+        """The table of best buddies of the pivot and an encoder that a null gives."""
+        return self._evidence / null / f"{self.pivot}--{model}.parquet"
+
+    def held(self, null: str, model: str) -> Path:
+        """The table of the run's best buddies, held against a null: what is left of them."""
+        return self._evidence / f"held_{null}" / f"{self.pivot}--{model}.parquet"
+
+    @property
+    def pair_evidence(self) -> Path:
+        """The table of the evidence of every pair of best buddies."""
+        return self._evidence / "pairs.parquet"
+
+    @property
+    def concept_evidence(self) -> Path:
+        """The table of the evidence of every concept."""
+        return self._evidence / "concepts.parquet"
+
+    @property
+    def chance_counts(self) -> Path:
+        """The table of how many findings chance gives."""
+        return self._evidence / "chance.parquet"
+
     def unit_examples(self, model: str) -> Path:
         """The store of what a model's units fire at."""
         return self.run / "examples" / "units" / f"{model}.zarr"
@@ -150,6 +177,11 @@ class RunPaths:
         return self.run / "tables" / "costs.csv"
 
     @property
+    def provenance(self) -> Path:
+        """What made the run: code, libraries, weights, seeds, machine."""
+        return self.run / "provenance.json"
+
+    @property
     def dictionary(self) -> Path:
         """The folder of the pages."""
         return self.run / "dictionary"
@@ -162,6 +194,12 @@ class RunPaths:
     def steering(self) -> Path:
         """The folder of the page of all steering jobs."""
         return self.run / "steering"
+
+    @property
+    def pages(self) -> list[Path]:
+        """What to open in a browser."""
+        steering = [self.steering] if self._config.steering.jobs else []
+        return [folder / "index.html" for folder in (self.dictionary, *steering)]
 
     def log(self, stage: str, *parts: str) -> Path:
         """The log of one job."""

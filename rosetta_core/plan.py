@@ -20,6 +20,7 @@ __all__ = ["Plan", "Rates", "Stage", "needs", "pair_operations", "plan"]
 FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
 COMPRESSED = 1.5  # how many times smaller stored maps are (docs/performance.md: 1.4 to 1.9)
 PROCESS = 2**30  # bytes of a job that has imported torch, before it reads maps
+WRAPPER = 350 * 2**20  # bytes that Snakemake takes beside a job of a cluster, where it runs twice
 START = 1.0  # seconds until a job that needs no torch gets to work
 LOOKED = 3  # times as long as reducing an activation it takes to look for its unit's examples
 SPARE = 2  # times as many examples are held as are kept
@@ -82,6 +83,11 @@ class Stage:
     operations: float = 0
     reads: float = 0
     writes: float = 0
+
+    @property
+    def each(self) -> float:
+        """Seconds that one job takes on one thread."""
+        return self.seconds / self.jobs
 
 
 @dataclass(frozen=True)
@@ -198,6 +204,7 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
             seconds=START * len(models) + pairs * PARTNER,
         ),
         Stage("concepts", jobs=1, memory=PROCESS, seconds=START),
+        *_evidence(config, models, rates),
         Stage(
             "unit_examples",
             jobs=len(models),
@@ -243,14 +250,48 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
     return Plan(models, stages, pairs, 0 if live else jobs, FLOAT16 * images * _size(pivot.layers))
 
 
+def _evidence(config: Config, models: Mapping[str, Description], rates: Rates) -> list[Stage]:
+    """What it takes to mine the encoders once more under each null, if there are any."""
+    if not config.nulls:
+        return []
+    images, nulls = config.sampling.images, len(config.nulls)
+    pivot, encoders = models[config.pivot.name], [models[e.name] for e in config.encoders]
+    jobs = nulls * len(encoders)
+    pairs = _units(pivot.layers) * max(_units(encoder.layers) for encoder in encoders)
+    products = images * sum(pair_operations(pivot.layers, e.layers)[0] for e in encoders)
+    read = images * sum(_size(pivot.layers) + _size(e.layers) for e in encoders)
+    untrained = "untrained" in config.nulls
+    # both draws of untrained encoders run them
+    passed = 2 * untrained * images * sum(encoder.operations for encoder in encoders)
+    held = min(
+        parse_bytes(config.memory_budget),
+        FLOAT64 * pairs + FLOAT32 * read / len(encoders),
+    )
+    return [
+        Stage(
+            "chance",
+            jobs=jobs,
+            operations=nulls * products + passed,
+            reads=nulls * FLOAT16 * read / COMPRESSED,
+            memory=PROCESS + 2 * FLOAT32 * max(e.parameters for e in encoders) + held,
+            seconds=START * jobs
+            + nulls * (products / rates.products + read * (rates.reduced + rates.read))
+            + nulls * pairs * PARTNER * len(encoders)
+            + passed / rates.forward,
+        ),
+        Stage("evidence", jobs=1, memory=PROCESS, seconds=START),
+    ]
+
+
 def needs(stage: Stage) -> dict[str, int]:
     """Return mem_mb, disk_mb and runtime (minutes) of one job of a stage, for a cluster.
 
-    The caution is in the time; memory is already the most that a job takes.
+    The caution is in the time; memory is already the most that a job takes. Where Snakemake finds
+    it too little all the same, it asks for more (workflow/rules/common.smk).
     """
-    minutes = CAUTION * stage.seconds / stage.jobs / 60
+    minutes = CAUTION * stage.each / 60
     return {
-        "mem_mb": round(stage.memory / 2**20),
+        "mem_mb": round((stage.memory + WRAPPER) / 2**20),
         "disk_mb": round(stage.writes / stage.jobs / 2**20) + 100,
         "runtime": round(minutes) + 5,
     }

@@ -1,7 +1,8 @@
 """A finished run, opened for reading: its tables, images, maps and correlations.
 
-open_run    the run in a folder, from any working directory
-Run         what it holds; arrays are read when they are asked for
+open_run      the run in a folder, from any working directory
+run_config    the configuration of the run in a folder
+Run           what it holds; arrays are read when they are asked for
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from rosetta_core.mining.maps import Maps
     from rosetta_core.mining.sampling import Samples
 
-__all__ = ["Images", "Run", "Unit", "open_run"]
+__all__ = ["Images", "Run", "Unit", "open_run", "run_config"]
 
 Images = int | Sequence[int] | NDArray[np.integer] | None  # some images' numbers; None for all
 Unit = str | tuple[str, int]  # "model/layer/channel", or a model and the unit's number in it
@@ -49,6 +50,22 @@ def open_run(path: str | Path) -> "Run":
     Raises:
         RosettaError: there is no run, or one of its tables is missing.
     """
+    folder = _folder_of_run(path)
+    config = _moved(load_config(folder / "config.yaml"), folder)
+    return Run(config, read_findings(config))
+
+
+def run_config(path: str | Path) -> Config:
+    """Return the configuration of the run in a folder; RosettaError if there is no run.
+
+    Its paths are those that the workflow knows, or where the run was moved or copied to since.
+    """
+    folder = _folder_of_run(path)
+    config = load_config(folder / "config.yaml")
+    return config if RunPaths(config).run.resolve() == folder else _moved(config, folder)
+
+
+def _folder_of_run(path: str | Path) -> Path:
     folder = Path(path).expanduser().resolve()
     missing = [part for part in ("config.yaml", "tables") if not (folder / part).exists()]
     if missing:
@@ -58,8 +75,7 @@ def open_run(path: str | Path) -> "Run":
             f"{path}: is no run, {state}; give a finished run's folder, as results/faces"
             f"{did_you_mean(folder.name, beside)}"
         )
-    config = _moved(load_config(folder / "config.yaml"), folder)
-    return Run(config, read_findings(config))
+    return folder
 
 
 class Run:

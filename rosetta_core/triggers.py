@@ -30,6 +30,15 @@ MODULES = {
     "join": ["rosetta_core.mining.correlation_store"],
     "neighbours": ["rosetta_core.mining.neighbours", "rosetta_core.mining.correlation_store"],
     "concepts": ["rosetta_core.mining.concepts"],
+    "chance": [
+        "rosetta_core.mining.correlation",
+        "rosetta_core.mining.nearest_store",
+        "rosetta_core.mining.neighbours",
+        "rosetta_core.mining.nulls",
+        "rosetta_core.mining.some_units",
+        "rosetta_core.mining.stored_maps",
+    ],
+    "evidence": ["rosetta_core.mining.chance"],
     "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
     "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
@@ -39,6 +48,7 @@ MODULES = {
         "rosetta_core.pages.steering.site",
     ],
     "costs": ["rosetta_core.costs"],
+    "provenance": ["rosetta_core.provenance"],
 }
 STEERING = {
     Inversion: ["rosetta_core.steering.inversion", "rosetta_core.pages.job_folder"],
@@ -67,6 +77,7 @@ def settings(
     model: str | None = None,
     shard: str | None = None,
     job: str | None = None,
+    null: str | None = None,
 ) -> str:
     """Return what a job of `stage` reads of the configuration, as canonical JSON."""
     if stage == "steer":
@@ -97,6 +108,11 @@ def settings(
         "join": [config.kept],
         "neighbours": [config.neighbours.k],
         "concepts": [[encoder.name for encoder in config.encoders]],
+        "chance": [
+            *(config.activations.near_constant, config.neighbours.k, sampling["seed"]),
+            *((_network(config, model), keepbits) if null == "untrained" else ()),
+        ],
+        "evidence": [[encoder.name for encoder in config.encoders], config.nulls],
         "unit_examples": [pages["unit_examples"], *networks],
         "concept_examples": networks,
         "dictionary": [
@@ -146,7 +162,14 @@ def _network(config: Config, model: str | None) -> dict[str, Any]:
     return content
 
 
-def code(stage: str, config: Config, *, model: str | None = None, job: str | None = None) -> str:
+def code(
+    stage: str,
+    config: Config,
+    *,
+    model: str | None = None,
+    job: str | None = None,
+    null: str | None = None,
+) -> str:
     """Return the fingerprint of the code behind a job of `stage`, with that of the user's own."""
     if stage == "steer":
         chosen = config.steering.job(job or "")
@@ -158,6 +181,9 @@ def code(stage: str, config: Config, *, model: str | None = None, job: str | Non
         networks = [config.model(model or config.pivot.name)]
     if stage in ("correlations", "join", "neighbours") and config.kept is not None:
         modules.append("rosetta_core.mining.nearest_store")
+    if null == "untrained":
+        modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
+        networks = [config.model(model or "")]
     live = config.mining.store == "none"
     if stage in ("correlations", "unit_examples", "concept_examples") and live:
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]

@@ -6,8 +6,10 @@ WITHOUT     functions of verbs that read no configuration
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from rosetta_core import stages
@@ -21,13 +23,15 @@ from rosetta_core.config import (
     load_recipe,
     parse_fetched,
 )
+from rosetta_core.occupied import occupied, taking_part
 from rosetta_core.paths import RunPaths
 from rosetta_core.progress import log
 from rosetta_core.terminal import NOTHING_LEARNED, red
 
 __all__ = ["VERBS", "WITHOUT"]
 
-Run = Callable[[argparse.Namespace], None]
+Run = Callable[[argparse.Namespace], int | None]  # the exit code, if not 0
+DAMAGED = DIFFERENT = 1
 
 
 def _stage(stage: Callable, *takes: str) -> Run:
@@ -35,7 +39,8 @@ def _stage(stage: Callable, *takes: str) -> Run:
 
     def run(arguments: argparse.Namespace) -> None:
         config = load_config(arguments.config)
-        result = stage(config, **{name: getattr(arguments, name) for name in takes})
+        with taking_part(RunPaths(config).run):
+            result = stage(config, **{name: getattr(arguments, name) for name in takes})
         for path in result if isinstance(result, tuple) else (result,):
             log.info("wrote %s", path)
 
@@ -62,6 +67,13 @@ def _plan(arguments: argparse.Namespace) -> None:
     cores = arguments.threads or os.cpu_count() or 1
     print(report(config, stages.plan(config, rates), rates, cores=cores))
     _warn_of_random_weights(*config.models)
+
+
+def _mine(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    stages.check(config)
+    with occupied(RunPaths(config).run):
+        log.info("wrote %s", stages.mine(config))
 
 
 def _list_layers(arguments: argparse.Namespace) -> None:
@@ -121,12 +133,38 @@ def _train(arguments: argparse.Namespace) -> None:
     print(stages.train(load_recipe(arguments.recipe)))
 
 
-def _where(arguments: argparse.Namespace) -> None:
-    config = load_config(arguments.config)
+def _verify(arguments: argparse.Namespace) -> int:
+    from rosetta_core.run import run_config
+
+    config = run_config(arguments.folder)
     paths = RunPaths(config)
-    print(paths.dictionary / "index.html")
-    if config.steering.jobs:
-        print(paths.steering / "index.html")
+    with occupied(paths.run) if arguments.delete else nullcontext():
+        found = stages.verify(config, delete=arguments.delete)
+    for problem in found.problems:
+        print(problem)
+    if found.targets:
+        command = ["snakemake", "--cores", "all", "--configfile", paths.config, "--"]
+        said = shlex.join(map(str, [*command, *found.targets]))
+        print(f"deleted; make them again with: {said}")
+    elif found.problems:
+        said = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
+        print(f"to delete what is damaged: {said}")
+    state = f"{len(found.problems)} damaged" if found.problems else "all good"
+    print(f"{found.pieces} pieces, {found.bytes:,} bytes checked: {state}")
+    return DAMAGED if found.problems else 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    found = stages.compare(arguments.one, arguments.other)
+    for difference in [*found.made, *found.found]:
+        print(difference)
+    print(f"{arguments.one} and {arguments.other}: {found.verdict}")
+    return DIFFERENT if found.different else 0
+
+
+def _where(arguments: argparse.Namespace) -> None:
+    for page in RunPaths(load_config(arguments.config)).pages:
+        print(page)
 
 
 def _defaults(_: argparse.Namespace) -> None:
@@ -141,7 +179,7 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ("check", _check, "check a configuration before a run", ()),
     ("plan", _plan, "say what a run will take: units, operations, disk, memory, time", ()),
     ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
-    ("mine", _stage(stages.mine), "run every stage in turn, without the workflow's cache", ()),
+    ("mine", _mine, "run every stage in turn, without the workflow's cache", ()),
     ("fetch", _fetch, "fetch models' weights before a run, or for one offline", ("any_models",)),
     ("fetch-file", _fetch_file, "fetch one file of weights", ("weights",)),
     (
@@ -175,6 +213,18 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ),
     ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
     (
+        "chance",
+        _stage(stages.chance, "model", "null"),
+        "mine an encoder under a null, to tell how many best buddies chance gives",
+        ("model", "null"),
+    ),
+    (
+        "evidence",
+        _stage(stages.evidence),
+        "tell how far pairs of units and concepts exceed chance",
+        (),
+    ),
+    (
         "unit-examples",
         _stage(stages.unit_examples, "model"),
         "find the images that each unit of a model fires at",
@@ -206,10 +256,23 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         "write the tables as CSV, JSON or Parquet, every unit with its name",
         ("format", "to"),
     ),
+    (
+        "verify",
+        _verify,
+        "look for damage in a finished run, and delete what has to be made again",
+        ("folder", "delete"),
+    ),
+    (
+        "compare",
+        _compare,
+        "say where two finished runs differ, and whether it matters",
+        ("one", "other"),
+    ),
+    ("provenance", _stage(stages.provenance), "write down what made a run", ()),
     ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
     ("where", _where, "print where the pages lie", ()),
     ("defaults", _defaults, "print the default configuration, explained", ()),
     ("schema", _schema, "print the configuration's schema", ()),
 ]
 
-WITHOUT = (_fetch_file, _convert, _zoo, _train, _defaults, _schema)
+WITHOUT = (_fetch_file, _convert, _zoo, _train, _verify, _compare, _defaults, _schema)

@@ -47,19 +47,20 @@ class Checkout:
         """The outputs that a run would make now."""
         lines = self.snakemake("--dry-run", *arguments).stdout.splitlines()
         made = [line.split("output: ")[1] for line in lines if line.startswith("    output: ")]
-        return sorted(path for line in made for path in line.split(", "))
+        return sorted(path.removesuffix(" (update)") for line in made for path in line.split(", "))
 
     @property
     def run(self) -> Path:
         return self.folder / "results" / "tiny"
 
 
-def copy_checkout(folder: Path) -> Checkout:
-    """Copy what a clone would have."""
+def copy_checkout(folder: Path, *, of: Path = ROOT) -> Checkout:
+    """Copy what a clone would have, of the code that is in a folder."""
     for name in ("Snakefile", "rosetta_core", "workflow", "profiles", "envs"):
-        source = ROOT / name
+        source = of / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            folder.mkdir(exist_ok=True)
             shutil.copy(source, folder / name)
     return Checkout(folder)

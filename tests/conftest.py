@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from checkout import ROOT, Checkout, copy_checkout
+from file_server import Served, serving
 from filelock import FileLock
 from hypothesis import settings
 
@@ -16,6 +18,7 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
 from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
+from rosetta_core.zoo import downloads
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -112,3 +115,11 @@ def rerun(finished: Checkout, tmp_path: Path) -> Checkout:
 
 
 __all__ = ["NO_JOBS", "ROOT", "STEERING", "Checkout", "tiny"]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server of files; passing failures are waited for in no time."""
+    monkeypatch.setattr(downloads, "WAITS", (0.01, 0.01, 0.01))
+    with serving() as server:
+        yield server

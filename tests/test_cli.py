@@ -38,8 +38,6 @@ def test_list_layers_all(config: Path, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["list-layers", "mobilenet"], "no model 'mobilenet' in run 'tiny'"),
-        (["sample", "--shard", "7"], "no shard '7' in run 'tiny'; they are 00000 to 00001"),
         (["activations", "dcgan", "--shard", "00000"], "no readable manifest"),
         (["units", "dcgan"], "no readable manifest"),
         (["neighbours", "dcgan"], "dcgan--dcgan.zarr"),
@@ -50,7 +48,7 @@ def test_list_layers_all(config: Path, capsys) -> None:
         (["costs"], "no benchmark; `snakemake` writes it"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(
+def test_what_is_not_there_yet_is_said_in_one_line_and_nothing_is_written(
     config: Path, arguments, said: str, capsys, weights
 ) -> None:
     assert main([*arguments, "--config", str(config)]) == 2

@@ -377,7 +377,10 @@ def test_it_goes_on_after_it_was_killed(
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
-@pytest.mark.parametrize("state", ["other settings", "cut off", "garbage", "empty", "a list"])
+STATES = ["other settings", "cut off", "garbage", "empty", "a list", "a flipped bit"]
+
+
+@pytest.mark.parametrize("state", STATES)
 def test_a_checkpoint_that_does_not_fit_is_passed_over(
     pivot: Pivot, loss: Loss, uninterrupted: Descended, state: str, tmp_path: Path
 ) -> None:
@@ -390,7 +393,10 @@ def test_a_checkpoint_that_does_not_fit_is_passed_over(
     elif state == "a list":
         torch.save([1], checkpoint.path)
     else:
-        broken = {"cut off": content[: len(content) // 2], "garbage": b"none", "empty": b""}
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        broken = {"cut off": content[:middle], "garbage": b"none", "empty": b""}
+        broken["a flipped bit"] = flipped
         checkpoint.path.write_bytes(broken[state])
     again = Interruptible(loss, 1000)
     assert same(descended(pivot, again, checkpoint=checkpoint), uninterrupted)

@@ -7,7 +7,6 @@ import oracle
 import pandas as pd
 import pytest
 import torch
-import zarr
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
@@ -24,6 +23,7 @@ from rosetta_core.mining.examples import quantile_examples, random_examples, top
 from rosetta_core.mining.leading import leading_units
 from rosetta_core.mining.maps import ArrayMaps
 from rosetta_core.mining.standardised import from_bytes, reduced, standardised, to_bytes
+from rosetta_core.mining.stores import new_store
 from rosetta_core.mining.unit_examples import (
     find_unit_examples,
     read_unit_examples,
@@ -192,10 +192,12 @@ def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threa
 
 
 def test_a_store_of_another_kind_is_said_in_one_line(tmp_path: Path) -> None:
-    zarr.open_group(tmp_path / "empty.zarr", mode="w")
+    with new_store(tmp_path / "empty.zarr"):
+        pass
     for read in (read_unit_examples, lambda store: StoredConceptExamples(store, {})):
         with pytest.raises(
-            RosettaError, match=r"empty\.zarr: has no attribute .*; delete the store"
+            RosettaError,
+            match=r"empty\.zarr: has no attribute .*; delete .*empty\.zarr and run again",
         ):
             read(tmp_path / "empty.zarr")
 

@@ -131,6 +131,6 @@ def test_the_verb() -> None:
         text=True,
         check=True,
     )
-    assert "22,671,360 pairs of units" in done.stdout
+    assert "26,357,760 pairs of units" in done.stdout
     assert "10,240" in done.stdout
     assert done.stderr == ""

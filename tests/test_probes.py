@@ -364,7 +364,7 @@ HOSTILE = "a|b ``` `c` <b>[x](y)_ #"
         {},
         {"name": "x__x__.-_y"},
         {"mae": None, "dino": {"outputs": 16}},
-        {"images": {"generator": None, "folder": HOSTILE + " \u2028d"}, "results": HOSTILE},
+        {"images": {"generator": None, "folder": HOSTILE + " d"}, "results": HOSTILE},
         {"arguments": SMALL | {"norm_layer": None, "weight_init": "a|b\n```\n| x |"}},
     ],
 )

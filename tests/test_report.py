@@ -22,6 +22,9 @@ ITEMS = {  # of the report, and their captions
     "dictionary/figures/image.png": "figures",
     "tables/concepts.parquet": "concepts",
     "tables/rosetta.parquet": "rosetta",
+    "tables/evidence/chance.parquet": "chance",
+    "tables/evidence/concepts.parquet": "concept_evidence",
+    "tables/evidence/pairs.parquet": "pair_evidence",
     "tables/costs.csv": "costs",
     "steering/index.html": "steering_pages",
     **{

@@ -1,19 +1,23 @@
 """Only what changed is made again."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from conftest import NO_JOBS, ROOT, STEERING, Checkout, tiny
 from PIL import Image
+from safetensors.torch import save_file
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 
 PAIRS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
-PAGES = ["dictionary", "tables/costs.csv"]
+MEASURED = ["tables/costs.csv", "provenance.json"]
+PAGES = ["dictionary", *MEASURED]
 EXAMPLES = ["examples/concepts.zarr", *PAGES]
 JOBS = {
     "astronaut": "inversions",
@@ -22,8 +26,9 @@ JOBS = {
     "shifted": "edits",
     "table": "evaluations",
 }
+EVIDENCE = [f"tables/evidence/{table}.parquet" for table in ("chance", "concepts", "pairs")]
 STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
-JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", *EXAMPLES, *STEERED]
+JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", *EVIDENCE, *EXAMPLES, *STEERED]
 
 
 def outputs(
@@ -39,6 +44,12 @@ def outputs(
         for table in ("neighbours", "best_buddies")
         for model in neighbours
     ]
+    made += [
+        f"tables/evidence/{table}/dcgan--{model}.parquet"
+        for table in ("images", "held_images")
+        for model in neighbours
+        if model != "dcgan"
+    ]
     made += [f"examples/units/{model}.zarr" for model in examples]
     return sorted(f"results/tiny/{path}" for path in [*made, *joins])
 
@@ -47,7 +58,7 @@ def steered(*jobs: str, more: Sequence[str] = ()) -> list[str]:
     """What steering makes again if these jobs run."""
     made = [f"{JOBS[job]}/{job}" for job in jobs]
     pages = ["dictionary"] if "strongest" in jobs else []
-    return outputs(joins=[*made, *more, *pages, "steering", "tables/costs.csv"])
+    return outputs(joins=[*made, *more, *pages, "steering", *MEASURED])
 
 
 def edit(checkout: Checkout, file: str, old: str, new: str) -> None:
@@ -220,7 +231,7 @@ def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) 
          steered("astronaut", "strongest", "tuned", "shifted")),
         ("pages/evaluation_folder.py", "MOST_IMAGES = 12", "MOST_IMAGES = 8", steered("table")),
         ("pages/steering/static/steering.css", "{", "{ ", steered()),
-        ("costs.py", '"cpu_seconds"', '"cpu"', outputs(joins=["tables/costs.csv"])),
+        ("costs.py", '"cpu_seconds"', '"cpu"', outputs(joins=MEASURED)),
     ],
 )  # fmt: skip
 def test_an_edit_to_code(rerun: Checkout, file, old, new, expected) -> None:
@@ -251,13 +262,14 @@ def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> No
 
 def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Config) -> None:
     encoders = tiny()["encoders"]
-    bad = rerun.folder / "bad.pt"
-    bad.write_bytes(b"no weights")
+    bad = rerun.folder / "bad.safetensors"
+    save_file({"of": torch.zeros(1)}, bad)  # another network
     encoders[2] = {**encoders[2], "weights": {"file": str(bad)}}
     rerun.configure(tiny(encoders=encoders))
     done = rerun.snakemake("--cores", "2", check=False)
     assert done.returncode == 1
-    assert f"rosetta: {bad}: cannot be read as weights" in done.stdout + done.stderr
+    lacking = rf"rosetta: {re.escape(str(bad))}: has no entry '.+', which the network needs"
+    assert re.search(lacking, done.stdout + done.stderr)
     assert "Traceback" not in done.stdout + done.stderr
     folder: Path = rerun.run / "activations" / encoders[2]["name"]
     assert not list(folder.glob("*.zarr"))

@@ -13,6 +13,7 @@ from torch import nn
 
 from rosetta_core import stages
 from rosetta_core.config import Config, Input, parse_config
+from rosetta_core.contents import write_contents
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of, whole
 from rosetta_core.mining.activations import block_images, record_shard
@@ -182,7 +183,7 @@ def test_a_store_of_another_shape_than_its_manifest(configure) -> None:
     store = stages.activations(config, model="mtcnn_onet", shard="00000")
     manifest = json.loads(manifest_of(store).read_text())
     manifest["layers"][1]["height"] += 1
-    manifest_of(store).write_text(json.dumps(manifest))
+    write_manifest(store, manifest)
     with pytest.raises(RosettaError, match=r"layer 'prelu2' holds float16 \(8, 64, 21, 21\), not"):
         StoredMaps([store])
 
@@ -196,10 +197,8 @@ def test_a_stored_map_that_is_not_finite_stops_the_correlations(configure) -> No
             stores.append(stages.activations(config, model=model, shard=shard))
     maps = zarr.open_group(stores[3])["prelu2/maps"]
     maps[2, 7, 1, 0] = np.nan  # a checksum is no help: the network put it there
-    write_manifest(
-        stores[3],
-        {k: v for k, v in json.loads(manifest_of(stores[3]).read_text()).items() if k != "files"},
-    )
+    write_contents(stores[3], of=stores[3])
+    write_manifest(stores[3], json.loads(manifest_of(stores[3]).read_text()))
     with pytest.raises(RosettaError) as caught:
         stages.correlations(config, models=["dcgan", "mtcnn_onet"])
     place = "layer 'prelu2', image 10, channel 7, position (1, 0): the map holds nan"

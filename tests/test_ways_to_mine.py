@@ -20,6 +20,9 @@ TABLES = [
 ]
 
 
+NO_NULLS = {"nulls": []}
+
+
 def assert_same_tables(mine: Checkout, theirs: Checkout) -> None:
     for name in TABLES:
         found, expected = (
@@ -29,10 +32,17 @@ def assert_same_tables(mine: Checkout, theirs: Checkout) -> None:
         pd.testing.assert_frame_equal(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def without_evidence(paths: list[str]) -> list[str]:
+    """Those that are made where maps are not stored, or no nulls are mined."""
+    return [path for path in paths if "/evidence/" not in path]
+
+
 def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
     shutil.rmtree(rerun.run / "activations")
     rerun.configure(tiny(mining={"store": "none"}))
-    everything = outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS, examples=PAIRS)
+    everything = without_evidence(
+        outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS, examples=PAIRS)
+    )
     assert rerun.planned() == everything
     rerun.configure(tiny(mining={"store": "none"}, steering=NO_JOBS))
     rerun.snakemake("--cores", "2")
@@ -49,16 +59,24 @@ def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
     assert pictures[0] == pictures[1]
     assert rerun.planned() == []
     rerun.configure(tiny(mining={"store": "none"}, neighbours={"k": 3}))
-    assert rerun.planned() == outputs(neighbours=PAIRS)
+    assert rerun.planned() == without_evidence(outputs(neighbours=PAIRS))
     encoders = tiny()["encoders"]
     encoders[2] = {**encoders[2], "layers": ["prelu*"]}
     rerun.configure(tiny(mining={"store": "none"}, encoders=encoders, steering=STEERING))
     assert rerun.planned() == everything
 
 
+def test_untrained_encoders_are_a_null_without_stores_too(rerun: Checkout) -> None:
+    shutil.rmtree(rerun.run / "activations")
+    rerun.configure(tiny(mining={"store": "none"}, evidence={"nulls": ["untrained"]}))
+    planned = rerun.planned()
+    for model in PAIRS[1:]:
+        assert f"results/tiny/tables/evidence/untrained/dcgan--{model}.parquet" in planned
+
+
 def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -> None:
     changes = {"blocks": 2, "keep_matrix": False}
-    rerun.configure(tiny(correlation=changes, steering=NO_JOBS))
+    rerun.configure(tiny(correlation=changes, steering=NO_JOBS, evidence=NO_NULLS))
     rerun.snakemake("--cores", "2")
     assert_same_tables(rerun, finished)
     store = rerun.run / "correlations/dcgan--mtcnn_onet.zarr"
@@ -75,7 +93,7 @@ def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -
 
 
 def test_all_models_in_one_job(finished: Checkout, rerun: Checkout) -> None:
-    rerun.configure(tiny(correlation={"together": True}, steering=NO_JOBS))
+    rerun.configure(tiny(correlation={"together": True}, steering=NO_JOBS, evidence=NO_NULLS))
     rerun.snakemake("--cores", "2", "--forcerun", *[
         f"results/tiny/correlations/dcgan--{model}.zarr" for model in PAIRS
     ])  # fmt: skip

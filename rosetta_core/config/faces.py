@@ -13,7 +13,7 @@ __all__ = ["face_encoders", "face_generator", "face_steering"]
 
 ASTRONAUT = Target(sample="astronaut", box=[148, 28, 152])
 CAT = Target(sample="chelsea", box=[98, 0, 300])
-ENCODERS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces")
+ENCODERS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces", "dino_faces")
 
 
 def face_generator() -> Model:
@@ -22,7 +22,7 @@ def face_generator() -> Model:
 
 
 def face_encoders() -> list[Encoder]:
-    """Two classifiers, a face detector, and a transformer that was taught without labels."""
+    """Two classifiers, a face detector, and two transformers that were taught without labels."""
     return [Encoder.model_validate(name) for name in ENCODERS]
 
 
@@ -39,13 +39,13 @@ def face_steering() -> Steering:
             Inversion(name="cat", image=CAT, steps=300),
             Inversion(name="sketch", image=sketch, steps=300),
         ],
-        show=[Show(name=f"concept-{concept}", concept=concept) for concept in (1, 29, 36)],
+        show=[Show(name=f"concept-{concept}", concept=concept) for concept in (1, 23, 30)],
         edit=[
             Edit(name="zoom", of_seed=41, do="zoom"),
             Edit(name="shift-left", of_seed=41, do="shift", right=-0.25),
             Edit(name="shift-right", of_seed=41, do="shift"),
             Edit(name="copy-paste", of_seed=41, do="copy_paste", starts=3),
-            Edit(name="remove-concept-29", of_seed=41, do="remove", concept=29),
+            Edit(name="remove-concept-30", of_seed=41, do="remove", concept=30),
         ],
         evaluate=[
             Evaluation(name="table-1-short", seeds=4, images=[ASTRONAUT, CAT], steps=100),

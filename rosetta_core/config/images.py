@@ -9,11 +9,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rosetta_core.config.kinds import Name, Section
+from rosetta_core.config.kinds import File, Name, Section, Seed
 
 __all__ = ["Perceptual", "Target", "one_of"]
 
 Box = Annotated[list[int], Field(min_length=3, max_length=3)]
+SAMPLES = {  # their width and height
+    "astronaut": (512, 512),
+    "chelsea": (451, 300),
+    "coffee": (600, 400),
+    "rocket": (640, 427),
+}
 
 
 def one_of(section: Section, keys: tuple[str, ...], *, what: str) -> None:
@@ -27,11 +33,11 @@ def one_of(section: Section, keys: tuple[str, ...], *, what: str) -> None:
 class Target(Section):
     """An image, cropped to a square and resized to what the generator draws."""
 
-    file: str | None = Field(None, description="any image file", min_length=1)
+    file: File | None = Field(None, description="any image file", min_length=1)
     sample: Literal["astronaut", "chelsea", "coffee", "rocket"] | None = Field(
         None, description="a photograph of scikit-image: astronaut, chelsea, coffee or rocket"
     )
-    seed: int | None = Field(None, description="an image that the generator draws", ge=0)
+    seed: Seed | None = Field(None, description="an image that the generator draws")
     box: Box | None = Field(
         None, description="left, top and side of a square; null takes the largest in the middle"
     )
@@ -40,6 +46,19 @@ class Target(Section):
     @model_validator(mode="after")
     def _one_source(self) -> "Target":
         one_of(self, ("file", "sample", "seed"), what="the image")
+        return self
+
+    @model_validator(mode="after")
+    def _box_inside(self) -> "Target":
+        if self.box:
+            left, top, side = self.box
+            if side < 1 or left < 0 or top < 0:
+                raise ValueError(f"box: {self.box} is none; give left, top and side, from 0, 0, 1")
+            width, height = SAMPLES.get(self.sample or "", (left + side, top + side))
+            if left + side > width or top + side > height:
+                raise ValueError(
+                    f"box: {self.box} leaves {self.sample}, which is {width} wide and {height} high"
+                )
         return self
 
     @property

@@ -7,15 +7,15 @@ GENERATORS    the families of networks that draw images
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from rosetta_core.config.kinds import Name, Section
+from rosetta_core.config.kinds import PATTERNS, SEEDS, Name, Section, Seed
 from rosetta_core.config.published import PUBLISHED, published
-from rosetta_core.config.weights import SEEDS, Seed, Weights
+from rosetta_core.config.weights import Weights
 
 __all__ = ["GENERATORS", "Encoder", "Input", "Model"]
 
@@ -25,16 +25,20 @@ Drawing = Literal[
 Looking = Literal["timm", "torchvision", "open_clip", "mtcnn_onet"]
 GENERATORS: tuple[str, ...] = get_args(Drawing)
 SINGLE = ("dcgan", "mtcnn_onet")  # families of one architecture
+TARGET = r"^[^\s:]+:[A-Za-z_]\w*$"
+PATTERNS[TARGET] = "names no function; write MODULE:NAME or FILE.py:NAME"
 
 
 class Input(Section):
     """How an encoder sees an image: crop, resize, normalise (pixels in 0..1)."""
 
-    size: int = Field(description="side of the square input, in pixels", ge=1)
+    size: int = Field(description="side of the square input, in pixels", ge=1, le=16_384)
     crop: float = Field(1.0, description="centre crop, as a share of the side", gt=0, le=1)
     interpolation: Literal["bilinear", "bicubic"] = Field("bicubic", description="with antialias")
     mean: list[float] = Field(description="per channel", min_length=3, max_length=3)
-    std: list[float] = Field(description="per channel", min_length=3, max_length=3)
+    std: list[Annotated[float, Field(gt=0)]] = Field(
+        description="per channel", min_length=3, max_length=3
+    )
 
 
 class Model(Section):
@@ -56,7 +60,7 @@ class Model(Section):
     target: str | None = Field(
         None,
         description="python: the function that builds it, MODULE:NAME or FILE.py:NAME",
-        pattern=r"^[^\s:]+:[A-Za-z_]\w*$",
+        pattern=TARGET,
     )
     weights: Weights | None = Field(
         None, description="where the weights come from; null where a python target loads its own"

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rosetta_core.config.kinds import PATTERNS
 from rosetta_core.config.run import Config
+from rosetta_core.config.strict_yaml import read_yaml
 from rosetta_core.config.training import Recipe
 from rosetta_core.errors import RosettaError, did_you_mean
 
@@ -29,32 +30,17 @@ UNION_TAGS = (
 
 def load_config(path: Path) -> Config:
     """Read and check a YAML configuration; RosettaError in one line if it is wrong."""
-    return parse_config(_content(path), source=str(path))
+    return parse_config(read_yaml(path), source=str(path))
 
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check the YAML recipe of a training; RosettaError in one line if it is wrong."""
-    return _parsed(Recipe, _content(path), source=str(path))
+    return _parsed(Recipe, read_yaml(path), source=str(path))
 
 
 def parse_config(content: Any, source: str = "configuration") -> Config:
     """Check a configuration; RosettaError names the first key that is wrong and why."""
     return _parsed(Config, content, source=source)
-
-
-def _content(path: Path) -> Any:
-    """What a YAML file holds; nothing is no keys."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a UTF-8 text file"
-        raise RosettaError(f"{path}: cannot be read: {reason}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RosettaError(f"{path}:{where} {problem}") from error
-    return content if content is not None else {}
 
 
 def _parsed(section: type[Whole], content: Any, *, source: str) -> Whole:
@@ -74,12 +60,19 @@ def _explain(error: ErrorDetails, whole: type[BaseModel]) -> str:
     key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
     if error["type"] == "extra_forbidden":
         known = _keys_beside(whole, parts[:-1])
-        return f"{key}: unknown key{did_you_mean(str(parts[-1]), known)}"
+        hint = did_you_mean(str(parts[-1]), known)
+        return f"{key}: unknown key{hint or '; those here are ' + ', '.join(known)}"
+    if error["type"] == "invalid_key":  # a number or a date, say, whose place pydantic words itself
+        return f"{key or parts[-1]}: is no key; those are words"
     message = error["msg"].removeprefix("Value error, ")
     given = error["input"]
     if error["type"] == "missing":
-        return f"{key}: this key is missing"
+        return f"{key}: this key is missing; give it"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERNS:
+        return f"{key}: {_shorten(given)} {PATTERNS[error['ctx']['pattern']]}"
     shown = "" if error["type"] == "value_error" else f", not {_shorten(given)}"
+    if error["type"] == "model_type":
+        message, shown = "expected keys and values", f", found {type(given).__name__}"
     about = f"{key}: " if key else ""  # what concerns several keys names them itself
     return f"{about}{message[0].lower()}{message[1:]}{shown}"
 

@@ -1,21 +1,25 @@
 """A run: the models, the images, and how they are mined; the default is the offline face zoo.
 
-Config    a whole run; `Config()` is the default `config.yaml`
+Config       a whole run; `Config()` is the default `config.yaml`
+GPU_BATCH    images per forward pass on a GPU, unless given
 """
 
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from rosetta_core.config.evidence import Evidence
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.images import Perceptual
-from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section
+from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section, Seed
 from rosetta_core.config.models import GENERATORS, Encoder, Model
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 
-__all__ = ["Config"]
+__all__ = ["GPU_BATCH", "Config"]
 
+GPU_BATCH = 16  # images per forward pass there
+FEW = 3  # images, of which each can see two others
 KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
 
 
@@ -23,7 +27,7 @@ class Sampling(Section):
     """Which images the pivot draws, or those that it looks at."""
 
     images: int = Field(512, description="how many; the paper takes 1600", ge=1, le=10_000_000)
-    seed: int = Field(0, description="image i depends on this seed and on i alone", ge=0)
+    seed: Seed = Field(0, description="image i depends on this seed and on i alone")
     truncation: float = Field(
         1.0,
         description="nearness to the mean: the scale of the latents or, where the generator has "
@@ -51,7 +55,7 @@ class Activations(Section):
     batch_size: int | None = Field(
         None,
         description="images per forward pass; null is 1 on a CPU, where more is hardly faster, "
-        "and 16 on a GPU",
+        f"and {GPU_BATCH} on a GPU",
         ge=1,
     )
     near_constant: float = Field(
@@ -139,6 +143,9 @@ class Config(Section):
     mining: Mining = Field(default_factory=Mining, description="where activation maps go")
     correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
     neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
+    evidence: Evidence = Field(
+        default_factory=Evidence, description="which matches are more than chance"
+    )
     dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
     steering: Steering = Field(
         default_factory=face_steering,
@@ -195,6 +202,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _nulls_read_stores(self) -> "Config":
+        shuffled = [null for null in self.evidence.nulls or [] if null != "untrained"]
+        if shuffled and self.mining.store == "none":
+            raise ValueError(
+                f"evidence.nulls: {shuffled[0]} needs stored maps; leave it out, or use "
+                "mining.store: zarr"
+            )
+        if "images" in shuffled and self.sampling.images < FEW:
+            raise ValueError(f"evidence.nulls: images needs {FEW} images or more")
+        return self
+
+    @model_validator(mode="after")
     def _steered_by_known_encoders(self) -> "Config":
         known = [encoder.name for encoder in self.encoders]
         named = [
@@ -229,6 +248,13 @@ class Config(Section):
     def kept(self) -> int | None:
         """How many partners of a unit are kept in place of every correlation; None keeps all."""
         return None if self.correlation.keep_matrix else max(KEPT, self.neighbours.k)
+
+    @property
+    def nulls(self) -> list[str]:
+        """What is mined beside the run to tell what chance gives."""
+        if self.evidence.nulls is not None:
+            return list(dict.fromkeys(self.evidence.nulls))
+        return ["images"] if self.mining.store == "zarr" and self.sampling.images >= FEW else []
 
     @property
     def models(self) -> list[Model]:

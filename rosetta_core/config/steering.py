@@ -7,12 +7,13 @@ Inversion, Show, Edit, Evaluation, Tuning    the kinds of jobs
 Job           any of them
 """
 
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rosetta_core.config.images import Perceptual, Target, one_of
-from rosetta_core.config.kinds import Name, Section
+from rosetta_core.config.kinds import File, Name, Section, Seed
 from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = [
@@ -29,6 +30,15 @@ __all__ = [
 
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=-1, le=1)]
+
+
+def _is_function(text: str) -> str:
+    if not re.fullmatch(r".+\.py:[A-Za-z_]\w*", text):
+        raise ValueError(f"{text!r} names no function; write FILE.py:NAME")
+    return text
+
+
+Function = Annotated[File, AfterValidator(_is_function)]
 
 
 def _any_weight(section: Section, keys: tuple[str, ...]) -> None:
@@ -49,7 +59,7 @@ class Descent(Section):
         gt=0,
     )
     starts: int = Field(4, description="how many latents it begins from", ge=1, le=256)
-    seed: int = Field(0, description="the starts depend on it", ge=0)
+    seed: Seed = Field(0, description="the starts depend on it")
     space: str = Field("z", description="latent space: z, and w or w+ where the family has them")
     class_label: int | None = Field(
         None,
@@ -117,7 +127,9 @@ class Show(Descent):
     )
     prior_weight: Weight = Field(1.0, description="weight of that, the paper's alpha")
     concept: int | None = Field(None, description="its Rosetta neurons, together", ge=0)
-    unit: str | None = Field(None, description="one unit of the generator, layer/channel")
+    unit: str | None = Field(
+        None, description="one unit of the generator, layer/channel", min_length=1
+    )
     reach: float = Field(
         5.0,
         description="how active it is to become: that many standard deviations above the mean of "
@@ -142,7 +154,7 @@ class Edit(Descent):
         "start", description="what keeps the latent near: L1 or L2 of it, or distance to its start"
     )
     prior_weight: Weight = Field(0.01, description="weight of that, the paper's alpha")
-    of_seed: int | None = Field(None, description="edit the image of a seed", ge=0)
+    of_seed: Seed | None = Field(None, description="edit the image of a seed")
     of_job: Name | None = Field(None, description="edit the result of an inversion or a tuning")
     do: Literal["zoom", "shift", "copy_paste", "remove", "add", "custom"] = Field(
         description="zoom: maps doubled, their centre kept; shift; copy_paste: the left half "
@@ -161,10 +173,10 @@ class Edit(Descent):
     )
     amount: float = Field(2.0, description="add: by this many standard deviations", gt=0)
     hold: Weight = Field(4.0, description="remove and add: weight of all other Rosetta neurons")
-    mask: str | None = Field(
+    mask: File | None = Field(
         None, description="remove and add: an image, white where units are to change", min_length=1
     )
-    function: str | None = Field(None, description="custom: FILE.py:NAME", min_length=1)
+    function: Function | None = Field(None, description="custom: FILE.py:NAME", min_length=1)
 
     @model_validator(mode="after")
     def _whole(self) -> "Edit":

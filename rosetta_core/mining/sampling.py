@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import zarr
 from numpy.typing import NDArray
 
-from rosetta_core.files import whole
 from rosetta_core.mining.stores import (
     create_array,
+    new_store,
     open_store,
     read_array,
     read_attribute,
@@ -100,8 +99,7 @@ def write_samples(
     store: Path, arrays: Mapping[str, NDArray], *, images: range, about: Mapping[str, Any]
 ) -> None:
     """Write the arrays of a shard (n, …) to a store, with a manifest that records `about`."""
-    with whole(store) as temporary:
-        group = zarr.open_group(temporary, mode="w")
+    with new_store(store) as group:
         group.attrs.update(about)
         for name, values in arrays.items():
             array = create_array(

@@ -7,6 +7,7 @@ maps_of        a model's maps over a run, from wherever its configuration says
 from numpy.typing import NDArray
 
 from rosetta_core.config import Config
+from rosetta_core.config.run import GPU_BATCH
 from rosetta_core.mining.live_maps import LiveMaps
 from rosetta_core.mining.sampling import Samples
 from rosetta_core.mining.stored_maps import StoredMaps
@@ -15,8 +16,6 @@ from rosetta_core.zoo.loading import layers_of, load, resolve_device
 from rosetta_core.zoo.network import Generator, Network
 
 __all__ = ["live_maps", "maps_of"]
-
-GPU_BATCH = 16
 
 
 def live_maps(config: Config, model: str, *, shard: str | None = None) -> LiveMaps:

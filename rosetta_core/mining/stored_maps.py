@@ -18,6 +18,7 @@ from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.moments import Moments
 from rosetta_core.mining.stored_array import StoredArray
 from rosetta_core.mining.stored_shards import StoredShards
+from rosetta_core.mining.stores import cure_of
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["StoredMaps"]
@@ -53,9 +54,10 @@ class StoredMaps(Maps):
             try:
                 parts.append(self._arrays[shard][layer].read(inside, channels))
             except (OSError, ValueError, RuntimeError) as error:
+                store = self._shards.stores[shard]
                 raise RosettaError(
-                    f"{self._shards.stores[shard]}/{name}/maps, images {images.start} to "
-                    f"{images.stop - 1}: is damaged ({error}); delete the store and run again"
+                    f"{store}/{name}/maps, images {images.start} to {images.stop - 1}: is damaged "
+                    f"({error}); {cure_of(store)}"
                 ) from error
         return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
@@ -99,6 +101,6 @@ def _stored_array(store: Path, group: zarr.Group, layer: Layer, images: int) -> 
         found = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
         raise RosettaError(
             f"{store}: layer {layer.name!r} holds {found}, not float16 {expected} as its "
-            "manifest says; delete the store and run again"
+            f"manifest says; {cure_of(store)}"
         )
     return StoredArray(maps, store / layer.name / "maps")

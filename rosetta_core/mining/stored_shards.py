@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.moments import Moments, pool
-from rosetta_core.mining.stores import open_store, read_array
+from rosetta_core.mining.stores import cure_of, open_store, read_array
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["StoredShards"]
@@ -37,7 +37,9 @@ class StoredShards:
         self.starts: list[int] = [0]
         for store, (_, manifest) in zip(stores, opened, strict=True):
             if (manifest["model"], manifest["layers"]) != (self.name, first["layers"]):
-                raise RosettaError(f"{store}: is of another model than {stores[0]}; delete it")
+                raise RosettaError(
+                    f"{store}: is of another model than {stores[0]}; {cure_of(store)}"
+                )
             start, stop = manifest["images"]
             self.starts.append(self.starts[-1] + stop - start)
 

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import zarr
 from numpy.typing import NDArray
 
-from rosetta_core.files import whole
 from rosetta_core.mining.duplicates import one_of_each
 from rosetta_core.mining.maps import Maps, images_at_once
 from rosetta_core.mining.standardised import (
@@ -25,7 +23,14 @@ from rosetta_core.mining.standardised import (
     standardised,
     to_bytes,
 )
-from rosetta_core.mining.stores import SMALL, create_array, open_group, read_array, read_attribute
+from rosetta_core.mining.stores import (
+    SMALL,
+    create_array,
+    new_store,
+    open_group,
+    read_array,
+    read_attribute,
+)
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 from rosetta_core.zoo.layer import Layer
@@ -200,8 +205,7 @@ def _chosen(
 
 def write_unit_examples(store: Path, layers: Sequence[LayerExamples]) -> None:
     """Write a group a layer, by its number, with the arrays of LayerExamples."""
-    with whole(store) as temporary:
-        group = zarr.open_group(temporary, mode="w")
+    with new_store(store) as group:
         group.attrs["layers"] = len(layers)
         for number, layer in enumerate(layers):
             for field in fields(LayerExamples):

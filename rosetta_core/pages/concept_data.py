@@ -93,6 +93,7 @@ def concept_data(
         "pairs": [
             [own, numbers[model], unit, round(1e4 * corr)] for own, model, unit, corr in pairs
         ],
+        "chance": _beyond_chance(rows, findings),
         "units": [
             [[unit, *significant(moments[model][unit])] for unit in units[model]]
             for model in findings.names
@@ -128,6 +129,16 @@ def _units(
         model: sorted(its, key=lambda unit: (-its[unit], unit))
         for model, its in {findings.pivot: strength, **best}.items()
     }
+
+
+def _beyond_chance(pairs: pd.DataFrame, findings: Findings) -> list[list[int]]:
+    """Excess and p-value of pairs, in their order; nothing if they aren't known."""
+    if findings.chance is None:
+        return []
+    keys = ["pivot_unit", "model", "unit"]
+    found = pairs[keys].merge(findings.chance.pairs, on=keys, how="left", validate="one_to_one")
+    columns = (thousandths(found[name] * 10) for name in ("excess", "p_value"))
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _relations(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rosetta_core.config.steering import Evaluation
+from rosetta_core.contents import write_contents
 from rosetta_core.pages.job_folder import write_about
 from rosetta_core.pages.sheets import write_sheet
 from rosetta_core.steering.evaluation import Evaluated
@@ -49,3 +50,4 @@ def write_evaluation(folder: Path, job: Evaluation, evaluated: Evaluated) -> Non
         columns=["target", *evaluated.methods],
     )
     write_about(folder, job, about=about, summary=[], methods=evaluated.methods)
+    write_contents(folder, of=Path(job.folder, job.name))

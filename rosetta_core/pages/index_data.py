@@ -49,6 +49,7 @@ def index_data(
             "mean": thousandths(concepts["mean_corr"]),
             "min": thousandths(concepts["min_corr"]),
             "leading": examples.leading.T.tolist(),
+            **_beyond_chance(findings),
             "corr": [
                 thousandths(by_model[model].reindex(concepts["concept"])) if len(concepts) else []
                 for model in findings.encoders
@@ -61,6 +62,14 @@ def index_data(
             for name in SCALES
         },
     }
+
+
+def _beyond_chance(findings: Findings) -> dict[str, Any]:
+    """How far the concepts exceed chance; nothing if that isn't known."""
+    if findings.chance is None:
+        return {}
+    found = findings.chance.concepts.set_index("concept").reindex(findings.concepts["concept"])
+    return {"excess": thousandths(found["excess"]), "p": thousandths(found["p_value"])}
 
 
 def _model(findings: Findings, number: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.config.steering import Job
+from rosetta_core.contents import write_contents
 from rosetta_core.errors import RosettaError
 from rosetta_core.pages.figure_canvas import TILE
 from rosetta_core.pages.heatmap import contrast, overlay
@@ -55,6 +56,7 @@ def write_outcome(folder: Path, job: Job, outcome: Outcome, *, concept: int | No
     write_curve(folder / "curve.png", terms, best=outcome.best[0], about=outcome.about)
     write_video(folder / "way.mp4", outcome.descended.frames[:, outcome.best[0]])
     write_about(folder, job, about=outcome.about, summary=outcome.summary, concept=concept)
+    write_contents(folder, of=Path(job.folder, job.name))
 
 
 def write_about(

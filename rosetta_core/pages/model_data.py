@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
+from rosetta_core.pages.packed import thousandths
 
 __all__ = ["model_data"]
 
@@ -24,13 +25,24 @@ def model_data(findings: Findings) -> dict[str, Any]:
     pivot, layers of the encoder) of best buddies, and one of those in the dictionary. `scores`: by
     encoder how the correlations of best buddies are spread, and of those in the dictionary.
     `overlap`: sets of encoders as bits, and how many units of the pivot have buddies in just those.
+    `chance`: under each null how many best buddies (by encoder), Rosetta neurons and concepts there
+    are, how many chance gives, and which share is false, in 1/10,000.
     """
     return {
         "layers": [_layers(findings, model) for model in findings.names],
         "depth": [_depth(findings, model) for model in findings.encoders],
         "scores": [_scores(findings, model) for model in findings.encoders],
         "overlap": _overlap(findings),
+        "chance": _chance(findings),
     }
+
+
+def _chance(findings: Findings) -> list[list[Any]]:
+    if findings.chance is None:
+        return []
+    counts = findings.chance.counts
+    columns = (counts[name].tolist() for name in ("null", "what", "model", "found", "by_chance"))
+    return [list(row) for row in zip(*columns, thousandths(counts["false"] * 10), strict=True)]
 
 
 def _in_dictionary(findings: Findings, model: str) -> pd.DataFrame:

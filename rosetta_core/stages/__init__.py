@@ -13,6 +13,8 @@ correlations     the pivot's units with those of models
 join             the correlations of a pair from those of blocks of rows
 neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
+chance           what a null gives in place of an encoder's best buddies
+evidence         how far pairs and concepts exceed it
 unit_examples    the images and maps that each unit of a model fires at
 concept_examples how strongly the concepts show on every image, and their maps there
 steer            a job that inverts, shows, edits, tunes or evaluates
@@ -22,35 +24,45 @@ dictionary       the pages
 figure           a figure for a paper
 measured         which jobs of the workflow are measured
 costs            what they took
+summary          what a run came to, for the end of it
+provenance       what made the run
 export           the tables as CSV, JSON or Parquet
+verify           every byte of a finished run
 mine             all of it, one stage after the other
 
-Three are of no run, and so no functions of a configuration:
+Four are of no run, or of several, and so no functions of a configuration:
 
+compare          where two runs differ
 convert          a clean file of weights out of a checkpoint
 train            an encoder that is taught without labels
 zoo              the table of the published models
 """
 
+from itertools import product
 from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.stages.before import check, configure, fetch, list_layers, plan
 from rosetta_core.stages.convert import convert
-from rosetta_core.stages.costs import costs, measured
+from rosetta_core.stages.costs import costs, measured, summary
+from rosetta_core.stages.evidence import chance, evidence
 from rosetta_core.stages.examples import concept_examples, unit_examples
 from rosetta_core.stages.export import export
 from rosetta_core.stages.figures import figure
 from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
+from rosetta_core.stages.provenance import compare, provenance
 from rosetta_core.stages.steering import needed, steer, steering_pages
 from rosetta_core.stages.training import train
+from rosetta_core.stages.verify import verify
 from rosetta_core.stages.zoo import zoo
 
 __all__ = [
     "activations",
+    "chance",
     "check",
+    "compare",
     "concept_examples",
     "concepts",
     "configure",
@@ -58,6 +70,7 @@ __all__ = [
     "correlations",
     "costs",
     "dictionary",
+    "evidence",
     "export",
     "fetch",
     "figure",
@@ -69,12 +82,15 @@ __all__ = [
     "neighbours",
     "passes",
     "plan",
+    "provenance",
     "sample",
     "steer",
     "steering_pages",
+    "summary",
     "train",
     "unit_examples",
     "units",
+    "verify",
     "zoo",
 ]
 
@@ -97,6 +113,10 @@ def mine(config: Config) -> Path:
     for model in config.models:
         neighbours(config, model=model.name)
     concepts(config)
+    for null, encoder in product(config.nulls, config.encoders):
+        chance(config, model=encoder.name, null=null)
+    if config.nulls:
+        evidence(config)
     for model in config.models:
         unit_examples(config, model=model.name)
     concept_examples(config)

@@ -19,25 +19,31 @@ from rosetta_core.config.steering import Edit, Tuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
+from rosetta_core.stages.before_steering import check_steering, check_units
 
 if TYPE_CHECKING:
     from rosetta_core.plan import Plan, Rates
     from rosetta_core.zoo.layer import Layer
 
-
 __all__ = ["check", "configure", "fetch", "list_layers", "plan"]
 
 
-def check(config: Config) -> dict[str, list["Layer"]]:
+def check(config: Config, *, elsewhere: bool = False) -> dict[str, list["Layer"]]:
     """Check everything that can be wrong before a job starts; return each model's layers.
+
+    Args:
+        config: the run.
+        elsewhere: other machines run its jobs, so that nothing is said of devices.
 
     Raises:
         RosettaError: a device or a file that isn't there, an unknown architecture, a layer
             pattern that matches nothing, a K larger than a model, more examples than images, a
-            unit that isn't mined, an image that can't be read, other weights in this package than
-            the configuration says.
+            unit that isn't mined, an image that can't be read or isn't as large as a box or a mask
+            has to be, a function that is no Python, other weights in this package than the
+            configuration says.
     """
-    if config.device.startswith("cuda"):
+    _check_folders(config)
+    if config.device.startswith("cuda") and not elsewhere:
         from rosetta_core.zoo.loading import resolve_device
 
         resolve_device(config.device)
@@ -57,7 +63,7 @@ def check(config: Config) -> dict[str, list["Layer"]]:
                 f"neighbours.k: {config.neighbours.k} is too large for {name}, which has {units} "
                 "units; lower it or name more layers"
             )
-    _check_steering(config, found[config.pivot.name])
+    check_units(config, found[config.pivot.name])
     units = sum(layer.channels for layer in found[config.pivot.name])
     if config.correlation.blocks > units:
         raise RosettaError(
@@ -67,16 +73,28 @@ def check(config: Config) -> dict[str, list["Layer"]]:
     return found
 
 
+def _check_folders(config: Config) -> None:
+    """Check that results and resources can be folders."""
+    for key, folder in (("results", RunPaths(config).run), ("resources", Path(config.resources))):
+        for path in (folder, *folder.parents):
+            if path.exists() and not path.is_dir():
+                raise RosettaError(f"{key}: {path} is no folder; give another, or remove it")
+
+
 def _check_weights(config: Config) -> None:
     """Check the files of weights that nobody fetches: those of the user's own, those shipped."""
     from rosetta_core.zoo.checksums import verify_weights
+    from rosetta_core.zoo.file_kind import kind_of
 
     for model in config.models:
         path = RunPaths(config).weights(model)
         if path is None or not isinstance(model.weights, FileWeights | ShippedWeights):
             continue
         if not path.is_file():
-            raise RosettaError(f"{model.name}: no file of weights at {path}")
+            raise RosettaError(
+                f"{model.name}: no file of weights at {path}; correct `weights`, or put it there"
+            )
+        kind_of(path)
         if isinstance(model.weights, ShippedWeights):  # small; one of the user's own may not be
             verify_weights(path, model.weights)
 
@@ -121,6 +139,7 @@ def _check_kinds(config: Config) -> None:
             f"{sampling.truncation:g} was given"
         )
     _check_classes(config, pivot.classes)
+    check_steering(config, pivot)
 
 
 def _check_classes(config: Config, classes: int) -> None:
@@ -141,30 +160,6 @@ def _check_classes(config: Config, classes: int) -> None:
         if label >= classes:
             has = f"classes 0 to {classes - 1}" if classes else "no classes"
             raise RosettaError(f"{key}: {config.pivot.name} has {has}, but {label} was given")
-
-
-def _check_steering(config: Config, layers: list["Layer"]) -> None:
-    """Check what steering jobs name: files and units."""
-    jobs = config.steering
-    targets = [(job.name, job.image) for job in jobs.invert]
-    targets += [(job.name, target) for job in jobs.evaluate for target in job.images]
-    files = [(name, target.file) for name, target in targets]
-    for edit in jobs.edit:
-        files += [(edit.name, edit.mask), (edit.name, edit.function_file)]
-    for name, file in files:
-        if file is not None and not Path(file).is_file():
-            raise RosettaError(f"steering: {name}: no file {file!r}")
-    known = {layer.name: layer.channels for layer in layers}
-    named = [(job.name, [job.unit]) for job in jobs.show if job.unit]
-    named += [(job.name, job.units or []) for job in jobs.edit]
-    for name, units in named:
-        for unit in units:
-            layer, _, channel = unit.removeprefix(f"{config.pivot.name}/").rpartition("/")
-            if not channel.isdecimal() or int(channel) >= known.get(layer, 0):
-                raise RosettaError(
-                    f"steering: {name}: no unit {unit!r} of {config.pivot.name}; write "
-                    f"layer/channel, with one of the layers {', '.join(known)}"
-                )
 
 
 def configure(config: Config) -> Path:

@@ -1,11 +1,13 @@
 """The stage that gathers what the others took.
 
 measured    which jobs of the workflow are measured
+summary     what a run came to, for the end of it
 costs       what they took, as one table
 
 Imports stand inside the functions: pandas takes seconds.
 """
 
+import time
 from pathlib import Path
 
 from rosetta_core.config import Config
@@ -13,7 +15,7 @@ from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
 from rosetta_core.stages.mining import passes
 
-__all__ = ["costs", "measured"]
+__all__ = ["costs", "measured", "summary"]
 
 
 def measured(config: Config) -> list[tuple[str, ...]]:
@@ -32,6 +34,8 @@ def measured(config: Config) -> list[tuple[str, ...]]:
         jobs += [("join", model) for model in models]
     jobs += [("neighbours", model) for model in models]
     jobs += [("concepts",)]
+    jobs += [("chance", null, e.name) for null in config.nulls for e in config.encoders]
+    jobs += [("evidence",)] if config.nulls else []
     jobs += [("unit_examples", model) for model in models]
     jobs += [("concept_examples",), ("dictionary",)]
     jobs += [("steer", name) for name in config.steering.jobs]
@@ -47,3 +51,25 @@ def costs(config: Config) -> Path:
     with whole(paths.costs) as temporary:
         table.to_csv(temporary, index=False)
     return paths.costs
+
+
+def summary(config: Config, *, began: float) -> str:
+    """Return what a run came to since `began` (seconds since 1970), and where to look."""
+    from rosetta_core.summary import bytes_below, read_job
+    from rosetta_core.summary import summary as lines_of
+
+    paths = RunPaths(config)
+    found = [read_job(paths.benchmark(*job)) for job in measured(config)]
+    folders = {
+        path.name: bytes_below(path)
+        for path in sorted(paths.run.iterdir())
+        if path.is_dir() and path.name not in ("logs", "benchmarks")
+    }
+    lines = lines_of(
+        config.run,
+        [job for job in found if job],
+        began=began,
+        ended=time.time(),
+        folders=folders,
+    )
+    return "\n".join([*lines, *(f"  open {page}" for page in paths.pages)])

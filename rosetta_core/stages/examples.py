@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config, parse_bytes
+from rosetta_core.exhausted import with_less_memory
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table
 
@@ -28,6 +29,7 @@ def samples_of(config: Config) -> "Samples":
     return Samples([paths.samples(shard) for shard in config.shards])
 
 
+@with_less_memory
 def unit_examples(config: Config, *, model: str) -> Path:
     """Find the images that each unit of a model fires at; return their store."""
     import torch
@@ -50,6 +52,7 @@ def unit_examples(config: Config, *, model: str) -> Path:
     return paths.unit_examples(model)
 
 
+@with_less_memory
 def concept_examples(config: Config) -> Path:
     """Find how strongly the concepts show on every image; return the store."""
     import torch

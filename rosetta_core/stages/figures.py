@@ -12,6 +12,7 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
 from rosetta_core.stages.examples import samples_of
+from rosetta_core.stages.steering import finished
 
 __all__ = ["figure"]
 
@@ -93,7 +94,7 @@ def _of_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Pa
     from rosetta_core.pages.job_folder import read_images
     from rosetta_core.pages.sheets import sheet
 
-    columns = [read_images(RunPaths(config).job(config.steering.job(name))) for name in names]
+    columns = [read_images(finished(config, name)) for name in names]
     tiles = [[of for of, _ in columns], [result for _, result in columns]]
     return save_both(sheet(tiles, rows=["of", "result"], columns=list(names)), path)
 

@@ -3,6 +3,7 @@
 passes          which models are correlated in one job
 correlations    the pivot's units with those of models
 join            the correlations of a pair from those of blocks of rows
+living          which units of a model are alive
 neighbours      nearest neighbours and best buddies of the pivot and a model
 concepts        Rosetta neurons and concepts
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config, parse_bytes
 from rosetta_core.errors import RosettaError
+from rosetta_core.exhausted import with_less_memory
 from rosetta_core.paths import RunPaths
 from rosetta_core.stages.networks import write_units
 from rosetta_core.tables import read_table, write_table
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rosetta_core.mining.maps import Maps
 
-__all__ = ["concepts", "correlations", "join", "neighbours", "passes"]
+
+__all__ = ["concepts", "correlations", "join", "living", "neighbours", "passes"]
 
 
 def passes(config: Config) -> list[list[str]]:
@@ -39,6 +43,7 @@ def passes(config: Config) -> list[list[str]]:
     return [[model] for model in models]
 
 
+@with_less_memory
 def correlations(
     config: Config, *, models: Sequence[str], block: int | None = None
 ) -> tuple[Path, ...]:
@@ -56,22 +61,18 @@ def correlations(
 
     from rosetta_core.mining.correlation import correlate_blocks
     from rosetta_core.mining.correlation_store import write_correlations
-    from rosetta_core.mining.moments import alive
     from rosetta_core.mining.nearest_store import write_nearest
     from rosetta_core.mining.sources import maps_of
     from rosetta_core.zoo.loading import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
+    models = [config.model(name).name for name in dict.fromkeys(models)]
     maps = {name: maps_of(config, name) for name in dict.fromkeys([pivot, *models])}
     sizes = {name: sum(x.channels for x in source.layers) for name, source in maps.items()}
     rows = block_rows(sizes[pivot], config.correlation.blocks, block)
 
-    def living(model: int | None) -> "NDArray[np.bool_]":
-        import numpy as np
-
-        found = maps[pivot if model is None else models[model]].moments()
-        near_constant = config.activations.near_constant
-        return np.concatenate([alive(layer, near_constant=near_constant) for layer in found])
+    def alive(model: int | None) -> "NDArray[np.bool_]":
+        return living(config, maps[pivot if model is None else models[model]])
 
     stores = [paths.correlations(model, block) for model in models]
     blocks = correlate_blocks(
@@ -84,14 +85,24 @@ def correlations(
     )
     if config.kept is None:
         columns = [sizes[model] for model in models]
-        write_correlations(stores, blocks, columns=columns, rows=rows, alive=living)
+        write_correlations(stores, blocks, columns=columns, rows=rows, alive=alive)
     else:
         itself = models.index(pivot) if pivot in models else None
-        write_nearest(stores, blocks, rows=rows, alive=living, itself=itself, kept=config.kept)
+        write_nearest(stores, blocks, rows=rows, alive=alive, itself=itself, kept=config.kept)
     if config.mining.store == "zarr":
         return tuple(stores)
     tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
     return (*stores, *tables)
+
+
+def living(config: Config, maps: "Maps") -> "NDArray[np.bool_]":
+    """Tell which units of a model are alive, once its maps were loaded."""
+    import numpy as np
+
+    from rosetta_core.mining.moments import alive
+
+    near_constant = config.activations.near_constant
+    return np.concatenate([alive(layer, near_constant=near_constant) for layer in maps.moments()])
 
 
 def block_rows(units: int, blocks: int, block: int | None) -> range:
@@ -99,7 +110,7 @@ def block_rows(units: int, blocks: int, block: int | None) -> range:
     if block is None:
         return range(units)
     if not 0 <= block < blocks:
-        raise RosettaError(f"no block {block}; they are 0 to {blocks - 1}")
+        raise RosettaError(f"--block: no block {block}; they are 0 to {blocks - 1}")
     return range(units * block // blocks, units * (block + 1) // blocks)
 
 
@@ -108,6 +119,7 @@ def join(config: Config, *, model: str) -> Path:
     from rosetta_core.mining.correlation_store import join_correlations
     from rosetta_core.mining.nearest_store import join_nearest
 
+    model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)
     blocks = [paths.correlations(model, block) for block in range(config.correlation.blocks)]
     join_blocks = join_correlations if config.kept is None else join_nearest
@@ -123,6 +135,7 @@ def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
 
     paths, k = RunPaths(config), config.neighbours.k
+    model = config.model(model).name
     store = paths.correlations(model)
     if config.kept is not None:
         table = nearest_neighbours(*read_nearest(store, k))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rosetta_core.config import Config, parse_bytes
+from rosetta_core.exhausted import with_less_memory
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import write_table
 
@@ -47,6 +48,7 @@ def sample(config: Config, *, shard: str) -> Path:
     return store
 
 
+@with_less_memory
 def activations(config: Config, *, model: str, shard: str) -> Path:
     """Run a model over the images of a shard and write down its maps; return their store."""
     import torch
@@ -55,6 +57,7 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
     from rosetta_core.mining.sources import live_maps
     from rosetta_core.zoo.network import Encoder as EncoderNetwork
 
+    images = config.shard_images(shard)  # of an unknown one nothing is loaded
     chosen, maps = config.model(model), live_maps(config, model, shard=shard)
     about: dict[str, Any] = {"model": model, "family": chosen.family}
     about |= {"architecture": chosen.architecture, "keepbits": config.activations.keepbits}
@@ -64,7 +67,7 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
     record_shard(
         maps,
         store,
-        images=config.shard_images(shard),
+        images=images,
         memory_budget=parse_bytes(config.memory_budget),
         threads=torch.get_num_threads(),
         about=about,
@@ -76,6 +79,7 @@ def units(config: Config, *, model: str) -> Path:
     """Write the table of a stored model's units; return it."""
     from rosetta_core.mining.stored_shards import StoredShards
 
+    model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)
     shards = StoredShards([paths.activations(model, shard) for shard in config.shards])
     return write_units(config, model, shards.layers, shards.moments())

@@ -10,6 +10,7 @@ from pathlib import Path
 from rosetta_core.config import Config
 from rosetta_core.paths import RunPaths
 from rosetta_core.stages.examples import samples_of
+from rosetta_core.stages.steering import finished
 
 __all__ = ["dictionary"]
 
@@ -42,7 +43,7 @@ def dictionary(config: Config) -> Path:
             duplicates=duplicates,
             examples=config.dictionary.examples,
             image_pages=min(config.dictionary.image_pages, samples.count),
-            shows=read_shows([paths.job(job) for job in config.steering.show]),
+            shows=read_shows([finished(config, job.name) for job in config.steering.show]),
         )
         (folder / "figures").mkdir()
         write_default_figures(

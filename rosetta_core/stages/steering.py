@@ -2,6 +2,7 @@
 
 steer             run one job: an inversion, a show, an edit, a tuning, an evaluation
 needed            the files and folders that a job reads
+finished          the folder of a job that was run
 steering_pages    one page for all jobs of a run
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
@@ -15,6 +16,7 @@ import numpy as np
 from rosetta_core import triggers
 from rosetta_core.config import Config, RandomWeights
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
+from rosetta_core.contents import check_contents
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.paths import RunPaths
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from rosetta_core.steering.editing import Source
     from rosetta_core.steering.pivot import Pivot
 
-__all__ = ["needed", "steer", "steering_pages"]
+__all__ = ["finished", "needed", "steer", "steering_pages"]
 
 TUNED = "generator.safetensors"  # the weights in the folder of a tuning
 
@@ -66,6 +68,14 @@ def steer(config: Config, *, job: str) -> Path:
         checkpoint.remove()  # it would lead there again
         raise
     checkpoint.remove()
+    return folder
+
+
+def finished(config: Config, name: str) -> Path:
+    """Return the folder of a job that was run; RosettaError if it is missing or damaged."""
+    folder = RunPaths(config).job(config.steering.job(name))
+    there = folder.exists()
+    check_contents(folder, cure=f"delete {folder} and run again" if there else "run that job first")
     return folder
 
 
@@ -149,7 +159,7 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
         job = job.model_copy(update={"space": found.space, "class_label": found.class_label})
     source = _source(config, job, pivot)
     if isinstance(of, Tuning):
-        pivot = tuned_pivot(pivot, load_file(RunPaths(config).job(of) / TUNED))
+        pivot = tuned_pivot(pivot, load_file(finished(config, of.name) / TUNED))
     change = None
     if job.do in ("remove", "add"):
         height, width = drawn_image(pivot, 0, label=job.class_label).shape[:2]
@@ -208,7 +218,7 @@ def _tune(config: Config, job: Tuning, folder: Path, checkpoint: "Checkpoint") -
     tuned = tune(
         networks.pivot,
         job,
-        torch.from_numpy(read_latent(RunPaths(config).job(of))),
+        torch.from_numpy(read_latent(finished(config, of.name))),
         target_image(of.image, networks.pivot, label=of.class_label),
         space=of.space,
         class_label=of.class_label,
@@ -238,9 +248,7 @@ def _source(config: Config, job: Edit, pivot: "Pivot") -> "Source":
     from rosetta_core.steering.latents import class_labels, given_latents
 
     if job.of_job:
-        latent = torch.from_numpy(
-            read_latent(RunPaths(config).job(config.steering.job(job.of_job)))
-        )
+        latent = torch.from_numpy(read_latent(finished(config, job.of_job)))
         return Source(latent, job.of_job)
     seed = job.of_seed or 0
     label = class_labels(pivot, job.class_label, count=1)
@@ -254,7 +262,7 @@ def steering_pages(config: Config) -> Path:
     paths = RunPaths(config)
     return write_steering_site(
         paths.steering,
-        [paths.job(job) for job in config.steering.jobs.values()],
+        [finished(config, name) for name in config.steering.jobs],
         run=config.run,
         pivot=config.pivot.name,
         encoders=[encoder.name for encoder in config.encoders],

@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from rosetta_core.config import steering as config
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
 from rosetta_core.progress import Progress
+from rosetta_core.saved_state import load_state, save_state
 from rosetta_core.steering.adam import Adam
 from rosetta_core.steering.loss import Term
 from rosetta_core.steering.pivot import Drawing, Pivot
@@ -55,15 +55,14 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """What was saved last, if it belongs to this very descent and is whole."""
         try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:  # none, or a broken one: the descent begins anew
+            saved = load_state(self.path)
+        except (OSError, RosettaError):  # none, or a broken one: the descent begins anew
             return None
-        return saved if isinstance(saved, dict) and saved.get("key") == self.key else None
+        return saved if saved.get("key") == self.key else None
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace what was saved."""
-        with whole(self.path) as temporary:
-            torch.save({**state, "key": self.key}, temporary)
+        save_state(self.path, {**state, "key": self.key})
 
     def remove(self) -> None:
         """The descent is over."""

@@ -5,14 +5,16 @@ Description    what it tells
 """
 
 import json
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
 from rosetta_core import own_code
 from rosetta_core.config import Model, to_json
+from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.fingerprint import fingerprint
 from rosetta_core.zoo.families import FAMILIES
@@ -34,6 +36,7 @@ class Description:
         pixels: of an image, if it draws them.
         classes: that it draws.
         truncates: whether it can draw with a truncation.
+        spaces: names of its latent spaces.
     """
 
     layers: list[Layer]
@@ -42,6 +45,7 @@ class Description:
     pixels: int = 0
     classes: int = 0
     truncates: bool = True
+    spaces: list[str] = field(default_factory=lambda: ["z"])
 
 
 def describe(model: Model, resources: Path, *, all: bool = False) -> Description:
@@ -61,7 +65,8 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
     code = fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family])
     if model.target:
         code += own_code.fingerprint(model.target, key="target")
-    key = sha256(to_json([definition, all, libraries, code]).encode()).hexdigest()[:24]
+    told = [part.name for part in fields(Description)]
+    key = sha256(to_json([definition, all, libraries, code, told]).encode()).hexdigest()[:24]
     path = resources / "layers" / f"{key}.json"
     if path.is_file():
         known = json.loads(path.read_text())
@@ -74,7 +79,7 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
     from rosetta_core.zoo.operations import pixels_and_operations
     from rosetta_core.zoo.own_model import takes_truncation
 
-    blame = own_code.reported(model.target, key="target") if model.target else nullcontext()
+    blame = own_code.reported(model.target, key="target") if model.target else _reported(model)
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if model.target else "meta"), blame:
         torch.manual_seed(0)
         built = build(model)
@@ -86,7 +91,20 @@ def describe(model: Model, resources: Path, *, all: bool = False) -> Description
             pixels=pixels,
             classes=built.classes if isinstance(built, Generator) else 0,
             truncates=not model.target or takes_truncation(model.target),
+            spaces=["z", *(built.further_spaces if isinstance(built, Generator) else ())],
         )
     with whole(path) as temporary:
         temporary.write_text(json.dumps(asdict(description)))
     return description
+
+
+@contextmanager
+def _reported(model: Model) -> Iterator[None]:
+    """Turn what a library raises of arguments and inputs that don't fit into a RosettaError."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, OverflowError, AssertionError) as error:
+        said = str(error).split("\n")[0] or type(error).__name__
+        raise RosettaError(
+            f"{model.name}: cannot be run with its input and arguments ({said}); correct them"
+        ) from error

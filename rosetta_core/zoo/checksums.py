@@ -5,6 +5,7 @@ verify_weights    the same of a file of weights: by its configuration, or else b
 Record            what is written down of a fetched file
 read_record       of a file, if it has one
 write_record      beside a file
+record_of         where that is
 """
 
 import json
@@ -15,7 +16,7 @@ from rosetta_core.config.weights import FileWeights, FromFile, ShippedWeights
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import sha256_of, whole
 
-__all__ = ["Record", "read_record", "verify", "verify_weights", "write_record"]
+__all__ = ["Record", "read_record", "record_of", "verify", "verify_weights", "write_record"]
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,20 @@ def verify_weights(path: Path, weights: FromFile) -> None:
     elif weights.sha256:
         verify(path, weights.sha256, name=str(path))
     elif not isinstance(weights, FileWeights) and (record := read_record(path)):
-        said_by = f"{_record_of(path).name} beside it"
+        said_by = f"{record_of(path).name} beside it"
         cure = "delete both to fetch it again"
         _compare(path, record.sha256, name=str(path), said_by=said_by, cure=cure)
 
 
 def read_record(path: Path) -> Record | None:
     """Read the record of a file, None if it has none; RosettaError if it can't be read."""
-    record = _record_of(path)
+    record = record_of(path)
     try:
         return Record(**json.loads(record.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise _of_another(record, error) from error
     except (OSError, ValueError, TypeError) as error:
         raise RosettaError(
             f"{record}: can't be read as the record of a fetched file ({error}); delete it"
@@ -89,17 +92,28 @@ def read_record(path: Path) -> Record | None:
 
 def write_record(path: Path, record: Record) -> None:
     """Write the record of a file beside it."""
-    with whole(_record_of(path)) as temporary:
+    with whole(record_of(path)) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
-def _record_of(path: Path) -> Path:
+def record_of(path: Path) -> Path:
+    """Where the record of a file lies: beside it."""
     return path.with_name(f"{path.name}.json")
 
 
 def _compare(path: Path, sha256: str, *, name: str, said_by: str, cure: str) -> None:
-    found = sha256_of(path)
+    try:
+        found = sha256_of(path)
+    except PermissionError as error:
+        raise _of_another(path, error) from error
     if not found.startswith(sha256):
         raise RosettaError(
             f"{name}: SHA-256 is {found[:12]}…, {said_by} says {sha256[:12]}…; {cure}"
         )
+
+
+def _of_another(path: Path, error: OSError) -> RosettaError:
+    return RosettaError(
+        f"{path}: can't be read ({error.strerror}); let its owner share it (chmod a+r), or choose "
+        "another folder `resources`"
+    )

@@ -3,6 +3,8 @@ import os
 import re
 import shutil
 import sys
+import time
+from contextlib import ExitStack
 
 # the code beside the Snakefile is what runs, here and in the jobs
 sys.path.insert(0, workflow.basedir)
@@ -10,36 +12,67 @@ os.environ.update(PYTHONPATH=workflow.basedir)
 
 from rosetta_core import stages, triggers
 from rosetta_core.config import Fetched, parse_config, to_json
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.files import manifest_of
+from rosetta_core.occupied import occupied
 from rosetta_core.paths import RunPaths
 from rosetta_core.plan import needs as of_cluster
+from rosetta_core.run_progress import watch
+
+
+def refuse(error):
+    """Say in one line why nothing runs; Snakemake makes of an exception what it says itself."""
+    print(f"rosetta: {one_line(error)}", file=sys.stderr)
+    os._exit(2)
+
+
+def growing(asked):
+    """Twice as much at each attempt: what was killed for memory or time is given more."""
+    return lambda wildcards, attempt: asked * 2 ** (attempt - 1)
+
+
+# this is a job of a cluster, or starts some: locally `--jobs` is another word for `--cores`
+on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 try:
     settings = parse_config(config, source="configuration")
-    stages.check(settings)
+    stages.check(settings, elsewhere=on_cluster)
 except RosettaError as error:
-    print(f"rosetta: {error}", file=sys.stderr)
-    os._exit(2)  # Snakemake turns every exception into its own message and exit code
+    refuse(error)
 
 paths = RunPaths(settings)
+kept = ExitStack()  # what this process holds until it ends
+began = time.time()
 pivot = settings.pivot.name
 models = [model.name for model in settings.models]
 shards = settings.shards
-needs = {stage.name: of_cluster(stage) for stage in stages.plan(settings).stages}
+planned = stages.plan(settings).stages
+needs = {stage.name: of_cluster(stage) for stage in planned}
+for asked in needs.values():
+    asked.update({name: growing(asked[name]) for name in ("mem_mb", "runtime")})
 live = settings.mining.store == "none"  # networks feed the correlations directly
 blocks = (
     list(range(settings.correlation.blocks))
     if settings.correlation.blocks > 1
     else [None]
 )
-# one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side
-gpu = int(settings.device != "cpu" and shutil.which("nvidia-smi") is not None)
+# one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side.
+# `auto` asks for one where one is; what starts the jobs of a cluster cannot see its nodes
+gpu = int(
+    settings.device.startswith("cuda")
+    or settings.device == "auto"
+    and not on_cluster
+    and shutil.which("nvidia-smi") is not None
+)
+
+
+watch(settings.run, {stage.name: stage.each for stage in planned})
 
 
 wildcard_constraints:
     model="|".join(map(re.escape, models)),
     shard=r"\d{5}",
+    null="images|positions|untrained",
 
 
 def cfg(stage):
@@ -50,7 +83,7 @@ def cfg(stage):
 def code(stage):
     """The fingerprint of the code that a job of a stage runs; it runs again when it changes."""
     return lambda wildcards: triggers.code(
-        stage, settings, model=wildcards.get("model")
+        stage, settings, model=wildcards.get("model"), null=wildcards.get("null")
     )
 
 
@@ -94,5 +127,7 @@ def part_of_run(store):
 
 
 def share(jobs):
-    """How many threads a job gets when `jobs` like it can run at once."""
+    """How many threads a job gets when `jobs` like it can run at once; on a cluster, all it may."""
+    if on_cluster:
+        return workflow.resource_settings.max_threads or 1
     return max(1, (workflow.resource_settings.cores or 1) // jobs)

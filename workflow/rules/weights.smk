@@ -14,7 +14,7 @@ for path, weights in fetched.items():
         name:
             f"fetch_{weights.title}"
         output:
-            path,
+            update(path),  # another run may have fetched it since: it is verified, not deleted
         log:
             paths.log("fetch", weights.title),
         localrule: True

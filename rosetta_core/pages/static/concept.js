@@ -193,6 +193,14 @@ rosetta.pages.concept = (() => {
             `${plural(total - concepts.size[number], "unit")} of ${plural(models.length - 1, "encoder")}. ` +
             `Correlations ${fixed(concepts.mean[number] / 1000)} on average, ` +
             `${fixed(concepts.min[number] / 1000)} at least. `,
+          concepts.excess && [
+            h(
+              "a",
+              { href: "#/models", class: "chance" },
+              `${fixed(concepts.excess[number] / 1000)} beyond chance, p = ${fixed(concepts.p[number] / 1000)}`,
+            ),
+            ". ",
+          ],
           h("span", { class: "quiet" }, "What do the warm places have in common?"),
         ),
         h(

@@ -78,11 +78,20 @@ rosetta.conceptTables = (() => {
   }
 
   function pairTable(number, data) {
-    const rows = data.pairs.map(([own, model, unit, corr]) => ({
+    const known = data.chance.length > 0;
+    const rows = data.pairs.map(([own, model, unit, corr], place) => ({
       own: rosetta.unit(0, own),
       other: rosetta.unit(model, unit),
       corr: corr / 1e4,
+      excess: known ? data.chance[place][0] / 1e4 : null,
+      p: known ? data.chance[place][1] / 1e4 : null,
     }));
+    const evidence = (head, key) => ({
+      head,
+      value: (row) => row[key],
+      show: (row) => fixed(row[key], 3),
+      number: true,
+    });
     return h(
       "details",
       {
@@ -113,6 +122,7 @@ rosetta.conceptTables = (() => {
             show: (row) => fixed(row.corr, 3),
             number: true,
           },
+          ...(known ? [evidence("excess", "excess"), evidence("p", "p")] : []),
         ],
       }),
     );

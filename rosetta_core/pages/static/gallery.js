@@ -8,6 +8,7 @@ rosetta.pages.concepts = (() => {
     mean: "highest mean correlation",
     min: "highest weakest correlation",
     size: "most neurons",
+    excess: "farthest beyond chance",
     depth: "depth in the pivot",
     number: "number",
   };
@@ -21,11 +22,12 @@ rosetta.pages.concepts = (() => {
   };
 
   function matches(number, set, model, found) {
-    const { size, leading } = rosetta.index.concepts;
+    const { size, leading, excess } = rosetta.index.concepts;
     const unit = rosetta.unit(Math.max(model, 0), leading[Math.max(model, 0)][number]);
     return (
       strength(model)[number] >= 1000 * Number(set.corr || 0) &&
       size[number] >= Number(set.size || 1) &&
+      (!excess || excess[number] >= 1000 * Number(set.excess || -1)) &&
       (!set.layer || unit.layer === set.layer) &&
       (!set.grid || `${unit.height}×${unit.width}` === set.grid) &&
       (!found || found.has(number))
@@ -33,13 +35,14 @@ rosetta.pages.concepts = (() => {
   }
 
   function sorted(chosen, sort, model) {
-    const { size, min, leading } = rosetta.index.concepts;
+    const { size, min, leading, excess } = rosetta.index.concepts;
     const value = strength(model);
     const by =
       {
         mean: (a, b) => value[b] - value[a],
         min: (a, b) => min[b] - min[a],
         size: (a, b) => size[b] - size[a],
+        excess: (a, b) => (excess ? excess[b] - excess[a] : 0),
         depth: (a, b) => leading[0][a] - leading[0][b],
         number: () => 0,
       }[sort] ?? (() => 0);
@@ -139,7 +142,9 @@ rosetta.pages.concepts = (() => {
       select(
         "sort",
         "Order",
-        Object.entries(SORTS).map(([key, text]) => [key === "mean" ? "" : key, text]),
+        Object.entries(SORTS)
+          .filter(([key]) => key !== "excess" || concepts.excess)
+          .map(([key, text]) => [key === "mean" ? "" : key, text]),
         set.sort,
       ),
       select(
@@ -160,13 +165,20 @@ rosetta.pages.concepts = (() => {
         step: 0.05,
         placeholder: "0",
       }),
+      concepts.excess &&
+        number("excess", "Beyond chance at least", set.excess, {
+          min: -1,
+          max: 1,
+          step: 0.05,
+          placeholder: "−1",
+        }),
       number("size", "Neurons at least", set.size, { min: 1, step: 1, placeholder: "1" }),
       h("a", { class: "small", href: "#/concepts" }, "Clear"),
     );
   }
 
   function saver(chosen) {
-    const { size, mean, min, corr, leading } = rosetta.index.concepts,
+    const { size, mean, min, corr, leading, excess, p } = rosetta.index.concepts,
       { models } = rosetta.index;
     return rosetta.tables.saver(
       "concepts",
@@ -175,6 +187,12 @@ rosetta.pages.concepts = (() => {
         { head: "size", value: (number) => size[number] },
         { head: "mean_corr", value: (number) => mean[number] / 1000 },
         { head: "min_corr", value: (number) => min[number] / 1000 },
+        ...(excess
+          ? [
+              { head: "excess", value: (number) => excess[number] / 1000 },
+              { head: "p_value", value: (number) => p[number] / 1000 },
+            ]
+          : []),
         ...models.slice(1).map(({ name }, place) => ({
           head: `mean_corr ${name}`,
           value: (number) => corr[place][number] / 1000,

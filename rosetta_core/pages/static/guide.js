@@ -41,6 +41,12 @@ rosetta.pages.guide = (() => {
             `Rosetta neurons that are best buddies among themselves, with all their buddies. Concepts are numbered from the highest mean correlation down.`,
           ),
           term(
+            "beyond chance",
+            "What a correlation loses where the networks share nothing: as a rule, where the encoder sees another image than the pivot, so that only what lies at the same place of all images is left. p tells how often chance gives as much. See ",
+            h("a", { href: "#/models" }, "the networks"),
+            ".",
+          ),
+          term(
             "leading units",
             "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures.",
           ),

@@ -136,6 +136,53 @@ rosetta.pages.models = (() => {
     });
   }
 
+  const NULLS = {
+    images: "the encoder sees other images",
+    positions: "maps are moved round",
+    untrained: "the encoder is untrained",
+  };
+
+  function chance(rows) {
+    if (!rows.length) return null;
+    return [
+      h("h2", { id: "chance" }, "What chance gives"),
+      h(
+        "p",
+        { class: "quiet" },
+        "The same networks mined where they share nothing but what a null leaves them. False is " +
+          "the share of what was found that is estimated to be chance's.",
+      ),
+      rosetta.tables.table({
+        name: "chance",
+        caption: "What chance gives",
+        rows: rows.map(([cause, what, model, found, given, wrong]) => ({
+          cause: NULLS[cause],
+          what: model ? `${what} in ${model}` : what,
+          found,
+          given,
+          wrong: wrong / 1e4,
+        })),
+        columns: [
+          { head: "what", value: (row) => row.what, head_of_row: true },
+          { head: "if", value: (row) => row.cause },
+          { head: "found", value: (row) => row.found, number: true, show: (row) => count(row.found) },
+          {
+            head: "by chance",
+            value: (row) => row.given,
+            number: true,
+            show: (row) => count(row.given),
+          },
+          {
+            head: "false",
+            value: (row) => row.wrong,
+            number: true,
+            show: (row) => `${Math.round(100 * row.wrong)} %`,
+          },
+        ],
+      }),
+    ];
+  }
+
   return async function modelsPage() {
     const { models } = rosetta.index,
       data = await rosetta.load("models");
@@ -212,6 +259,7 @@ rosetta.pages.models = (() => {
           `Units of ${models[0].name} that have a best buddy in just these encoders. Those with one in every encoder are the Rosetta neurons.`,
         ),
         overlap(data.overlap),
+        chance(data.chance),
         models.slice(1).map((_, place) => encoder(place)),
       ],
     };
