@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from checkout import Checkout
 __all__ = ["PATIENCE", "Start"]
 
 PATIENCE = 600  # seconds
+HANGS = 60  # seconds after its last job
 
 
 class Start:
@@ -74,5 +76,20 @@ class Start:
             case "ctrl-c":
                 os.killpg(self.process.pid, signal.SIGINT)
         if way != "job" or not jobs:
-            self.process.wait(PATIENCE)
+            self._end()
         return stages
+
+    def _end(self) -> None:
+        """Wait for the end; kill what hangs a minute after its last job, as docs/survival.md says.
+
+        Snakemake's handler of SIGTERM can wait for a lock that it holds itself.
+        """
+        for job in self.jobs():
+            with suppress(psutil.NoSuchProcess):
+                job.wait(PATIENCE)
+        try:
+            self.process.wait(HANGS)
+        except subprocess.TimeoutExpired:
+            print("it hangs and is killed", flush=True)
+            self.process.kill()
+            self.process.wait(PATIENCE)
