@@ -28,6 +28,16 @@ include: "workflow/rules/concepts.smk"
 
 if settings.nulls:
 
+    include: "workflow/rules/chance.smk"
+
+
+if settings.intervals:
+
+    include: "workflow/rules/agreement.smk"
+
+
+if settings.has_evidence:
+
     include: "workflow/rules/evidence.smk"
 
 

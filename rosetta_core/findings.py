@@ -1,7 +1,7 @@
 """What a run found: its tables, in memory.
 
 ModelFacts       what a model is
-BeyondChance     how far what was found exceeds chance
+Told             what is told of pairs and concepts beside their correlation
 Findings         everything but maps and images
 read_findings    out of a run's tables
 unit_id          a unit's stable name, model/layer/channel
@@ -16,7 +16,7 @@ from rosetta_core.config import Config, RandomWeights
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table
 
-__all__ = ["BeyondChance", "Findings", "ModelFacts", "read_findings", "unit_id"]
+__all__ = ["Findings", "ModelFacts", "Told", "read_findings", "unit_id"]
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,20 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class BeyondChance:
-    """How far what was found exceeds chance, as the tables say.
+class Told:
+    """What is told of pairs and concepts beside their correlation, as the tables say.
 
     Attributes:
-        pairs: excess and p-value of every pair of best buddies.
-        concepts: the same of every concept.
-        counts: how many findings chance gives under each null.
+        pairs: of every pair of best buddies.
+        concepts: of every concept.
+        chance: how many findings chance gives under each null; None if the run has no nulls.
+        replication: how many are found again in halves; None if the run has none.
     """
 
     pairs: pd.DataFrame
     concepts: pd.DataFrame
-    counts: pd.DataFrame
+    chance: pd.DataFrame | None
+    replication: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Findings:
         rosetta: the table of Rosetta neurons.
         concepts: the table of concepts.
         folder: that the images were taken from; None if the pivot drew them.
-        chance: how far it exceeds chance; None if the run has no nulls.
+        told: what is told of it beside correlations; None if the run has no evidence.
     """
 
     run: str
@@ -85,7 +87,7 @@ class Findings:
     rosetta: pd.DataFrame
     concepts: pd.DataFrame
     folder: str | None = None
-    chance: BeyondChance | None = None
+    told: Told | None = None
 
     @property
     def names(self) -> list[str]:
@@ -130,15 +132,17 @@ def read_findings(config: Config) -> Findings:
         rosetta=read_table(paths.rosetta),
         concepts=read_table(paths.concepts),
         folder=config.sampling.folder,
-        chance=_beyond_chance(paths) if config.nulls else None,
+        told=_told(config) if config.has_evidence else None,
     )
 
 
-def _beyond_chance(paths: RunPaths) -> BeyondChance:
-    return BeyondChance(
+def _told(config: Config) -> Told:
+    paths = RunPaths(config)
+    return Told(
         pairs=read_table(paths.pair_evidence),
         concepts=read_table(paths.concept_evidence),
-        counts=read_table(paths.chance_counts),
+        chance=read_table(paths.chance_counts) if config.nulls else None,
+        replication=read_table(paths.replication_counts) if config.splits else None,
     )
 
 

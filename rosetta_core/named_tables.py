@@ -1,7 +1,6 @@
 """A run's tables in which every unit is named: by its id, its model, its layer and its channel.
 
 COLUMNS              the columns of each table
-CHANCE               those that tell how far pairs and concepts exceed chance
 units_table          every unit of every model
 neighbours_table     nearest neighbours between the pivot and models
 best_buddies_table   best buddies between the pivot and models
@@ -15,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.findings import Findings, unit_id
+from rosetta_core.mining.told import CONCEPTS, PAIRS
 
 __all__ = [
-    "CHANCE",
     "COLUMNS",
     "best_buddies_table",
     "concepts_table",
@@ -37,16 +36,12 @@ NEIGHBOUR = [
     "neighbour",
 ]
 
-CHANCE = ["excess", "p_value"]
-# where no null tells them, as of the pivot with itself
-UNKNOWN = dict.fromkeys(CHANCE, np.float32("nan"))
-
 COLUMNS = {
     "units": [*UNIT, "height", "width", "mean", "std", "alive"],
     "neighbours": ["side", *UNIT, "rank", *NEIGHBOUR, "corr"],
-    "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *CHANCE],
-    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *CHANCE],
-    "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CHANCE],
+    "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *PAIRS],
+    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIRS],
+    "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CONCEPTS],
 }
 
 
@@ -82,13 +77,13 @@ def best_buddies_table(findings: Findings, models: Iterable[str] | None = None) 
     """Return one row per pair of best buddies, of the pivot with some models or with all."""
     names = findings.names if models is None else models
     tables = [findings.best_buddies[model].assign(model=model) for model in names]
-    pairs = _with_chance(pd.concat(tables, ignore_index=True), findings)
+    pairs = _with_told(pd.concat(tables, ignore_index=True), findings)
     return _with_pivot(pairs, findings)[COLUMNS["best_buddies"]]
 
 
 def rosetta_table(findings: Findings) -> pd.DataFrame:
     """Return one row per Rosetta neuron and buddy."""
-    return _with_pivot(_with_chance(findings.rosetta, findings), findings)[COLUMNS["rosetta"]]
+    return _with_pivot(_with_told(findings.rosetta, findings), findings)[COLUMNS["rosetta"]]
 
 
 def concepts_table(findings: Findings) -> pd.DataFrame:
@@ -97,17 +92,17 @@ def concepts_table(findings: Findings) -> pd.DataFrame:
     numbers = [[int(unit) for unit in units] for units in findings.concepts["pivot_units"]]
     lists = {"pivot_ids": [[ids[unit] for unit in units] for units in numbers]}
     table = findings.concepts.assign(pivot_units=numbers, **lists)
-    if findings.chance is None:
-        return table.assign(**UNKNOWN)[COLUMNS["concepts"]]
-    return table.merge(findings.chance.concepts, on="concept", how="left")[COLUMNS["concepts"]]
+    if findings.told is not None:
+        table = table.merge(findings.told.concepts, on="concept", how="left")
+    return table.reindex(columns=COLUMNS["concepts"])
 
 
-def _with_chance(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:
-    """Add excess and p-value to pairs, NaN where they aren't known."""
-    if findings.chance is None:
-        return pairs.assign(**UNKNOWN)
+def _with_told(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Add what is told of pairs: nothing of the pivot with itself."""
+    if findings.told is None:
+        return pairs.reindex(columns=[*pairs.columns, *PAIRS])
     keys = ["pivot_unit", "model", "unit"]
-    known = findings.chance.pairs[[*keys, *CHANCE]]
+    known = findings.told.pairs[[*keys, *PAIRS]]
     return pairs.merge(known, on=keys, how="left", validate="many_to_one")
 
 

@@ -147,6 +147,10 @@ class RunPaths:
         """The table of the run's best buddies, held against a null: what is left of them."""
         return self._evidence / f"held_{null}" / f"{self.pivot}--{model}.parquet"
 
+    def agreement(self, model: str) -> Path:
+        """The table of how pairs of the pivot and an encoder agree from image to image."""
+        return self._evidence / "agreement" / f"{self.pivot}--{model}.parquet"
+
     @property
     def pair_evidence(self) -> Path:
         """The table of the evidence of every pair of best buddies."""
@@ -161,6 +165,20 @@ class RunPaths:
     def chance_counts(self) -> Path:
         """The table of how many findings chance gives."""
         return self._evidence / "chance.parquet"
+
+    @property
+    def replication_counts(self) -> Path:
+        """The table of how much is found again in halves of the images."""
+        return self._evidence / "replication.parquet"
+
+    @property
+    def evidence(self) -> list[Path]:
+        """The tables of what is told of pairs and concepts beside their correlation."""
+        if not self._config.has_evidence:
+            return []
+        counts = [self.chance_counts] if self._config.nulls else []
+        counts += [self.replication_counts] if self._config.splits else []
+        return [self.pair_evidence, self.concept_evidence, *counts]
 
     def unit_examples(self, model: str) -> Path:
         """The store of what a model's units fire at."""

@@ -65,8 +65,9 @@ def pieces_of(config: Config) -> list[Piece]:
     for null in config.nulls:
         encoders = [encoder.name for encoder in config.encoders]
         tables += [table(null, e) for table in (paths.chance, paths.held) for e in encoders]
-    if config.nulls:
-        tables += [paths.pair_evidence, paths.concept_evidence, paths.chance_counts]
+    if config.intervals:
+        tables += [paths.agreement(encoder.name) for encoder in config.encoders]
+    tables += paths.evidence
     jobs = [paths.job(job) for job in config.steering.jobs.values()]
     return [
         *_weights(config),

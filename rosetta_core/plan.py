@@ -166,8 +166,10 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
     matrix = FLOAT32 * pairs
     # by steering job how many images pass through the pivot, there and back
     steps = [job.steps * job.rows(len(config.encoders)) for job in config.steering.jobs.values()]
-    if config.kept:
-        matrix = 2 * FLOAT32 * config.kept * sum(_units(pivot.layers) + count for count in units)
+    best = 2 * FLOAT32 * config.partners * sum(_units(pivot.layers) + count for count in units)
+    if not config.keeps_matrix:
+        matrix = best
+    matrix += 2 * config.splits * best  # of halves
     stages = [
         Stage(
             "sample",
@@ -251,36 +253,46 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
 
 
 def _evidence(config: Config, models: Mapping[str, Description], rates: Rates) -> list[Stage]:
-    """What it takes to mine the encoders once more under each null, if there are any."""
-    if not config.nulls:
-        return []
+    """What it takes to mine the encoders under each null, and to look at pairs image by image."""
     images, nulls = config.sampling.images, len(config.nulls)
     pivot, encoders = models[config.pivot.name], [models[e.name] for e in config.encoders]
-    jobs = nulls * len(encoders)
     pairs = _units(pivot.layers) * max(_units(encoder.layers) for encoder in encoders)
     products = images * sum(pair_operations(pivot.layers, e.layers)[0] for e in encoders)
     read = images * sum(_size(pivot.layers) + _size(e.layers) for e in encoders)
     untrained = "untrained" in config.nulls
     # both draws of untrained encoders run them
     passed = 2 * untrained * images * sum(encoder.operations for encoder in encoders)
-    held = min(
-        parse_bytes(config.memory_budget),
-        FLOAT64 * pairs + FLOAT32 * read / len(encoders),
-    )
-    return [
-        Stage(
-            "chance",
-            jobs=jobs,
-            operations=nulls * products + passed,
-            reads=nulls * FLOAT16 * read / COMPRESSED,
-            memory=PROCESS + 2 * FLOAT32 * max(e.parameters for e in encoders) + held,
-            seconds=START * jobs
-            + nulls * (products / rates.products + read * (rates.reduced + rates.read))
-            + nulls * pairs * PARTNER * len(encoders)
-            + passed / rates.forward,
-        ),
-        Stage("evidence", jobs=1, memory=PROCESS, seconds=START),
-    ]
+    budget, maps = parse_bytes(config.memory_budget), FLOAT32 * read / len(encoders)
+    stages = []
+    if nulls:
+        stages.append(
+            Stage(
+                "chance",
+                jobs=nulls * len(encoders),
+                operations=nulls * products + passed,
+                reads=nulls * FLOAT16 * read / COMPRESSED,
+                memory=PROCESS
+                + 2 * FLOAT32 * max(e.parameters for e in encoders)
+                + min(budget, FLOAT64 * pairs + maps),
+                seconds=START * nulls * len(encoders)
+                + nulls * (products / rates.products + read * (rates.reduced + rates.read))
+                + nulls * pairs * PARTNER * len(encoders)
+                + passed / rates.forward,
+            )
+        )
+    if config.intervals:  # reads what lies beside the units of pairs too, at most everything
+        stages.append(
+            Stage(
+                "agreement",
+                jobs=len(encoders),
+                reads=FLOAT16 * read / COMPRESSED,
+                memory=PROCESS + min(budget, maps),
+                seconds=START * len(encoders) + read * (rates.reduced + rates.read),
+            )
+        )
+    if config.has_evidence:
+        stages.append(Stage("evidence", jobs=1, memory=PROCESS, seconds=START))
+    return stages
 
 
 def needs(stage: Stage) -> dict[str, int]:

@@ -185,10 +185,11 @@ class Run:
         from rosetta_core.mining.correlation_store import read_correlations
 
         store = self._paths.correlations(self.config.model(model).name)
-        if self.config.kept is not None:
+        if not self.config.keeps_matrix:
             raise RosettaError(
-                f"the correlations of run {self.name!r} were not kept, only the {self.config.kept} "
-                "best of each unit; run it again with correlation.keep_matrix: true"
+                f"the correlations of run {self.name!r} were not kept, only the "
+                f"{self.config.partners} best of each unit; run it again with "
+                "correlation.keep_matrix: true"
             )
         return read_correlations(store)
 

@@ -26,6 +26,7 @@ MODULES = {
         "rosetta_core.mining.correlation",
         "rosetta_core.mining.correlation_store",
         "rosetta_core.mining.stored_maps",
+        "rosetta_core.mining.subsets",
     ],
     "join": ["rosetta_core.mining.correlation_store"],
     "neighbours": ["rosetta_core.mining.neighbours", "rosetta_core.mining.correlation_store"],
@@ -38,7 +39,18 @@ MODULES = {
         "rosetta_core.mining.some_units",
         "rosetta_core.mining.stored_maps",
     ],
-    "evidence": ["rosetta_core.mining.chance"],
+    "agreement": [
+        "rosetta_core.mining.agreement",
+        "rosetta_core.mining.pair_sums",
+        "rosetta_core.mining.some_units",
+        "rosetta_core.mining.stored_maps",
+    ],
+    "evidence": [
+        "rosetta_core.mining.chance",
+        "rosetta_core.mining.nearest_store",
+        "rosetta_core.mining.neighbours",
+        "rosetta_core.mining.replication",
+    ],
     "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
     "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
@@ -91,7 +103,6 @@ def settings(
     keepbits = content["activations"]["keepbits"]
     seen = [model] if model else [m.name for m in config.models]
     networks = [*(_network(config, name) for name in seen), keepbits] if live else []
-    kept = [] if config.kept is None else [config.kept]
     read: dict[str, list[Any]] = {
         "sample": [
             *([] if from_folder else [chosen[key] for key in NETWORK]),
@@ -101,18 +112,22 @@ def settings(
         "activations": [_network(config, model), keepbits, images],
         "units": [config.activations.near_constant],
         "correlations": [
-            *kept,
+            *(config.keeps_matrix, config.partners, config.splits),
             config.activations.near_constant,
             *networks,
         ],
-        "join": [config.kept],
+        "join": [config.keeps_matrix, config.splits],
         "neighbours": [config.neighbours.k],
         "concepts": [[encoder.name for encoder in config.encoders]],
         "chance": [
             *(config.activations.near_constant, config.neighbours.k, sampling["seed"]),
             *((_network(config, model), keepbits) if null == "untrained" else ()),
         ],
-        "evidence": [[encoder.name for encoder in config.encoders], config.nulls],
+        "agreement": [config.activations.near_constant],
+        "evidence": [
+            [encoder.name for encoder in config.encoders],
+            *(config.nulls, config.splits, config.intervals, config.neighbours.k),
+        ],
         "unit_examples": [pages["unit_examples"], *networks],
         "concept_examples": networks,
         "dictionary": [
@@ -179,7 +194,7 @@ def code(
     modules, networks = list(MODULES[stage]), []
     if stage in ("sample", "activations"):
         networks = [config.model(model or config.pivot.name)]
-    if stage in ("correlations", "join", "neighbours") and config.kept is not None:
+    if stage == "neighbours" and not config.keeps_matrix:
         modules.append("rosetta_core.mining.nearest_store")
     if null == "untrained":
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]

@@ -219,9 +219,15 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         ("model", "null"),
     ),
     (
+        "agreement",
+        _stage(stages.agreement, "model"),
+        "tell how pairs of the pivot and an encoder agree from image to image",
+        ("model",),
+    ),
+    (
         "evidence",
         _stage(stages.evidence),
-        "tell how far pairs of units and concepts exceed chance",
+        "tell which pairs of units and concepts exceed chance and are found again",
         (),
     ),
     (

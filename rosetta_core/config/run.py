@@ -20,6 +20,7 @@ __all__ = ["GPU_BATCH", "Config"]
 
 GPU_BATCH = 16  # images per forward pass there
 FEW = 3  # images, of which each can see two others
+FEW_TO_SPLIT = 16  # images, of which halves and intervals still tell something
 KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
 
 
@@ -111,7 +112,7 @@ class Dictionary(Section):
     """What the pages show."""
 
     examples: int = Field(
-        8, description="images per concept and group: best, random, quarters", ge=1, le=64
+        8, description="images per concept and group: best, random, quarters, apart", ge=1, le=64
     )
     unit_examples: int = Field(3, description="images per unit of any model", ge=1, le=64)
     image_pages: int = Field(
@@ -214,6 +215,20 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _enough_images_for_evidence(self) -> "Config":
+        evidence, images = self.evidence, self.sampling.images
+        for key, wanted in (("splits", evidence.splits), ("intervals", evidence.intervals)):
+            if wanted and images < FEW_TO_SPLIT:
+                raise ValueError(
+                    f"evidence.{key}: needs {FEW_TO_SPLIT} images or more, not {images}"
+                )
+        if evidence.intervals and self.mining.store == "none":
+            raise ValueError(
+                "evidence.intervals: needs stored maps; leave it out, or use mining.store: zarr"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steered_by_known_encoders(self) -> "Config":
         known = [encoder.name for encoder in self.encoders]
         named = [
@@ -245,9 +260,14 @@ class Config(Section):
         return self.steering.judge or Perceptual(encoder=self.encoders[-1].name)
 
     @property
-    def kept(self) -> int | None:
-        """How many partners of a unit are kept in place of every correlation; None keeps all."""
-        return None if self.correlation.keep_matrix else max(KEPT, self.neighbours.k)
+    def keeps_matrix(self) -> bool:
+        """Whether every correlation is kept, and not each unit's best partners only."""
+        return self.correlation.keep_matrix
+
+    @property
+    def partners(self) -> int:
+        """How many partners of a unit are kept, where the matrix isn't and of halves."""
+        return max(KEPT, self.neighbours.k)
 
     @property
     def nulls(self) -> list[str]:
@@ -255,6 +275,25 @@ class Config(Section):
         if self.evidence.nulls is not None:
             return list(dict.fromkeys(self.evidence.nulls))
         return ["images"] if self.mining.store == "zarr" and self.sampling.images >= FEW else []
+
+    @property
+    def splits(self) -> int:
+        """How many ways the images are split into halves that are mined by themselves."""
+        if self.evidence.splits is not None:
+            return self.evidence.splits
+        return 1 if self.sampling.images >= FEW_TO_SPLIT else 0
+
+    @property
+    def intervals(self) -> bool:
+        """Whether pairs are looked at image by image."""
+        if self.evidence.intervals is not None:
+            return self.evidence.intervals
+        return self.mining.store == "zarr" and self.sampling.images >= FEW_TO_SPLIT
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether anything is told of pairs and concepts beside their correlation."""
+        return bool(self.nulls or self.splits or self.intervals)
 
     @property
     def models(self) -> list[Model]:

@@ -23,11 +23,13 @@ class Block:
         model: its number among the models.
         columns: which of its units.
         corr: the correlations (units of the pivot, columns); NaN where a unit is constant.
+        subset: over which subset of the images; None for all of them.
     """
 
     model: int
     columns: slice
     corr: NDArray[np.float32]
+    subset: int | None = None
 
     def living(self, alive: Alive, rows: range) -> NDArray[np.float32]:
         """The correlations with NaN where a unit is dead; `rows` are the units of the pivot."""

@@ -26,6 +26,7 @@ from rosetta_core.mining.block import Block
 from rosetta_core.mining.maps import Maps
 from rosetta_core.mining.parts import column_blocks, parts
 from rosetta_core.mining.pooling import Pooling
+from rosetta_core.mining.subsets import Subsets, everything
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 
@@ -51,6 +52,7 @@ def correlate_blocks(
     device: torch.device,
     threads: int = 1,
     rows: range | None = None,
+    subsets: Subsets | None = None,
 ) -> Iterator[Block]:
     """Yield the correlations of the pivot's units with the models', by blocks of columns.
 
@@ -65,6 +67,7 @@ def correlate_blocks(
         device: where to compute.
         threads: how many of the CPU.
         rows: which units of the pivot; all unless given.
+        subsets: of the images, whose correlations are wanted too: they come out of the same pass.
 
     Raises:
         RosettaError: the models have maps of different numbers of images, or a map holds NaN or
@@ -76,8 +79,10 @@ def correlate_blocks(
                 f"{pivot.name} has maps of {pivot.images} images and {model.name} of "
                 f"{model.images}; rerun the activations of the smaller"
             )
+    subsets = everything(pivot.images) if subsets is None else subsets
     row_parts = parts(pivot.layers, units=rows)
-    most = max(1, memory_budget // 4 // (8 * sum(len(part.units) for part in row_parts)))
+    units = sum(len(part.units) for part in row_parts)
+    most = max(1, memory_budget // 4 // (8 * units * subsets.groups))
     columns = [part for i, m in enumerate(models) for part in parts(m.layers, model=i, most=most)]
     blocks = list(column_blocks(columns, most))
     title = f"{pivot.name} × {', '.join(model.name for model in models)}"
@@ -92,10 +97,13 @@ def correlate_blocks(
                 device=device,
                 memory_budget=memory_budget * 3 // 4,
                 workers=workers,
+                groups=subsets.groups,
             )
             for images in pivot.pieces(pooling.images_at_once()):
-                pooling.add(images)
+                for group, inside in subsets.pieces(images):
+                    pooling.add(inside, group=group)
                 progress.advance(len(images))
             for number in dict.fromkeys(part.model for part in block):
-                units, corr = pooling.correlations(number)
-                yield Block(number, units, corr)
+                yield Block(number, *pooling.correlations(number))
+                for subset, groups in enumerate(subsets.members):
+                    yield Block(number, *pooling.correlations(number, groups), subset)

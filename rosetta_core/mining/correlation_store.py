@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from rosetta_core.mining.block import Alive, Block
+from rosetta_core.mining.nearest_store import Gathering, join_subsets, write_subsets
 from rosetta_core.mining.stores import new_store, open_group, read_array
 
 __all__ = ["join_correlations", "read_correlations", "write_correlations"]
@@ -29,8 +30,12 @@ def write_correlations(
     columns: Sequence[int],
     rows: range,
     alive: Alive,
+    gathering: Gathering,
+    subsets: int,
 ) -> None:
     """Write the array `corr` (rows, columns) float32 of the pivot with several models.
+
+    Of subsets of the images the best partners are written, as `write_subsets` does.
 
     Args:
         stores: by model where to.
@@ -38,22 +43,30 @@ def write_correlations(
         columns: by model how many units it has.
         rows: which units of the pivot the rows are.
         alive: asked when a block has come; dead units' correlations become NaN.
+        gathering: of the subsets.
+        subsets: how many there are.
     """
     with ExitStack() as stack:
+        groups = [stack.enter_context(new_store(store)) for store in stores]
         matrices = [
-            _create(stack.enter_context(new_store(store)), (len(rows), count))
-            for store, count in zip(stores, columns, strict=True)
+            _create(group, (len(rows), count)) for group, count in zip(groups, columns, strict=True)
         ]
         for block in blocks:
-            matrices[block.model][:, block.columns] = block.living(alive, rows)
+            if block.subset is None:
+                matrices[block.model][:, block.columns] = block.living(alive, rows)
+            else:
+                gathering.add(block)
+        for model, group in enumerate(groups):
+            write_subsets(group, gathering, model=model, subsets=subsets)
 
 
-def join_correlations(blocks: Sequence[Path], store: Path) -> None:
+def join_correlations(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:
     """Write one store from those of consecutive blocks of rows; RosettaError if one is damaged."""
     parts = [read_correlations(block) for block in blocks]
     with new_store(store) as group:
         corr = _create(group, (sum(map(len, parts)), parts[0].shape[1]))
         corr[...] = np.concatenate(parts)
+        join_subsets([open_group(block) for block in blocks], group, subsets=subsets)
 
 
 def read_correlations(store: Path) -> NDArray[np.float32]:

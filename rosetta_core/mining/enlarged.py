@@ -8,7 +8,7 @@ UᵀU couples a position with its eight neighbours only. So products of a map wi
 one of five lags and summed over images, hold all that is needed, whatever the larger grid.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -26,9 +26,18 @@ class EnlargedSums:
     """Sums over images of a layer's maps, in float64, at each of several larger grids."""
 
     def __init__(
-        self, grid: Grid, larges: Collection[Grid], *, channels: int, device: torch.device
+        self,
+        grid: Grid,
+        larges: Collection[Grid],
+        *,
+        channels: int,
+        device: torch.device,
+        groups: int = 1,
     ) -> None:
-        """Gather for `channels` maps of `grid` what their moments at the grids `larges` need."""
+        """Gather for `channels` maps of `grid` what their moments at the grids `larges` need.
+
+        Images come in `groups`, whose sums are apart.
+        """
         self.larges = sorted(larges)
         # where nothing is enlarged, each map's sum and norm are enough
         self.lags = LAGS if set(larges) - {grid} else []
@@ -41,33 +50,48 @@ class EnlargedSums:
         self._ones = torch.stack(ones, dim=1).to(device)  # (p, grids)
         self._weights = torch.stack(weights, dim=2).to(device)  # (lag, p, grids)
         self._offsets = [rows * grid[1] + columns for rows, columns in self.lags]
-        shape = (channels, len(self.larges))
+        shape = (groups, channels, len(self.larges))
         self._totals = torch.zeros(shape, dtype=torch.float64, device=device)  # sum(U f)
         self._squares = torch.zeros(shape, dtype=torch.float64, device=device)  # |U f|²
 
-    def add(self, maps: Tensor, channels: slice = slice(None)) -> None:
-        """Take in float32 maps (c, n, h, w) of some channels, centred near zero."""
+    def add(self, maps: Tensor, channels: slice = slice(None), *, group: int = 0) -> None:
+        """Take in float32 maps (c, n, h, w) of some channels and a group, centred near zero."""
+        totals, squares = self._totals[group, channels], self._squares[group, channels]
         flat = maps.flatten(2)  # (c, n, p)
         if not self.lags:
-            self._totals[channels] += flat.flatten(1).sum(1).double()[:, None]
+            totals += flat.flatten(1).sum(1).double()[:, None]
             norms = torch.linalg.vector_norm(maps, dim=3).double()  # (c, n, h): short float32 sums
-            self._squares[channels] += norms.square().sum(dim=(1, 2))[:, None]
+            squares += norms.square().sum(dim=(1, 2))[:, None]
             return
-        self._totals[channels] += flat.sum(1).double() @ self._ones
+        totals += flat.sum(1).double() @ self._ones
         for offset, weights in zip(self._offsets, self._weights, strict=True):
             shorter = max(0, flat.shape[2] - offset)  # a lag may be longer than a small map
             product = _sum_of_products(flat[:, :, :shorter], flat[:, :, offset:])
-            self._squares[channels] += product.double() @ weights[:shorter]
+            squares += product.double() @ weights[:shorter]
 
-    def finite(self, channels: slice) -> Tensor:
-        """Tell which of some channels (c,) have sums without NaN and infinity."""
-        return (self._totals[channels].isfinite() & self._squares[channels].isfinite()).all(1)
+    def finite(self, channels: slice, *, group: int = 0) -> Tensor:
+        """Tell which of some channels (c,) have sums of a group without NaN and infinity."""
+        totals, squares = self._totals[group, channels], self._squares[group, channels]
+        return (totals.isfinite() & squares.isfinite()).all(1)
 
-    def mean_std(self, large: Grid, *, images: int) -> tuple[Tensor, Tensor]:
-        """Return mean and std (c,) of each unit over all images and positions of a larger grid."""
+    def sums(self, large: Grid) -> tuple[Tensor, Tensor]:
+        """Return the sums and the sums of squares (groups, c) over the positions of a grid."""
         column = self.larges.index(large)
+        return self._totals[:, :, column], self._squares[:, :, column]
+
+    def mean_std(
+        self, large: Grid, *, images: int, groups: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and std (c,) of each unit over the images and positions of a larger grid.
+
+        Args:
+            large: the grid.
+            images: how many there are in the groups.
+            groups: of images, all unless given.
+        """
         count = images * large[0] * large[1]
-        mean, square = self._totals[:, column] / count, self._squares[:, column] / count
+        chosen = slice(None) if groups is None else list(groups)
+        mean, square = (sums[chosen].sum(0) / count for sums in self.sums(large))
         return mean, (square - mean.square()).clamp(min=0).sqrt()
 
 

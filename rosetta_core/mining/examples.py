@@ -3,14 +3,16 @@
 top_examples         those with the highest scores, one of each near-duplicates
 random_examples      any
 quantile_examples    from every quarter of the ranking
+disagreement         how differently networks fire at each image
 """
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from rosetta_core.mining.duplicates import one_of_each
 
-__all__ = ["QUARTERS", "quantile_examples", "random_examples", "top_examples"]
+__all__ = ["QUARTERS", "disagreement", "quantile_examples", "random_examples", "top_examples"]
 
 QUARTERS = 4
 
@@ -47,3 +49,16 @@ def quantile_examples(scores: NDArray[np.float32], *, count: int) -> list[list[i
         places = np.linspace(0, len(quarter) - 1, min(count, len(quarter))).round().astype(int)
         spread.append(quarter[places].tolist())
     return spread
+
+
+def disagreement(peaks: NDArray) -> NDArray[np.float32]:
+    """Return how differently the pivot and the encoders fire at each image (n,), from 0 to 1.
+
+    The image's place in the pivot's order of images, from 0 to 1, less the mean of its places in
+    the encoders', either way: where only one side fires, as at a tongue that isn't there.
+
+    Args:
+        peaks: by network, the pivot first, the highest value of its map on each image (models, n).
+    """
+    places = rankdata(peaks, axis=1) / peaks.shape[1]
+    return np.abs(places[0] - places[1:].mean(0)).astype(np.float32)

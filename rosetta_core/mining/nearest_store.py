@@ -1,8 +1,10 @@
-"""Each unit's best partners on disk, where the correlations themselves aren't kept.
+"""Each unit's best partners on disk: where the correlations aren't kept, and of subsets of images.
 
-gather_nearest   find them in blocks of columns, as they come
+Gathering        find them in blocks of columns, as they come
 write_nearest    the same, and write a store per model
+write_subsets    those of subsets, beside what else a store holds
 join_nearest     one store from those of blocks of rows
+join_subsets     those of subsets in it
 read_nearest     the best partners of both models' units
 """
 
@@ -17,95 +19,120 @@ from rosetta_core.mining.block import Alive, Block
 from rosetta_core.mining.neighbours import Nearest, merged, nearest, without_self
 from rosetta_core.mining.stores import create_array, new_store, open_group, read_array
 
-__all__ = ["gather_nearest", "join_nearest", "read_nearest", "write_nearest"]
+__all__ = [
+    "Gathering",
+    "join_nearest",
+    "join_subsets",
+    "read_nearest",
+    "write_nearest",
+    "write_subsets",
+]
 
 PIVOT, ENCODER = "pivot", "encoder"  # sides
+SUBSETS = "subsets"
 
 
-def gather_nearest(
-    blocks: Iterable[Block],
-    *,
-    models: int,
-    rows: range,
-    alive: Alive,
-    itself: int | None,
-    kept: int,
-) -> list[tuple[Nearest, Nearest | None]]:
-    """Return by model the best partners of the pivot's units, and of the model's.
+class Gathering:
+    """The best partners of the pivot's units and of models', over all images and over subsets.
 
     Args:
-        blocks: the correlations as they come; none is held on to.
         models: how many there are.
         rows: which units of the pivot the rows are.
         alive: asked when a block has come; dead units are nobody's partners.
         itself: the number of the model that is the pivot, if any; it has no partners of its own.
         kept: how many partners of each unit.
     """
-    pivots: dict[int, Nearest] = {}
-    encoders: list[list[Nearest]] = [[] for _ in range(models)]
-    for block in blocks:
-        corr, first = block.living(alive, rows), block.columns.start
-        if block.model == itself:
-            corr = without_self(corr, row=rows.start, column=first)
+
+    def __init__(
+        self, *, models: int, rows: range, alive: Alive, itself: int | None, kept: int
+    ) -> None:
+        self._models, self._rows, self._alive = models, rows, alive
+        self._itself, self._kept = itself, kept
+        self._pivots: dict[tuple[int | None, int], Nearest] = {}  # by subset and model
+        self._encoders: dict[tuple[int | None, int], list[Nearest]] = {}
+
+    def add(self, block: Block) -> None:
+        """Take in a block; nothing of it is held on to."""
+        corr, first = block.living(self._alive, self._rows), block.columns.start
+        key = (block.subset, block.model)
+        if block.model == self._itself:
+            corr = without_self(corr, row=self._rows.start, column=first)
         else:
-            encoders[block.model].append(nearest(corr.T, kept).moved(rows.start))
-        found = nearest(corr, kept).moved(first)
-        known = pivots.get(block.model)
-        pivots[block.model] = found if known is None else merged(known, found, kept)
-    return [(pivots[i], _stacked(encoders[i]) if encoders[i] else None) for i in range(models)]
+            found = nearest(corr.T, self._kept).moved(self._rows.start)
+            self._encoders.setdefault(key, []).append(found)
+        found = nearest(corr, self._kept).moved(first)
+        known = self._pivots.get(key)
+        self._pivots[key] = found if known is None else merged(known, found, self._kept)
+
+    def found(self, model: int, subset: int | None = None) -> tuple[Nearest, Nearest | None]:
+        """Return the partners of the pivot's units and of a model's, once all blocks have come."""
+        encoder = self._encoders.get((subset, model))
+        return self._pivots[subset, model], _stacked(encoder) if encoder else None
 
 
 def write_nearest(
     stores: Sequence[Path],
     blocks: Iterable[Block],
+    gathering: Gathering,
     *,
-    rows: range,
-    alive: Alive,
-    itself: int | None,
-    kept: int,
+    subsets: int,
 ) -> None:
     """Write arrays `pivot/neighbour`, `pivot/corr` (rows, kept) and the same of `encoder`.
 
     Args:
         stores: by model where to.
-        blocks: as `gather_nearest` takes them, as the others.
-        rows: which units of the pivot the rows are.
-        alive: tells the units that are alive.
-        itself: the number of the model that is the pivot, if any; it has no side `encoder`.
-        kept: how many partners of each unit.
+        blocks: the correlations as they come.
+        gathering: of as many models.
+        subsets: how many there are; see `write_subsets`.
     """
-    found = gather_nearest(
-        blocks, models=len(stores), rows=rows, alive=alive, itself=itself, kept=kept
-    )
-    for store, (pivot, encoder) in zip(stores, found, strict=True):
-        _write(store, {PIVOT: pivot, **({ENCODER: encoder} if encoder else {})})
+    for block in blocks:
+        gathering.add(block)
+    for model, store in enumerate(stores):
+        with new_store(store) as group:
+            _write(group, *gathering.found(model))
+            write_subsets(group, gathering, model=model, subsets=subsets)
 
 
-def join_nearest(blocks: Sequence[Path], store: Path) -> None:
+def write_subsets(group: zarr.Group, gathering: Gathering, *, model: int, subsets: int) -> None:
+    """Write the same arrays below `subsets/{number}` for every subset."""
+    for subset in range(subsets):
+        _write(group, *gathering.found(model, subset), under=_under(subset))
+
+
+def join_nearest(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:
     """Write one store from those of consecutive blocks of rows; RosettaError if one is damaged."""
     groups = [open_group(block) for block in blocks]
-    sides = {PIVOT: _stacked([_read(group, PIVOT) for group in groups])}
-    if ENCODER in groups[0]:
-        found, *others = (_read(group, ENCODER) for group in groups)
-        for other in others:
-            found = merged(found, other, found.corr.shape[1])
-        sides[ENCODER] = found
-    _write(store, sides)
+    with new_store(store) as group:
+        _join(groups, group, under="")
+        join_subsets(groups, group, subsets=subsets)
 
 
-def read_nearest(store: Path, k: int) -> tuple[Nearest, Nearest | None]:
+def join_subsets(groups: Sequence[zarr.Group], into: zarr.Group, *, subsets: int) -> None:
+    """Write what blocks of rows hold of subsets."""
+    for subset in range(subsets):
+        _join(groups, into, under=_under(subset))
+
+
+def read_nearest(
+    store: Path, k: int, *, subset: int | None = None
+) -> tuple[Nearest, Nearest | None]:
     """Return the k best partners of the pivot's units and of the model's.
 
     The second is None for the pivot with itself. RosettaError if the store keeps fewer than k.
     """
-    group = open_group(store)
-    pivot = _read(group, PIVOT)
+    group, under = open_group(store), _under(subset)
+    pivot = _read(group, under + PIVOT)
     if k > pivot.corr.shape[1]:
         raise RosettaError(
             f"{store}: keeps {pivot.corr.shape[1]} partners of a unit, fewer than K = {k}; run the "
             "correlations again"
         )
-    return pivot.first(k), _read(group, ENCODER).first(k) if ENCODER in group else None
+    encoder = _read(group, under + ENCODER).first(k) if under + ENCODER in group else None
+    return pivot.first(k), encoder
+
+
+def _under(subset: int | None) -> str:
+    return "" if subset is None else f"{SUBSETS}/{subset}/"
 
 
 def _stacked(parts: Sequence[Nearest]) -> Nearest:
@@ -115,18 +142,29 @@ def _stacked(parts: Sequence[Nearest]) -> Nearest:
     )
 
 
-def _write(store: Path, sides: dict[str, Nearest]) -> None:
-    with new_store(store) as group:
-        for side, found in sides.items():
-            for name, values in (("neighbour", found.neighbour), ("corr", found.corr)):
-                array = create_array(
-                    group,
-                    f"{side}/{name}",
-                    shape=values.shape,
-                    shard=values.shape,
-                    dtype=values.dtype.name,
-                )
-                array[...] = values
+def _join(groups: Sequence[zarr.Group], into: zarr.Group, *, under: str) -> None:
+    pivot = _stacked([_read(group, under + PIVOT) for group in groups])
+    encoder = None
+    if under + ENCODER in groups[0]:
+        encoder, *others = (_read(group, under + ENCODER) for group in groups)
+        for other in others:
+            encoder = merged(encoder, other, encoder.corr.shape[1])
+    _write(into, pivot, encoder, under=under)
+
+
+def _write(group: zarr.Group, pivot: Nearest, encoder: Nearest | None, *, under: str = "") -> None:
+    for side, found in ((PIVOT, pivot), (ENCODER, encoder)):
+        if found is None:
+            continue
+        for name, values in (("neighbour", found.neighbour), ("corr", found.corr)):
+            array = create_array(
+                group,
+                f"{under}{side}/{name}",
+                shape=values.shape,
+                shard=values.shape,
+                dtype=values.dtype.name,
+            )
+            array[...] = values
 
 
 def _read(group: zarr.Group, side: str) -> Nearest:

@@ -47,17 +47,22 @@ class Pooling:
         device: torch.device,
         memory_budget: int,
         workers: Workers,
+        groups: int = 1,
     ) -> None:
-        """Prepare to pool the products of `rows` of the pivot with `columns` of the models."""
+        """Prepare to pool the products of `rows` of the pivot with `columns` of the models.
+
+        Images come in `groups`, whose sums are apart.
+        """
         self.pivot, self.models, self.rows, self.columns = pivot, models, rows, columns
         self.device, self.memory_budget, self.workers = device, memory_budget, workers
-        self.images = 0
+        self.images = [0] * groups
+        self._group = 0  # that is taken in
         self._centres = {
             id(maps): [torch.from_numpy(centre(m)).to(device) for m in maps.pilot()]
             for maps in {id(m): m for m in (pivot, *(models[p.model] for p in columns))}.values()
         }
         self._row_place, self._column_place = _places(rows), _places(columns)
-        shape = (sum(len(p.units) for p in rows), sum(len(p.units) for p in columns))
+        shape = (groups, sum(len(p.units) for p in rows), sum(len(p.units) for p in columns))
         self._products = torch.zeros(shape, dtype=torch.float64, device=device)
         # which rows meet a grid of the columns, by the small grid they meet at
         self._meetings: dict[Grid, dict[Grid, list[Part]]] = {}
@@ -72,7 +77,11 @@ class Pooling:
             self._meetings[grid] = meetings
         self._sums = {
             part: EnlargedSums(
-                part.grid, larges[part.grid], channels=len(part.units), device=device
+                part.grid,
+                larges[part.grid],
+                channels=len(part.units),
+                device=device,
+                groups=groups,
             )
             for part in (*rows, *columns)
         }
@@ -94,8 +103,9 @@ class Pooling:
         fit = max(1, min(MOST_IMAGES, (self.memory_budget * 2 // 3) // per_image))
         return 1 << fit.bit_length() - 1  # a power of two, like the blocks in which maps are stored
 
-    def add(self, images: range) -> None:
-        """Take in the maps of some images."""
+    def add(self, images: range, *, group: int = 0) -> None:
+        """Take in the maps of some images, all of a group."""
+        self._group = group
         self.pivot.load(images, self.workers)
         self._row_matrices = self._reduce_rows(images)
         for models in self._models_at_once():
@@ -110,7 +120,7 @@ class Pooling:
             for model in models:
                 model.release()
         self._row_matrices = {}
-        self.images += len(images)
+        self.images[group] += len(images)
 
     def _models_at_once(self) -> list[list[Maps]]:
         """Models by turns: all that hold nothing together, others alone; the pivot, loaded, first.
@@ -208,7 +218,9 @@ class Pooling:
             for column in columns:
                 height, width = len(row.units), len(column.units)
                 place = (self._row_place[row], self._column_place[column])
-                self._products[place] += product[top : top + height, left : left + width]
+                self._products[self._group][place] += product[
+                    top : top + height, left : left + width
+                ]
                 left += width
             top += height
 
@@ -231,8 +243,8 @@ class Pooling:
             into = {grid: reduced[channels] for grid, reduced in result.items()}
             maps = moved(stored, self.device).transpose(0, 1)  # (c, n, h, w)
             tile = centred(maps, shift[channels], out=into.get(part.grid))
-            sums.add(tile, channels)
-            if not bool(sums.finite(channels).all()):
+            sums.add(tile, channels, group=self._group)
+            if not bool(sums.finite(channels, group=self._group).all()):
                 raise not_finite(part, channels, stored, source, images)
             adjoint(tile, grids, out=into)
         return {grid: reduced.flatten(1) for grid, reduced in result.items()}
@@ -241,21 +253,31 @@ class Pooling:
         """Bytes that an image of a part takes when it is reduced."""
         return 4 * len(part.units) * sum(h * w for h, w in self._meetings[part.grid])
 
-    def correlations(self, model: int) -> tuple[slice, NDArray[np.float32]]:
-        """Return the units of a model that were pooled, and their correlations with the rows."""
+    def correlations(
+        self, model: int, groups: Sequence[int] | None = None
+    ) -> tuple[slice, NDArray[np.float32]]:
+        """Return the units of a model that were pooled, and their correlations with the rows.
+
+        Args:
+            model: its number.
+            groups: of images, all unless given.
+        """
+        chosen = list(range(len(self.images)) if groups is None else groups)
+        images = sum(self.images[group] for group in chosen)
         columns = [part for part in self.columns if part.model == model]
         offset = self._column_place[columns[0]].start
         units = slice(columns[0].units.start, columns[-1].units.stop)
-        shape = (len(self._products), units.stop - units.start)
+        shape = (self._products.shape[1], units.stop - units.start)
         result = torch.empty(shape, dtype=torch.float32, device=self.device)
         for row in self.rows:
             for column in columns:
                 _, large = common_grids(row.grid, column.grid)
-                count = self.images * large[0] * large[1]
-                row_mean, row_std = self._sums[row].mean_std(large, images=self.images)
-                mean, std = self._sums[column].mean_std(large, images=self.images)
+                count = images * large[0] * large[1]
+                row_mean, row_std = self._sums[row].mean_std(large, images=images, groups=chosen)
+                mean, std = self._sums[column].mean_std(large, images=images, groups=chosen)
                 place = (self._row_place[row], self._column_place[column])
-                covariance = self._products[place] / count - torch.outer(row_mean, mean)
+                products = self._products[(chosen, *place)].sum(0)
+                covariance = products / count - torch.outer(row_mean, mean)
                 scale = torch.outer(row_std, std)
                 corr = (covariance / scale).clamp(-1, 1).masked_fill(scale == 0, torch.nan)
                 inside = slice(place[1].start - offset, place[1].stop - offset)

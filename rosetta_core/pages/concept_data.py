@@ -1,7 +1,7 @@
 """What the page of a concept shows.
 
 concept_data    its pairs, units, examples, neighbours and synonyms
-choose          its examples: best, random, from every quarter
+choose          its examples: best, random, from every quarter, where networks disagree
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
 from rosetta_core.mining.concept_examples import ConceptExamples
-from rosetta_core.mining.examples import quantile_examples, random_examples, top_examples
+from rosetta_core.mining.examples import (
+    disagreement,
+    quantile_examples,
+    random_examples,
+    top_examples,
+)
 from rosetta_core.pages.lookup import Neighbourhood
 from rosetta_core.pages.packed import pack, significant, thousandths
 from rosetta_core.pages.show_data import Show, show_data
@@ -31,28 +36,38 @@ class Chosen:
     top: list[int]
     random: list[int]
     quarters: list[list[int]]
+    apart: list[int]
 
     @property
     def images(self) -> list[int]:
         """All of them, ascending."""
-        return sorted({*self.top, *self.random, *(i for part in self.quarters for i in part)})
+        parts = [self.top, self.random, self.apart, *self.quarters]
+        return sorted({image for part in parts for image in part})
 
 
 def choose(
-    evidence: NDArray[np.float32], duplicates: NDArray[np.int32], *, count: int, concept: int
+    concept: int,
+    examples: ConceptExamples,
+    *,
+    duplicates: NDArray[np.int32],
+    count: int,
 ) -> Chosen:
     """Choose `count` examples a group, half as many from every quarter of the ranking.
 
     Args:
-        evidence: how strongly the concept shows on each image.
+        concept: its number, which seeds the random ones.
+        examples: the concepts on all images.
         duplicates: by image its group of near-duplicates.
         count: how many.
-        concept: its number, which seeds the random ones.
     """
+    evidence = examples.evidence[concept]
+    maps = (examples.maps(concept, model) for model in examples.models)  # (n, h, w) each
+    apart = disagreement(np.stack([its.max(axis=(1, 2)) for its in maps]))
     return Chosen(
         top=top_examples(evidence, duplicates, count=count),
         random=random_examples(len(evidence), count=count, seed=concept),
         quarters=quantile_examples(evidence, count=max(1, count // 2)),
+        apart=top_examples(apart, duplicates, count=count),
     )
 
 
@@ -93,7 +108,7 @@ def concept_data(
         "pairs": [
             [own, numbers[model], unit, round(1e4 * corr)] for own, model, unit, corr in pairs
         ],
-        "chance": _beyond_chance(rows, findings),
+        "told": _told(rows, findings),
         "units": [
             [[unit, *significant(moments[model][unit])] for unit in units[model]]
             for model in findings.names
@@ -103,6 +118,7 @@ def concept_data(
         "top": chosen.top,
         "random": chosen.random,
         "quarters": chosen.quarters,
+        "apart": chosen.apart,
         "images": images,
         "evidence": thousandths(examples.evidence[concept, images]),
         "shows": show_data(shows, concept),
@@ -131,14 +147,17 @@ def _units(
     }
 
 
-def _beyond_chance(pairs: pd.DataFrame, findings: Findings) -> list[list[int]]:
-    """Excess and p-value of pairs, in their order; nothing if they aren't known."""
-    if findings.chance is None:
-        return []
+def _told(pairs: pd.DataFrame, findings: Findings) -> dict[str, list[int]]:
+    """What is told of pairs, in their order, in 1/10,000; nothing of what isn't known."""
+    if findings.told is None:
+        return {}
     keys = ["pivot_unit", "model", "unit"]
-    found = pairs[keys].merge(findings.chance.pairs, on=keys, how="left", validate="one_to_one")
-    columns = (thousandths(found[name] * 10) for name in ("excess", "p_value"))
-    return [list(row) for row in zip(*columns, strict=True)]
+    found = pairs[keys].merge(findings.told.pairs, on=keys, how="left", validate="one_to_one")
+    return {
+        column: thousandths(found[column] * 10)
+        for column in ("excess", "p_value", "replication", "corr_low", "corr_high", "colocation")
+        if found[column].notna().any()
+    }
 
 
 def _relations(

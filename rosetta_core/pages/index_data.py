@@ -49,7 +49,7 @@ def index_data(
             "mean": thousandths(concepts["mean_corr"]),
             "min": thousandths(concepts["min_corr"]),
             "leading": examples.leading.T.tolist(),
-            **_beyond_chance(findings),
+            **_told(findings),
             "corr": [
                 thousandths(by_model[model].reindex(concepts["concept"])) if len(concepts) else []
                 for model in findings.encoders
@@ -64,12 +64,18 @@ def index_data(
     }
 
 
-def _beyond_chance(findings: Findings) -> dict[str, Any]:
-    """How far the concepts exceed chance; nothing if that isn't known."""
-    if findings.chance is None:
+def _told(findings: Findings) -> dict[str, Any]:
+    """What is told of the concepts; nothing of what isn't known."""
+    if findings.told is None:
         return {}
-    found = findings.chance.concepts.set_index("concept").reindex(findings.concepts["concept"])
-    return {"excess": thousandths(found["excess"]), "p": thousandths(found["p_value"])}
+    found = findings.told.concepts.set_index("concept").reindex(findings.concepts["concept"])
+    columns = {"excess": "excess", "p": "p_value", "replication": "replication"}
+    columns["colocation"] = "colocation"
+    return {
+        key: thousandths(found[column])
+        for key, column in columns.items()
+        if found[column].notna().any()
+    }
 
 
 def _model(findings: Findings, number: int) -> dict[str, Any]:

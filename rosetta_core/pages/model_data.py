@@ -26,7 +26,9 @@ def model_data(findings: Findings) -> dict[str, Any]:
     encoder how the correlations of best buddies are spread, and of those in the dictionary.
     `overlap`: sets of encoders as bits, and how many units of the pivot have buddies in just those.
     `chance`: under each null how many best buddies (by encoder), Rosetta neurons and concepts there
-    are, how many chance gives, and which share is false, in 1/10,000.
+    are, how many chance gives, and which share is false, in 1/10,000. `replication`: of the same
+    how many there are, how many a half of the images gives, which share is found again in a half,
+    and how far the halves agree, in 1/10,000.
     """
     return {
         "layers": [_layers(findings, model) for model in findings.names],
@@ -34,15 +36,25 @@ def model_data(findings: Findings) -> dict[str, Any]:
         "scores": [_scores(findings, model) for model in findings.encoders],
         "overlap": _overlap(findings),
         "chance": _chance(findings),
+        "replication": _replication(findings),
     }
 
 
 def _chance(findings: Findings) -> list[list[Any]]:
-    if findings.chance is None:
+    if findings.told is None or findings.told.chance is None:
         return []
-    counts = findings.chance.counts
+    counts = findings.told.chance
     columns = (counts[name].tolist() for name in ("null", "what", "model", "found", "by_chance"))
     return [list(row) for row in zip(*columns, thousandths(counts["false"] * 10), strict=True)]
+
+
+def _replication(findings: Findings) -> list[list[Any]]:
+    if findings.told is None or findings.told.replication is None:
+        return []
+    counts = findings.told.replication
+    columns = [counts[name].tolist() for name in ("what", "model", "found", "in_half")]
+    columns += [thousandths(counts[name] * 10) for name in ("again", "agreement")]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _in_dictionary(findings: Findings, model: str) -> pd.DataFrame:

@@ -66,8 +66,8 @@ def write_site(
     bars = {model: histograms(layers) for model, layers in unit_examples.items()}
     near = {model: Neighbourhood(findings, model) for model in findings.names}
     chosen = [
-        choose(evidence, duplicates, count=examples, concept=concept)
-        for concept, evidence in enumerate(concept_examples.evidence)
+        choose(concept, concept_examples, duplicates=duplicates, count=examples)
+        for concept in range(len(concept_examples.evidence))
     ]
     best = (image for rank in zip_longest(*(c.top for c in chosen)) for image in rank)
     pages = page_images(

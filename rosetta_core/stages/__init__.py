@@ -14,7 +14,8 @@ join             the correlations of a pair from those of blocks of rows
 neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
 chance           what a null gives in place of an encoder's best buddies
-evidence         how far pairs and concepts exceed it
+agreement        how pairs of the pivot and an encoder agree from image to image
+evidence         which pairs and concepts exceed chance, and are found again
 unit_examples    the images and maps that each unit of a model fires at
 concept_examples how strongly the concepts show on every image, and their maps there
 steer            a job that inverts, shows, edits, tunes or evaluates
@@ -45,7 +46,7 @@ from rosetta_core.config import Config
 from rosetta_core.stages.before import check, configure, fetch, list_layers, plan
 from rosetta_core.stages.convert import convert
 from rosetta_core.stages.costs import costs, measured, summary
-from rosetta_core.stages.evidence import chance, evidence
+from rosetta_core.stages.evidence import agreement, chance, evidence
 from rosetta_core.stages.examples import concept_examples, unit_examples
 from rosetta_core.stages.export import export
 from rosetta_core.stages.figures import figure
@@ -60,6 +61,7 @@ from rosetta_core.stages.zoo import zoo
 
 __all__ = [
     "activations",
+    "agreement",
     "chance",
     "check",
     "compare",
@@ -113,10 +115,7 @@ def mine(config: Config) -> Path:
     for model in config.models:
         neighbours(config, model=model.name)
     concepts(config)
-    for null, encoder in product(config.nulls, config.encoders):
-        chance(config, model=encoder.name, null=null)
-    if config.nulls:
-        evidence(config)
+    _tell(config)
     for model in config.models:
         unit_examples(config, model=model.name)
     concept_examples(config)
@@ -125,3 +124,13 @@ def mine(config: Config) -> Path:
     if config.steering.jobs:
         steering_pages(config)
     return dictionary(config)
+
+
+def _tell(config: Config) -> None:
+    """Run the stages of the evidence, as far as the run has any."""
+    for null, encoder in product(config.nulls, config.encoders):
+        chance(config, model=encoder.name, null=null)
+    for encoder in config.encoders if config.intervals else []:
+        agreement(config, model=encoder.name)
+    if config.has_evidence:
+        evidence(config)

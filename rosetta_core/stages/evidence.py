@@ -1,7 +1,8 @@
 """The stages that tell matches from chance.
 
-chance      what a null gives in place of an encoder's best buddies
-evidence    how far pairs and concepts exceed it
+chance       what a null gives in place of an encoder's best buddies
+agreement    how pairs of the pivot and an encoder agree from image to image
+evidence     which pairs and concepts exceed chance, and are found again
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from rosetta_core.mining.block import Block
     from rosetta_core.mining.maps import Maps
     from rosetta_core.mining.neighbours import Nearest
+    from rosetta_core.mining.replication import Mined
 
-__all__ = ["chance", "evidence"]
+__all__ = ["agreement", "chance", "evidence"]
 
 
 @with_less_memory
@@ -61,7 +63,7 @@ def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
 
 def _nearest(config: Config, encoder: "Maps", k: int) -> "tuple[Nearest, Nearest | None]":
     """The k best partners of the pivot's living units and of an encoder's."""
-    from rosetta_core.mining.nearest_store import gather_nearest
+    from rosetta_core.mining.nearest_store import Gathering
     from rosetta_core.mining.sources import maps_of
 
     pivot = maps_of(config, config.pivot.name)
@@ -70,9 +72,10 @@ def _nearest(config: Config, encoder: "Maps", k: int) -> "tuple[Nearest, Nearest
         return living(config, pivot if model is None else encoder)
 
     rows = range(sum(layer.channels for layer in pivot.layers))
-    blocks = _blocks(config, pivot, encoder)
-    (found,) = gather_nearest(blocks, models=1, rows=rows, alive=alive, itself=None, kept=k)
-    return found
+    gathering = Gathering(models=1, rows=rows, alive=alive, itself=None, kept=k)
+    for block in _blocks(config, pivot, encoder):
+        gathering.add(block)
+    return gathering.found(0)
 
 
 def _correlations(
@@ -157,19 +160,74 @@ def _maps_under(config: Config, model: str, null: str, draw: int) -> "Maps":
     return ImagesShuffled(maps, shift=shifts(maps.images, seed=seed)[draw])
 
 
-def evidence(config: Config) -> tuple[Path, ...]:
-    """Write the tables of the evidence of pairs and concepts, and of what chance gives."""
-    from rosetta_core.mining.chance import chance_counts, concept_evidence, pair_evidence
+@with_less_memory
+def agreement(config: Config, *, model: str) -> Path:
+    """Look at the best buddies of the pivot and an encoder image by image; return the table."""
+    import numpy as np
+    import torch
+
+    from rosetta_core.mining.agreement import agreement as of_pairs
+    from rosetta_core.mining.sources import maps_of
+
+    paths, model = RunPaths(config), _encoder(config, model)
+    if not config.intervals:
+        raise RosettaError(f"run {config.run!r} has no intervals; see evidence.intervals")
+    pairs = read_table(paths.best_buddies(model))[["pivot_unit", "unit"]]
+    told = of_pairs(
+        maps_of(config, config.pivot.name),
+        maps_of(config, model),
+        pairs=pairs.to_numpy(dtype=np.int64),
+        memory_budget=parse_bytes(config.memory_budget),
+        threads=torch.get_num_threads(),
+    )
+    return write_table(pairs.assign(**told), paths.agreement(model))
+
+
+def evidence(config: Config) -> list[Path]:
+    """Write the tables of the evidence of pairs and concepts, of chance, and of halves."""
+    from rosetta_core.mining import chance as by_chance
+    from rosetta_core.mining import replication
+    from rosetta_core.mining.told import concepts_told, pairs_told
 
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]
-    given = {n: {e: read_table(paths.chance(n, e)) for e in names} for n in config.nulls}
-    held = {n: {e: read_table(paths.held(n, e)) for e in names} for n in config.nulls}
-    own = read_table(paths.best_buddies(config.pivot.name))
-    pairs = pair_evidence(held, given)
-    concepts = concept_evidence(read_table(paths.rosetta), pairs, given, own)
-    return (
-        write_table(pairs, paths.pair_evidence),
-        write_table(concepts, paths.concept_evidence),
-        write_table(chance_counts(held, given, own), paths.chance_counts),
+    run = replication.Mined(
+        {name: read_table(paths.best_buddies(name)) for name in names},
+        read_table(paths.best_buddies(config.pivot.name)),
     )
+    rosetta, of_pairs, of_concepts = read_table(paths.rosetta), [], []
+    if config.nulls:
+        given = {n: {e: read_table(paths.chance(n, e)) for e in names} for n in config.nulls}
+        held = {n: {e: read_table(paths.held(n, e)) for e in names} for n in config.nulls}
+        exceeding = by_chance.pair_evidence(held, given)
+        of_pairs.append(exceeding)
+        of_concepts.append(by_chance.concept_evidence(rosetta, exceeding, given, run.own))
+        write_table(by_chance.chance_counts(held, given, run.own), paths.chance_counts)
+    if config.splits:
+        halves = [_half(config, subset) for subset in range(2 * config.splits)]
+        of_pairs.append(replication.pairs_again(run, halves))
+        of_concepts.append(replication.concepts_again(run, halves))
+        write_table(replication.replication_counts(run, halves), paths.replication_counts)
+    if config.intervals:
+        of_pairs += [read_table(paths.agreement(name)).assign(model=name) for name in names]
+    pairs = pairs_told(run.buddies, of_pairs)
+    write_table(pairs, paths.pair_evidence)
+    write_table(concepts_told(rosetta, pairs, of_concepts), paths.concept_evidence)
+    return paths.evidence
+
+
+def _half(config: Config, subset: int) -> "Mined":
+    """What a half of the images gives."""
+    from rosetta_core.mining.nearest_store import read_nearest
+    from rosetta_core.mining.neighbours import best_buddies, neighbours
+    from rosetta_core.mining.replication import Mined
+
+    paths, k = RunPaths(config), config.neighbours.k
+    found = {
+        model.name: best_buddies(
+            neighbours(*read_nearest(paths.correlations(model.name), k, subset=subset))
+        )
+        for model in config.models
+    }
+    own = found.pop(config.pivot.name)
+    return Mined(found, own)

@@ -61,8 +61,9 @@ def correlations(
 
     from rosetta_core.mining.correlation import correlate_blocks
     from rosetta_core.mining.correlation_store import write_correlations
-    from rosetta_core.mining.nearest_store import write_nearest
+    from rosetta_core.mining.nearest_store import Gathering, write_nearest
     from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.subsets import halves
     from rosetta_core.zoo.loading import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
@@ -82,13 +83,27 @@ def correlations(
         device=resolve_device(config.device),
         threads=torch.get_num_threads(),
         rows=rows,
+        subsets=halves(config.sampling.images, splits=config.splits),
     )
-    if config.kept is None:
-        columns = [sizes[model] for model in models]
-        write_correlations(stores, blocks, columns=columns, rows=rows, alive=alive)
+    gathering = Gathering(
+        models=len(models),
+        rows=rows,
+        alive=alive,
+        itself=models.index(pivot) if pivot in models else None,
+        kept=config.partners,
+    )
+    if config.keeps_matrix:
+        write_correlations(
+            stores,
+            blocks,
+            columns=[sizes[model] for model in models],
+            rows=rows,
+            alive=alive,
+            gathering=gathering,
+            subsets=2 * config.splits,
+        )
     else:
-        itself = models.index(pivot) if pivot in models else None
-        write_nearest(stores, blocks, rows=rows, alive=alive, itself=itself, kept=config.kept)
+        write_nearest(stores, blocks, gathering, subsets=2 * config.splits)
     if config.mining.store == "zarr":
         return tuple(stores)
     tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
@@ -122,8 +137,8 @@ def join(config: Config, *, model: str) -> Path:
     model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)
     blocks = [paths.correlations(model, block) for block in range(config.correlation.blocks)]
-    join_blocks = join_correlations if config.kept is None else join_nearest
-    join_blocks(blocks, paths.correlations(model))
+    join_blocks = join_correlations if config.keeps_matrix else join_nearest
+    join_blocks(blocks, paths.correlations(model), subsets=2 * config.splits)
     return paths.correlations(model)
 
 
@@ -137,7 +152,7 @@ def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     paths, k = RunPaths(config), config.neighbours.k
     model = config.model(model).name
     store = paths.correlations(model)
-    if config.kept is not None:
+    if not config.keeps_matrix:
         table = nearest_neighbours(*read_nearest(store, k))
     elif model == config.pivot.name:
         table = nearest_neighbours(nearest(without_self(read_correlations(store)), k), None)

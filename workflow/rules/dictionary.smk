@@ -4,11 +4,7 @@
 rule dictionary:
     input:
         [paths.rosetta, paths.concepts],
-        (
-            [paths.pair_evidence, paths.concept_evidence, paths.chance_counts]
-            if settings.nulls
-            else []
-        ),
+        paths.evidence,
         [paths.units(model) for model in models],
         [paths.neighbours(model) for model in models],
         [paths.best_buddies(model) for model in models],

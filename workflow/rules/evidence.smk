@@ -1,31 +1,4 @@
-# What chance gives in place of best buddies, and how far those exceed it.
-
-
-rule chance:
-    input:
-        unpack(lambda wildcards: maps_of(pivot, wildcards.model)),
-        images=[manifest_of(paths.samples(shard)) for shard in shards],
-        buddies=paths.best_buddies("{model}"),
-    output:
-        paths.chance("{null}", "{model}"),
-        paths.held("{null}", "{model}"),
-    log:
-        paths.log("chance", "{null}", "{model}"),
-    benchmark:
-        paths.benchmark("chance", "{null}", "{model}")
-    conda:
-        "../../envs/rosetta.yaml"
-    threads: share(len(settings.encoders))
-    resources:
-        **needs["chance"],
-        gpu=gpu,
-    params:
-        config=paths.config,
-        cfg=cfg("chance"),
-        code=code("chance"),
-    shell:
-        "python -m rosetta_core chance {wildcards.model} --null {wildcards.null} "
-        "--config {params.config:q} --threads {threads} > {log:q} 2>&1"
+# Which pairs and concepts exceed chance, and are found again.
 
 
 rule evidence:
@@ -38,19 +11,22 @@ rule evidence:
             if model != pivot
             for table in (paths.chance, paths.held)
         ],
+        [paths.correlations(model) for model in models if settings.splits],
+        [
+            paths.agreement(encoder.name)
+            for encoder in settings.encoders
+            if settings.intervals
+        ],
         paths.rosetta,
     output:
-        report(
-            paths.pair_evidence,
-            caption="../report/pair_evidence.rst",
-            category="Tables",
-        ),
-        report(
-            paths.concept_evidence,
-            caption="../report/concept_evidence.rst",
-            category="Tables",
-        ),
-        report(paths.chance_counts, caption="../report/chance.rst", category="Tables"),
+        [
+            report(
+                path,
+                caption=f"../report/evidence_{path.stem}.rst",
+                category="Tables",
+            )
+            for path in paths.evidence
+        ],
     log:
         paths.log("evidence"),
     benchmark:

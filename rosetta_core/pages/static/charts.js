@@ -5,6 +5,7 @@
 // charts.spread(sets)          how correlations are spread
 // charts.depth(matrix, …)      pairs by layer and layer
 // charts.meter(value)          a number from 0 to 1 as a bar
+// charts.interval(…)           a correlation and its interval, from −1 to 1
 "use strict";
 
 rosetta.charts = (() => {
@@ -181,5 +182,22 @@ rosetta.charts = (() => {
       h("i", { style: { width: `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%` } }),
     );
 
-  return { spark, histogram, spread, depth, meter };
+  // A line from low to high with a dot at the value; the axis goes from −1 to 1, with a mark at 0.
+  function interval(low, value, high) {
+    const at = (corr) => 64 + 60 * corr;
+    return h(
+      "span",
+      { class: "share" },
+      h(
+        "svg",
+        { class: "spark interval", viewBox: "0 0 128 24", "aria-hidden": "true" },
+        h("line", { class: "zero", x1: at(0), x2: at(0), y1: 4, y2: 20 }),
+        h("line", { x1: at(low), x2: at(high), y1: 12, y2: 12 }),
+        h("circle", { cx: at(value), cy: 12, r: 3 }),
+      ),
+      ` ${fixed(low)} to ${fixed(high)}`,
+    );
+  }
+
+  return { spark, histogram, spread, depth, meter, interval };
 })();

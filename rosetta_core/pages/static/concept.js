@@ -4,8 +4,15 @@
 rosetta.pages.concept = (() => {
   const { h, fixed, plural } = rosetta;
   const { breakable, head, imageName, unitLink } = rosetta.parts;
-  const GROUPS = { top: "Best examples", random: "Random images", quarters: "From every quarter" };
+  const GROUPS = {
+    top: "Best examples",
+    random: "Random images",
+    quarters: "From every quarter",
+    apart: "Where they disagree",
+  };
   const QUARTERS = ["strongest quarter", "second quarter", "third quarter", "weakest quarter"];
+
+  const percent = (thousandths) => `${Math.round(thousandths / 10)} %`;
 
   // By model the maps of its leading unit, in the order of the images.
   async function readMaps(data, leading) {
@@ -201,6 +208,11 @@ rosetta.pages.concept = (() => {
             ),
             ". ",
           ],
+          concepts.replication &&
+            `In a half of the images ${percent(concepts.replication[number])} of its neurons ` +
+              "are found again. ",
+          concepts.colocation &&
+            `Its units peak at one place on ${percent(concepts.colocation[number])} of the images. `,
           h("span", { class: "quiet" }, "What do the warm places have in common?"),
         ),
         h(

@@ -78,20 +78,18 @@ rosetta.conceptTables = (() => {
   }
 
   function pairTable(number, data) {
-    const known = data.chance.length > 0;
+    const { told } = data;
     const rows = data.pairs.map(([own, model, unit, corr], place) => ({
       own: rosetta.unit(0, own),
       other: rosetta.unit(model, unit),
       corr: corr / 1e4,
-      excess: known ? data.chance[place][0] / 1e4 : null,
-      p: known ? data.chance[place][1] / 1e4 : null,
+      ...Object.fromEntries(
+        Object.entries(told).map(([column, values]) => [column, values[place] / 1e4]),
+      ),
     }));
-    const evidence = (head, key) => ({
-      head,
-      value: (row) => row[key],
-      show: (row) => fixed(row[key], 3),
-      number: true,
-    });
+    const column = (head, key, show) =>
+      told[key] ? [{ head, value: (row) => row[key], show, number: true }] : [];
+    const share = (key) => (row) => `${Math.round(100 * row[key])} %`;
     return h(
       "details",
       {
@@ -122,7 +120,19 @@ rosetta.conceptTables = (() => {
             show: (row) => fixed(row.corr, 3),
             number: true,
           },
-          ...(known ? [evidence("excess", "excess"), evidence("p", "p")] : []),
+          ...(told.corr_low
+            ? [
+                {
+                  head: "95 % interval",
+                  value: (row) => `${row.corr_low} ${row.corr_high}`,
+                  show: (row) => rosetta.charts.interval(row.corr_low, row.corr, row.corr_high),
+                },
+              ]
+            : []),
+          ...column("excess", "excess", (row) => fixed(row.excess, 3)),
+          ...column("p", "p_value", (row) => fixed(row.p_value, 3)),
+          ...column("found again", "replication", share("replication")),
+          ...column("at one place", "colocation", share("colocation")),
         ],
       }),
     );

@@ -9,6 +9,7 @@ rosetta.pages.concepts = (() => {
     min: "highest weakest correlation",
     size: "most neurons",
     excess: "farthest beyond chance",
+    replication: "most often found again",
     depth: "depth in the pivot",
     number: "number",
   };
@@ -22,12 +23,13 @@ rosetta.pages.concepts = (() => {
   };
 
   function matches(number, set, model, found) {
-    const { size, leading, excess } = rosetta.index.concepts;
+    const { size, leading, excess, replication } = rosetta.index.concepts;
     const unit = rosetta.unit(Math.max(model, 0), leading[Math.max(model, 0)][number]);
     return (
       strength(model)[number] >= 1000 * Number(set.corr || 0) &&
       size[number] >= Number(set.size || 1) &&
       (!excess || excess[number] >= 1000 * Number(set.excess || -1)) &&
+      (!replication || replication[number] >= 10 * Number(set.again || 0)) &&
       (!set.layer || unit.layer === set.layer) &&
       (!set.grid || `${unit.height}×${unit.width}` === set.grid) &&
       (!found || found.has(number))
@@ -35,7 +37,7 @@ rosetta.pages.concepts = (() => {
   }
 
   function sorted(chosen, sort, model) {
-    const { size, min, leading, excess } = rosetta.index.concepts;
+    const { size, min, leading, excess, replication } = rosetta.index.concepts;
     const value = strength(model);
     const by =
       {
@@ -43,6 +45,7 @@ rosetta.pages.concepts = (() => {
         min: (a, b) => min[b] - min[a],
         size: (a, b) => size[b] - size[a],
         excess: (a, b) => (excess ? excess[b] - excess[a] : 0),
+        replication: (a, b) => (replication ? replication[b] - replication[a] : 0),
         depth: (a, b) => leading[0][a] - leading[0][b],
         number: () => 0,
       }[sort] ?? (() => 0);
@@ -143,7 +146,7 @@ rosetta.pages.concepts = (() => {
         "sort",
         "Order",
         Object.entries(SORTS)
-          .filter(([key]) => key !== "excess" || concepts.excess)
+          .filter(([key]) => !["excess", "replication"].includes(key) || concepts[key])
           .map(([key, text]) => [key === "mean" ? "" : key, text]),
         set.sort,
       ),
@@ -172,13 +175,20 @@ rosetta.pages.concepts = (() => {
           step: 0.05,
           placeholder: "−1",
         }),
+      concepts.replication &&
+        number("again", "Found again in % at least", set.again, {
+          min: 0,
+          max: 100,
+          step: 10,
+          placeholder: "0",
+        }),
       number("size", "Neurons at least", set.size, { min: 1, step: 1, placeholder: "1" }),
       h("a", { class: "small", href: "#/concepts" }, "Clear"),
     );
   }
 
   function saver(chosen) {
-    const { size, mean, min, corr, leading, excess, p } = rosetta.index.concepts,
+    const { size, mean, min, corr, leading, ...told } = rosetta.index.concepts,
       { models } = rosetta.index;
     return rosetta.tables.saver(
       "concepts",
@@ -187,12 +197,10 @@ rosetta.pages.concepts = (() => {
         { head: "size", value: (number) => size[number] },
         { head: "mean_corr", value: (number) => mean[number] / 1000 },
         { head: "min_corr", value: (number) => min[number] / 1000 },
-        ...(excess
-          ? [
-              { head: "excess", value: (number) => excess[number] / 1000 },
-              { head: "p_value", value: (number) => p[number] / 1000 },
-            ]
-          : []),
+        ...Object.entries(told).map(([head, values]) => ({
+          head: head === "p" ? "p_value" : head,
+          value: (number) => values[number] / 1000,
+        })),
         ...models.slice(1).map(({ name }, place) => ({
           head: `mean_corr ${name}`,
           value: (number) => corr[place][number] / 1000,

@@ -47,6 +47,22 @@ rosetta.pages.guide = (() => {
             ".",
           ),
           term(
+            "found again",
+            "In halves of the images that were mined by themselves: a pair that is best buddies there too, or a Rosetta neuron of a concept.",
+          ),
+          term(
+            "interval",
+            "Between which values a correlation would lie, in 95 of 100 cases, had other images been drawn.",
+          ),
+          term(
+            "at one place",
+            "On which share of the images the highest positions of two maps are no more than an eighth of its sides apart.",
+          ),
+          term(
+            "where they disagree",
+            "The images at which the pivot's leading unit fires and the encoders' don't, or the other way round, compared with all other images.",
+          ),
+          term(
             "leading units",
             "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures.",
           ),

@@ -183,6 +183,49 @@ rosetta.pages.models = (() => {
     ];
   }
 
+  function replication(rows) {
+    if (!rows.length) return null;
+    const share = (key) => (row) => `${Math.round(100 * row[key])} %`;
+    return [
+      h("h2", { id: "replication" }, "What halves of the images give"),
+      h(
+        "p",
+        { class: "quiet" },
+        "Half the images by themselves. Found again is the share of what all images give; two " +
+          "halves agree as far as they have the same, and on concepts as far as they join neurons " +
+          "alike (adjusted Rand index).",
+      ),
+      rosetta.tables.table({
+        name: "replication",
+        caption: "What halves of the images give",
+        rows: rows.map(([what, model, found, half, again, agreement]) => ({
+          what: model ? `${what} in ${model}` : what,
+          found,
+          half,
+          again: again / 1e4,
+          agreement: agreement / 1e4,
+        })),
+        columns: [
+          { head: "what", value: (row) => row.what, head_of_row: true },
+          { head: "found", value: (row) => row.found, number: true, show: (row) => count(row.found) },
+          {
+            head: "in a half",
+            value: (row) => row.half,
+            number: true,
+            show: (row) => count(Math.round(row.half)),
+          },
+          { head: "found again", value: (row) => row.again, number: true, show: share("again") },
+          {
+            head: "halves agree",
+            value: (row) => row.agreement,
+            number: true,
+            show: share("agreement"),
+          },
+        ],
+      }),
+    ];
+  }
+
   return async function modelsPage() {
     const { models } = rosetta.index,
       data = await rosetta.load("models");
@@ -260,6 +303,7 @@ rosetta.pages.models = (() => {
         ),
         overlap(data.overlap),
         chance(data.chance),
+        replication(data.replication),
         models.slice(1).map((_, place) => encoder(place)),
       ],
     };
