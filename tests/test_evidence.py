@@ -102,6 +102,70 @@ def test_every_pair_and_every_concept_has_its_evidence(finished: Checkout) -> No
     assert counts["false"].between(0, 1).all()
 
 
+def test_halves_are_the_definition_on_half_of_the_images(finished: Checkout) -> None:
+    config = of_run(finished.run)
+    assert config.splits == 1
+    paths = RunPaths(config)
+    maps = {model.name: stored(config, model.name) for model in config.models}
+    halves: list[dict[str, set[tuple[int, int]]]] = []
+    for images in (slice(0, 8), slice(8, 16)):
+        seen = {
+            name: {layer: its[images] for layer, its in of.items()} for name, of in maps.items()
+        }
+        found = {}
+        for name in maps:
+            corr = oracle.correlations(seen["dcgan"], seen[name])
+            living(config, "dcgan", corr, 0)
+            living(config, name, corr, 1)
+            found[name] = oracle.best_buddies(corr, K, same=name == "dcgan")
+        halves.append(found)
+    pairs = pd.read_parquet(paths.pair_evidence)
+    for row in pairs.itertuples():
+        again = [(row.pivot_unit, row.unit) in half[row.model] for half in halves]
+        assert row.replication == np.mean(again)
+        assert row.replicated == all(again)
+    assert 0 < pairs["replication"].mean() < 1
+    neurons = [
+        set.intersection(*({j for j, _ in half[e.name]} for e in config.encoders))
+        for half in halves
+    ]
+    counts = pd.read_parquet(paths.replication_counts).set_index("what")
+    of_all = set(pd.read_parquet(paths.rosetta)["pivot_unit"])
+    row = counts.loc["Rosetta neurons"]
+    assert row["in_half"] == np.mean([len(some) for some in neurons])
+    assert row["again"] == pytest.approx(np.mean([len(of_all & n) for n in neurons]) / len(of_all))
+    concepts = pd.read_parquet(paths.concept_evidence).set_index("concept")
+    for concept, units in (
+        pd.read_parquet(paths.concepts).set_index("concept")["pivot_units"].items()
+    ):
+        rate = np.mean([len(set(units) & some) / len(units) for some in neurons])
+        assert concepts.loc[concept, "replication"] == pytest.approx(rate)
+
+
+def test_intervals_and_peaks_are_of_the_stored_maps(finished: Checkout) -> None:
+    config = of_run(finished.run)
+    paths = RunPaths(config)
+    pairs = pd.read_parquet(paths.pair_evidence)
+    assert (pairs["corr_low"] <= pairs["corr"]).mean() > 0.99
+    assert (pairs["corr"] <= pairs["corr_high"]).mean() > 0.99
+    pivot, encoder = stored(config, "dcgan"), stored(config, ENCODER)
+    units = [
+        [(layer, channel) for layer, maps in of.items() for channel in range(maps.shape[1])]
+        for of in (pivot, encoder)
+    ]
+    for row in pairs[pairs["model"] == ENCODER].iloc[::40].itertuples():
+        (own, i), (other, j) = units[0][row.pivot_unit], units[1][row.unit]
+        same = 0
+        for first, second in zip(pivot[own][:, i], encoder[other][:, j], strict=True):
+            places = [
+                (np.array(np.unravel_index(its.argmax(), its.shape)) + 0.5) / its.shape
+                for its in (first, second)
+            ]
+            flat = any(np.ptp(its) == 0 for its in (first, second))
+            same += not flat and bool((np.abs(places[0] - places[1]) <= 1 / 8 + 1e-6).all())
+        assert row.colocation == pytest.approx(same / 16)
+
+
 def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None:
     config = of_run(copied, evidence={"nulls": ["untrained"]}, steering=NO_JOBS)
     stages.chance(config, model=ENCODER, null="untrained")
@@ -152,3 +216,27 @@ def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:
     live = tiny(mining={"store": "none"}, evidence={"nulls": ["positions"]})
     with pytest.raises(RosettaError, match=r"positions needs stored maps"):
         parse_config(live)
+
+
+@pytest.mark.parametrize(
+    ("images", "changes", "said"),
+    [
+        (15, {"splits": 1}, r"evidence\.splits: needs 16 images or more, not 15"),
+        (15, {"intervals": True}, r"evidence\.intervals: needs 16 images or more, not 15"),
+        (16, {"splits": 36}, r"evidence\.splits: .*35"),
+    ],
+)
+def test_halves_and_intervals_need_images(images, changes, said) -> None:
+    with pytest.raises(RosettaError, match=said):
+        parse_config(tiny(evidence=changes, sampling={"images": images}))
+
+
+def test_parts_that_a_run_cannot_have_are_left_out_and_refused_where_asked_for() -> None:
+    few, live = tiny(sampling={"images": 15}), tiny(mining={"store": "none"})
+    assert (parse_config(few).splits, parse_config(few).intervals) == (0, False)
+    assert (parse_config(live).splits, parse_config(live).intervals) == (1, False)
+    with pytest.raises(RosettaError, match=r"evidence\.intervals: needs stored maps"):
+        parse_config({**live, "evidence": {"intervals": True}})
+    nothing = parse_config(tiny(evidence={"nulls": [], "splits": 0, "intervals": False}))
+    assert not nothing.has_evidence
+    assert RunPaths(nothing).evidence == []

@@ -19,7 +19,12 @@ from rosetta_core.mining.duplicates import (
     thumbnails,
 )
 from rosetta_core.mining.evidence import PairBlock, evidence
-from rosetta_core.mining.examples import quantile_examples, random_examples, top_examples
+from rosetta_core.mining.examples import (
+    disagreement,
+    quantile_examples,
+    random_examples,
+    top_examples,
+)
 from rosetta_core.mining.leading import leading_units
 from rosetta_core.mining.maps import ArrayMaps
 from rosetta_core.mining.standardised import from_bytes, reduced, standardised, to_bytes
@@ -239,3 +244,12 @@ def test_which_images_are_shown() -> None:
     assert random_examples(8, count=3, seed=5) == random_examples(8, count=3, seed=5)
     assert len(set(random_examples(8, count=20, seed=5))) == 8
     assert random_examples(100, count=8, seed=0) != random_examples(100, count=8, seed=1)
+
+
+def test_networks_disagree_where_only_one_side_fires() -> None:
+    pivot = np.array([9.0, 1, 2, 3, 4, 8])
+    encoders = np.array([[1.0, 0, 2, 3, 4, 9], [10, 5, 20, 30, 40, 90]])  # lowest at 0 and 1
+    found = disagreement(np.stack([pivot, *encoders]))
+    assert found.argmax() == 0
+    np.testing.assert_allclose(found[0], 1 - (2 / 6 + 2 / 6) / 2)
+    np.testing.assert_allclose(disagreement(np.stack([pivot, 5 * pivot - 3])), 0)

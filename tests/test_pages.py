@@ -12,6 +12,7 @@ import pytest
 from made_up import MadeUp, make_up
 from PIL import Image
 
+from rosetta_core.mining.examples import disagreement
 from rosetta_core.pages.heatmap import SCALES, colours, contrast, overlay
 from rosetta_core.pages.image_data import page_images
 from rosetta_core.pages.index_data import index_data
@@ -100,6 +101,9 @@ def test_concept(site: Path, run: MadeUp) -> None:
     evidence = run.concept_examples.evidence[3]
     assert content["top"] == np.argsort(-evidence, kind="stable")[:2].tolist()
     assert len(content["quarters"]) == 4
+    peaks = [run.concept_examples.maps(3, model).max(axis=(1, 2)) for model in HOSTILE]
+    apart = disagreement(np.stack(peaks))
+    assert content["apart"] == np.argsort(-apart, kind="stable")[:2].tolist()
     assert content["evidence"] == thousandths(evidence[content["images"]])
     maps = unpack(content["maps"])
     start = 0

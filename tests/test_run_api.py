@@ -16,7 +16,7 @@ import zarr
 from checkout import ROOT, Checkout
 
 from rosetta_core import RosettaError, Run, open_run
-from rosetta_core.named_tables import CHANCE
+from rosetta_core.mining.told import PAIRS
 
 NOTEBOOK = ROOT / "docs" / "notebooks" / "reading_a_run.ipynb"
 
@@ -157,6 +157,7 @@ def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
         tmp_path / "other" / "results" / "my run (copy)",
         mining={"store": "none"},
         resources="resources",
+        evidence={"nulls": [], "splits": 0, "intervals": False},
     )
     shutil.rmtree(folder / "activations")
     (tmp_path / "other" / "resources").symlink_to(ROOT / "resources")
@@ -165,9 +166,10 @@ def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
     monkeypatch.chdir(ROOT / "tests")
     assert moved.name == "my run (copy)"
     np.testing.assert_array_equal(moved.images([4]), run.images([4]))
-    found = moved.rosetta  # without stores there is no null of other images
-    assert found[CHANCE].isna().all(axis=None)
-    pd.testing.assert_frame_equal(found.drop(columns=CHANCE), run.rosetta.drop(columns=CHANCE))
+    found = moved.rosetta  # nothing is told of it
+    assert found[PAIRS].isna().all(axis=None)
+    assert run.rosetta[PAIRS].notna().all(axis=None)
+    pd.testing.assert_frame_equal(found.drop(columns=PAIRS), run.rosetta.drop(columns=PAIRS))
     for model in (run.pivot, run.encoders[-1]):
         unit = run.units(model)["id"].iloc[-1]
         for images in ([11, 3, 4], 3):
