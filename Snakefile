@@ -41,6 +41,7 @@ if settings.has_evidence:
     include: "workflow/rules/evidence.smk"
 
 
+include: "workflow/rules/sweep.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/steering.smk"
 include: "workflow/rules/dictionary.smk"

@@ -8,22 +8,33 @@ run = open_run("results/faces")              # and read what it found: run.conce
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from rosetta_core import stages
-from rosetta_core.config import Config, load_config
-from rosetta_core.errors import RosettaError
-
 if TYPE_CHECKING:
+    from rosetta_core import stages
+    from rosetta_core.config import Config, load_config
+    from rosetta_core.errors import RosettaError
     from rosetta_core.run import Run, open_run
 
+    __version__: str
+
 __all__ = ["Config", "RosettaError", "Run", "__version__", "load_config", "open_run", "stages"]
-__version__ = version("rosetta-core")
+
+MODULES = {
+    "Config": "config",
+    "RosettaError": "errors",
+    "Run": "run",
+    "load_config": "config",
+    "open_run": "run",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what reads a run when it is asked for: pandas takes seconds."""
-    if name in ("Run", "open_run"):
-        return getattr(import_module("rosetta_core.run"), name)
+    """Import what is asked for: the rest takes seconds, in which a job couldn't be interrupted."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("rosetta-core")
+    if name == "stages":
+        return import_module("rosetta_core.stages")
+    if name in MODULES:
+        return getattr(import_module(f"rosetta_core.{MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,25 @@
-"""`python -m rosetta_core`: the command line."""
+"""`rosetta`, and `python -m rosetta_core`: the command line, which can be interrupted at any time.
+
+main    the command line, once it was imported
+"""
 
 import sys
 
-from rosetta_core.cli import main
+__all__ = ["main"]
 
-sys.exit(main())
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run the command line; return what it does, or 130 after a line if it was interrupted."""
+    try:
+        from rosetta_core import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        print("rosetta: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -47,7 +47,7 @@ _FLAGS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, what a verb does, or a number after one line of error.
 
-    2 stands for bad input; 1 for a disk, memory or a GPU that gave out; 130 for an interruption.
+    2 stands for bad input; 1 for a disk, memory or a GPU that gave out.
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(
@@ -71,8 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.filename and error.errno in UNUSABLE:
             return _fail(f"{error.filename}: cannot be used: {error.strerror}", BAD_INPUT)
         raise
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
     return 0
 
 

@@ -171,6 +171,20 @@ class RunPaths:
         """The table of how much is found again in halves of the images."""
         return self._evidence / "replication.parquet"
 
+    def sweep(self, model: str) -> Path:
+        """The store of the best partners of the pivot's and a model's units, of few images on."""
+        return self.run / "sweep" / f"{self.pivot}--{model}.zarr"
+
+    @property
+    def sweep_table(self) -> Path:
+        """The table of how findings depend on images, neighbours and encoders."""
+        return self.run / "tables" / "sweep.parquet"
+
+    @property
+    def sweep_curves(self) -> list[Path]:
+        """Its curves, as PDF and PNG."""
+        return [self.run / "figures" / f"sweep.{kind}" for kind in ("pdf", "png")]
+
     @property
     def evidence(self) -> list[Path]:
         """The tables of what is told of pairs and concepts beside their correlation."""

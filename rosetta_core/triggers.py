@@ -51,6 +51,18 @@ MODULES = {
         "rosetta_core.mining.neighbours",
         "rosetta_core.mining.replication",
     ],
+    "sweep": [
+        "rosetta_core.mining.correlation",
+        "rosetta_core.mining.nearest_store",
+        "rosetta_core.mining.stored_maps",
+        "rosetta_core.mining.subsets",
+    ],
+    "sweep_curves": [
+        "rosetta_core.mining.nearest_store",
+        "rosetta_core.mining.neighbours",
+        "rosetta_core.mining.sweep",
+        "rosetta_core.pages.curves",
+    ],
     "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
     "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
@@ -128,6 +140,15 @@ def settings(
             [encoder.name for encoder in config.encoders],
             *(config.nulls, config.splits, config.intervals, config.neighbours.k),
         ],
+        "sweep": [
+            config.activations.near_constant,
+            *(config.swept_images, max(config.evidence.sweep.k)),
+            *networks,
+        ],
+        "sweep_curves": [
+            [encoder.name for encoder in config.encoders],
+            *(config.swept_images, config.evidence.sweep.k),
+        ],
         "unit_examples": [pages["unit_examples"], *networks],
         "concept_examples": networks,
         "dictionary": [
@@ -200,7 +221,7 @@ def code(
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
         networks = [config.model(model or "")]
     live = config.mining.store == "none"
-    if stage in ("correlations", "unit_examples", "concept_examples") and live:
+    if stage in ("correlations", "sweep", "unit_examples", "concept_examples") and live:
         modules += ["rosetta_core.mining.live_maps", "rosetta_core.zoo.loading"]
         networks = [config.model(model)] if model else config.models
     return _with_networks(modules, networks)

@@ -231,6 +231,18 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         (),
     ),
     (
+        "sweep",
+        _stage(stages.sweep, "model"),
+        "mine a model with ever more images, and with halves of them",
+        ("model",),
+    ),
+    (
+        "sweep-curves",
+        _stage(stages.sweep_curves),
+        "tell how findings depend on images, neighbours and encoders; draw the curves",
+        (),
+    ),
+    (
         "unit-examples",
         _stage(stages.unit_examples, "model"),
         "find the images that each unit of a model fires at",

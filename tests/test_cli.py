@@ -1,5 +1,6 @@
 """The command line lists, explains, and fails in one line."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,26 @@ def test_a_closed_pipe_is_no_error() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("imported", ["argparse", "yaml", "pydantic", "numpy"])
+def test_it_can_be_interrupted_while_it_still_imports(imported: str) -> None:
+    # a shell that starts the tests in the background has Ctrl-C ignored, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, "-X", "importtime", "-m", "rosetta_core", "defaults"]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.split("|")[-1].strip().startswith(imported):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    said = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert said == ["rosetta: interrupted"]
+    assert process.returncode == 130

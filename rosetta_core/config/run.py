@@ -20,6 +20,7 @@ __all__ = ["GPU_BATCH", "Config"]
 
 GPU_BATCH = 16  # images per forward pass there
 FEW = 3  # images, of which each can see two others
+FEWEST_SWEPT = 64  # images of a sweep, unless given
 FEW_TO_SPLIT = 16  # images, of which halves and intervals still tell something
 KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
 
@@ -229,6 +230,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _swept_images_are_there(self) -> "Config":
+        wanted, images = self.evidence.sweep.images or [], self.sampling.images
+        if wanted and wanted[-1] > images:
+            raise ValueError(
+                f"evidence.sweep.images: {wanted[-1]} is more than the {images} of sampling.images"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steered_by_known_encoders(self) -> "Config":
         known = [encoder.name for encoder in self.encoders]
         named = [
@@ -289,6 +299,15 @@ class Config(Section):
         if self.evidence.intervals is not None:
             return self.evidence.intervals
         return self.mining.store == "zarr" and self.sampling.images >= FEW_TO_SPLIT
+
+    @property
+    def swept_images(self) -> list[int]:
+        """How many of the images a sweep tries, ascending; the last are all of them."""
+        chosen, every = self.evidence.sweep.images, self.sampling.images
+        if chosen is None:
+            doubled = range(FEWEST_SWEPT.bit_length() - 1, every.bit_length())
+            chosen = [2**power for power in doubled]
+        return sorted({*chosen, every})
 
     @property
     def has_evidence(self) -> bool:

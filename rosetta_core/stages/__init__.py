@@ -16,6 +16,8 @@ concepts         Rosetta neurons and concepts
 chance           what a null gives in place of an encoder's best buddies
 agreement        how pairs of the pivot and an encoder agree from image to image
 evidence         which pairs and concepts exceed chance, and are found again
+sweep            the best partners of the pivot's and a model's units, of ever more images
+sweep_curves     how findings depend on images, neighbours and encoders
 unit_examples    the images and maps that each unit of a model fires at
 concept_examples how strongly the concepts show on every image, and their maps there
 steer            a job that inverts, shows, edits, tunes or evaluates
@@ -55,6 +57,7 @@ from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
 from rosetta_core.stages.provenance import compare, provenance
 from rosetta_core.stages.steering import needed, steer, steering_pages
+from rosetta_core.stages.sweep import sweep, sweep_curves
 from rosetta_core.stages.training import train
 from rosetta_core.stages.verify import verify
 from rosetta_core.stages.zoo import zoo
@@ -89,6 +92,8 @@ __all__ = [
     "steer",
     "steering_pages",
     "summary",
+    "sweep",
+    "sweep_curves",
     "train",
     "unit_examples",
     "units",

@@ -15,7 +15,7 @@ from rosetta_core.config import Config, parse_bytes
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.exhausted import with_less_memory
 from rosetta_core.paths import RunPaths
-from rosetta_core.stages.mining import living
+from rosetta_core.stages.mining import living, mined
 from rosetta_core.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from rosetta_core.mining.block import Block
     from rosetta_core.mining.maps import Maps
     from rosetta_core.mining.neighbours import Nearest
-    from rosetta_core.mining.replication import Mined
 
 __all__ = ["agreement", "chance", "evidence"]
 
@@ -204,7 +203,10 @@ def evidence(config: Config) -> list[Path]:
         of_concepts.append(by_chance.concept_evidence(rosetta, exceeding, given, run.own))
         write_table(by_chance.chance_counts(held, given, run.own), paths.chance_counts)
     if config.splits:
-        halves = [_half(config, subset) for subset in range(2 * config.splits)]
+        halves = [
+            mined(config, paths.correlations, k=config.neighbours.k, subset=subset)
+            for subset in range(2 * config.splits)
+        ]
         of_pairs.append(replication.pairs_again(run, halves))
         of_concepts.append(replication.concepts_again(run, halves))
         write_table(replication.replication_counts(run, halves), paths.replication_counts)
@@ -214,20 +216,3 @@ def evidence(config: Config) -> list[Path]:
     write_table(pairs, paths.pair_evidence)
     write_table(concepts_told(rosetta, pairs, of_concepts), paths.concept_evidence)
     return paths.evidence
-
-
-def _half(config: Config, subset: int) -> "Mined":
-    """What a half of the images gives."""
-    from rosetta_core.mining.nearest_store import read_nearest
-    from rosetta_core.mining.neighbours import best_buddies, neighbours
-    from rosetta_core.mining.replication import Mined
-
-    paths, k = RunPaths(config), config.neighbours.k
-    found = {
-        model.name: best_buddies(
-            neighbours(*read_nearest(paths.correlations(model.name), k, subset=subset))
-        )
-        for model in config.models
-    }
-    own = found.pop(config.pivot.name)
-    return Mined(found, own)

@@ -5,12 +5,13 @@ correlations    the pivot's units with those of models
 join            the correlations of a pair from those of blocks of rows
 living          which units of a model are alive
 neighbours      nearest neighbours and best buddies of the pivot and a model
+mined           best buddies of a subset of the images
 concepts        Rosetta neurons and concepts
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rosetta_core.mining.maps import Maps
+    from rosetta_core.mining.replication import Mined
 
 
-__all__ = ["concepts", "correlations", "join", "living", "neighbours", "passes"]
+__all__ = ["concepts", "correlations", "join", "living", "mined", "neighbours", "passes"]
 
 
 def passes(config: Config) -> list[list[str]]:
@@ -163,6 +165,30 @@ def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
         write_table(table, paths.neighbours(model)),
         write_table(best_buddies(table), paths.best_buddies(model)),
     )
+
+
+def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: int) -> "Mined":
+    """Return what a subset of the images gives.
+
+    Args:
+        config: the run.
+        store_of: by model where the best partners of its and the pivot's units lie.
+        k: mutual nearest neighbours.
+        subset: its number there.
+    """
+    from rosetta_core.mining.nearest_store import read_nearest
+    from rosetta_core.mining.neighbours import best_buddies
+    from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
+    from rosetta_core.mining.replication import Mined
+
+    found = {
+        model.name: best_buddies(
+            nearest_neighbours(*read_nearest(store_of(model.name), k, subset=subset))
+        )
+        for model in config.models
+    }
+    own = found.pop(config.pivot.name)
+    return Mined(found, own)
 
 
 def concepts(config: Config) -> tuple[Path, Path]:

@@ -1,0 +1,84 @@
+"""The stages that try fewer images, neighbours and encoders; `snakemake sweep_curves` runs them.
+
+sweep           the best partners of the pivot's and a model's units, of ever more images
+sweep_curves    how findings depend on images, neighbours and encoders
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rosetta_core.config import Config, parse_bytes
+from rosetta_core.exhausted import with_less_memory
+from rosetta_core.paths import RunPaths
+from rosetta_core.stages.mining import living, mined
+from rosetta_core.tables import write_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["sweep", "sweep_curves"]
+
+
+@with_less_memory
+def sweep(config: Config, *, model: str) -> Path:
+    """Mine a model with ever more images, and with the halves of each, in one pass over its maps.
+
+    Returns:
+        The store, whose subsets are those of `mining.subsets.firsts`.
+    """
+    import torch
+
+    from rosetta_core.mining.correlation import correlate_blocks
+    from rosetta_core.mining.nearest_store import Gathering, write_nearest
+    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.subsets import firsts
+    from rosetta_core.zoo.loading import resolve_device
+
+    model, paths = config.model(model).name, RunPaths(config)
+    pivot = maps_of(config, config.pivot.name)
+    other = pivot if model == config.pivot.name else maps_of(config, model)
+
+    def alive(number: int | None) -> "NDArray[np.bool_]":
+        return living(config, pivot if number is None else other)
+
+    subsets = firsts(config.swept_images)
+    rows = range(sum(layer.channels for layer in pivot.layers))
+    blocks = correlate_blocks(
+        pivot,
+        [other],
+        memory_budget=parse_bytes(config.memory_budget),
+        device=resolve_device(config.device),
+        threads=torch.get_num_threads(),
+        subsets=subsets,
+    )
+    gathering = Gathering(
+        models=1,
+        rows=rows,
+        alive=alive,
+        itself=0 if other is pivot else None,
+        kept=max(config.evidence.sweep.k),
+    )
+    write_nearest([paths.sweep(model)], blocks, gathering, subsets=len(subsets))
+    return paths.sweep(model)
+
+
+def sweep_curves(config: Config) -> list[Path]:
+    """Write the table of a sweep, and draw its curves."""
+    from rosetta_core.mining.sweep import sweep_table
+    from rosetta_core.pages.curves import sweep_figure
+    from rosetta_core.pages.figure_canvas import save
+
+    paths, tried = RunPaths(config), config.evidence.sweep
+    table = sweep_table(
+        lambda subset, k: mined(config, paths.sweep, k=k, subset=subset),
+        images=config.swept_images,
+        k=tried.k,
+        encoders=[encoder.name for encoder in config.encoders],
+    )
+    figure = sweep_figure(table, k=config.neighbours.k)
+    for path in paths.sweep_curves:
+        save(figure, path)
+    return [write_table(table, paths.sweep_table), *paths.sweep_curves]
