@@ -53,7 +53,9 @@ def test_counts_are_those_of_the_finished_run(finished: Checkout) -> None:
     assert stage["correlations"].jobs == 4
     assert stage["sample"].writes == 16 * 3 * 64 * 64
     corr = sum(4 * 192 * sum(x.channels for x in plan.models[m].layers) for m in MODELS)
-    assert stage["correlations"].writes == corr
+    # of two halves each unit's 32 best partners and their correlations
+    best = 8 * 32 * sum(192 + sum(x.channels for x in plan.models[m].layers) for m in MODELS)
+    assert stage["correlations"].writes == corr + 2 * best
     assert plan.pairs == corr / 4
 
 
