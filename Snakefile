@@ -32,6 +32,7 @@ if settings.nulls:
 
 
 include: "workflow/rules/examples.smk"
+include: "workflow/rules/layers.smk"
 include: "workflow/rules/steering.smk"
 include: "workflow/rules/dictionary.smk"
 include: "workflow/rules/costs.smk"

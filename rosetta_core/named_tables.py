@@ -7,6 +7,8 @@ neighbours_table     nearest neighbours between the pivot and models
 best_buddies_table   best buddies between the pivot and models
 rosetta_table        every buddy of every Rosetta neuron
 concepts_table       one row per concept
+layers_table         one row per model and layer
+superiority_table    one row per model and measure
 """
 
 from collections.abc import Iterable
@@ -21,8 +23,10 @@ __all__ = [
     "COLUMNS",
     "best_buddies_table",
     "concepts_table",
+    "layers_table",
     "neighbours_table",
     "rosetta_table",
+    "superiority_table",
     "units_table",
 ]
 
@@ -42,11 +46,18 @@ CHANCE = ["excess", "p_value"]
 UNKNOWN = dict.fromkeys(CHANCE, np.float32("nan"))
 
 COLUMNS = {
-    "units": [*UNIT, "height", "width", "mean", "std", "alive"],
+    "units": [*UNIT, "height", "width", "mean", "std", "alive", "sparsity", "selectivity"],
     "neighbours": ["side", *UNIT, "rank", *NEIGHBOUR, "corr"],
     "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *CHANCE],
     "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *CHANCE],
     "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CHANCE],
+    "layers": [
+        *("model", "layer", "depth", "units", "alive", "matched", "rosetta", "share"),
+        *("sparsity", "sparsity_rest", "selectivity", "selectivity_rest"),
+    ],
+    "superiority": [
+        *("model", "measure", "rosetta", "rest", "superiority", "p_value", "across_layers"),
+    ],
 }
 
 
@@ -58,7 +69,9 @@ def units_table(findings: Findings, models: Iterable[str] | None = None) -> pd.D
         places = zip(table["layer"], table["channel"], strict=True)
         table["id"] = [unit_id(model, layer, channel) for layer, channel in places]
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)[COLUMNS["units"]]
+    units = pd.concat(tables, ignore_index=True)
+    known = units.merge(findings.selectivity, on=["model", "unit"], how="left")
+    return known[COLUMNS["units"]]
 
 
 def neighbours_table(findings: Findings, models: Iterable[str] | None = None) -> pd.DataFrame:
@@ -100,6 +113,16 @@ def concepts_table(findings: Findings) -> pd.DataFrame:
     if findings.chance is None:
         return table.assign(**UNKNOWN)[COLUMNS["concepts"]]
     return table.merge(findings.chance.concepts, on="concept", how="left")[COLUMNS["concepts"]]
+
+
+def layers_table(findings: Findings) -> pd.DataFrame:
+    """Return one row per model and layer: how many Rosetta units, and how selective."""
+    return findings.layers[COLUMNS["layers"]]
+
+
+def superiority_table(findings: Findings) -> pd.DataFrame:
+    """Return one row per model and measure: how often Rosetta units exceed others."""
+    return findings.superiority[COLUMNS["superiority"]]
 
 
 def _with_chance(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:

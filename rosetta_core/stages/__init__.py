@@ -17,6 +17,7 @@ chance           what a null gives in place of an encoder's best buddies
 evidence         how far pairs and concepts exceed it
 unit_examples    the images and maps that each unit of a model fires at
 concept_examples how strongly the concepts show on every image, and their maps there
+layers           which layers Rosetta neurons are in, and how selective they are
 steer            a job that inverts, shows, edits, tunes or evaluates
 needed           the files that such a job reads
 steering_pages   one page for all of them
@@ -49,6 +50,7 @@ from rosetta_core.stages.evidence import chance, evidence
 from rosetta_core.stages.examples import concept_examples, unit_examples
 from rosetta_core.stages.export import export
 from rosetta_core.stages.figures import figure
+from rosetta_core.stages.layers import layers
 from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
@@ -75,6 +77,7 @@ __all__ = [
     "fetch",
     "figure",
     "join",
+    "layers",
     "list_layers",
     "measured",
     "mine",
@@ -120,6 +123,7 @@ def mine(config: Config) -> Path:
     for model in config.models:
         unit_examples(config, model=model.name)
     concept_examples(config)
+    layers(config)
     for job in config.steering.jobs:
         steer(config, job=job)
     if config.steering.jobs:

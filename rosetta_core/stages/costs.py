@@ -37,7 +37,7 @@ def measured(config: Config) -> list[tuple[str, ...]]:
     jobs += [("chance", null, e.name) for null in config.nulls for e in config.encoders]
     jobs += [("evidence",)] if config.nulls else []
     jobs += [("unit_examples", model) for model in models]
-    jobs += [("concept_examples",), ("dictionary",)]
+    jobs += [("concept_examples",), ("layers",), ("dictionary",)]
     jobs += [("steer", name) for name in config.steering.jobs]
     return [*jobs, *([("steering_pages",)] if config.steering.jobs else [])]
 

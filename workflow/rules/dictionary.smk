@@ -4,6 +4,7 @@
 rule dictionary:
     input:
         [paths.rosetta, paths.concepts],
+        [paths.selectivity, paths.layers, paths.superiority],
         (
             [paths.pair_evidence, paths.concept_evidence, paths.chance_counts]
             if settings.nulls
