@@ -176,16 +176,19 @@ rosetta.charts = (() => {
   }
 
   // sets: {name, place, values} from 0 to 1, by layer; null where there is none
-  function curves(sets, { names, label }) {
+  function curves(sets, { names, label, from_zero = true }) {
     const width = 384,
       height = 120,
       left = 34,
       right = 8;
-    const highest = Math.max(...sets.flatMap((one) => one.values.map((value) => value ?? 0)));
+    const known = sets.flatMap((one) => one.values.filter((value) => value !== null));
+    const highest = Math.max(0, ...known);
     const top = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8].find((some) => some >= highest) ?? 1;
+    const lowest = from_zero ? 0 : Math.min(Math.floor(5 * Math.min(1, ...known)) / 5, top - 0.1);
+    const bottom = Math.max(0, lowest);
     const step = (width - left - right) / Math.max(1, names.length - 1);
     const x = (place) => (names.length > 1 ? left + place * step : (left + width - right) / 2);
-    const y = (value) => 6 + (1 - value / top) * (height - 6);
+    const y = (value) => 6 + ((top - value) / (top - bottom)) * (height - 6);
     function line(values) {
       let text = "";
       values.forEach((value, place) => {
@@ -206,7 +209,7 @@ rosetta.charts = (() => {
           role: "img",
           "aria-label": label,
         },
-        [0, top / 2, top].map((tick) => [
+        [bottom, (bottom + top) / 2, top].map((tick) => [
           h("line", { class: "grid", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
           h(
             "text",

@@ -38,7 +38,7 @@ rosetta.layers = (() => {
     const rows = read(model, data),
       own = rosetta.index.models[model].name;
     const values = (key) => rows.map((row) => row[key]);
-    const chart = (caption, sets) =>
+    const chart = (caption, sets, from_zero) =>
       h(
         "div",
         {},
@@ -46,6 +46,7 @@ rosetta.layers = (() => {
         rosetta.charts.curves(sets, {
           names: values("layer"),
           label: `${caption}, by layer of ${own}; the table of its layers has the numbers`,
+          from_zero,
         }),
       );
     const both = (measure) => [
@@ -58,8 +59,8 @@ rosetta.layers = (() => {
       chart("Share of the living units", [
         { name: name(model), place: 1, values: values("share") },
       ]),
-      chart("Selectivity, the median", both("selectivity")),
-      chart("Sparsity, the median", both("sparsity")),
+      chart("Selectivity, the median", both("selectivity"), false),
+      chart("Sparsity, the median", both("sparsity"), false),
     );
   }
 
@@ -101,9 +102,9 @@ rosetta.layers = (() => {
         number(name(model), "inside"),
         { head: "of the living", value: (row) => row.share, show: (row) => share(row.share) },
         median("selectivity", "selectivity"),
-        median("of the others", "selectivity_rest"),
+        median("selectivity of others", "selectivity_rest"),
         median("sparsity", "sparsity"),
-        median("of the others", "sparsity_rest"),
+        median("sparsity of others", "sparsity_rest"),
       ],
     });
   }
@@ -148,7 +149,7 @@ rosetta.layers = (() => {
           { head: "is", value: (row) => MEASURES[row.measure] },
           number("in pairs of a layer", "within", (row) => percent(row.within)),
           number("p", "p", (row) => chance(row.p)),
-          number("of all layers", "across", (row) => percent(row.across)),
+          number("in all pairs", "across", (row) => percent(row.across)),
           number("Rosetta units", "inside", (row) => count(row.inside)),
           number("others", "rest", (row) => count(row.rest)),
         ],
