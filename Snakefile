@@ -43,6 +43,7 @@ if settings.has_evidence:
 
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/examples.smk"
+include: "workflow/rules/layers.smk"
 include: "workflow/rules/steering.smk"
 include: "workflow/rules/dictionary.smk"
 include: "workflow/rules/costs.smk"

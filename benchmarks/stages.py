@@ -37,7 +37,7 @@ from rosetta_core.zoo.network import Encoder
 ROOT = Path(__file__).resolve().parent.parent
 LOOP = re.compile(r": \d+ of \d+ \w+ in ([\d.]+) s")
 STAGES = ["sample", "activations", "units", "correlations", "neighbours", "concepts"]
-STAGES += ["unit_examples", "concept_examples", "dictionary"]
+STAGES += ["unit_examples", "concept_examples", "layers", "dictionary"]
 PROBED = 64
 
 

@@ -1,7 +1,7 @@
 """A run's tables as plain files, for other programs than this one.
 
 FORMATS          how tables can be written
-export_tables    five tables over all models, into a folder
+export_tables    seven tables over all models, into a folder
 """
 
 import json
@@ -19,8 +19,10 @@ from rosetta_core.findings import Findings
 from rosetta_core.named_tables import (
     best_buddies_table,
     concepts_table,
+    layers_table,
     neighbours_table,
     rosetta_table,
+    superiority_table,
     units_table,
 )
 
@@ -35,6 +37,8 @@ TABLES: dict[str, Callable[[Findings], pd.DataFrame]] = {
     "best_buddies": best_buddies_table,
     "rosetta": rosetta_table,
     "concepts": concepts_table,
+    "layers": layers_table,
+    "superiority": superiority_table,
 }
 
 

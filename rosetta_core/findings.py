@@ -71,6 +71,9 @@ class Findings:
         best_buddies: by model the table of best buddies between the pivot and it.
         rosetta: the table of Rosetta neurons.
         concepts: the table of concepts.
+        selectivity: the table of units' sparsity and selectivity.
+        layers: the table of layers.
+        superiority: the table of how often Rosetta units are more selective.
         folder: that the images were taken from; None if the pivot drew them.
         told: what is told of it beside correlations; None if the run has no evidence.
     """
@@ -86,6 +89,9 @@ class Findings:
     best_buddies: Mapping[str, pd.DataFrame]
     rosetta: pd.DataFrame
     concepts: pd.DataFrame
+    selectivity: pd.DataFrame
+    layers: pd.DataFrame
+    superiority: pd.DataFrame
     folder: str | None = None
     told: Told | None = None
 
@@ -131,6 +137,9 @@ def read_findings(config: Config) -> Findings:
         best_buddies={name: read_table(paths.best_buddies(name)) for name in names},
         rosetta=read_table(paths.rosetta),
         concepts=read_table(paths.concepts),
+        selectivity=read_table(paths.selectivity),
+        layers=read_table(paths.layers),
+        superiority=read_table(paths.superiority),
         folder=config.sampling.folder,
         told=_told(config) if config.has_evidence else None,
     )

@@ -6,6 +6,8 @@ neighbours_table     nearest neighbours between the pivot and models
 best_buddies_table   best buddies between the pivot and models
 rosetta_table        every buddy of every Rosetta neuron
 concepts_table       one row per concept
+layers_table         one row per model and layer
+superiority_table    one row per model and measure
 """
 
 from collections.abc import Iterable
@@ -20,8 +22,10 @@ __all__ = [
     "COLUMNS",
     "best_buddies_table",
     "concepts_table",
+    "layers_table",
     "neighbours_table",
     "rosetta_table",
+    "superiority_table",
     "units_table",
 ]
 
@@ -37,11 +41,18 @@ NEIGHBOUR = [
 ]
 
 COLUMNS = {
-    "units": [*UNIT, "height", "width", "mean", "std", "alive"],
+    "units": [*UNIT, "height", "width", "mean", "std", "alive", "sparsity", "selectivity"],
     "neighbours": ["side", *UNIT, "rank", *NEIGHBOUR, "corr"],
     "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *PAIRS],
     "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIRS],
     "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CONCEPTS],
+    "layers": [
+        *("model", "layer", "depth", "units", "alive", "matched", "rosetta", "share"),
+        *("sparsity", "sparsity_rest", "selectivity", "selectivity_rest"),
+    ],
+    "superiority": [
+        *("model", "measure", "rosetta", "rest", "superiority", "p_value", "across_layers"),
+    ],
 }
 
 
@@ -53,7 +64,9 @@ def units_table(findings: Findings, models: Iterable[str] | None = None) -> pd.D
         places = zip(table["layer"], table["channel"], strict=True)
         table["id"] = [unit_id(model, layer, channel) for layer, channel in places]
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)[COLUMNS["units"]]
+    units = pd.concat(tables, ignore_index=True)
+    known = units.merge(findings.selectivity, on=["model", "unit"], how="left")
+    return known[COLUMNS["units"]]
 
 
 def neighbours_table(findings: Findings, models: Iterable[str] | None = None) -> pd.DataFrame:
@@ -95,6 +108,16 @@ def concepts_table(findings: Findings) -> pd.DataFrame:
     if findings.told is not None:
         table = table.merge(findings.told.concepts, on="concept", how="left")
     return table.reindex(columns=COLUMNS["concepts"])
+
+
+def layers_table(findings: Findings) -> pd.DataFrame:
+    """Return one row per model and layer: how many Rosetta units, and how selective."""
+    return findings.layers[COLUMNS["layers"]]
+
+
+def superiority_table(findings: Findings) -> pd.DataFrame:
+    """Return one row per model and measure: how often Rosetta units exceed others."""
+    return findings.superiority[COLUMNS["superiority"]]
 
 
 def _with_told(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:

@@ -204,6 +204,21 @@ class RunPaths:
         return self.run / "examples" / "concepts.zarr"
 
     @property
+    def selectivity(self) -> Path:
+        """The table of how few activations and images every unit responds to."""
+        return self.run / "tables" / "selectivity.parquet"
+
+    @property
+    def layers(self) -> Path:
+        """The table of layers: how many Rosetta units, and how selective."""
+        return self.run / "tables" / "layers.parquet"
+
+    @property
+    def superiority(self) -> Path:
+        """The table of how often Rosetta units are more selective than others."""
+        return self.run / "tables" / "superiority.parquet"
+
+    @property
     def costs(self) -> Path:
         """The table of what the jobs took."""
         return self.run / "tables" / "costs.csv"

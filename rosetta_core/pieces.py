@@ -62,6 +62,7 @@ def pieces_of(config: Config) -> list[Piece]:
     tables += [paths.neighbours(name) for name in names]
     tables += [paths.best_buddies(name) for name in names]
     tables += [paths.rosetta, paths.concepts]
+    tables += [paths.selectivity, paths.layers, paths.superiority]
     for null in config.nulls:
         encoders = [encoder.name for encoder in config.encoders]
         tables += [table(null, e) for table in (paths.chance, paths.held) for e in encoders]

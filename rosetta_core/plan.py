@@ -227,6 +227,7 @@ def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Pla
             memory=looking + held,
             seconds=START + values * rates.reduced + (passing if live else values * rates.read),
         ),
+        Stage("layers", jobs=1, memory=PROCESS, seconds=START),
         Stage(
             "steer",
             jobs=len(steps),

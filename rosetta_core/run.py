@@ -21,8 +21,10 @@ from rosetta_core.findings import Findings, read_findings
 from rosetta_core.named_tables import (
     best_buddies_table,
     concepts_table,
+    layers_table,
     neighbours_table,
     rosetta_table,
+    superiority_table,
     units_table,
 )
 from rosetta_core.paths import RunPaths
@@ -145,6 +147,16 @@ class Run:
     def concepts(self) -> pd.DataFrame:
         """The concepts: one row each, from the highest mean correlation down."""
         return concepts_table(self._findings)
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """The layers of all models: how many Rosetta units, and how selective beside the rest."""
+        return layers_table(self._findings)
+
+    @property
+    def superiority(self) -> pd.DataFrame:
+        """How often Rosetta units are sparser or more selective than others of their layer."""
+        return superiority_table(self._findings)
 
     def concept(self, number: int) -> pd.DataFrame:
         """The rows of `rosetta` of one concept; RosettaError if there is no such concept."""

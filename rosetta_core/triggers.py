@@ -65,6 +65,7 @@ MODULES = {
     ],
     "unit_examples": ["rosetta_core.mining.unit_examples", "rosetta_core.mining.stored_maps"],
     "concept_examples": ["rosetta_core.mining.concept_examples", "rosetta_core.mining.stored_maps"],
+    "layers": ["rosetta_core.mining.layers"],
     "dictionary": ["rosetta_core.pages", "rosetta_core.pages.site", "rosetta_core.pages.figures"],
     "steering_pages": [
         "rosetta_core.pages",
@@ -151,6 +152,7 @@ def settings(
         ],
         "unit_examples": [pages["unit_examples"], *networks],
         "concept_examples": networks,
+        "layers": [[encoder.name for encoder in config.encoders]],
         "dictionary": [
             *(content[key] for key in ("run", "neighbours", "sampling")),
             *(pages[key] for key in ("examples", "image_pages")),

@@ -255,6 +255,12 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         (),
     ),
     (
+        "layers",
+        _stage(stages.layers),
+        "tell by layer how many units are Rosetta neurons, and how selective they are",
+        (),
+    ),
+    (
         "steer",
         _stage(stages.steer, "job"),
         "run a job that inverts, shows, edits, tunes or evaluates",

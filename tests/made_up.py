@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.findings import Findings, ModelFacts
+from rosetta_core.mining.layers import layer_table, selectivity_table, superiority_table
 from rosetta_core.mining.unit_examples import LayerExamples
 from rosetta_core.pages.show_data import Show
 from rosetta_core.pages.site import write_site
@@ -116,9 +117,15 @@ def make_up(
         }
     )
     facts = [ModelFacts(name, f"net of {name}", f"file of {name}", "MIT") for name in names]
+    measures = {name: {"sparsity": _spread(table, 0), "selectivity": _spread(table, 1)}
+                for name, table in units.items()}  # fmt: skip
+    known = units, selectivity_table(measures)
+    found = {"buddies": {name: buddies[name] for name in names[1:]}, "rosetta": rosetta}
     findings = Findings(
         run="made up", images=images, seed=3, truncation=1.0, k=k, models=facts, units=units,
         neighbours=neighbours, best_buddies=buddies, rosetta=rosetta, concepts=table,
+        selectivity=known[1], layers=layer_table(*known, **found),
+        superiority=superiority_table(*known, **found),
     )  # fmt: skip
     grids = [GRIDS[i // channels % len(GRIDS)] for i in range(count)]
     examples = MadeUpExamples(
@@ -152,6 +159,11 @@ def _units(layers: list[str], channels: int) -> pd.DataFrame:
             "alive": alive,
         }
     )
+
+
+def _spread(units: pd.DataFrame, seed: int) -> np.ndarray:
+    values = np.random.default_rng(seed).uniform(0, 1, len(units))
+    return np.where(units["alive"], values, np.nan)
 
 
 def _neighbours(corr: np.ndarray, matched: int, count: int, k: int, *, same: bool) -> pd.DataFrame:
@@ -202,9 +214,11 @@ def _unit_examples(layers: list[str], channels: int, images: int) -> list[LayerE
             peaks=np.tile(np.array([5.5, 4.25], np.float32), (channels, 1)),
             maps=rng.integers(20, 120, (channels, 2, *grid), dtype=np.uint8),
             histogram=rng.integers(0, 100, (channels, 128)),
+            sparsity=rng.uniform(0, 1, channels),
+            selectivity=rng.uniform(0, 1, channels),
         )
         if number == len(layers) - 1:
             one.images[-1] = -1
-            one.peaks[-1] = np.nan
+            one.peaks[-1] = one.sparsity[-1] = one.selectivity[-1] = np.nan
         found.append(one)
     return found

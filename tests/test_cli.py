@@ -45,6 +45,7 @@ def test_list_layers_all(config: Path, capsys) -> None:
         (["concepts"], "no readable table; run the stage that writes it"),
         (["unit-examples", "dcgan"], "no readable manifest"),
         (["concept-examples"], "no readable table"),
+        (["layers"], "is missing; run the stage that writes it"),
         (["dictionary"], "no readable table"),
         (["costs"], "no benchmark; `snakemake` writes it"),
     ],

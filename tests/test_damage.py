@@ -68,6 +68,7 @@ def mined(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Path:
         stages.chance(config, model=name, null="images")
     stages.evidence(config)
     stages.concept_examples(config)
+    stages.layers(config)
     stages.steer(config, job=SHOWN)
     return results
 
@@ -392,7 +393,8 @@ def test_a_sound_run_is_verified_and_left_as_it_is(run: Config, capsys) -> None:
     before = {path: path.stat().st_mtime_ns for path in files_below(folder)}
     assert main(["verify", str(folder)]) == 0
     stores, jobs = 2 * (1 + 3) + 3 + 3 + 1, 1
-    tables = 3 * 3 + 2 + 2 * 2 + 3  # of three models, of concepts, of two encoders, of evidence
+    # of three models, of concepts, of two encoders, of evidence, of layers
+    tables = 3 * 3 + 2 + 2 * 2 + 3 + 3
     weights = {RunPaths(run).weights(model) for model in run.models} - {None}
     records = {path for path in map(record_of, weights) if path.is_file()}
     files = {*before, *weights, *records} - {folder / "config.yaml"}

@@ -166,6 +166,38 @@ def test_examples(run: Run) -> None:
     assert np.corrcoef(evidence.mean(axis=1), concepts["mean_corr"])[0, 1] > 0.8
 
 
+def test_layers(run: Run) -> None:
+    """Rosetta units add up, and units are as selective as their maps say."""
+    table, rosetta = run.table("layers.parquet"), run.table("rosetta.parquet")
+    known = run.table("selectivity.parquet")
+    for model in [PIVOT, *ENCODERS]:
+        rows, units = table[table["model"] == model], run.units(model)
+        pairs = rosetta if model == PIVOT else rosetta[rosetta["model"] == model]
+        inside = pairs["pivot_unit" if model == PIVOT else "unit"].unique()
+        assert rows["layer"].tolist() == units["layer"].unique().tolist()
+        assert rows["rosetta"].sum() == len(inside)
+        assert rows["alive"].sum() == units["alive"].sum()
+        matched = run.best_buddies(model)["unit"].nunique() if model != PIVOT else len(
+            set().union(*(run.best_buddies(e)["pivot_unit"] for e in ENCODERS))
+        )  # fmt: skip
+        assert rows["matched"].sum() == matched
+        its = known[known["model"] == model]["selectivity"].to_numpy()
+        np.testing.assert_array_equal(np.isnan(its), ~units["alive"])
+        for row in rows.itertuples():
+            of_layer = units["layer"] == row.layer
+            maps = run.all_maps[model][row.layer].astype(np.float64)
+            above = (maps - units.loc[of_layer, "mean"].to_numpy()[:, None, None]).clip(min=0)
+            response = above.mean(axis=(2, 3))  # (n, c)
+            with np.errstate(invalid="ignore"):
+                active = response.mean(0) ** 2 / (response**2).mean(0)
+            alive = units.loc[of_layer, "alive"].to_numpy()
+            expected = ((1 - active) / (1 - 1 / len(maps)))[alive]
+            np.testing.assert_allclose(its[of_layer][alive], expected, atol=2e-3)
+            own = its[of_layer & units["unit"].isin(inside)]
+            if len(own):
+                assert row.selectivity == pytest.approx(np.median(own))
+
+
 def test_dictionary(run: Run) -> None:
     folder, concepts = run.folder / "dictionary", run.table("concepts.parquet")
     index = content(folder, "index")

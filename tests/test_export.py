@@ -18,7 +18,8 @@ from rosetta_core.findings import Findings, read_findings
 from rosetta_core.named_tables import COLUMNS
 
 LISTS = ["pivot_ids", "pivot_units"]
-FLOATS = ["mean", "std", "corr", "mean_corr", "min_corr"]
+FLOATS = ["mean", "std", "corr", "mean_corr", "min_corr", "share", "superiority", "p_value"]
+FLOATS += ["sparsity", "sparsity_rest", "selectivity", "selectivity_rest", "across_layers"]
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,9 @@ def made(
         best_buddies={},
         rosetta=pd.DataFrame(),
         concepts=table,
+        selectivity=pd.DataFrame(),
+        layers=pd.DataFrame(),
+        superiority=pd.DataFrame(),
     )
     return findings, FakeExamples(names, concepts)
 

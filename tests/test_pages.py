@@ -142,6 +142,8 @@ def test_units(site: Path, run: MadeUp) -> None:
         assert first["concepts"][:6] == [[0], [1], [2], [3], [4], []]
         row = findings.units[model].loc[4]
         assert first["moments"][4] == significant([row["mean"], row["std"]])
+        layer = run.unit_examples[model][0]
+        assert first["sparseness"][4] == thousandths([layer.sparsity[4], layer.selectivity[4]])
 
 
 def test_neighbours_know_who_is_mutual_and_what_is_asked(run: MadeUp) -> None:
@@ -169,7 +171,15 @@ def test_search_and_models(site: Path, run: MadeUp) -> None:
     assert search[1] == {"units": [0, 1, 2, 3, 4], "concepts": [0, 1, 2, 3, 4]}
     # the pivot's unit 5 has a buddy in the first encoder only
     assert models["overlap"] == [[3, 5], [1, 1]]
-    assert models["layers"][0] == [[7, 0, 6, 5], [7, 0, 0, 0], [7, 1, 0, 0]]
+    layers = models["layers"][0]
+    assert [row[:4] for row in layers] == [[7, 0, 6, 5], [7, 0, 0, 0], [7, 1, 0, 0]]
+    own, rest = (run.findings.layers[name] for name in ("selectivity", "selectivity_rest"))
+    assert [row[6] for row in layers] == [round(1000 * own[0]), None, None]
+    assert [row[7] for row in layers] == thousandths(rest[:3])
+    assert [row[:4] for row in models["superiority"][:2]] == [
+        [0, "sparsity", 5, 15],
+        [0, "selectivity", 5, 15],
+    ]
     assert np.sum(models["depth"][0]["buddies"]) == 6
     assert np.sum(models["depth"][0]["inside"]) == 5
     assert sum(models["scores"][1]["inside"]) == 5

@@ -22,6 +22,7 @@ ITEMS = {  # of the report, and their captions
     "dictionary/figures/image.png": "figures",
     "tables/concepts.parquet": "concepts",
     "tables/rosetta.parquet": "rosetta",
+    **{f"tables/{table}.parquet": table for table in ("layers", "selectivity", "superiority")},
     "tables/evidence/chance.parquet": "chance",
     "tables/evidence/concepts.parquet": "concept_evidence",
     "tables/evidence/pairs.parquet": "pair_evidence",

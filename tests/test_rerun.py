@@ -27,8 +27,10 @@ JOBS = {
     "table": "evaluations",
 }
 EVIDENCE = [f"tables/evidence/{table}.parquet" for table in ("chance", "concepts", "pairs")]
+LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "superiority")]
 STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
-JOINS = ["tables/rosetta.parquet", "tables/concepts.parquet", *EVIDENCE, *EXAMPLES, *STEERED]
+CONCEPTS = ["tables/rosetta.parquet", "tables/concepts.parquet"]
+JOINS = [*CONCEPTS, *EVIDENCE, *LAYERS, *EXAMPLES, *STEERED]
 
 
 def outputs(
@@ -155,7 +157,7 @@ def test_other_layers_of_one_encoder(rerun: Checkout) -> None:
     [
         ({"examples": 2}, outputs(joins=PAGES)),
         ({"image_pages": 5}, outputs(joins=PAGES)),
-        ({"unit_examples": 2}, outputs(examples=PAIRS, joins=PAGES)),
+        ({"unit_examples": 2}, outputs(examples=PAIRS, joins=[*LAYERS, *PAGES])),
     ],
 )
 def test_only_what_is_shown(rerun: Checkout, changes, expected) -> None:
@@ -221,7 +223,8 @@ def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) 
                  corr=["mtcnn_onet"], neighbours=["mtcnn_onet"], examples=["mtcnn_onet"],
                  joins=JOINS)),
         ("mining/unit_examples.py", "SPARE = 2", "SPARE = 3",
-         outputs(examples=PAIRS, joins=PAGES)),
+         outputs(examples=PAIRS, joins=[*LAYERS, *PAGES])),
+        ("mining/layers.py", "2 * norm.sf", "norm.sf", outputs(joins=[*LAYERS, *PAGES])),
         ("mining/evidence.py", "np.mean(means, axis=0)", "np.mean(means, 0)",
          outputs(joins=EXAMPLES)),
         ("pages/static/style.css", "{", "{ ", outputs(joins=[*PAGES, "steering"])),

@@ -15,6 +15,9 @@ from rosetta_core.errors import RosettaError
 TABLES = [
     "rosetta",
     "concepts",
+    "selectivity",
+    "layers",
+    "superiority",
     *(f"{table}/dcgan--{model}" for table in ("neighbours", "best_buddies") for model in PAIRS),
     *(f"units/{model}" for model in PAIRS),
 ]

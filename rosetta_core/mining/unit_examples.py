@@ -1,4 +1,4 @@
-"""What the units of a model fire at: the images, the maps, and how activations are spread.
+"""What the units of a model fire at: the images, the maps, how few they are, and how spread.
 
 LayerExamples           a layer's units with their examples
 find_unit_examples      one pass over a model's maps
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from rosetta_core.mining.duplicates import one_of_each
 from rosetta_core.mining.maps import Maps, images_at_once
+from rosetta_core.mining.sparseness import Responses
 from rosetta_core.mining.standardised import (
     HISTOGRAM_BINS,
     LARGEST_SIDE,
@@ -57,12 +59,16 @@ class LayerExamples:
         maps: the standardised maps (c, k, h, w) as bytes, at most 48 positions a side.
         histogram: activations of each unit over all images (c, 128) int64, in quarters of a std
             from 4 below the mean.
+        sparsity: how few activations each unit responds at (c,) float64; NaN of dead units.
+        selectivity: how few images each unit responds to (c,) float64; NaN of dead units.
     """
 
     images: NDArray[np.int32]
     peaks: NDArray[np.float32]
     maps: NDArray[np.uint8]
     histogram: NDArray[np.int64]
+    sparsity: NDArray[np.float64]
+    selectivity: NDArray[np.float64]
 
 
 def find_unit_examples(
@@ -103,7 +109,7 @@ def find_unit_examples(
             bar.advance(len(images))
     maps.release()
     return [
-        _chosen(layer, table["alive"].to_numpy(), duplicates, count)
+        _chosen(layer, table["alive"].to_numpy(), duplicates, count, images=maps.images)
         for layer, table in zip(found, tables, strict=True)
     ]
 
@@ -113,6 +119,8 @@ class _Candidates:
 
     Attributes:
         means: of the candidates' maps (c, candidates).
+        responses: to all images so far.
+        positions: of a map.
     """
 
     def __init__(self, layer: Layer, count: int) -> None:
@@ -122,6 +130,8 @@ class _Candidates:
         self.means = np.full((layer.channels, count), -np.inf, np.float32)
         self.maps = np.zeros((layer.channels, count, *grid), np.uint8)
         self.histogram = np.zeros((layer.channels, HISTOGRAM_BINS), np.int64)
+        self.responses = Responses(layer.channels)
+        self.positions = layer.height * layer.width
 
 
 def _parts(maps: Maps, images: int) -> list[tuple[int, slice]]:
@@ -147,7 +157,7 @@ def _look(
     units: pd.DataFrame,
     found: _Candidates,
 ) -> None:
-    """Count the activations of some channels, and put what beats their candidates among them."""
+    """Count activations and responses of some channels; put what beats their candidates there."""
     rows = units.iloc[channels]
     z = standardised(
         maps.read(layer, images, channels),
@@ -157,6 +167,11 @@ def _look(
     levels = to_bytes(z).transpose(0, 1).flatten(1).numpy()  # (c, n·h·w)
     for row, values in enumerate(levels, start=channels.start):
         found.histogram[row] += np.bincount(values, minlength=256).reshape(-1, 2).sum(1)
+
+    response = z.clamp(min=0)
+    mean = response.mean(dim=(2, 3), dtype=torch.float64)  # (n, c)
+    square = response.square_().mean(dim=(2, 3), dtype=torch.float64)
+    found.responses.add(channels, mean.numpy(), square.numpy())
 
     new = {"peaks": z.amax(dim=(2, 3)).T.numpy(), "means": z.mean(dim=(2, 3)).T.numpy()}  # (c, n)
     new["images"] = np.broadcast_to(np.array(images, np.int32), new["peaks"].shape)
@@ -180,7 +195,12 @@ def _look(
 
 
 def _chosen(
-    found: _Candidates, alive: NDArray[np.bool_], duplicates: NDArray[np.int32], count: int
+    found: _Candidates,
+    alive: NDArray[np.bool_],
+    duplicates: NDArray[np.int32],
+    count: int,
+    *,
+    images: int,
 ) -> LayerExamples:
     """The best `count` of the candidates, one of each near-duplicates; none of dead units."""
     units = len(found.images)
@@ -190,16 +210,18 @@ def _chosen(
         chosen = one_of_each(candidates, duplicates, count=count)
         place[unit, : len(chosen)] = [candidates.index(image) for image in chosen]
     nobody = place == NOBODY
-    images, peaks = (
+    numbers, peaks = (
         np.take_along_axis(values, place, axis=1) for values in (found.images, found.peaks)
     )
     shown = np.take_along_axis(found.maps, place[:, :, None, None], axis=1)
     shown[nobody] = 0
     return LayerExamples(
-        images=np.where(nobody, np.int32(NOBODY), images),
+        images=np.where(nobody, np.int32(NOBODY), numbers),
         peaks=np.where(nobody, np.float32(np.nan), peaks),
         maps=shown,
         histogram=found.histogram,
+        sparsity=np.where(alive, found.responses.sparsity(images, found.positions), np.nan),
+        selectivity=np.where(alive, found.responses.selectivity(images), np.nan),
     )
 
 

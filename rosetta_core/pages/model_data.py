@@ -1,16 +1,17 @@
 """What the page of the models shows: where in the networks the matches are.
 
-model_data    layers, depth against depth, scores, overlap
+model_data    layers, depth against depth, scores, overlap, selectivity
 """
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rosetta_core.findings import Findings
-from rosetta_core.pages.packed import thousandths
+from rosetta_core.mining.sparseness import MEASURES
+from rosetta_core.pages.packed import significant, thousandths
 
 __all__ = ["model_data"]
 
@@ -21,14 +22,17 @@ def model_data(findings: Findings) -> dict[str, Any]:
     """Return the content of `data/models.js`.
 
     `layers`: by model and layer the units, the dead, those with a best buddy in the pivot (of the
-    pivot: in any encoder), and those in the dictionary. `depth`: by encoder a matrix (layers of the
+    pivot: in any encoder), those in the dictionary, and medians of those and of the rest, in
+    1/1,000: sparsity and selectivity; null of none. `depth`: by encoder a matrix (layers of the
     pivot, layers of the encoder) of best buddies, and one of those in the dictionary. `scores`: by
     encoder how the correlations of best buddies are spread, and of those in the dictionary.
     `overlap`: sets of encoders as bits, and how many units of the pivot have buddies in just those.
     `chance`: under each null how many best buddies (by encoder), Rosetta neurons and concepts there
     are, how many chance gives, and which share is false, in 1/10,000. `replication`: of the same
     how many there are, how many a half of the images gives, which share is found again in a half,
-    and how far the halves agree, in 1/10,000.
+    and how far the halves agree, in 1/10,000. `superiority`: by number of
+    the model and measure how many Rosetta units and others there are, how often one exceeds another
+    of its layer, the p-value, and how often where layers are ignored; null where none can.
     """
     return {
         "layers": [_layers(findings, model) for model in findings.names],
@@ -37,6 +41,7 @@ def model_data(findings: Findings) -> dict[str, Any]:
         "overlap": _overlap(findings),
         "chance": _chance(findings),
         "replication": _replication(findings),
+        "superiority": _superiority(findings),
     }
 
 
@@ -61,27 +66,31 @@ def _in_dictionary(findings: Findings, model: str) -> pd.DataFrame:
     return findings.rosetta[findings.rosetta["model"] == model]
 
 
-def _layers(findings: Findings, model: str) -> list[list[int]]:
-    units = findings.units[model]
-    if model == findings.pivot:
-        buddies = {
-            unit for e in findings.encoders for unit in findings.best_buddies[e]["pivot_unit"]
-        }
-        inside = set(findings.rosetta["pivot_unit"])
-    else:
-        buddies = set(findings.best_buddies[model]["unit"])
-        inside = set(_in_dictionary(findings, model)["unit"])
-    table = pd.DataFrame(
-        {
-            "layer": units["layer"],
-            "dead": ~units["alive"],
-            "matched": units["unit"].isin(buddies),
-            "inside": units["unit"].isin(inside),
-        }
-    )
-    groups = table.groupby("layer", sort=False)
-    sums = groups[["dead", "matched", "inside"]].sum()
-    return np.column_stack([groups.size(), sums]).astype(int).tolist()
+def _layers(findings: Findings, model: str) -> list[list[int | None]]:
+    rows = findings.layers[findings.layers["model"] == model]
+    dead = rows["units"] - rows["alive"]
+    counts = [rows["units"], dead, rows["matched"], rows["rosetta"]]
+    medians = [rows[name] for measure in MEASURES for name in (measure, f"{measure}_rest")]
+    columns = [*(its.tolist() for its in counts), *map(_thousandths, medians)]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _superiority(findings: Findings) -> list[list[Any]]:
+    table = findings.superiority
+    numbers = [
+        [None if np.isnan(value) else value for value in significant(values)]
+        for values in table[["superiority", "p_value", "across_layers"]].to_numpy()
+    ]
+    return [
+        [findings.names.index(row.model), row.measure, row.rosetta, row.rest, *values]
+        for row, values in zip(table.itertuples(), numbers, strict=True)
+    ]
+
+
+def _thousandths(values: ArrayLike) -> list[int | None]:
+    """1000 × each value, rounded; None where there is none."""
+    known = ~np.isnan(np.asarray(values, np.float64))
+    return [x if one else None for x, one in zip(thousandths(values), known, strict=True)]
 
 
 def _depth(findings: Findings, model: str) -> dict[str, list[list[int]]]:

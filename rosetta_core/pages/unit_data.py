@@ -2,7 +2,7 @@
 
 UNITS_PER_FILE    how many
 files             which units
-unit_data         a file's units: moments, nearest units, examples
+unit_data         a file's units: moments, sparseness, nearest units, examples
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rosetta_core.findings import Findings
 from rosetta_core.mining.unit_examples import LayerExamples
 from rosetta_core.pages.lookup import Neighbour, Neighbourhood
-from rosetta_core.pages.packed import pack, significant
+from rosetta_core.pages.packed import pack, significant, thousandths
 
 __all__ = ["UNITS_PER_FILE", "files", "unit_data"]
 
@@ -54,6 +54,7 @@ def unit_data(
         "concepts": [concepts.get(unit, []) for unit in units],
         "near": [_near(model, unit, findings, near) for unit in units],
         "images": [],
+        "sparseness": [],
         "peaks": [],
         "grids": [],
     }
@@ -67,6 +68,9 @@ def unit_data(
             (100 * layer.peaks[row.channel, shown]).round().astype(int).tolist()
         )
         columns["grids"].append(list(maps.shape[1:]))
+        columns["sparseness"].append(
+            thousandths([layer.sparsity[row.channel], layer.selectivity[row.channel]])
+        )
         packed += [histograms[row.unit], maps]
     return {**columns, "packed": pack(packed)}
 

@@ -20,6 +20,7 @@ sweep            the best partners of the pivot's and a model's units, of ever m
 sweep_curves     how findings depend on images, neighbours and encoders
 unit_examples    the images and maps that each unit of a model fires at
 concept_examples how strongly the concepts show on every image, and their maps there
+layers           which layers Rosetta neurons are in, and how selective they are
 steer            a job that inverts, shows, edits, tunes or evaluates
 needed           the files that such a job reads
 steering_pages   one page for all of them
@@ -52,6 +53,7 @@ from rosetta_core.stages.evidence import agreement, chance, evidence
 from rosetta_core.stages.examples import concept_examples, unit_examples
 from rosetta_core.stages.export import export
 from rosetta_core.stages.figures import figure
+from rosetta_core.stages.layers import layers
 from rosetta_core.stages.mining import concepts, correlations, join, neighbours, passes
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
@@ -80,6 +82,7 @@ __all__ = [
     "fetch",
     "figure",
     "join",
+    "layers",
     "list_layers",
     "measured",
     "mine",
@@ -124,6 +127,7 @@ def mine(config: Config) -> Path:
     for model in config.models:
         unit_examples(config, model=model.name)
     concept_examples(config)
+    layers(config)
     for job in config.steering.jobs:
         steer(config, job=job)
     if config.steering.jobs:

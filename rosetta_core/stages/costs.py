@@ -38,7 +38,7 @@ def measured(config: Config) -> list[tuple[str, ...]]:
     jobs += [("agreement", e.name) for e in config.encoders if config.intervals]
     jobs += [("evidence",)] if config.has_evidence else []
     jobs += [("unit_examples", model) for model in models]
-    jobs += [("concept_examples",), ("dictionary",)]
+    jobs += [("concept_examples",), ("layers",), ("dictionary",)]
     jobs += [("steer", name) for name in config.steering.jobs]
     return [*jobs, *([("steering_pages",)] if config.steering.jobs else [])]
 

@@ -5,6 +5,7 @@ rule dictionary:
     input:
         [paths.rosetta, paths.concepts],
         paths.evidence,
+        [paths.selectivity, paths.layers, paths.superiority],
         [paths.units(model) for model in models],
         [paths.neighbours(model) for model in models],
         [paths.best_buddies(model) for model in models],

@@ -4,6 +4,7 @@
 // charts.spark(bars)           the same, in a line of a table
 // charts.spread(sets)          how correlations are spread
 // charts.depth(matrix, …)      pairs by layer and layer
+// charts.curves(sets, …)       a number by layer, of one set of units or two
 // charts.meter(value)          a number from 0 to 1 as a bar
 // charts.interval(…)           a correlation and its interval, from −1 to 1
 "use strict";
@@ -175,6 +176,75 @@ rosetta.charts = (() => {
     );
   }
 
+  // sets: {name, place, values} from 0 to 1, by layer; null where there is none
+  function curves(sets, { names, label, from_zero = true }) {
+    const width = 384,
+      height = 120,
+      left = 34,
+      right = 8;
+    const known = sets.flatMap((one) => one.values.filter((value) => value !== null));
+    const highest = Math.max(0, ...known);
+    const top = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8].find((some) => some >= highest) ?? 1;
+    const lowest = from_zero ? 0 : Math.min(Math.floor(5 * Math.min(1, ...known)) / 5, top - 0.1);
+    const bottom = Math.max(0, lowest);
+    const step = (width - left - right) / Math.max(1, names.length - 1);
+    const x = (place) => (names.length > 1 ? left + place * step : (left + width - right) / 2);
+    const y = (value) => 6 + ((top - value) / (top - bottom)) * (height - 6);
+    function line(values) {
+      let text = "";
+      values.forEach((value, place) => {
+        if (value === null) return;
+        const goes_on = place > 0 && values[place - 1] !== null;
+        text += `${goes_on ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
+      });
+      return text;
+    }
+    return h(
+      "figure",
+      {},
+      h(
+        "svg",
+        {
+          class: "chart",
+          viewBox: `0 0 ${width} ${height + 18}`,
+          role: "img",
+          "aria-label": label,
+        },
+        [bottom, (bottom + top) / 2, top].map((tick) => [
+          h("line", { class: "grid", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
+          h(
+            "text",
+            { x: left - 5, y: y(tick) + 3.5, "text-anchor": "end" },
+            String(Number(tick.toFixed(3))),
+          ),
+        ]),
+        sets.map((one) =>
+          h(
+            "g",
+            { class: `line set${one.place}` },
+            h("path", { d: line(one.values) }),
+            one.values.map(
+              (value, place) =>
+                value !== null &&
+                h(
+                  "circle",
+                  { cx: x(place), cy: y(value), r: 2.6 },
+                  h("title", {}, `${names[place]}: ${one.name} ${fixed(value)}`),
+                ),
+            ),
+          ),
+        ),
+        h("text", { x: left, y: height + 14 }, "first layer"),
+        h("text", { x: width - right, y: height + 14, "text-anchor": "end" }, "last layer"),
+      ),
+      h(
+        "figcaption",
+        {},
+        sets.map((one) => h("span", { class: `key set${one.place}` }, one.name)),
+      ),
+    );
+  }
+
   const meter = (value) =>
     h(
       "span",
@@ -199,5 +269,5 @@ rosetta.charts = (() => {
     );
   }
 
-  return { spark, histogram, spread, depth, meter, interval };
+  return { spark, histogram, spread, depth, curves, meter, interval };
 })();

@@ -63,6 +63,12 @@ rosetta.pages.guide = (() => {
             "The images at which the pivot's leading unit fires and the encoders' don't, or the other way round, compared with all other images.",
           ),
           term(
+            "sparsity, selectivity",
+            "How few activations, and how few images, a unit responds to: from 0, all alike, to 1, a single one. A unit responds where it is above its mean. See ",
+            h("a", { href: "#/models" }, "the networks"),
+            ".",
+          ),
+          term(
             "leading units",
             "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures.",
           ),

@@ -41,57 +41,6 @@ rosetta.pages.models = (() => {
     });
   }
 
-  const share = (part, whole) =>
-    h(
-      "span",
-      { class: "share" },
-      rosetta.charts.meter(whole ? part / whole : 0),
-      ` ${whole ? Math.round((100 * part) / whole) : 0} %`,
-    );
-
-  function layers(model, table) {
-    const { name, layers: known } = rosetta.index.models[model];
-    const rows = table.map(([units, dead, matched, inside], place) => ({
-      units,
-      dead,
-      matched,
-      inside,
-      layer: known[place][0],
-      map: `${known[place][2]}×${known[place][3]}`,
-    }));
-    const inside = model ? "in the dictionary" : "Rosetta neurons";
-    return rosetta.tables.table({
-      name: `layers-${model}`,
-      caption: `The layers of ${name}`,
-      rows,
-      columns: [
-        {
-          head: "layer",
-          value: (row) => row.layer,
-          head_of_row: true,
-          show: (row) =>
-            h(
-              "a",
-              {
-                href: rosetta.route.link(["concepts"], { q: `${name} ${row.layer}` }),
-              },
-              row.layer,
-            ),
-        },
-        { head: "map", value: (row) => row.map },
-        { head: "units", value: (row) => row.units, number: true },
-        { head: "dead", value: (row) => row.dead, number: true },
-        { head: "with a best buddy", value: (row) => row.matched, number: true },
-        { head: inside, value: (row) => row.inside, number: true },
-        {
-          head: "share of the units",
-          value: (row) => (row.units ? row.inside / row.units : 0),
-          show: (row) => share(row.inside, row.units),
-        },
-      ],
-    });
-  }
-
   function overlap(rows) {
     const { models } = rosetta.index,
       encoders = models.slice(1).map((one) => one.name);
@@ -280,7 +229,8 @@ rosetta.pages.models = (() => {
             ),
           ),
         ),
-        layers(place + 1, data.layers[place + 1]),
+        rosetta.layers.curves(place + 1, data.layers[place + 1]),
+        rosetta.layers.table(place + 1, data.layers[place + 1]),
       );
     };
     return {
@@ -294,7 +244,9 @@ rosetta.pages.models = (() => {
           `Dead units hardly vary over the images and take part in nothing. For ${models[0].name} the pairs are those of its units among themselves, each counted once.`,
         ),
         h("h2", {}, models[0].name, rosetta.parts.random(0)),
-        layers(0, data.layers[0]),
+        rosetta.layers.curves(0, data.layers[0]),
+        rosetta.layers.table(0, data.layers[0]),
+        rosetta.layers.superiority(data.superiority),
         h("h2", {}, "What the encoders share"),
         h(
           "p",

@@ -285,6 +285,9 @@ rosetta.pages.unit = (() => {
           "p",
           {},
           `Mean ${data.moments[0]}, standard deviation ${data.moments[1]}, over all images and positions.`,
+          data.alive
+            ? ` Sparsity ${fixed(data.sparseness[0] / 1000)}, selectivity ${fixed(data.sparseness[1] / 1000)}: from 0, it responds alike everywhere and to all images, to 1, at one place or to one image.`
+            : null,
         ),
         rosetta.charts.histogram(data.bars),
         h("h2", {}, "Its nearest units"),

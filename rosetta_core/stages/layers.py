@@ -1,0 +1,34 @@
+"""The stage that tells which layers the Rosetta neurons are in, and how selective they are.
+
+layers      by model and layer, and every unit's sparsity and selectivity
+
+Imports stand inside the function: a job imports what its stage needs, and pandas takes seconds.
+"""
+
+from pathlib import Path
+
+from rosetta_core.config import Config
+from rosetta_core.paths import RunPaths
+from rosetta_core.tables import read_table, write_table
+
+__all__ = ["layers"]
+
+
+def layers(config: Config) -> tuple[Path, ...]:
+    """Write the tables of units' sparsity and selectivity, of layers, and of superiority."""
+    from rosetta_core.mining.layers import layer_table, selectivity_table, superiority_table
+    from rosetta_core.mining.sparseness import read_sparseness
+
+    paths = RunPaths(config)
+    names = [model.name for model in config.models]
+    found = selectivity_table({name: read_sparseness(paths.unit_examples(name)) for name in names})
+    units = {name: read_table(paths.units(name)) for name in names}
+    buddies = {e.name: read_table(paths.best_buddies(e.name)) for e in config.encoders}
+    rosetta = read_table(paths.rosetta)
+    return (
+        write_table(found, paths.selectivity),
+        write_table(layer_table(units, found, buddies=buddies, rosetta=rosetta), paths.layers),
+        write_table(
+            superiority_table(units, found, buddies=buddies, rosetta=rosetta), paths.superiority
+        ),
+    )
