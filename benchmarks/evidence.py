@@ -1,16 +1,24 @@
-"""What of a finished run is more than chance, and what telling it took.
+"""What of a finished run is more than chance and found again, and what telling it took.
 
 `python benchmarks/evidence.py CONFIG`.
 """
 
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
+import torch
 
-from rosetta_core import load_config
+from rosetta_core import Config, load_config
+from rosetta_core.mining.correlation import correlate_blocks
+from rosetta_core.mining.sources import maps_of
+from rosetta_core.mining.subsets import halves
 from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table
+
+CPU = torch.device("cpu")
+TRIES = 3
 
 
 def main() -> None:
@@ -30,11 +38,52 @@ def main() -> None:
     for title, some in (("least", concepts[:8]), ("most", concepts[:-9:-1])):
         said = [f"{c.concept} ({c.excess:.2f} of {c.mean_corr:.2f})" for c in some.itertuples()]
         print(f"{title} excess: {', '.join(said)}")
+    print_replication(paths)
     costs = pd.read_csv(paths.costs, dtype={"job": str})
     plain = costs[(costs["stage"] == "correlations") & (costs["job"] != paths.pivot)]
-    for column in ("seconds", "cpu_seconds"):
-        ratio = costs.loc[costs["stage"] == "chance", column].sum() / plain[column].sum()
-        print(f"{column} of the nulls: {ratio:.2f} of the correlations")
+    for stage in ("chance", "agreement", "evidence"):
+        for column in ("seconds", "cpu_seconds"):
+            ratio = costs.loc[costs["stage"] == stage, column].sum() / plain[column].sum()
+            print(f"{column} of {stage}: {ratio:.2f} of the correlations")
+    print_cost_of_halves(config)
+
+
+def print_replication(paths: RunPaths) -> None:
+    pairs, concepts = read_table(paths.pair_evidence), read_table(paths.concept_evidence)
+    width = (pairs["corr_high"] - pairs["corr_low"]).groupby(pairs["model"]).median()
+    places = pairs.groupby("model")["colocation"].median()
+    print("\n| | found | in a half | found again | halves agree | interval | at one place |")
+    print("|---|---|---|---|---|---|---|")
+    for row in read_table(paths.replication_counts).itertuples():
+        what = f"{row.what} in {row.model}" if row.model else row.what
+        told = f"{row.found:,} | {row.in_half:,.0f} | {row.again:.0%} | {row.agreement:.0%}"
+        of_pairs = f"{width[row.model]:.3f} | {places[row.model]:.0%}" if row.model else " | "
+        print(f"| {what} | {told} | {of_pairs} |")
+    print(f"\nConcepts with a neuron in every half: {concepts['replicated'].sum()}")
+    order = concepts.sort_values("replication", kind="stable")["concept"].tolist()
+    print(f"found again least: {order[:8]}")
+    again = pairs.merge(read_table(paths.rosetta), on=["pivot_unit", "model", "unit"])
+    print(f"pairs found again in every half: {pairs['replicated'].mean():.0%} of all, ", end="")
+    print(f"{again['replicated'].mean():.0%} of the dictionary's")
+    clear = pairs["p_value"] <= 0.05
+    rates = [pairs.loc[some, "replication"].mean() for some in (clear, ~clear)]
+    print(f"found again: {rates[0]:.0%} of the pairs with p <= 0.05, {rates[1]:.0%} of the others")
+
+
+def print_cost_of_halves(config: Config) -> None:
+    """Time the correlations of an encoder with and without halves, by turns, on stored maps."""
+    pivot, encoder = (maps_of(config, model.name) for model in config.models[:2])
+    seconds = [float("inf"), float("inf")]  # by number of splits
+    for _ in range(TRIES):
+        for splits in (0, 1):
+            subsets = halves(config.sampling.images, splits=splits)
+            started = time.perf_counter()
+            for _ in correlate_blocks(
+                pivot, [encoder], memory_budget=2**31, device=CPU, subsets=subsets
+            ):
+                pass
+            seconds[splits] = min(seconds[splits], time.perf_counter() - started)
+    print(f"correlations with halves: {seconds[1] / seconds[0]:.2f} of those without")
 
 
 if __name__ == "__main__":

@@ -310,6 +310,42 @@ def test_what_chance_gives_is_told(opened, real: Path, finished: Checkout) -> No
     expect(page.locator(".card")).to_have_count(int((excess >= bound).sum()))
 
 
+def test_what_halves_give_is_told(opened, real: Path, finished: Checkout) -> None:
+    tables = finished.run / "tables" / "evidence"
+    counts = pd.read_parquet(tables / "replication.parquet")
+    page = opened(real, "#/models")
+    rows = saved(page, "replication")
+    for column, key in (("found again", "again"), ("halves agree", "agreement")):
+        told = [float(row[column]) for row in rows]
+        assert told == pytest.approx(counts[key].fillna(0).tolist(), abs=1e-4)
+    rate = pd.read_parquet(tables / "concepts.parquet").set_index("concept")["replication"]
+    page.goto(page.url.partition("#")[0] + "#/concepts")
+    page.select_option("select[name=sort]", "replication")
+    page.wait_for_function("location.hash.includes('sort=replication')")
+    found = [rate[concept] for concept in shown_concepts(page)]
+    assert found == sorted(found, reverse=True)
+    page.fill("input[name=again]", "50")
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.hash.includes('again=50')")
+    assert sorted(shown_concepts(page)) == rate.index[rate.round(3) >= 0.5].tolist()
+
+
+def test_pairs_are_told_image_by_image(opened, real: Path, finished: Checkout) -> None:
+    pairs = pd.read_parquet(finished.run / "tables" / "evidence" / "pairs.parquet")
+    page = opened(real, "#/concept/0?pairs=1")
+    rows = saved(page, "concept-0-pairs")
+    known = {f"{corr:.4f}" for corr in pairs["corr"]}
+    for row in rows:
+        assert f"{float(row['correlation']):.4f}" in known
+        low, high = map(float, row["95 % interval"].split())
+        assert low <= float(row["correlation"]) <= high
+        assert 0 <= float(row["at one place"]) <= 1
+    expect(page.locator("svg.interval").first).to_be_visible()
+    page.get_by_role("button", name="Where they disagree").click()
+    page.wait_for_function("location.hash.includes('group=apart')")
+    assert page.locator("table.examples tbody tr").count() > 0
+
+
 def test_tables_keep_their_order_and_all_their_rows(opened, real: Path, finished: Checkout) -> None:
     rosetta = pd.read_parquet(finished.run / "tables" / "rosetta.parquet")
     sizes = rosetta.groupby("concept").size()
