@@ -49,16 +49,17 @@ class Responses:
     def __init__(self, units: int) -> None:
         self._sums = np.zeros((3, units))  # of responses, of their squares, of squared activations
 
-    def add(self, channels: slice, mean: NDArray[np.float64], square: NDArray[np.float64]) -> None:
-        """Add images, which no other call adds for these channels.
+    def add(self, channels: slice, mean: NDArray[np.float32], square: NDArray[np.float32]) -> None:
+        """Add images, which no other call adds for these channels; sums over them are in float64.
 
         Args:
             channels: of which units.
             mean: of the response over each map's positions (n, c).
             square: the mean of its square over them (n, c).
         """
+        mean = mean.astype(np.float64)
         for row, values in zip(self._sums, (mean, mean**2, square), strict=True):
-            row[channels] += values.sum(axis=0)
+            row[channels] += values.sum(axis=0, dtype=np.float64)
 
     def sparsity(self, images: int, positions: int) -> NDArray[np.float64]:
         """The sparseness over all activations (c,): 1 for a unit that responds at one place."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from rosetta_core.mining.duplicates import one_of_each
@@ -169,9 +168,9 @@ def _look(
         found.histogram[row] += np.bincount(values, minlength=256).reshape(-1, 2).sum(1)
 
     response = z.clamp(min=0)
-    mean = response.mean(dim=(2, 3), dtype=torch.float64)  # (n, c)
-    square = response.square_().mean(dim=(2, 3), dtype=torch.float64)
-    found.responses.add(channels, mean.numpy(), square.numpy())
+    mean = response.mean(dim=(2, 3)).numpy()  # (n, c)
+    square = response.square_().mean(dim=(2, 3)).numpy()
+    found.responses.add(channels, mean, square)
 
     new = {"peaks": z.amax(dim=(2, 3)).T.numpy(), "means": z.mean(dim=(2, 3)).T.numpy()}  # (c, n)
     new["images"] = np.broadcast_to(np.array(images, np.int32), new["peaks"].shape)

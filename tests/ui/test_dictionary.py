@@ -275,7 +275,7 @@ def test_image_page(opened, real: Path, concepts: pd.DataFrame) -> None:
 
 def test_models_page(opened, real: Path, finished: Checkout) -> None:
     page = opened(real, "#/models")
-    expect(page.locator("svg.chart")).to_have_count(9)
+    expect(page.locator("svg.chart")).to_have_count(9 + 12)  # of three encoders, of four models
     rosetta = pd.read_parquet(finished.run / "tables" / "rosetta.parquet")
     rows = saved(page, "layers-0")
     assert sum(int(row["Rosetta neurons"]) for row in rows) == rosetta["pivot_unit"].nunique()
@@ -344,6 +344,40 @@ def test_pairs_are_told_image_by_image(opened, real: Path, finished: Checkout) -
     page.get_by_role("button", name="Where they disagree").click()
     page.wait_for_function("location.hash.includes('group=apart')")
     assert page.locator("table.examples tbody tr").count() > 0
+
+
+def test_layers_and_selectivity_are_the_tables(opened, real: Path, finished: Checkout) -> None:
+    layers, superiority = (
+        pd.read_parquet(finished.run / "tables" / f"{name}.parquet")
+        for name in ("layers", "superiority")
+    )
+    page = opened(real, "#/models")
+    for number, (_, expected) in enumerate(layers.groupby("model", sort=False)):
+        rows = saved(page, f"layers-{number}")
+        assert [row["layer"] for row in rows] == expected["layer"].tolist()
+        shown = {"of the living": "share", "selectivity": "selectivity",
+                 "selectivity of others": "selectivity_rest", "sparsity": "sparsity",
+                 "sparsity of others": "sparsity_rest"}  # fmt: skip
+        for head, column in shown.items():
+            values = [float(row[head]) for row in rows]
+            assert values == pytest.approx(expected[column].tolist(), abs=1e-3)
+    rows = saved(page, "superiority")
+    found = [float(row["in pairs of a layer"]) for row in rows]
+    assert found == pytest.approx(superiority["superiority"].tolist(), abs=1e-4)
+    charts = page.get_by_role("img", name=re.compile("^(Share of the living|Selectiv|Sparsity)"))
+    expect(charts).to_have_count(3 * layers["model"].nunique())
+    points = charts.nth(1).locator("circle title").all_text_contents()
+    of_pivot = layers[layers["model"] == layers["model"][0]]
+    rest = [f"{name}: all others (dashed) {value:.2f}" for name, value in
+            zip(of_pivot["layer"], of_pivot["selectivity_rest"], strict=True)]  # fmt: skip
+    assert points[: len(rest)] == rest
+    assert len(points) == 2 * len(rest)
+    clear = superiority[(superiority["measure"] == "selectivity")]
+    more = ((clear["p_value"] <= 0.05) & (clear["superiority"] > 0.5)).sum()
+    said = f"more selective than the others of their layer in {more} of {len(clear)} networks"
+    expect(page.get_by_text(said)).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_tables_keep_their_order_and_all_their_rows(opened, real: Path, finished: Checkout) -> None:
