@@ -13,7 +13,7 @@ from rosetta_core.cli import main
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.translation import CLEAR, translate
-from rosetta_core.pages.translation.site import SHOWN
+from rosetta_core.pages.translation.site import SHOWN, Side, write_translation_page
 from rosetta_core.shared_encoders import Encoders, shared_encoders
 from rosetta_core.tables import read_table
 
@@ -242,6 +242,48 @@ def test_runs_need_an_encoder_and_its_layers_in_common() -> None:
         shared_encoders(one, Encoders(other.config, {}, fewer))
 
 
+class Examples:
+    """Concepts of an encoder-like pivot on six images, all of which they show on alike."""
+
+    models = ("p", *MODELS)
+    leading = np.zeros((CONCEPTS, 3), np.int32)
+    evidence = np.ones((CONCEPTS, 6), np.float32)
+
+    def maps(self, concept: int, model: str) -> np.ndarray:
+        return np.full((6, 4, 4), 40, np.uint8)
+
+
+def side(run: str, *, images: int = 6) -> Side:
+    """A random run whose names would be markup if they weren't escaped."""
+    units = {name: unit_table().assign(layer="<script>") for name in ("p", *MODELS)}
+    return Side(
+        run=run,
+        pivot="p",
+        rosetta=random_run(0),
+        units=units,
+        examples=Examples(),
+        images=lambda some: np.full((len(some), 8, 8, 3), 90, np.uint8),
+        duplicates=np.minimum(np.arange(6), images - 1).astype(np.int32),
+        dictionary=None,
+        random=True,
+    )
+
+
+@pytest.mark.parametrize(("other", "images"), [(random_run(0), 6), (random_run(1), 1)])
+def test_names_are_escaped_and_few_images_are_enough(
+    tmp_path: Path, other: pd.DataFrame, images: int
+) -> None:
+    found = translate(random_run(0), other, units=UNITS, draws=2000)
+    sides = side("<b>&", images=images), side('"a"', images=images)
+    write_translation_page(tmp_path, found, sides, encoders=MODELS)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<script" not in text and "<b>" not in text
+    assert "&lt;script&gt;" in text and "&lt;b&gt;&amp;" in text
+    assert ("Nothing is beyond chance" in text) == found.translated.empty
+    widths = set(map(int, re.findall(r'width="(\d+)"', text)))
+    assert widths == {min(SHOWN, images) * 128}
+
+
 @pytest.fixture
 def other_seed(finished: Checkout, tmp_path: Path) -> Path:
     """A run like the finished one, of images of another seed."""
@@ -256,7 +298,7 @@ def other_seed(finished: Checkout, tmp_path: Path) -> Path:
 def test_two_runs_are_translated(
     finished: Checkout, other_seed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of one generator with other seeds: concepts go to those of the same pivot units."""
+    """Of one generator with other seeds: concepts go to those with the same Rosetta neurons."""
     run, folder = str(finished.folder / "results" / "tiny"), tmp_path / "to & <fro>"
     command = ["translate", run, str(other_seed), "--to", str(folder)]
     assert main(command) == 0
@@ -266,10 +308,10 @@ def test_two_runs_are_translated(
     units = read_table(folder / "tables" / "shared_units.parquet")
     chance = read_table(folder / "tables" / "chance.parquet")
     shared = chance[chance["what"] == "shared units"]
-    assert shared["found"].sum() > 2 * shared["by_chance"].sum()
-    best = pairs[pairs["q_value"] <= CLEAR]
+    assert shared["found"].sum() > 1.5 * shared["by_chance"].sum()
     same = keys(units[units["pivot_unit_a"] == units["pivot_unit_b"]])
-    assert len(best) and len(keys(best) & same) >= 0.8 * len(best)
+    told = keys(pairs[pairs["q_value"] <= CLEAR])
+    assert len(same & told) > 0.6 * len(same)
     text = (folder / "index.html").read_text(encoding="utf-8")
     addresses = re.findall(r'(?:src|href)="([^"#]+)', text)
     assert not [address for address in addresses if "//" in address]

@@ -29,7 +29,7 @@ __all__ = ["CLEAR", "TRANSLATED", "Translation", "translate"]
 
 CLEAR = 0.05  # p-value up to which a pair is
 TRANSLATED = 0.05  # share of false ones up to which a pair is told as a translation
-DRAWS = 2000
+DRAWS = 5000  # fewer, and p-values are too coarse to tell ten pairs from thousands
 KEYS = ["concept_a", "concept_b"]
 DIGITS = 12  # of scores: the same terms in another order are a tie
 

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from rosetta_core.config import Config, RandomWeights
 from rosetta_core.errors import RosettaError
@@ -106,7 +107,7 @@ def _side(encoders: "Encoders", folder: Path) -> "Side":
     config, paths = encoders.config, RunPaths(encoders.config)
     samples = samples_of(config)
     dictionary = (paths.dictionary / PAGE).resolve()
-    address = Path(os.path.relpath(dictionary, folder)).as_posix()
+    address = quote(Path(os.path.relpath(dictionary, folder)).as_posix())
     return Side(
         run=config.run,
         pivot=config.pivot.name,
