@@ -135,10 +135,8 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("target", metavar="OUT.safetensors", type=Path, help="where to")
             there = "key of the network in the file; default: G_ema of a .pkl, or all of the file"
             verb.add_argument("--entry", metavar="KEY", help=there)
-        if "format" in takes:
-            verb.add_argument("--format", choices=("csv", "json", "parquet"), default="csv")
-            there = "default: the folder export of the run"
-            verb.add_argument("--to", type=Path, metavar="DIR", help=there)
+        if "to" in takes:
+            _add_output_options(verb, format="format" in takes)
         if "figure" in takes:
             _add_figure_options(verb)
         if run not in WITHOUT:
@@ -146,6 +144,14 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--config", type=Path, default=path, help=f"default: {path}")
         verb.add_argument("--threads", type=_threads, metavar="N", help="default: all CPUs")
     return parser
+
+
+def _add_output_options(verb: argparse.ArgumentParser, *, format: bool) -> None:
+    there = "default: translations/RUN_A--RUN_B beside RUN_A"
+    if format:
+        verb.add_argument("--format", choices=("csv", "json", "parquet"), default="csv")
+        there = "default: the folder export of the run"
+    verb.add_argument("--to", type=Path, metavar="DIR", help=there)
 
 
 def _add_figure_options(verb: argparse.ArgumentParser) -> None:

@@ -162,6 +162,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     return DIFFERENT if found.different else 0
 
 
+def _translate(arguments: argparse.Namespace) -> None:
+    found, page = stages.translate(arguments.one, arguments.other, to=arguments.to)
+    for row in found.chance.itertuples():
+        what = f"{row.what} of {row.model}" if row.model else row.what
+        print(f"{what}: {row.found:,} found, {row.by_chance:,.1f} by chance")
+    print(f"wrote {page}")
+
+
 def _where(arguments: argparse.Namespace) -> None:
     for page in RunPaths(load_config(arguments.config)).pages:
         print(page)
@@ -292,6 +300,12 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         "say where two finished runs differ, and whether it matters",
         ("one", "other"),
     ),
+    (
+        "translate",
+        _translate,
+        "join the concepts of two finished runs by the encoder units that they share",
+        ("one", "other", "to"),
+    ),
     ("provenance", _stage(stages.provenance), "write down what made a run", ()),
     ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
     ("where", _where, "print where the pages lie", ()),
@@ -299,4 +313,7 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ("schema", _schema, "print the configuration's schema", ()),
 ]
 
-WITHOUT = (_fetch_file, _convert, _zoo, _train, _verify, _compare, _defaults, _schema)
+WITHOUT = (
+    *(_fetch_file, _convert, _zoo, _train, _verify, _compare, _translate),
+    *(_defaults, _schema),
+)

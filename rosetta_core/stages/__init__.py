@@ -34,11 +34,12 @@ export           the tables as CSV, JSON or Parquet
 verify           every byte of a finished run
 mine             all of it, one stage after the other
 
-Four are of no run, or of several, and so no functions of a configuration:
+Five are of no run, or of several, and so no functions of a configuration:
 
 compare          where two runs differ
 convert          a clean file of weights out of a checkpoint
 train            an encoder that is taught without labels
+translate        the concepts of two runs, joined by the encoder units that they share
 zoo              the table of the published models
 """
 
@@ -61,6 +62,7 @@ from rosetta_core.stages.provenance import compare, provenance
 from rosetta_core.stages.steering import needed, steer, steering_pages
 from rosetta_core.stages.sweep import sweep, sweep_curves
 from rosetta_core.stages.training import train
+from rosetta_core.stages.translation import translate
 from rosetta_core.stages.verify import verify
 from rosetta_core.stages.zoo import zoo
 
@@ -98,6 +100,7 @@ __all__ = [
     "sweep",
     "sweep_curves",
     "train",
+    "translate",
     "unit_examples",
     "units",
     "verify",

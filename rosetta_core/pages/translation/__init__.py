@@ -1,0 +1,1 @@
+"""The page of two runs' concepts, translated into each other."""

@@ -1,0 +1,121 @@
+"""The stage that joins the concepts of two runs; of no run, and no part of the workflow.
+
+translate     a table and a page of the concepts of two finished runs, joined by encoder units
+
+Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rosetta_core.config import Config, RandomWeights
+from rosetta_core.errors import RosettaError
+from rosetta_core.paths import RunPaths
+from rosetta_core.stages.examples import samples_of
+from rosetta_core.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    from rosetta_core.mining.translation import Translation
+    from rosetta_core.pages.translation.site import Side
+    from rosetta_core.shared_encoders import Encoders
+
+__all__ = ["translate"]
+
+TABLES = ("translation", "shared_units", "chance")
+PAGE = "index.html"
+WRITTEN = {PAGE, "style.css", "translation.css", "pictures", "tables"}
+
+
+def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Translation", Path]:
+    """Join the concepts of the finished runs in two folders; return the translation and its page.
+
+    Args:
+        one: the first run's folder.
+        other: the second's.
+        to: where the tables and the page are written, whole or not at all; unless given,
+            translations/{one}--{other} beside the first run. An earlier translation is replaced.
+
+    Raises:
+        RosettaError: a folder is no finished run, the runs don't share an encoder, or `to` holds
+            anything but a translation.
+    """
+    from rosetta_core.files import whole
+    from rosetta_core.mining.translation import translate as join
+    from rosetta_core.pages.translation.site import write_translation_page
+    from rosetta_core.run import run_config
+    from rosetta_core.shared_encoders import shared_encoders
+
+    configs = [run_config(folder) for folder in (one, other)]
+    names = "--".join(config.run for config in configs)
+    beside = Path(configs[0].results) / "translations" / names
+    folder = (to or beside).resolve()  # of a link what it points at
+    _refuse_to_replace(folder)
+    encoders = [_encoders(config) for config in configs]
+    units = shared_encoders(*encoders)
+    rosetta = [read_table(RunPaths(config).rosetta) for config in configs]
+    found = join(*rosetta, units=units)
+    sides = tuple(_side(side, folder) for side in encoders)
+    with whole(folder) as temporary:
+        temporary.mkdir()
+        for name, table in zip(TABLES, (found.pairs, found.units, found.chance), strict=True):
+            write_table(table, temporary / "tables" / f"{name}.parquet")
+        write_translation_page(temporary, found, (sides[0], sides[1]), encoders=list(units))
+    return found, (to or beside) / PAGE
+
+
+def _refuse_to_replace(folder: Path) -> None:
+    """RosettaError if something stands at a path that isn't an empty folder or a translation."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RosettaError(f"{folder}: is a file; translate into a folder of its own")
+    found = {path.name for path in folder.iterdir()}
+    if found and found != WRITTEN:
+        raise RosettaError(
+            f"{folder}: is no translation (it holds {min(found)!r}); translate into a folder of "
+            "its own"
+        )
+
+
+def _encoders(config: Config) -> "Encoders":
+    from rosetta_core.shared_encoders import Encoders
+
+    paths = RunPaths(config)
+    return Encoders(
+        config=config,
+        provenance=_provenance(paths.provenance),
+        units={model.name: read_table(paths.units(model.name)) for model in config.models},
+    )
+
+
+def _provenance(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise RosettaError(f"{path}: can't be read; delete it and run again") from error
+
+
+def _side(encoders: "Encoders", folder: Path) -> "Side":
+    """A run as the page in a folder shows it."""
+    from rosetta_core.mining.concept_examples import StoredConceptExamples
+    from rosetta_core.mining.duplicates import find_near_duplicates
+    from rosetta_core.pages.translation.site import Side
+
+    config, paths = encoders.config, RunPaths(encoders.config)
+    samples = samples_of(config)
+    dictionary = (paths.dictionary / PAGE).resolve()
+    address = quote(Path(os.path.relpath(dictionary, folder)).as_posix())
+    return Side(
+        run=config.run,
+        pivot=config.pivot.name,
+        rosetta=read_table(paths.rosetta),
+        units=encoders.units,
+        examples=StoredConceptExamples(paths.concept_examples, encoders.units),
+        images=samples.images,
+        duplicates=find_near_duplicates(samples.images, samples.count),
+        dictionary=address if dictionary.exists() else None,
+        random=isinstance(config.pivot.weights, RandomWeights),
+    )
