@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import Checkout, tiny
+from conftest import NO_JOBS, Checkout, tiny
 
 from rosetta_core.cli import main
 from rosetta_core.config import parse_config
@@ -288,7 +288,7 @@ def test_names_are_escaped_and_few_images_are_enough(
 def other_seed(finished: Checkout, tmp_path: Path) -> Path:
     """A run like the finished one, of images of another seed."""
     content = tiny(run="other", results=str(tmp_path / "results"), sampling={"seed": 1})
-    content["steering"] = {kind: [] for kind in ("invert", "show", "edit", "tune", "evaluate")}
+    content |= {"steering": NO_JOBS, "evidence": {"nulls": []}}
     path = tmp_path / "other.yaml"
     path.write_text(yaml.safe_dump(content))
     assert main(["mine", "--config", str(path), "--threads", "1"]) == 0

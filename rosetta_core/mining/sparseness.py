@@ -25,8 +25,8 @@ def sparseness(mean: ArrayLike, square: ArrayLike, count: int) -> NDArray[np.flo
     """Return the lifetime sparseness of non-negative responses (Vinje and Gallant, 2000).
 
     S = (1 - a) / (1 - 1/n) with a = mean² / square, the sparseness of Rolls and Tovee (1995) after
-    Treves and Rolls (1991). It doesn't depend on the scale of a response. Of k equal responses
-    among n, the others being 0, it is (1 - k/n) / (1 - 1/n).
+    Treves and Rolls (1991). The scale of a response doesn't matter. Of k equal responses among n,
+    the others being 0, it is (1 - k/n) / (1 - 1/n).
 
     Args:
         mean: of the responses.
