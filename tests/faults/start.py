@@ -73,13 +73,14 @@ class Start:
                 os.killpg(self.process.pid, signal.SIGKILL)
             case "terminate":
                 self.process.terminate()
+                self._wait_or_kill()
             case "ctrl-c":
                 os.killpg(self.process.pid, signal.SIGINT)
         if way != "job" or not jobs:
-            self._end()
+            self.process.wait(PATIENCE)
         return stages
 
-    def _end(self) -> None:
+    def _wait_or_kill(self) -> None:
         """Wait for the end; kill what hangs a minute after its last job, as docs/survival.md says.
 
         Snakemake's handler of SIGTERM can wait for a lock that it holds itself.
