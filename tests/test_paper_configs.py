@@ -169,8 +169,12 @@ def test_stores_and_shards_do_not_change_what_is_found(tmp_path: Path) -> None:
     for encoder in SEEN_BY["stylegan_xl"]:
         pair = correlations(live, encoder), correlations(stored, encoder)
         np.testing.assert_allclose(*pair, atol=1e-5)
-    for table in ("units/stylegan_xl", "rosetta", "concepts"):
+    for table in ("units/stylegan_xl", "concepts"):
         pd.testing.assert_frame_equal(read(live, table), read(stored, table), rtol=1e-4, atol=1e-5)
+    # units of a neuron that correlate alike may change places, by the processor's rounding
+    keys = ["pivot_unit", "model", "unit"]
+    rosetta = [read(run, "rosetta").sort_values(keys, ignore_index=True) for run in (live, stored)]
+    pd.testing.assert_frame_equal(*rosetta, rtol=1e-4, atol=1e-5)
 
 
 def test_random_weights_are_called_what_they_are(
