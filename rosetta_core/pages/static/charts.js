@@ -6,7 +6,7 @@
 // charts.depth(matrix, …)      pairs by layer and layer
 // charts.curves(sets, …)       a number by layer, of one set of units or two
 // charts.meter(value)          a number from 0 to 1 as a bar
-// charts.interval(…)           a correlation and its interval, from −1 to 1
+// charts.interval(…)           a correlation and its interval, from 0 to 1
 "use strict";
 
 rosetta.charts = (() => {
@@ -252,9 +252,9 @@ rosetta.charts = (() => {
       h("i", { style: { width: `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%` } }),
     );
 
-  // A line from low to high with a dot at the value; the axis goes from −1 to 1, with a mark at 0.
+  // A line from low to high with a dot at the value; the axis goes from 0, where a mark is, to 1.
   function interval(low, value, high) {
-    const at = (corr) => 64 + 60 * corr;
+    const at = (corr) => 14 + 110 * Math.max(corr, -0.1);
     return h(
       "span",
       { class: "share" },
