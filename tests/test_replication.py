@@ -16,6 +16,7 @@ from rosetta_core.mining.replication import (
     replication_counts,
 )
 from rosetta_core.mining.subsets import Subsets, firsts, halves
+from rosetta_core.mining.told import concepts_told, pairs_told
 
 CPU = torch.device("cpu")
 
@@ -125,6 +126,30 @@ def test_halves_that_join_neurons_alike_agree_and_others_do_not() -> None:
     rand = [replication_counts(one, [one, half])["agreement"].iloc[-1] for half in (same, other)]
     assert rand[0] == 1
     assert rand[1] < 0.1
+
+
+NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("run", "halves", "rate"),
+    [
+        (NONE, [NONE, NONE], np.nan),
+        (NONE, [FULL, FULL], np.nan),
+        (FULL, [NONE, NONE], 0),
+        (FULL, [FULL, NONE], 0.5),
+        (FULL, [FULL, FULL], 1),
+    ],
+)
+def test_nothing_may_be_found_at_all(run: Mined, halves: list[Mined], rate: float) -> None:
+    table = replication_counts(run, halves)
+    np.testing.assert_equal(table["again"].tolist(), [rate] * 3)
+    pairs = pairs_told(run.buddies, [pairs_again(run, halves)])
+    concepts = concepts_told(run.rosetta, pairs, [concepts_again(run, halves)])
+    assert pairs["replication"].tolist() == [rate] * len(pairs)
+    assert concepts["replication"].tolist() == [rate] * len(concepts)
+    assert (pairs["replicated"].dtype, concepts["replicated"].dtype) == ("boolean", "boolean")
 
 
 @pytest.mark.parametrize("budget", [2**28, 2**12])

@@ -108,7 +108,8 @@ def replication_counts(run: Mined, halves: Sequence[Mined]) -> pd.DataFrame:
     counts = [len(set(mined.concept_of.values())) for mined in (run, *halves)]
     rates = concepts_again(run, halves)["replication"]
     alike = [_rand_index(first, second) for first, second in _splits(halves)]
-    count, rate, index = (float(np.nanmean(values)) for values in (counts[1:], rates, alike))
+    means = (pd.Series(values, dtype=float).mean() for values in (counts[1:], rates, alike))
+    count, rate, index = map(float, means)  # NaN where there is no concept
     rows.append(("concepts", "", counts[0], count, rate, index))
     columns = ["what", "model", "found", "in_half", "again", "agreement"]
     return pd.DataFrame(rows, columns=columns)
