@@ -39,7 +39,8 @@ from rosetta_core.mining import stores
 from rosetta_core.mining.concepts import rosetta_neurons
 from rosetta_core.mining.correlation import correlate
 from rosetta_core.mining.live_maps import rounded
-from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours
+from rosetta_core.mining.nearest import nearest
+from rosetta_core.mining.neighbours import best_buddies, neighbours
 from rosetta_core.mining.stored_array import StoredArray
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths

@@ -16,7 +16,8 @@ from rosetta_core import load_config
 from rosetta_core.config import Config, Encoder
 from rosetta_core.mining.correlation import correlate
 from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours
+from rosetta_core.mining.nearest import nearest
+from rosetta_core.mining.neighbours import best_buddies, neighbours
 from rosetta_core.mining.nulls import ImagesShuffled
 from rosetta_core.mining.sources import live_maps, maps_of
 from rosetta_core.stages.mining import living

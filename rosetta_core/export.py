@@ -100,6 +100,8 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 def _plain(value: Any) -> Any:
     """A cell as JSON has it; float32 in the fewest digits that give it back."""
+    if value is pd.NA:
+        return None
     if isinstance(value, np.float32):
         value = float(str(value))
     elif isinstance(value, np.generic):

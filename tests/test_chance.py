@@ -15,7 +15,8 @@ from rosetta_core.mining.chance import (
 from rosetta_core.mining.concepts import rosetta_table
 from rosetta_core.mining.correlation import correlate
 from rosetta_core.mining.maps import ArrayMaps, Maps
-from rosetta_core.mining.neighbours import best_buddies, nearest, neighbours, without_self
+from rosetta_core.mining.nearest import nearest, without_self
+from rosetta_core.mining.neighbours import best_buddies, neighbours
 from rosetta_core.mining.nulls import ImagesShuffled, PositionsShuffled, shifts
 from rosetta_core.mining.some_units import SomeUnits
 

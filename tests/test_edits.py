@@ -419,6 +419,11 @@ def value_of(outcome, metric: str) -> float:
     return outcome.metrics.set_index("metric")["value"][metric]
 
 
+def assert_alike(found: np.ndarray, expected: np.ndarray) -> None:
+    """The same images: a batch of another size rounds another way on some processors."""
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
 def test_an_edit_begins_at_its_source_and_others_at_random(pivot: Pivot) -> None:
     job = job_for("shift", starts=3, steps=5, seed=4)
     random = starting_latents(pivot, range(3), seed=4, space="z", classes=None)
@@ -427,10 +432,10 @@ def test_an_edit_begins_at_its_source_and_others_at_random(pivot: Pivot) -> None
     )
     outcome = edited(pivot, job)
     assert np.array_equal(outcome.before, images[:1])
-    assert np.array_equal(outcome.descended.frames[0], images[[0, 2, 3]])
+    assert_alike(outcome.descended.frames[0], images[[0, 2, 3]])
     pasted = edited(pivot, job.model_copy(update={"do": "copy_paste"}))
     assert np.array_equal(pasted.before, images[:1])
-    assert np.array_equal(pasted.descended.frames[0], images[1:])
+    assert_alike(pasted.descended.frames[0], images[1:])
     assert outcome.latents.shape == (3, 6) and len(outcome.best) == 1
 
 

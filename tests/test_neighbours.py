@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rosetta_core.mining.neighbours import best_buddies, merged, nearest, neighbours, without_self
+from rosetta_core.mining.nearest import merged, nearest, without_self
+from rosetta_core.mining.neighbours import best_buddies, neighbours
 
 # few values, so that ties are common, and NaN for dead units
 values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])

@@ -23,9 +23,10 @@ ITEMS = {  # of the report, and their captions
     "tables/concepts.parquet": "concepts",
     "tables/rosetta.parquet": "rosetta",
     **{f"tables/{table}.parquet": table for table in ("layers", "selectivity", "superiority")},
-    "tables/evidence/chance.parquet": "chance",
-    "tables/evidence/concepts.parquet": "concept_evidence",
-    "tables/evidence/pairs.parquet": "pair_evidence",
+    **{
+        f"tables/evidence/{table}.parquet": f"evidence_{table}"
+        for table in ("chance", "concepts", "pairs", "replication")
+    },
     "tables/costs.csv": "costs",
     "steering/index.html": "steering_pages",
     **{

@@ -26,7 +26,9 @@ JOBS = {
     "shifted": "edits",
     "table": "evaluations",
 }
-EVIDENCE = [f"tables/evidence/{table}.parquet" for table in ("chance", "concepts", "pairs")]
+EVIDENCE = [
+    f"tables/evidence/{table}.parquet" for table in ("chance", "concepts", "pairs", "replication")
+]
 LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "superiority")]
 STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
 CONCEPTS = ["tables/rosetta.parquet", "tables/concepts.parquet"]
@@ -48,7 +50,7 @@ def outputs(
     ]
     made += [
         f"tables/evidence/{table}/dcgan--{model}.parquet"
-        for table in ("images", "held_images")
+        for table in ("agreement", "images", "held_images")
         for model in neighbours
         if model != "dcgan"
     ]
@@ -213,8 +215,10 @@ def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) 
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("mining/neighbours.py", "k = min(k, ", "k = min(1 * k, ",
+        ("mining/neighbours.py", "(ranks + 1)", "(1 + ranks)",
          outputs(neighbours=PAIRS, joins=JOINS)),
+        ("mining/nearest.py", "k = min(k, ", "k = min(1 * k, ",  # best partners in halves
+         outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),
         ("mining/concepts.py", "directed=False", "directed=bool(0)", outputs(joins=JOINS)),
         ("mining/pooling.py", "MOST_IMAGES = 128", "MOST_IMAGES = 64",
          outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),

@@ -75,14 +75,13 @@ def test_the_curves_are_drawn(swept: Config) -> None:
         assert len(picture.convert("RGB").getcolors(2**24)) > 50
 
 
-def test_snakemake_makes_it_of_stored_maps_when_asked(finished: Checkout) -> None:
-    planned = finished.planned(
-        "sweep_curves", "--config", "evidence={sweep: {images: [8], k: [2]}}"
-    )
+def test_snakemake_makes_it_of_stored_maps_when_asked(rerun: Checkout) -> None:
+    rerun.configure(tiny(evidence={"sweep": {"images": [8], "k": [2]}}))
+    planned = rerun.planned("sweep_curves")
     made = {Path(path).parts[2] for path in planned}
     assert made == {"sweep", "tables", "figures"}
     assert len([path for path in planned if "/sweep/" in path]) == 4
-    assert finished.planned() == []
+    assert rerun.planned() == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import zarr
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.block import Alive, Block
-from rosetta_core.mining.neighbours import Nearest, merged, nearest, without_self
+from rosetta_core.mining.nearest import Nearest, merged, nearest, without_self
 from rosetta_core.mining.stores import create_array, new_store, open_group, read_array
 
 __all__ = [

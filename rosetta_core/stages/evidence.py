@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rosetta_core.mining.block import Block
     from rosetta_core.mining.maps import Maps
-    from rosetta_core.mining.neighbours import Nearest
+    from rosetta_core.mining.nearest import Nearest
 
 __all__ = ["agreement", "chance", "evidence"]
 

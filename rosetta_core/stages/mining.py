@@ -147,8 +147,9 @@ def join(config: Config, *, model: str) -> Path:
 def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
     from rosetta_core.mining.correlation_store import read_correlations
+    from rosetta_core.mining.nearest import nearest, without_self
     from rosetta_core.mining.nearest_store import read_nearest
-    from rosetta_core.mining.neighbours import best_buddies, nearest, without_self
+    from rosetta_core.mining.neighbours import best_buddies
     from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
 
     paths, k = RunPaths(config), config.neighbours.k
