@@ -226,7 +226,10 @@ def test_small_jobs_share_a_submission(disturbed: OnSlurm) -> None:
     comments = [job.comment for job in disturbed.jobs]
     small = [text for text in comments if "units_units" in text or "neighbours" in text]
     assert len(small) == 2, "three tables of units; three of neighbours, and the concepts"
-    assert len(set(comments)) == 2 + 6 + 3 + 2 + 3 + 2  # without groups there are five more
+    mined = 2 + 6 + 3 + 2  # samples, activations, correlations, and the small ones
+    told = 2 + 2 + 1 + 1  # of each encoder chance and agreement; evidence and layers
+    shown = 3 + 1 + 1  # examples of each model and of concepts; the pages
+    assert len(set(comments)) == mined + told + shown  # without groups there are five more
 
 
 def test_logs_are_kept(disturbed: OnSlurm) -> None:
