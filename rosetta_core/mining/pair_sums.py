@@ -161,19 +161,20 @@ def pair_sums(
         for layers, grids in commons.items():
             met[layers[number]].add(grids)
         side.meet(met, groups=groups)
-    products, colocated = np.zeros((images, len(pairs))), np.zeros(len(pairs))
+    products, colocated = np.zeros((groups, len(pairs))), np.zeros(len(pairs))
     held = sum(3 * 4 * layer.size for side in (own, other) for layer in side.maps.layers)
     title = f"pairs of {pivot.name} and {encoder.name}"
     with Workers(threads) as workers, Progress(title, total=images) as progress:
         for some in pivot.pieces(images_at_once(held, memory_budget=memory_budget)):
-            inside = slice(some.start, some.stop)
-            of = group_of[inside]
+            of = group_of[some.start : some.stop]
+            firsts = np.flatnonzero(np.diff(of, prepend=-1))  # image of each group
             seen = [list(workers.map(side.look(some, of), side.numbers)) for side in (own, other)]
             for (i, j), which in meetings.items():
                 f, g = seen[0][i], seen[1][j]
                 small, _ = commons[i, j]
                 channels = own.channel[which], other.channel[which]
-                products[inside, which] = _products(f.reduced[small], g.reduced[small], *channels)
+                by_image = _products(f.reduced[small], g.reduced[small], *channels)
+                products[of[firsts][:, None], which] += np.add.reduceat(by_image, firsts, axis=0)
                 apart = np.abs(f.peaks[channels[0]] - g.peaks[channels[1]])  # (pairs, n, 2)
                 colocated[which] += (apart <= SAME).all(2).sum(1)
             progress.advance(len(some))
@@ -183,7 +184,7 @@ def pair_sums(
     sizes = np.bincount(group_of, minlength=groups)
     return PairSums(
         positions=np.outer(sizes, per_image).astype(np.float64),
-        products=np.add.reduceat(products, np.searchsorted(group_of, np.arange(groups)), axis=0),
+        products=products,
         totals=(totals, others),
         squares=(squares, other_squares),
         colocated=colocated / images,
