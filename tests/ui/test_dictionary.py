@@ -144,14 +144,17 @@ def test_concept_page(opened, real: Path, finished: Checkout, concepts: pd.DataF
     page.locator("details th button", has_text="correlation").click()
     numbers = page.locator("details tbody td.number")
     order = numbers.all_text_contents()
-    assert order[::3] == sorted(order[::3], reverse=True)
+    columns = ("correlation", "excess", "p", "found again", "at one place")
+    correlations = order[:: len(columns)]
+    assert correlations == sorted(correlations, reverse=True)
     page.reload()
     expect(numbers.last).to_be_visible()
     assert numbers.all_text_contents() == order
     pairs = saved(page, "concept-1-pairs")
     evidence = pd.read_parquet(finished.run / "tables" / "evidence" / "pairs.parquet")
     known = members.merge(evidence, on=["pivot_unit", "model", "unit"])
-    for head, column in (("correlation", "corr_x"), ("excess", "excess"), ("p", "p_value")):
+    told = ("corr_x", "excess", "p_value", "replication", "colocation")
+    for head, column in zip(columns, told, strict=True):
         assert sorted(float(pair[head]) for pair in pairs) == pytest.approx(
             sorted(known[column]), abs=1e-4
         )
