@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
+from rosetta_core.files import keep_others, whole
 from rosetta_core.findings import Findings
 from rosetta_core.named_tables import (
     best_buddies_table,
@@ -57,7 +57,7 @@ def export_tables(findings: Findings, folder: Path, *, format: Format = "csv") -
     if format not in FORMATS:
         raise RosettaError(f"no format {format!r}; they are {', '.join(FORMATS)}")
     target = folder.resolve()  # of a link what it points at
-    _refuse_to_replace(target)
+    keep_others(target, _is_export, what="export of a run", verb="export")
     try:
         with whole(target) as temporary:
             temporary.mkdir()
@@ -68,18 +68,8 @@ def export_tables(findings: Findings, folder: Path, *, format: Format = "csv") -
     return folder
 
 
-def _refuse_to_replace(folder: Path) -> None:
-    """RosettaError if something stands at a path that isn't an empty folder or an export."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise RosettaError(f"{folder}: is a file; export into a folder of its own")
-    found = {path.name for path in folder.iterdir()}
-    if found and all(found != {f"{name}.{format}" for name in TABLES} for format in FORMATS):
-        raise RosettaError(
-            f"{folder}: is no export of a run (it holds {min(found)!r}); "
-            "export into a folder of its own"
-        )
+def _is_export(names: set[str]) -> bool:
+    return any(names == {f"{name}.{format}" for name in TABLES} for format in FORMATS)
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

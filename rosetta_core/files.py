@@ -2,6 +2,7 @@
 
 whole              a temporary path that is renamed to the real one when its block succeeds
 remove             delete a file or a folder
+keep_others        an error where a folder holds something else than what is to be replaced
 manifest_of        where the manifest of a store lies
 sha256_of          the checksum of a file
 """
@@ -11,11 +12,13 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["manifest_of", "remove", "sha256_of", "whole"]
+from rosetta_core.errors import RosettaError
+
+__all__ = ["keep_others", "manifest_of", "remove", "sha256_of", "whole"]
 
 
 @contextmanager
@@ -59,6 +62,26 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def keep_others(folder: Path, holds: Callable[[set[str]], bool], *, what: str, verb: str) -> None:
+    """RosettaError if something stands at a path that is no empty folder, and not to be replaced.
+
+    Args:
+        folder: that is to be written.
+        holds: tells by the names in it whether it is an earlier one.
+        what: it is, as "export of a run".
+        verb: what was to be done into it, as "export".
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RosettaError(f"{folder}: is a file; {verb} into a folder of its own")
+    found = {path.name for path in folder.iterdir()}
+    if found and not holds(found):
+        raise RosettaError(
+            f"{folder}: is no {what} (it holds {min(found)!r}); {verb} into a folder of its own"
+        )
 
 
 def manifest_of(store: Path) -> Path:

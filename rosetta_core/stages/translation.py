@@ -42,7 +42,7 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
         RosettaError: a folder is no finished run, the runs don't share an encoder, or `to` holds
             anything but a translation.
     """
-    from rosetta_core.files import whole
+    from rosetta_core.files import keep_others, whole
     from rosetta_core.mining.translation import translate as join
     from rosetta_core.pages.translation.site import write_translation_page
     from rosetta_core.run import run_config
@@ -52,7 +52,7 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
     names = "--".join(config.run for config in configs)
     beside = Path(configs[0].results) / "translations" / names
     folder = (to or beside).resolve()  # of a link what it points at
-    _refuse_to_replace(folder)
+    keep_others(folder, WRITTEN.__eq__, what="translation", verb="translate")
     encoders = [_encoders(config) for config in configs]
     units = shared_encoders(*encoders)
     rosetta = [read_table(RunPaths(config).rosetta) for config in configs]
@@ -64,20 +64,6 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
             write_table(table, temporary / "tables" / f"{name}.parquet")
         write_translation_page(temporary, found, (sides[0], sides[1]), encoders=list(units))
     return found, (to or beside) / PAGE
-
-
-def _refuse_to_replace(folder: Path) -> None:
-    """RosettaError if something stands at a path that isn't an empty folder or a translation."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise RosettaError(f"{folder}: is a file; translate into a folder of its own")
-    found = {path.name for path in folder.iterdir()}
-    if found and found != WRITTEN:
-        raise RosettaError(
-            f"{folder}: is no translation (it holds {min(found)!r}); translate into a folder of "
-            "its own"
-        )
 
 
 def _encoders(config: Config) -> "Encoders":

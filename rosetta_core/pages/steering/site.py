@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import whole
 from rosetta_core.pages.steering.results import KINDS, Result, read_result
+from rosetta_core.pages.templates import templates
 
 __all__ = ["write_steering_site"]
 
@@ -55,14 +54,7 @@ def write_steering_site(
             raise RosettaError(
                 f"{'/'.join(place)}: two steering jobs are there; give one another name"
             )
-    environment = Environment(
-        loader=FileSystemLoader(STATIC),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(STATIC)
     environment.globals["address"] = _address
     text = environment.get_template("page.html").render(
         run=run,

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,6 +25,7 @@ from rosetta_core.mining.standardised import from_bytes
 from rosetta_core.mining.translation import Translation
 from rosetta_core.pages.figure_canvas import TILE
 from rosetta_core.pages.heatmap import contrast, overlay, picture
+from rosetta_core.pages.templates import templates
 
 __all__ = ["Side", "write_translation_page"]
 
@@ -87,14 +87,7 @@ def write_translation_page(
         into.mkdir(parents=True)
         chosen = sorted(set(shown[f"concept_{name}"].tolist()))
         widths.append({one: _write_examples(into / f"{one}.webp", side, one) for one in chosen})
-    environment = Environment(
-        loader=FileSystemLoader(STATIC),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(STATIC)
     concepts = [set(side.rosetta["concept"].tolist()) for side in sides]
     met = [set(translated[f"concept_{name}"].tolist()) for name in "ab"]
     text = environment.get_template("page.html").render(
