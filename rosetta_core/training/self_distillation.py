@@ -3,6 +3,7 @@
 SelfDistillation      student, teacher, and the loss of views
 Branch                an encoder with its heads: either of them
 ProjectionHead        what stands on the encoder while it is trained
+distinct              which of views are the same
 cross_entropy         between a teacher's and a student's answers
 loss_of_views         of all pairs of different views
 
@@ -27,7 +28,14 @@ from torch.nn.utils.parametrizations import weight_norm
 from rosetta_core.config import training
 from rosetta_core.training.hidden_patches import Decoder, seen
 
-__all__ = ["Branch", "ProjectionHead", "SelfDistillation", "cross_entropy", "loss_of_views"]
+__all__ = [
+    "Branch",
+    "ProjectionHead",
+    "SelfDistillation",
+    "cross_entropy",
+    "distinct",
+    "loss_of_views",
+]
 
 
 class ProjectionHead(nn.Module):
@@ -86,6 +94,25 @@ def loss_of_views(
     return torch.stack(losses).mean()
 
 
+def distinct(views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the different ones (m, 3, h, w) of all views, and which each of them is (views·n,).
+
+    A view is compared with the first one of its image.
+
+    Args:
+        views: of the same images, (n, 3, h, w) each.
+    """
+    first, *others = views
+    number = torch.arange(len(first), device=first.device)
+    images, of = [first], [number]
+    for view in others:
+        new = (view != first).flatten(1).any(1)
+        count = sum(map(len, images))
+        of.append(torch.where(new, count + new.cumsum(0) - 1, number))
+        images.append(view[new])
+    return torch.cat(images), torch.cat(of)
+
+
 class Branch(nn.Module):
     """An encoder and the heads on it: the student, or the teacher.
 
@@ -108,17 +135,19 @@ class Branch(nn.Module):
         """Return the same logits, and those of patches (views·n, patches, groups, outputs each).
 
         A patch is answered for from the mean of what all blocks make of it, each brought to mean
-        0 and variance 1 over its channels, as in data2vec.
+        0 and variance 1 over its channels, as in data2vec. Views that are the same are encoded
+        once: half of all pairs, where views differ by being mirrored or not.
         """
         encoder = self.encoder
-        tokens = encoder.norm_pre(encoder._pos_embed(encoder.patch_embed(torch.cat(list(views)))))
-        made = []  # by block, (views·n, prefix + patches, width)
+        images, of = distinct(views)
+        tokens = encoder.norm_pre(encoder._pos_embed(encoder.patch_embed(images)))
+        made = torch.zeros_like(tokens[:, encoder.num_prefix_tokens :])  # (m, patches, width)
         for block in encoder.blocks:
             tokens = block(tokens)
-            made.append(functional.layer_norm(tokens, tokens.shape[-1:]))
-        logits = self.head(encoder.forward_head(encoder.norm(tokens)))
-        mean = torch.stack(made).mean(0)[:, encoder.num_prefix_tokens :]
-        return logits, self.of_patches(mean)
+            patches = tokens[:, encoder.num_prefix_tokens :]
+            made += functional.layer_norm(patches, patches.shape[-1:])
+        logits = self.head(encoder.forward_head(encoder.norm(tokens))[of])
+        return logits, self.of_patches((made / len(encoder.blocks))[of])
 
     def of_patches(self, features: Tensor) -> Tensor:
         """Turn features (…, width) of patches into logits (…, groups, outputs each)."""
