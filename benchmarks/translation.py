@@ -11,9 +11,8 @@ import pandas as pd
 
 from rosetta_core import stages
 from rosetta_core.mining.translation import Translation
-from rosetta_core.paths import RunPaths
 from rosetta_core.run import run_config
-from rosetta_core.tables import read_table
+from rosetta_core.stages.translation import beyond_chance
 
 KEYS = ["concept_a", "concept_b"]
 
@@ -31,7 +30,7 @@ def main() -> None:
             print(f"| {one.name}, {other.name} | {what} | {row.found:,} | {row.by_chance:,.1f} |")
     for (one, other), translation in found.items():
         configs = [run_config(run) for run in (one, other)]
-        tables = [read_table(RunPaths(config).rosetta) for config in configs]
+        tables = [beyond_chance(config) for config in configs]
         told = translation.translated
         met = [
             f"{told[key].nunique()} of {table['concept'].nunique()}"

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from rosetta_core.mining.concepts import adjusted_rand_index
 
 __all__ = ["BOUND", "Comparison", "Difference", "Found", "compare"]
 
@@ -218,20 +219,6 @@ def _concepts(one: pd.DataFrame, other: pd.DataFrame, before: list[Difference]) 
     said = f"{len(concept[0]):,} and {len(concept[1]):,}, {len(both):,} in both"
     found = [Difference("Rosetta neurons", said, matters)]
     numbers = [labels.nunique() for labels in concept]
-    index = _adjusted_rand(*(labels[both].to_numpy() for labels in concept))
+    index = adjusted_rand_index(*(labels[both].to_numpy() for labels in concept))
     said = f"{numbers[0]} and {numbers[1]}; adjusted Rand index {index:.3f} over units in both"
     return [*found, Difference("concepts", said, matters)]
-
-
-def _adjusted_rand(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    """The adjusted Rand index of two partitions of the same things (Hubert and Arabie, 1985)."""
-
-    def pairs(counts: NDArray[np.int64]) -> float:
-        return float((counts * (counts - 1) / 2).sum())
-
-    table = pd.crosstab(one, other).to_numpy()
-    together, first, second = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
-    every = len(one) * (len(one) - 1) / 2
-    expected = first * second / every if every else 0.0
-    most = (first + second) / 2
-    return 1.0 if most == expected else (together - expected) / (most - expected)

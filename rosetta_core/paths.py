@@ -147,9 +147,10 @@ class RunPaths:
         """The table of the run's best buddies, held against a null: what is left of them."""
         return self._evidence / f"held_{null}" / f"{self.pivot}--{model}.parquet"
 
-    def agreement(self, model: str) -> Path:
-        """The table of how pairs of the pivot and an encoder agree from image to image."""
-        return self._evidence / "agreement" / f"{self.pivot}--{model}.parquet"
+    @property
+    def agreement(self) -> Path:
+        """The table of how pairs of the pivot and the encoders agree from image to image."""
+        return self._evidence / "agreement.parquet"
 
     @property
     def pair_evidence(self) -> Path:

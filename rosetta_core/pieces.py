@@ -67,7 +67,7 @@ def pieces_of(config: Config) -> list[Piece]:
         encoders = [encoder.name for encoder in config.encoders]
         tables += [table(null, e) for table in (paths.chance, paths.held) for e in encoders]
     if config.intervals:
-        tables += [paths.agreement(encoder.name) for encoder in config.encoders]
+        tables.append(paths.agreement)
     tables += paths.evidence
     jobs = [paths.job(job) for job in config.steering.jobs.values()]
     return [

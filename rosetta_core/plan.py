@@ -282,13 +282,14 @@ def _evidence(config: Config, models: Mapping[str, Description], rates: Rates) -
             )
         )
     if config.intervals:  # reads what lies beside the units of pairs too, at most everything
+        together = images * sum(_size(model.layers) for model in (pivot, *encoders))
         stages.append(
             Stage(
                 "agreement",
-                jobs=len(encoders),
-                reads=FLOAT16 * read / COMPRESSED,
-                memory=PROCESS + min(budget, maps),
-                seconds=START * len(encoders) + read * (rates.reduced + rates.read),
+                jobs=1,
+                reads=FLOAT16 * together / COMPRESSED,
+                memory=PROCESS + min(budget, FLOAT32 * together),
+                seconds=START + together * (rates.reduced + rates.read),
             )
         )
     if config.has_evidence:

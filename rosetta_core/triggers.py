@@ -33,16 +33,13 @@ MODULES = {
     "concepts": ["rosetta_core.mining.concepts"],
     "chance": [
         "rosetta_core.mining.correlation",
-        "rosetta_core.mining.nearest_store",
-        "rosetta_core.mining.neighbours",
+        "rosetta_core.mining.draws",
         "rosetta_core.mining.nulls",
-        "rosetta_core.mining.some_units",
         "rosetta_core.mining.stored_maps",
     ],
     "agreement": [
         "rosetta_core.mining.agreement",
-        "rosetta_core.mining.pair_sums",
-        "rosetta_core.mining.some_units",
+        "rosetta_core.mining.joined",
         "rosetta_core.mining.stored_maps",
     ],
     "evidence": [
@@ -136,7 +133,10 @@ def settings(
             *(config.activations.near_constant, config.neighbours.k, sampling["seed"]),
             *((_network(config, model), keepbits) if null == "untrained" else ()),
         ],
-        "agreement": [config.activations.near_constant],
+        "agreement": [
+            [encoder.name for encoder in config.encoders],
+            config.activations.near_constant,
+        ],
         "evidence": [
             [encoder.name for encoder in config.encoders],
             *(config.nulls, config.splits, config.intervals, config.neighbours.k),

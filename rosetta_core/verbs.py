@@ -228,9 +228,9 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ),
     (
         "agreement",
-        _stage(stages.agreement, "model"),
-        "tell how pairs of the pivot and an encoder agree from image to image",
-        ("model",),
+        _stage(stages.agreement),
+        "tell how pairs of the pivot and the encoders agree from image to image",
+        (),
     ),
     (
         "evidence",

@@ -77,10 +77,10 @@ class Held:
 def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int) -> None:
     pivot, encoder = noise(rng, 5), rng.random((IMAGES, 4, 3, 9), dtype=np.float32)
     shuffled = ImagesShuffled(arrays(encoder), shift=13)
-    expected = correlations({"f": pivot}, {"g": np.roll(encoder, -13, axis=0)})
+    expected = correlations({"f": pivot}, {"g": np.roll(encoder, 13, axis=0)})
     np.testing.assert_allclose(correlate(arrays(pivot), shuffled), expected, atol=1e-6)
     read = [shuffled.read(0, piece).numpy() for piece in shuffled.pieces(largest)]
-    np.testing.assert_array_equal(np.concatenate(read), np.roll(encoder, -13, axis=0))
+    np.testing.assert_array_equal(np.concatenate(read), np.roll(encoder, 13, axis=0))
 
 
 def test_positions_shuffled_rolls_every_map_whatever_is_read_at_once(rng) -> None:
@@ -128,6 +128,9 @@ def test_some_units_are_correlated_as_among_all(rng) -> None:
     some = SomeUnits(maps, units)
     assert [(layer.name, layer.channels) for layer in some.layers] == [("a", 2), ("c", 3)]
     assert some.units.tolist() == [2, 5, 12, 13, 17]
+    maps.together = lambda layer: 4  # stored so many channels at once
+    assert some.chunks(0) == [slice(0, 1), slice(1, 2)]  # channels 2 and 5 of layer a
+    assert some.chunks(1) == [slice(0, 2), slice(2, 3)]  # 0, 1 and 5 of layer c
     whole = correlate(maps, maps)
     np.testing.assert_allclose(correlate(some, maps), whole[some.units], atol=1e-6)
     np.testing.assert_allclose(correlate(maps, some), whole[:, some.units], atol=1e-6)

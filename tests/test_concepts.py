@@ -3,10 +3,19 @@
 import numpy as np
 import oracle
 import pandas as pd
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchmetrics.functional.clustering import adjusted_rand_score
 
-from rosetta_core.mining.concepts import cluster, concept_table, rosetta_neurons, rosetta_table
+from rosetta_core.mining.concepts import (
+    adjusted_rand_index,
+    cluster,
+    concept_table,
+    rosetta_neurons,
+    rosetta_table,
+)
 
 
 def buddies(*rows: tuple[int, int, float]) -> pd.DataFrame:
@@ -69,3 +78,12 @@ def test_components(edges, nodes) -> None:
     expected = oracle.components(sorted(nodes), edges)
     assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
     assert [min(group) for group in found] == sorted(min(group) for group in found)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_how_alike_neurons_are_joined_is_what_torchmetrics_says(labels) -> None:
+    one, other = (np.array(its, np.int32) for its in zip(*labels, strict=True))
+    with torch.sparse.check_sparse_tensor_invariants():
+        wanted = adjusted_rand_score(*map(torch.from_numpy, (one, other)))
+    assert adjusted_rand_index(one, other) == pytest.approx(float(wanted), abs=1e-6)
+    assert adjusted_rand_index(one, one + 7) == 1

@@ -7,6 +7,7 @@ import torch
 
 from rosetta_core.mining.agreement import agreement, correlations, intervals
 from rosetta_core.mining.correlation import correlate, correlate_blocks
+from rosetta_core.mining.joined import Joined
 from rosetta_core.mining.maps import ArrayMaps
 from rosetta_core.mining.pair_sums import pair_sums, peaks
 from rosetta_core.mining.replication import (
@@ -226,6 +227,38 @@ def test_colocation_is_told_across_grids() -> None:
         threads=1,
     )
     assert told["colocation"].tolist() == [0.75]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int) -> None:
+    pivot, models = ArrayMaps(arrays(20)), [ArrayMaps(arrays(20, seed=s)) for s in (1, 2)]
+    rng = np.random.default_rng(3)
+    pairs = [np.stack([rng.integers(0, 9, 12), rng.integers(0, 9, 12)], axis=1) for _ in models]
+    joined = Joined(models, name="both")
+    assert joined.firsts == [0, 9, 18]
+    together = agreement(
+        pivot,
+        joined,
+        pairs=np.concatenate([pairs[0], pairs[1] + [0, 9]]),
+        memory_budget=2**28,
+        threads=threads,
+    )
+    alone = [
+        agreement(pivot, model, pairs=its, memory_budget=2**28, threads=1)
+        for model, its in zip(models, pairs, strict=True)
+    ]
+    for column, values in together.items():
+        wanted = np.concatenate([told[column] for told in alone])
+        np.testing.assert_allclose(values, wanted, rtol=1e-6)
+
+
+def test_joined_models_correlate_as_each_does() -> None:
+    pivot, models = arrays(7), [ArrayMaps(arrays(7, seed=s)) for s in (1, 2)]
+    joined = Joined(models, name="both")
+    wanted = np.hstack([correlate(ArrayMaps(pivot), model) for model in models])
+    np.testing.assert_allclose(correlate(ArrayMaps(pivot), joined), wanted, atol=1e-6)
+    np.testing.assert_allclose(correlate(joined, ArrayMaps(pivot)), wanted.T, atol=1e-6)
+    assert joined.place(4, 2) == models[1].place(1, 2)
 
 
 def test_no_pairs_give_an_empty_table() -> None:

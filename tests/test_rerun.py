@@ -33,6 +33,7 @@ LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "supe
 STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
 CONCEPTS = ["tables/rosetta.parquet", "tables/concepts.parquet"]
 JOINS = [*CONCEPTS, *EVIDENCE, *LAYERS, *EXAMPLES, *STEERED]
+AGREEMENT = "tables/evidence/agreement.parquet"  # of the best buddies of all encoders
 
 
 def outputs(
@@ -50,10 +51,11 @@ def outputs(
     ]
     made += [
         f"tables/evidence/{table}/dcgan--{model}.parquet"
-        for table in ("agreement", "images", "held_images")
+        for table in ("images", "held_images")
         for model in neighbours
         if model != "dcgan"
     ]
+    made += [AGREEMENT] if set(neighbours) - {"dcgan"} else []
     made += [f"examples/units/{model}.zarr" for model in examples]
     return sorted(f"results/tiny/{path}" for path in [*made, *joins])
 
@@ -125,7 +127,7 @@ def test_another_run_of_the_same_models_fetches_nothing(rerun: Checkout) -> None
 
 def test_one_encoder_less(rerun: Checkout) -> None:
     rerun.configure(tiny(encoders=tiny()["encoders"][:2], steering=STEERING))
-    assert rerun.planned() == outputs()
+    assert rerun.planned() == outputs(joins=[*JOINS, AGREEMENT])
 
 
 def test_more_images(rerun: Checkout) -> None:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rosetta_core.mining.enlarged import enlarged_sums
 from rosetta_core.mining.grids import common_grids
 from rosetta_core.mining.resize import SMALL, adjoint, bilinear, gram
 
@@ -49,3 +50,12 @@ def test_several_grids_at_once_are_each_alone(grids, scale: int) -> None:
     for h, w in grids:
         expected = bilinear(h, 9 * scale).T @ maps @ bilinear(w, 12 * scale)
         torch.testing.assert_close(together[h, w], expected)
+
+
+@pytest.mark.parametrize("large", [(3, 5), (4, 5), (9, 20), (3, 64)])
+def test_sums_of_enlarged_maps_are_those_of_interpolated_ones(large) -> None:
+    maps = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1)) + 0.5
+    total, squares = enlarged_sums(maps, large)
+    enlarged = torch.nn.functional.interpolate(maps.double(), large, mode="bilinear")
+    torch.testing.assert_close(total.double(), enlarged.sum((2, 3)), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(squares.double(), enlarged.square().sum((2, 3)), rtol=1e-5, atol=0)

@@ -26,7 +26,7 @@ from rosetta_core.training.hidden_patches import seen
 from rosetta_core.training.images import DrawnImages, FolderImages
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder, patches_of
 from rosetta_core.training.methods import method_of
-from rosetta_core.training.self_distillation import SelfDistillation, loss_of_views
+from rosetta_core.training.self_distillation import SelfDistillation, distinct, loss_of_views
 from rosetta_core.training.untaught import untaught
 from rosetta_core.training.views import dino_views, plain_view
 from rosetta_core.zoo.loading import load_generator
@@ -169,6 +169,24 @@ def test_the_teacher_answers_for_a_patch_by_what_all_blocks_make_of_it(
     with torch.no_grad():
         wanted = teacher.patch_head(mean.flatten(0, 1)).reshape(3, 16, 4, 4)
     torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_views_that_are_the_same_are_encoded_once(masked: SelfDistillation) -> None:
+    first, other = images(4, 1), images(4, 2)
+    second = torch.where(torch.tensor([True, False, True, True])[:, None, None, None], first, other)
+    views, encoded = [first, second, first], []
+    found, of = distinct(views)
+    assert len(found) == 5
+    assert torch.equal(found[of], torch.cat(views))
+    teacher = masked.teacher
+    teacher.encoder.blocks[0].register_forward_hook(lambda *its: encoded.append(len(its[2])))
+    with torch.no_grad():
+        logits, answers = teacher.with_patches(views)
+        torch.testing.assert_close(logits, teacher(views))
+    assert encoded == [5, 12]
+    assert torch.equal(answers[:4], answers[8:])
+    assert torch.equal(answers[[0, 2, 3]], answers[[4, 6, 7]])
+    assert not torch.allclose(answers[1], answers[5])
 
 
 def test_the_loss_of_patches_is_that_of_hidden_ones_centred_place_by_place(

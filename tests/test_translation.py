@@ -8,50 +8,19 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import NO_JOBS, Checkout, tiny
+from made_up_runs import CONCEPTS, MODELS, UNITS, WIDTH, random_run, rosetta, side, unit_table
 
 from rosetta_core.cli import main
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.translation import CLEAR, translate
-from rosetta_core.pages.translation.site import SHOWN, Side, write_translation_page
+from rosetta_core.pages.translation.site import SHOWN, write_translation_page
+from rosetta_core.paths import RunPaths
 from rosetta_core.shared_encoders import Encoders, shared_encoders
-from rosetta_core.tables import read_table
+from rosetta_core.stages.translation import beyond_chance
+from rosetta_core.tables import read_table, write_table
 
-LAYERS, WIDTH = 5, 60  # of each encoder, and units in a layer
-MODELS = ("e", "f")
 DRAWS = 300
-CONCEPTS = 12
-
-
-def unit_table() -> pd.DataFrame:
-    units = np.arange(LAYERS * WIDTH, dtype=np.int32)
-    layers = [f"layer{unit // WIDTH}" for unit in units]
-    return pd.DataFrame(
-        {"unit": units, "layer": layers, "channel": units % WIDTH, "alive": True},
-    )
-
-
-UNITS = {model: unit_table() for model in MODELS}
-
-
-def rosetta(rows: list[tuple[int, str, int]]) -> pd.DataFrame:
-    """A table of Rosetta neurons: concept, model, unit; a neuron per concept."""
-    table = pd.DataFrame(rows, columns=["concept", "model", "unit"]).drop_duplicates()
-    return table.assign(pivot_unit=table["concept"] + 100, corr=np.float32(0.5))
-
-
-def random_run(seed: int, *, each: int = 6, among: int = WIDTH) -> pd.DataFrame:
-    """Concepts with as many random units of each encoder, of the first `among` of each layer."""
-    rng = np.random.default_rng(seed)
-    rows = [
-        (concept, model, int(layer * WIDTH + unit))
-        for concept in range(CONCEPTS)
-        for model in MODELS
-        for layer, unit in zip(
-            rng.integers(0, LAYERS, each), rng.integers(0, among, each), strict=True
-        )
-    ]
-    return rosetta(rows)
 
 
 def planted(seed: int, concepts: range) -> pd.DataFrame:
@@ -242,33 +211,6 @@ def test_runs_need_an_encoder_and_its_layers_in_common() -> None:
         shared_encoders(one, Encoders(other.config, {}, fewer))
 
 
-class Examples:
-    """Concepts of an encoder-like pivot on six images, all of which they show on alike."""
-
-    models = ("p", *MODELS)
-    leading = np.zeros((CONCEPTS, 3), np.int32)
-    evidence = np.ones((CONCEPTS, 6), np.float32)
-
-    def maps(self, concept: int, model: str) -> np.ndarray:
-        return np.full((6, 4, 4), 40, np.uint8)
-
-
-def side(run: str, *, images: int = 6) -> Side:
-    """A random run whose names would be markup if they weren't escaped."""
-    units = {name: unit_table().assign(layer="<script>") for name in ("p", *MODELS)}
-    return Side(
-        run=run,
-        pivot="p",
-        rosetta=random_run(0),
-        units=units,
-        examples=Examples(),
-        images=lambda some: np.full((len(some), 8, 8, 3), 90, np.uint8),
-        duplicates=np.minimum(np.arange(6), images - 1).astype(np.int32),
-        dictionary=None,
-        random=True,
-    )
-
-
 @pytest.mark.parametrize(("other", "images"), [(random_run(0), 6), (random_run(1), 1)])
 def test_names_are_escaped_and_few_images_are_enough(
     tmp_path: Path, other: pd.DataFrame, images: int
@@ -282,6 +224,30 @@ def test_names_are_escaped_and_few_images_are_enough(
     assert ("Nothing is beyond chance" in text) == found.translated.empty
     widths = set(map(int, re.findall(r'width="(\d+)"', text)))
     assert widths == {min(SHOWN, images) * 128}
+
+
+def test_neurons_that_nulls_give_too_take_no_part(tmp_path: Path) -> None:
+    """A neuron needs a pair beyond chance in each of the three encoders; 0 has, 1 and 2 haven't."""
+    names = ["efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
+    pairs = pd.DataFrame(
+        [(neuron, name, unit) for neuron in range(3) for name in names for unit in (4, 5)],
+        columns=["pivot_unit", "model", "unit"],
+    )
+    p_values = [0.01, 0.5, 0.05, 0.04, 0.2, 0.01] + 4 * [0.01] + 2 * [0.06] + 6 * [0.9]
+    content = tiny(results=str(tmp_path), evidence={"nulls": ["images"]})
+    config, unaware = parse_config(content), parse_config(content | {"evidence": {"nulls": []}})
+    paths = RunPaths(config)
+    rosetta = pairs.assign(concept=[0] * 6 + [1] * 12)
+    write_table(rosetta, paths.rosetta)
+    write_table(pairs[::-1].assign(p_value=p_values[::-1]), paths.pair_evidence)
+    found = beyond_chance(config)
+    left = list(
+        found[["pivot_unit", "model", "unit", "concept"]].itertuples(index=False, name=None)
+    )
+    assert left == [
+        *((0, names[0], 4, 0), (0, names[1], 4, 0), (0, names[1], 5, 0), (0, names[2], 5, 0)),
+    ]
+    pd.testing.assert_frame_equal(beyond_chance(unaware), rosetta)
 
 
 @pytest.fixture

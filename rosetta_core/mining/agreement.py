@@ -86,5 +86,6 @@ def intervals(sums: PairSums, *, seed: int = 0) -> tuple[Float64, Float64]:
     for start in range(0, pairs, PAIRS):
         inside = slice(start, start + PAIRS)
         drawn = correlations(sums[inside], weights)
-        ends[:, inside] = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        quantile = np.nanquantile if np.isnan(drawn).any() else np.quantile  # thrice as fast
+        ends[:, inside] = quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return ends[0], ends[1]

@@ -1,9 +1,10 @@
 """Rosetta neurons and concepts.
 
-rosetta_neurons    pivot units with at least one best buddy in every encoder (paper, Sec. 3)
-cluster            their connected components under the pivot's own best buddies: concepts
-rosetta_table      one row per (pivot unit, model, unit)
-concept_table      one row per concept
+rosetta_neurons        pivot units with at least one best buddy in every encoder (paper, Sec. 3)
+cluster                their connected components under the pivot's own best buddies: concepts
+adjusted_rand_index    how alike two ways of joining them are
+rosetta_table          one row per (pivot unit, model, unit)
+concept_table          one row per concept
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["cluster", "concept_table", "rosetta_neurons", "rosetta_table"]
+__all__ = ["adjusted_rand_index", "cluster", "concept_table", "rosetta_neurons", "rosetta_table"]
 
 
 def rosetta_neurons(buddies: Mapping[str, pd.DataFrame]) -> NDArray[np.int32]:
@@ -43,6 +44,28 @@ def cluster(neurons: NDArray[np.int32], own: pd.DataFrame) -> NDArray[np.int32]:
     number = np.empty(len(first), dtype=np.int32)
     number[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
     return number[labels]
+
+
+def adjusted_rand_index(one: NDArray[np.int32], other: NDArray[np.int32]) -> float:
+    """Return how alike two partitions of the same things are (Hubert and Arabie, 1985).
+
+    1 if they are the same, 0 on average between random ones of such sizes. By hand, since the
+    libraries that have it take seconds to import.
+
+    Args:
+        one: labels (n,).
+        other: labels (n,).
+    """
+
+    def pairs(counts: NDArray[np.int64]) -> float:
+        return float((counts * (counts - 1) / 2).sum())
+
+    table = pd.crosstab(one, other).to_numpy()
+    together, first, second = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
+    every = len(one) * (len(one) - 1) / 2
+    expected = first * second / every if every else 0.0
+    most = (first + second) / 2
+    return 1.0 if most == expected else (together - expected) / (most - expected)
 
 
 def rosetta_table(buddies: Mapping[str, pd.DataFrame], own: pd.DataFrame) -> pd.DataFrame:

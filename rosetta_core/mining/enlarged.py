@@ -1,6 +1,7 @@
 """Mean and standard deviation of enlarged maps, from maps that were never enlarged.
 
 EnlargedSums    gathers a layer's sums; gives the moments of its units at any larger grid
+enlarged_sums   the sums of every single map
 
     sum(U f) = <f, Uᵀ1>          |U f|² = <f, UᵀU f>
 
@@ -9,6 +10,7 @@ one of five lags and summed over images, hold all that is needed, whatever the l
 """
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from rosetta_core.mining.grids import Grid
 from rosetta_core.mining.resize import bilinear, gram
 
-__all__ = ["EnlargedSums"]
+__all__ = ["EnlargedSums", "enlarged_sums"]
 
 LAGS = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1)]  # (rows, columns); the other four by symmetry
 
@@ -41,15 +43,10 @@ class EnlargedSums:
         self.larges = sorted(larges)
         # where nothing is enlarged, each map's sum and norm are enough
         self.lags = LAGS if set(larges) - {grid} else []
-        ones, weights = [], []
-        for large in self.larges:
-            U_h, U_w = (bilinear(s, t) for s, t in zip(grid, large, strict=True))
-            K_h, K_w = (gram(s, t) for s, t in zip(grid, large, strict=True))
-            ones.append(torch.outer(U_h.sum(0), U_w.sum(0)).flatten())  # Uᵀ1 (p,)
-            weights.append(torch.stack([_lag_weights(K_h, K_w, lag) for lag in LAGS]))  # (lag, p)
+        ones, weights = zip(*(_weights(grid, large) for large in self.larges), strict=True)
         self._ones = torch.stack(ones, dim=1).to(device)  # (p, grids)
         self._weights = torch.stack(weights, dim=2).to(device)  # (lag, p, grids)
-        self._offsets = [rows * grid[1] + columns for rows, columns in self.lags]
+        self._offsets = [_offset(lag, grid) for lag in self.lags]
         shape = (groups, channels, len(self.larges))
         self._totals = torch.zeros(shape, dtype=torch.float64, device=device)  # sum(U f)
         self._squares = torch.zeros(shape, dtype=torch.float64, device=device)  # |U f|²
@@ -93,6 +90,35 @@ class EnlargedSums:
         chosen = slice(None) if groups is None else list(groups)
         mean, square = (sums[chosen].sum(0) / count for sums in self.sums(large))
         return mean, (square - mean.square()).clamp(min=0).sqrt()
+
+
+def enlarged_sums(maps: Tensor, large: Grid) -> tuple[Tensor, Tensor]:
+    """Return sum(U f) and |U f|² (…,) of every float32 map (…, h, w), enlarged to a grid."""
+    grid, flat = (maps.shape[-2], maps.shape[-1]), maps.flatten(-2)  # (…, p)
+    if grid == large:
+        return flat.sum(-1), torch.linalg.vector_norm(flat, dim=-1).square()
+    ones, weights = (numbers.to(maps) for numbers in _weights(grid, large))
+    squares = torch.zeros_like(flat[..., 0])
+    for lag, weight in zip(LAGS, weights, strict=True):
+        offset = _offset(lag, grid)
+        shorter = max(0, flat.shape[-1] - offset)
+        squares += (flat[..., :shorter] * flat[..., offset:]) @ weight[:shorter]
+    return flat @ ones, squares
+
+
+@cache
+def _weights(grid: Grid, large: Grid) -> tuple[Tensor, Tensor]:
+    """Uᵀ1 (p,), and how often a product counts by lag (lags, p)."""
+    U_h, U_w = (bilinear(s, t) for s, t in zip(grid, large, strict=True))
+    K_h, K_w = (gram(s, t) for s, t in zip(grid, large, strict=True))
+    ones = torch.outer(U_h.sum(0), U_w.sum(0)).flatten()
+    return ones, torch.stack([_lag_weights(K_h, K_w, lag) for lag in LAGS])
+
+
+def _offset(lag: tuple[int, int], grid: Grid) -> int:
+    """How far f(p + lag) lies behind f(p)."""
+    rows, columns = lag
+    return rows * grid[1] + columns
 
 
 def _lag_weights(K_h: Tensor, K_w: Tensor, lag: tuple[int, int]) -> Tensor:

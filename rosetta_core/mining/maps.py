@@ -23,13 +23,14 @@ MOST_IMAGES = 128
 
 
 def images_at_once(held: int, *, memory_budget: int) -> int:
-    """Return how many images to look at at once.
+    """Return how many images to look at at once: a power of two, like the blocks of stores.
 
     Args:
         held: bytes that an image takes; half of the budget is theirs.
         memory_budget: bytes.
     """
-    return min(MOST_IMAGES, max(1, memory_budget // 2 // max(1, held)))
+    fit = max(1, min(MOST_IMAGES, memory_budget // 2 // max(1, held)))
+    return 1 << fit.bit_length() - 1
 
 
 class Maps(Protocol):

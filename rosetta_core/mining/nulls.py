@@ -47,7 +47,7 @@ class _Changed(Maps):
 
 
 class ImagesShuffled(_Changed):
-    """Image i has the maps of image i + `shift`, in a circle.
+    """Image i + `shift` has the maps of image i, in a circle.
 
     Args:
         maps: that are there whenever they are read.
@@ -61,7 +61,7 @@ class ImagesShuffled(_Changed):
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Read the maps (n, c, h, w) that stand for some images'."""
-        first = (images.start + self._shift) % self.images
+        first = (images.start - self._shift) % self.images
         before = range(first, min(first + len(images), self.images))
         after = range(len(images) - len(before))
         parts = [self._maps.read(layer, part, channels) for part in (before, after) if part]

@@ -5,15 +5,16 @@ pair_sums    gather them
 peaks        where maps are highest
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.enlarged import EnlargedSums
+from rosetta_core.mining.enlarged import enlarged_sums
 from rosetta_core.mining.grids import Grid, common_grids
 from rosetta_core.mining.maps import Maps, images_at_once
 from rosetta_core.mining.moments import centre
@@ -25,10 +26,10 @@ from rosetta_core.progress import Progress
 
 __all__ = ["PairSums", "pair_sums", "peaks"]
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 MOST_GROUPS = 128  # of images, by which intervals are drawn
 SAME = 1 / 8  # of the image's sides, by which two peaks may be apart to be at one place
-MOST_BYTES = 16 * 2**20  # of maps multiplied at once
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,17 @@ class PairSums:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A layer's units on some images: reduced maps by grid (c, n, h, w), peaks (c, n, 2)."""
+    """Some units of a layer on some images.
 
-    reduced: dict[Grid, Tensor]
-    peaks: NDArray[np.float32]
+    Attributes:
+        reduced: by grid the maps at it (c, n, h·w).
+        sums: by larger grid sum(Uf) and |Uf|² (c, n) each.
+        peaks: (c, n, 2).
+    """
+
+    reduced: dict[Grid, Float32]
+    sums: dict[Grid, tuple[Float32, Float32]]
+    peaks: Float32
 
 
 class _Side:
@@ -75,6 +83,8 @@ class _Side:
         maps: of these units.
         layer: by pair the number of its unit's layer among them (n,).
         channel: by pair its unit's channel there (n,).
+        smaller: by layer the grids at which its maps are multiplied.
+        larger: by layer the grids that its maps are enlarged to.
     """
 
     def __init__(self, maps: Maps, units: NDArray[np.int64]) -> None:
@@ -83,52 +93,73 @@ class _Side:
         row = np.searchsorted(self.maps.units, units)
         self.layer = np.searchsorted(ends, row, side="right")
         self.channel = row - (ends - [layer.channels for layer in self.maps.layers])[self.layer]
+        self.smaller: list[set[Grid]] = [set() for _ in self.maps.layers]
+        self.larger: list[set[Grid]] = [set() for _ in self.maps.layers]
         self._centres = [torch.from_numpy(centre(moments)) for moments in self.maps.moments()]
-        self._smalls: list[set[Grid]] = []
-        self._sums: list[EnlargedSums] = []
 
-    @property
-    def numbers(self) -> range:
-        """Of the layers."""
-        return range(len(self.maps.layers))
+    def look(self, layer: int, images: range, channels: slice = slice(None)) -> _Seen:
+        """Take in the maps of some images and channels of a layer."""
+        stored = self.maps.read(layer, images, channels).transpose(0, 1)  # (c, n, h, w)
+        maps = centred(stored, self._centres[layer][channels], out=None)
+        reduced = adjoint(maps, self.smaller[layer])
+        sums = {large: enlarged_sums(maps, large) for large in self.larger[layer]}
+        return _Seen(
+            reduced={grid: found.flatten(2).numpy() for grid, found in reduced.items()},
+            sums={grid: (found.numpy(), of.numpy()) for grid, (found, of) in sums.items()},
+            peaks=peaks(maps),
+        )
 
-    def grid(self, layer: int) -> Grid:
-        return self.maps.layers[layer].grid
 
-    def meet(self, commons: Sequence[Collection[tuple[Grid, Grid]]], *, groups: int) -> None:
-        """Prepare for the smaller and larger grids at which each layer meets the other side's."""
-        for layer, grids in zip(self.maps.layers, commons, strict=True):
-            self._smalls.append({small for small, _ in grids})
-            larges = {large for _, large in grids}
-            self._sums.append(
-                EnlargedSums(
-                    layer.grid,
-                    larges,
-                    channels=layer.channels,
-                    device=torch.device("cpu"),
-                    groups=groups,
-                )
-            )
+@dataclass(frozen=True)
+class _Meeting:
+    """Pairs of one layer of the pivot and some channels of one of the encoder.
 
-    def look(self, images: range, group_of: NDArray[np.int64]) -> Callable[[int], _Seen]:
-        """Return what takes in a layer's maps of some images, which are in these groups."""
-        return lambda layer: self._look(layer, images, group_of)
+    Attributes:
+        pairs: which (k,).
+        layer: the pivot's.
+        own: the channels there (k,).
+        other: the encoder's, counted from the first of these (k,).
+        small: the grid where they are multiplied.
+        large: the grid that both are enlarged to.
+    """
 
-    def _look(self, layer: int, images: range, group_of: NDArray[np.int64]) -> _Seen:
-        stored = self.maps.read(layer, images).transpose(0, 1)  # (c, n, h, w)
-        maps = centred(stored, self._centres[layer], out=None)
-        for group in np.unique(group_of):
-            first, last = np.searchsorted(group_of, [group, group + 1])
-            self._sums[layer].add(maps[:, first:last], group=int(group))
-        return _Seen(adjoint(maps, self._smalls[layer]), peaks(maps))
+    pairs: NDArray[np.int64]
+    layer: int
+    own: NDArray[np.int64]
+    other: NDArray[np.int64]
+    small: Grid
+    large: Grid
 
-    def sums(self, larges: Sequence[Grid]) -> tuple[Float64, Float64]:
-        """Return by pair the sums and the sums of squares (groups, n), given its larger grid."""
-        found = []
-        for layer, channel, large in zip(self.layer, self.channel, larges, strict=True):
-            found.append([sums[:, channel] for sums in self._sums[layer].sums(large)])
-        totals, squares = (torch.stack(sums, dim=1).numpy() for sums in zip(*found, strict=True))
-        return totals, squares
+    def by_image(self, f: _Seen, g: _Seen) -> tuple[Float32, NDArray[np.bool_]]:
+        """Return <Uf, Ug>, sums and sums of squares (5, k, n), and where both peak alike (k, n)."""
+        first, second = f.reduced[self.small], g.reduced[self.small]
+        products = [
+            np.vecdot(first[i], second[j]) for i, j in zip(self.own, self.other, strict=True)
+        ]
+        of_f, of_g = f.sums[self.large], g.sums[self.large]
+        sums = [each[c] for c, two in ((self.own, of_f), (self.other, of_g)) for each in two]
+        apart = np.abs(f.peaks[self.own] - g.peaks[self.other])  # (k, n, 2)
+        return np.stack([np.stack(products), *sums]), (apart <= SAME).all(2)
+
+
+def _meetings(own: _Side, other: _Side) -> list[tuple[int, slice, list[_Meeting]]]:
+    """The encoder's layers, their channels that are read at once, and whom these meet."""
+    found = []
+    for layer, theirs in enumerate(other.maps.layers):
+        for channels in other.maps.chunks(layer):
+            inside = (channels.start <= other.channel) & (other.channel < channels.stop)
+            pairs = np.flatnonzero((other.layer == layer) & inside)
+            met = []
+            for mine in np.unique(own.layer[pairs]).tolist():
+                some = pairs[own.layer[pairs] == mine]
+                channel = own.channel[some], other.channel[some] - channels.start
+                grids = common_grids(own.maps.layers[mine].grid, theirs.grid)
+                met.append(_Meeting(some, mine, *channel, *grids))
+                for side, its in ((own, mine), (other, layer)):
+                    side.smaller[its].add(grids[0])
+                    side.larger[its].add(grids[1])
+            found.append((layer, channels, met))
+    return found
 
 
 @torch.no_grad()
@@ -142,7 +173,7 @@ def pair_sums(
 
     Args:
         pivot: stored maps.
-        encoder: the same of the other model.
+        encoder: the same of the other model, or of several joined.
         pairs: units of the pivot and of the encoder (n, 2), one or more.
         memory_budget: bytes that maps may take at once.
         threads: how many of the CPU.
@@ -151,44 +182,51 @@ def pair_sums(
     groups = min(MOST_GROUPS, images)
     group_of = np.arange(images) * groups // images
     own, other = (_Side(maps, units) for maps, units in zip((pivot, encoder), pairs.T, strict=True))
-    meetings: dict[tuple[int, int], list[int]] = {}
-    layers_of = list(zip(own.layer.tolist(), other.layer.tolist(), strict=True))
-    for pair, layers in enumerate(layers_of):
-        meetings.setdefault(layers, []).append(pair)
-    commons = {(i, j): common_grids(own.grid(i), other.grid(j)) for i, j in meetings}
-    for number, side in enumerate((own, other)):
-        met: list[set[tuple[Grid, Grid]]] = [set() for _ in side.maps.layers]
-        for layers, grids in commons.items():
-            met[layers[number]].add(grids)
-        side.meet(met, groups=groups)
-    products, colocated = np.zeros((groups, len(pairs))), np.zeros(len(pairs))
-    held = sum(3 * 4 * layer.size for side in (own, other) for layer in side.maps.layers)
+    meetings = _meetings(own, other)
+    sums, colocated = np.zeros((5, groups, len(pairs))), np.zeros(len(pairs))
+    positions = np.empty(len(pairs))
+    for _, _, met in meetings:
+        for meeting in met:
+            positions[meeting.pairs] = meeting.large[0] * meeting.large[1]
+    held = 3 * 4 * sum(layer.size for layer in own.maps.layers)
     title = f"pairs of {pivot.name} and {encoder.name}"
     with Workers(threads) as workers, Progress(title, total=images) as progress:
         for some in pivot.pieces(images_at_once(held, memory_budget=memory_budget)):
-            of = group_of[some.start : some.stop]
-            firsts = np.flatnonzero(np.diff(of, prepend=-1))  # image of each group
-            seen = [list(workers.map(side.look(some, of), side.numbers)) for side in (own, other)]
-            for (i, j), which in meetings.items():
-                f, g = seen[0][i], seen[1][j]
-                small, _ = commons[i, j]
-                channels = own.channel[which], other.channel[which]
-                by_image = _products(f.reduced[small], g.reduced[small], *channels)
-                products[of[firsts][:, None], which] += np.add.reduceat(by_image, firsts, axis=0)
-                apart = np.abs(f.peaks[channels[0]] - g.peaks[channels[1]])  # (pairs, n, 2)
-                colocated[which] += (apart <= SAME).all(2).sum(1)
+            group, firsts = np.unique(group_of[some.start : some.stop], return_index=True)
+            look = partial(own.look, images=some)
+            seen = list(workers.map(look, range(len(own.maps.layers))))
+            add = partial(_add, other, seen, images=some, firsts=firsts)
+            for found in workers.map(add, meetings):
+                for meeting, by_group, together in found:
+                    sums[:, group[:, None], meeting.pairs] += by_group
+                    colocated[meeting.pairs] += together
             progress.advance(len(some))
-    larges = [commons[layers][1] for layers in layers_of]
-    (totals, squares), (others, other_squares) = own.sums(larges), other.sums(larges)
-    per_image = np.array([height * width for height, width in larges])
-    sizes = np.bincount(group_of, minlength=groups)
+    products, f, of_f, g, of_g = sums
     return PairSums(
-        positions=np.outer(sizes, per_image).astype(np.float64),
+        positions=np.outer(np.bincount(group_of, minlength=groups), positions),
         products=products,
-        totals=(totals, others),
-        squares=(squares, other_squares),
+        totals=(f, g),
+        squares=(of_f, of_g),
         colocated=colocated / images,
     )
+
+
+def _add(
+    other: _Side,
+    seen: Sequence[_Seen],
+    meeting: tuple[int, slice, Sequence[_Meeting]],
+    *,
+    images: range,
+    firsts: NDArray[np.int64],
+) -> list[tuple[_Meeting, Float64, NDArray[np.int64]]]:
+    """The sums of pairs (5, groups, k), and on how many images they peak alike (k,)."""
+    layer, channels, met = meeting
+    theirs, found = other.look(layer, images, channels), []
+    for one in met:
+        by_image, together = one.by_image(seen[one.layer], theirs)
+        by_group = np.add.reduceat(by_image, firsts, axis=2, dtype=np.float64)
+        found.append((one, by_group.swapaxes(1, 2), together.sum(1)))
+    return found
 
 
 def peaks(maps: Tensor) -> NDArray[np.float32]:
@@ -198,21 +236,9 @@ def peaks(maps: Tensor) -> NDArray[np.float32]:
     """
     height, width = maps.shape[2:]
     flat = maps.flatten(2).numpy()  # (c, n, p); NumPy finds places several times as fast
-    row, column = np.divmod(flat.argmax(2), width)
+    place = flat.argmax(2)
+    row, column = np.divmod(place, width)
     found = np.stack([(row + 0.5) / height, (column + 0.5) / width], axis=-1).astype(np.float32)
-    found[flat.max(2) == flat.min(2)] = np.nan
-    return found
-
-
-def _products(
-    f: Tensor, g: Tensor, own: NDArray[np.int64], other: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """By image and pair the product of two reduced maps (n, pairs), a few pairs at once."""
-    flat = f.flatten(2).numpy(), g.flatten(2).numpy()  # (c, n, p) each
-    step = max(1, MOST_BYTES // (8 * flat[0][0].size))
-    found = np.empty((f.shape[1], len(own)))
-    for start in range(0, len(own), step):
-        inside = slice(start, start + step)
-        first, second = flat[0][own[inside]], flat[1][other[inside]]
-        found[:, inside] = np.einsum("knp,knp->nk", first, second, dtype=np.float64)
+    highest = np.take_along_axis(flat, place[..., None], axis=2)[..., 0]
+    found[highest == flat.min(2)] = np.nan
     return found

@@ -16,10 +16,8 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
-from torchmetrics.functional.clustering import adjusted_rand_score
 
-from rosetta_core.mining.concepts import rosetta_table
+from rosetta_core.mining.concepts import adjusted_rand_index, rosetta_table
 
 __all__ = ["Mined", "concepts_again", "pairs_again", "replication_counts"]
 
@@ -137,6 +135,5 @@ def _rand_index(first: Mined, second: Mined) -> float:
     both = sorted(first.concept_of.keys() & second.concept_of.keys())
     if not both:
         return float("nan")
-    labels = (torch.tensor([mined.concept_of[n] for n in both]) for mined in (first, second))
-    with torch.sparse.check_sparse_tensor_invariants():
-        return float(adjusted_rand_score(*labels))
+    labels = (np.array([mined.concept_of[n] for n in both]) for mined in (first, second))
+    return adjusted_rand_index(*labels)

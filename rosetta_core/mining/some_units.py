@@ -1,10 +1,11 @@
 """Maps of some units only, as a smaller model.
 
-SomeUnits    is correlated faster than the whole
+SomeUnits    is read and correlated faster than the whole
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -49,6 +50,12 @@ class SomeUnits(Maps):
         first, last = int(wanted[0]), int(wanted[-1])
         read = self._maps.read(number, images, slice(first, last + 1))
         return read[:, torch.from_numpy(wanted - first)]
+
+    def chunks(self, layer: int) -> list[slice]:
+        """The chosen channels of a layer, apart by what is best read at once."""
+        number, own = self._chosen[layer]
+        _, firsts = np.unique(own // self._maps.together(number), return_index=True)
+        return [slice(a, b) for a, b in pairwise([*firsts.tolist(), len(own)])]
 
     def pieces(self, largest: int) -> Iterator[range]:
         """As of the model."""

@@ -14,7 +14,7 @@ join             the correlations of a pair from those of blocks of rows
 neighbours       nearest neighbours and best buddies of the pivot and a model
 concepts         Rosetta neurons and concepts
 chance           what a null gives in place of an encoder's best buddies
-agreement        how pairs of the pivot and an encoder agree from image to image
+agreement        how pairs of the pivot and the encoders agree from image to image
 evidence         which pairs and concepts exceed chance, and are found again
 sweep            the best partners of the pivot's and a model's units, of ever more images
 sweep_curves     how findings depend on images, neighbours and encoders
@@ -142,7 +142,7 @@ def _tell(config: Config) -> None:
     """Run the stages of the evidence, as far as the run has any."""
     for null, encoder in product(config.nulls, config.encoders):
         chance(config, model=encoder.name, null=null)
-    for encoder in config.encoders if config.intervals else []:
-        agreement(config, model=encoder.name)
+    if config.intervals:
+        agreement(config)
     if config.has_evidence:
         evidence(config)

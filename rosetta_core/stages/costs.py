@@ -35,7 +35,7 @@ def measured(config: Config) -> list[tuple[str, ...]]:
     jobs += [("neighbours", model) for model in models]
     jobs += [("concepts",)]
     jobs += [("chance", null, e.name) for null in config.nulls for e in config.encoders]
-    jobs += [("agreement", e.name) for e in config.encoders if config.intervals]
+    jobs += [("agreement",)] if config.intervals else []
     jobs += [("evidence",)] if config.has_evidence else []
     jobs += [("unit_examples", model) for model in models]
     jobs += [("concept_examples",), ("layers",), ("dictionary",)]

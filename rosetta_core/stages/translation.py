@@ -1,6 +1,7 @@
 """The stage that joins the concepts of two runs; of no run, and no part of the workflow.
 
-translate     a table and a page of the concepts of two finished runs, joined by encoder units
+translate        a table and a page of the concepts of two finished runs, joined by encoder units
+beyond_chance    the pairs of a run that take part
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
@@ -18,11 +19,13 @@ from rosetta_core.stages.examples import samples_of
 from rosetta_core.tables import read_table, write_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rosetta_core.mining.translation import Translation
     from rosetta_core.pages.translation.site import Side
     from rosetta_core.shared_encoders import Encoders
 
-__all__ = ["translate"]
+__all__ = ["beyond_chance", "translate"]
 
 TABLES = ("translation", "shared_units", "chance")
 PAGE = "index.html"
@@ -55,15 +58,33 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
     keep_others(folder, WRITTEN.__eq__, what="translation", verb="translate")
     encoders = [_encoders(config) for config in configs]
     units = shared_encoders(*encoders)
-    rosetta = [read_table(RunPaths(config).rosetta) for config in configs]
+    rosetta = [beyond_chance(config) for config in configs]
     found = join(*rosetta, units=units)
-    sides = tuple(_side(side, folder) for side in encoders)
+    sides = tuple(_side(side, its, folder) for side, its in zip(encoders, rosetta, strict=True))
     with whole(folder) as temporary:
         temporary.mkdir()
         for name, table in zip(TABLES, (found.pairs, found.units, found.chance), strict=True):
             write_table(table, temporary / "tables" / f"{name}.parquet")
         write_translation_page(temporary, found, (sides[0], sides[1]), encoders=list(units))
     return found, (to or beside) / PAGE
+
+
+def beyond_chance(config: Config) -> "pd.DataFrame":
+    """The Rosetta neurons that a run would have without the best buddies that its nulls give too.
+
+    Of the others the pairs with p <= 0.05 are left, and each has one in every encoder. Concepts
+    keep their numbers.
+    """
+    from rosetta_core.mining.chance import CLEAR, KEYS
+
+    paths = RunPaths(config)
+    rosetta = read_table(paths.rosetta)
+    if not config.nulls:
+        return rosetta
+    pairs = read_table(paths.pair_evidence)
+    clear = rosetta.merge(pairs.loc[pairs["p_value"] <= CLEAR, KEYS], on=KEYS)
+    met = clear.groupby("pivot_unit")["model"].transform("nunique")
+    return clear[met == len(config.encoders)].reset_index(drop=True)
 
 
 def _encoders(config: Config) -> "Encoders":
@@ -84,8 +105,8 @@ def _provenance(path: Path) -> dict:
         raise RosettaError(f"{path}: can't be read; delete it and run again") from error
 
 
-def _side(encoders: "Encoders", folder: Path) -> "Side":
-    """A run as the page in a folder shows it."""
+def _side(encoders: "Encoders", rosetta: "pd.DataFrame", folder: Path) -> "Side":
+    """A run, of which some pairs are joined, as the page in a folder shows it."""
     from rosetta_core.mining.concept_examples import StoredConceptExamples
     from rosetta_core.mining.duplicates import find_near_duplicates
     from rosetta_core.pages.translation.site import Side
@@ -97,11 +118,12 @@ def _side(encoders: "Encoders", folder: Path) -> "Side":
     return Side(
         run=config.run,
         pivot=config.pivot.name,
-        rosetta=read_table(paths.rosetta),
+        rosetta=rosetta,
         units=encoders.units,
         examples=StoredConceptExamples(paths.concept_examples, encoders.units),
         images=samples.images,
         duplicates=find_near_duplicates(samples.images, samples.count),
         dictionary=address if dictionary.exists() else None,
         random=isinstance(config.pivot.weights, RandomWeights),
+        nulls=config.nulls,
     )

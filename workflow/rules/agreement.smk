@@ -3,17 +3,17 @@
 
 rule agreement:
     input:
-        unpack(lambda wildcards: maps_of(pivot, wildcards.model)),
-        buddies=paths.best_buddies("{model}"),
+        **maps_of(pivot, *(encoder.name for encoder in settings.encoders)),
+        buddies=[paths.best_buddies(encoder.name) for encoder in settings.encoders],
     output:
-        paths.agreement("{model}"),
+        paths.agreement,
     log:
-        paths.log("agreement", "{model}"),
+        paths.log("agreement"),
     benchmark:
-        paths.benchmark("agreement", "{model}")
+        paths.benchmark("agreement")
     conda:
         "../../envs/rosetta.yaml"
-    threads: share(len(settings.encoders))
+    threads: share(1)
     resources:
         **needs["agreement"],
     params:
@@ -21,5 +21,5 @@ rule agreement:
         cfg=cfg("agreement"),
         code=code("agreement"),
     shell:
-        "python -m rosetta_core agreement {wildcards.model} "
-        "--config {params.config:q} --threads {threads} > {log:q} 2>&1"
+        "python -m rosetta_core agreement --config {params.config:q} --threads {threads} "
+        "> {log:q} 2>&1"

@@ -12,11 +12,7 @@ rule evidence:
             for table in (paths.chance, paths.held)
         ],
         [paths.correlations(model) for model in models if settings.splits],
-        [
-            paths.agreement(encoder.name)
-            for encoder in settings.encoders
-            if settings.intervals
-        ],
+        [paths.agreement for _ in range(settings.intervals)],
         paths.rosetta,
     output:
         [

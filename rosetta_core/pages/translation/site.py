@@ -51,6 +51,7 @@ class Side:
         duplicates: by image its group of near-duplicates.
         dictionary: the address of its dictionary as seen from the page; None if it has none.
         random: whether its pivot has random weights.
+        nulls: what its Rosetta neurons were held against; none of those here is chance's too.
     """
 
     run: str
@@ -62,6 +63,7 @@ class Side:
     duplicates: NDArray[np.int32]
     dictionary: str | None
     random: bool
+    nulls: Sequence[str]
 
 
 def write_translation_page(
