@@ -39,13 +39,7 @@ def main() -> None:
         said = [f"{c.concept} ({c.excess:.2f} of {c.mean_corr:.2f})" for c in some.itertuples()]
         print(f"{title} excess: {', '.join(said)}")
     print_replication(paths)
-    costs = pd.read_csv(paths.costs, dtype={"job": str})
-    plain = costs[(costs["stage"] == "correlations") & (costs["job"] != paths.pivot)]
-    for stage in ("chance", "agreement", "evidence"):
-        for column in ("seconds", "cpu_seconds"):
-            ratio = costs.loc[costs["stage"] == stage, column].sum() / plain[column].sum()
-            print(f"{column} of {stage}: {ratio:.2f} of the correlations")
-    print_cost_of_halves(config)
+    print_costs(paths, cost_of_halves(config))
 
 
 def print_replication(paths: RunPaths) -> None:
@@ -70,8 +64,20 @@ def print_replication(paths: RunPaths) -> None:
     print(f"found again: {rates[0]:.0%} of the pairs with p <= 0.05, {rates[1]:.0%} of the others")
 
 
-def print_cost_of_halves(config: Config) -> None:
-    """Time the correlations of an encoder with and without halves, by turns, on stored maps."""
+def print_costs(paths: RunPaths, halves: float) -> None:
+    """What the evidence took of the CPU, beside all correlations of the run without halves."""
+    costs = pd.read_csv(paths.costs, dtype={"job": str})
+    taken = costs.groupby("stage")["cpu_seconds"].sum()
+    plain = taken["correlations"] / halves
+    stages = {stage: taken[stage] / plain for stage in ("chance", "agreement", "evidence")}
+    shares = stages | {"halves": halves - 1}
+    said = ", ".join(f"{stage} {share:.2f}" for stage, share in shares.items())
+    print(f"of the plain correlations ({plain:.0f} s of the CPU): {said}")
+    print(f"in all {sum(shares.values()):.2f}")
+
+
+def cost_of_halves(config: Config) -> float:
+    """How long the correlations of an encoder take with halves, of the time without them."""
     pivot, encoder = (maps_of(config, model.name) for model in config.models[:2])
     seconds = [float("inf"), float("inf")]  # by number of splits
     for _ in range(TRIES):
@@ -83,7 +89,7 @@ def print_cost_of_halves(config: Config) -> None:
             ):
                 pass
             seconds[splits] = min(seconds[splits], time.perf_counter() - started)
-    print(f"correlations with halves: {seconds[1] / seconds[0]:.2f} of those without")
+    return seconds[1] / seconds[0]
 
 
 if __name__ == "__main__":
