@@ -52,10 +52,13 @@ def test_several_grids_at_once_are_each_alone(grids, scale: int) -> None:
         torch.testing.assert_close(together[h, w], expected)
 
 
-@pytest.mark.parametrize("large", [(3, 5), (4, 5), (9, 20), (3, 64)])
-def test_sums_of_enlarged_maps_are_those_of_interpolated_ones(large) -> None:
+@pytest.mark.parametrize("larges", [[(3, 5)], [(4, 5)], [(9, 20), (3, 5), (3, 64)]])
+def test_sums_of_enlarged_maps_are_those_of_interpolated_ones(larges) -> None:
     maps = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1)) + 0.5
-    total, squares = enlarged_sums(maps, large)
-    enlarged = torch.nn.functional.interpolate(maps.double(), large, mode="bilinear")
-    torch.testing.assert_close(total.double(), enlarged.sum((2, 3)), rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(squares.double(), enlarged.square().sum((2, 3)), rtol=1e-5, atol=0)
+    found = enlarged_sums(maps, larges)
+    assert found.keys() == set(larges)
+    for large, (total, squares) in found.items():
+        enlarged = torch.nn.functional.interpolate(maps.double(), large, mode="bilinear")
+        torch.testing.assert_close(total.double(), enlarged.sum((2, 3)), rtol=1e-5, atol=1e-4)
+        norms = enlarged.square().sum((2, 3))
+        torch.testing.assert_close(squares.double(), norms, rtol=1e-5, atol=0)

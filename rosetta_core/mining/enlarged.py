@@ -92,18 +92,24 @@ class EnlargedSums:
         return mean, (square - mean.square()).clamp(min=0).sqrt()
 
 
-def enlarged_sums(maps: Tensor, large: Grid) -> tuple[Tensor, Tensor]:
-    """Return sum(U f) and |U f|² (…,) of every float32 map (…, h, w), enlarged to a grid."""
+def enlarged_sums(maps: Tensor, larges: Collection[Grid]) -> dict[Grid, tuple[Tensor, Tensor]]:
+    """Return by grid sum(U f) and |U f|² (…,) of every float32 map (…, h, w), enlarged to it."""
     grid, flat = (maps.shape[-2], maps.shape[-1]), maps.flatten(-2)  # (…, p)
-    if grid == large:
-        return flat.sum(-1), torch.linalg.vector_norm(flat, dim=-1).square()
-    ones, weights = (numbers.to(maps) for numbers in _weights(grid, large))
-    squares = torch.zeros_like(flat[..., 0])
-    for lag, weight in zip(LAGS, weights, strict=True):
-        offset = _offset(lag, grid)
-        shorter = max(0, flat.shape[-1] - offset)
-        squares += (flat[..., :shorter] * flat[..., offset:]) @ weight[:shorter]
-    return flat @ ones, squares
+    found: dict[Grid, tuple[Tensor, Tensor]] = {}
+    if grid in larges:
+        found[grid] = (flat.sum(-1), torch.linalg.vector_norm(flat, dim=-1).square())
+    if enlarging := sorted(set(larges) - {grid}):
+        ones, weights = zip(*(_weights(grid, large) for large in enlarging), strict=True)
+        by_lag = torch.stack(weights, dim=2).to(maps)  # (lags, p, grids)
+        totals = flat @ torch.stack(ones, dim=1).to(maps)  # (…, grids)
+        squares = torch.zeros_like(totals)
+        for lag, weight in zip(LAGS, by_lag, strict=True):
+            offset = _offset(lag, grid)
+            shorter = max(0, flat.shape[-1] - offset)
+            squares += (flat[..., :shorter] * flat[..., offset:]) @ weight[:shorter]
+        for i, large in enumerate(enlarging):
+            found[large] = (totals[..., i], squares[..., i])
+    return found
 
 
 @cache

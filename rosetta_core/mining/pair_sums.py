@@ -102,7 +102,7 @@ class _Side:
         stored = self.maps.read(layer, images, channels).transpose(0, 1)  # (c, n, h, w)
         maps = centred(stored, self._centres[layer][channels], out=None)
         reduced = adjoint(maps, self.smaller[layer])
-        sums = {large: enlarged_sums(maps, large) for large in self.larger[layer]}
+        sums = enlarged_sums(maps, self.larger[layer])
         return _Seen(
             reduced={grid: found.flatten(2).numpy() for grid, found in reduced.items()},
             sums={grid: (found.numpy(), of.numpy()) for grid, (found, of) in sums.items()},
