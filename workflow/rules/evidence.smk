@@ -12,7 +12,7 @@ rule evidence:
             for table in (paths.chance, paths.held)
         ],
         [paths.correlations(model) for model in models if settings.splits],
-        [paths.agreement for _ in range(settings.intervals)],
+        [paths.agreement] if settings.intervals else [],
         paths.rosetta,
     output:
         [
