@@ -22,6 +22,7 @@ from PIL import Image
 from rosetta_core.cli import main
 from rosetta_core.config import parse_config
 from rosetta_core.saved_state import load_state
+from rosetta_core.stages import steering
 from rosetta_core.stages.steered_networks import Networks
 from rosetta_core.steering.descent import FRAMES
 from rosetta_core.tables import write_table
@@ -369,3 +370,18 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(mined: Mined) -> None
     shutil.rmtree(folder)
     assert mined.steer("own", **jobs) == 0
     assert went_on == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_as_many_threads_compute_as_the_configuration_says(
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Whatever cores there are: with others a descent ends elsewhere."""
+    config = parse_config(tiny(results=str(tmp_path), steering=STEERING | {"threads": threads}))
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(
+        steering, "_run", lambda *of: seen.append((torch.get_num_threads(), of[2].is_dir()))
+    )
+    steering.steer(config, job="astronaut")
+    assert seen == [(threads, True)]
+    assert torch.get_num_threads() == before

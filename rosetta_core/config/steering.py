@@ -257,6 +257,12 @@ Job = Inversion | Show | Edit | Tuning | Evaluation
 class Steering(Section):
     """The jobs that move the generator's latents."""
 
+    threads: int = Field(
+        1,
+        description="of the CPU for each job, however many are free: with others, sums are added up "
+        "in another order, and every step magnifies that",
+        ge=1,
+    )
     perceptual: Perceptual | None = Field(
         None,
         description="how alike images look, as a term of the loss; null takes the first encoder",

@@ -8,6 +8,8 @@ steering_pages    one page for all jobs of a run
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +63,7 @@ def steer(config: Config, *, job: str) -> Path:
     folder = RunPaths(config).job(chosen)
     checkpoint = _checkpoint(config, chosen, folder)
     try:
-        with whole(folder) as temporary:
+        with whole(folder) as temporary, _computing_with(config.steering.threads):
             temporary.mkdir()
             _run(config, chosen, temporary, checkpoint)
     except RosettaError:
@@ -69,6 +71,19 @@ def steer(config: Config, *, job: str) -> Path:
         raise
     checkpoint.remove()
     return folder
+
+
+@contextmanager
+def _computing_with(threads: int) -> Iterator[None]:
+    """Let torch use as many threads, whatever the process was given."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def finished(config: Config, name: str) -> Path:

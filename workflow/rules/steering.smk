@@ -20,7 +20,7 @@ for job in settings.steering.jobs.values():
             paths.benchmark("steer", job.name)
         conda:
             "../../envs/rosetta.yaml"
-        threads: share(len(settings.steering.jobs))
+        threads: settings.steering.threads
         resources:
             **needs["steer"],
             gpu=gpu,
