@@ -259,8 +259,8 @@ class Steering(Section):
 
     threads: int = Field(
         1,
-        description="of the CPU for each job, however many are free: with others, sums are added up "
-        "in another order, and every step magnifies that",
+        description="of the CPU for each job, however many are free: with others, sums are added "
+        "up in another order, and every step magnifies that",
         ge=1,
     )
     perceptual: Perceptual | None = Field(

@@ -10,8 +10,8 @@ chance_counts      how many best buddies, Rosetta neurons and concepts chance gi
 A null is drawn twice (`nulls`, `draws`). The first draw is mined as the run is: each encoder's best
 buddies with the pivot, then the pivot units that have one in every encoder, joined by the pivot's
 own best buddies. That is chance. The second draw tells what is left of a pair, for the run's pairs
-and for chance's alike. So chance's pairs have been chosen for being the best, as the run's have; and where
-two units agree on all images, as at a border, both have little excess.
+and for chance's alike. So chance's pairs have been chosen for being the best, as the run's have;
+and where two units agree on all images, as at a border, both have little excess.
 """
 
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from checkout import Checkout, copy_checkout
-from conftest import NO_JOBS, ROOT, tiny
+from conftest import NO_JOBS, ROOT, STEERING, tiny
 
 from rosetta_core.config import Config, parse_config
 from rosetta_core.plan import needs
@@ -250,6 +250,14 @@ def test_stages_that_use_a_card_ask_for_one(
     assert run.finish() == (0 if here else 1), run.text
     assert {(job.partition, job.cards) for job in run.jobs} == {("gpu", "gres:gpu:1")}
     assert here or "device: 'cuda' isn't there" in run.text
+
+
+def test_steering_ends_where_it_does_on_this_machine(partitions: Path, tmp_path: Path) -> None:
+    content = tiny(steering=STEERING)
+    run = start(tmp_path / "on_slurm", content, partitions)
+    assert run.finish() == 0, run.text
+    assert "evaluations/table/table.parquet" in tables(run.checkout)
+    assert_same_tables(run.checkout, locally(tmp_path / "local", content))
 
 
 def test_the_whole_face_zoo(partitions: Path, tmp_path: Path) -> None:
