@@ -2,6 +2,7 @@
 
 machine      its name, processor, cores, system and cards
 processor    the name of its processor
+abilities    what its processor can do
 said         the lines that a command says
 """
 
@@ -11,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-__all__ = ["machine", "processor", "said"]
+__all__ = ["abilities", "machine", "processor", "said"]
 
 
 def machine() -> dict[str, Any]:
@@ -28,12 +29,26 @@ def machine() -> dict[str, Any]:
 
 def processor() -> str:
     """Return the name of the processor, as the kernel says it."""
+    names = _said_of_it("model name")
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def abilities() -> frozenset[str]:
+    """Return what the processor can do in the kernel's words, as avx512f; nothing if it says none.
+
+    /proc/cpuinfo of Linux: `flags` of x86, `Features` of ARM.
+    """
+    said = _said_of_it("flags") or _said_of_it("Features")
+    return frozenset(said[0].split()) if said else frozenset()
+
+
+def _said_of_it(key: str) -> list[str]:
+    """What the kernel says of every core."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        return []
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(key)]
 
 
 def said(*command: str) -> list[str]:

@@ -1,6 +1,8 @@
 import copy
 import math
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from rosetta_core.config import Config, Recipe
 from rosetta_core.config.training import MaskedAutoencoding, Probes, TrainingImages
 from rosetta_core.config.training import SelfDistillation as OfDino
 from rosetta_core.errors import RosettaError
+from rosetta_core.machine import abilities
 from rosetta_core.paths import RunPaths
 from rosetta_core.saved_state import save_state
+from rosetta_core.training import precision
 from rosetta_core.training.hidden_patches import seen
 from rosetta_core.training.images import DrawnImages, FolderImages
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder, patches_of
@@ -266,18 +270,42 @@ def test_the_heads_last_layer_is_frozen_at_first_and_its_weights_stay_of_unit_le
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_half_precision_changes_a_loss_by_rounding_only(method: dict, tmp_path: Path) -> None:
-    """As on a GPU, where matrices are multiplied in bfloat16."""
+def test_half_precision_changes_a_loss_by_rounding_only(
+    method: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = recipe(tmp_path, **method)
     trained = method_of(whole, untaught(whole)).train()
     views = [images(4, 1)] if "mae" in method else [images(4, 1), images(4, 2)]
     exact = seeded(lambda: copy.deepcopy(trained)(views))
-    with torch.autocast("cpu", torch.bfloat16):
+    monkeypatch.setattr(precision, "abilities", lambda: frozenset({"avx512_bf16"}))
+    with precision.mixed_precision(trained, torch.device("cpu")):
         rounded = seeded(lambda: trained(views))
     rounded.backward()
     assert rounded.dtype == torch.float32
     assert rounded.item() == pytest.approx(exact.item(), rel=0.05)
     assert rounded.item() != exact.item()
+    gradients = [weight.grad for weight in trained.parameters() if weight.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_without_units_for_it_a_processor_multiplies_in_float32(
+    autoencoder: MaskedAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = seeded(lambda: copy.deepcopy(autoencoder)([images(4)]))
+    monkeypatch.setattr(precision, "abilities", lambda: frozenset({"avx512f", "avx512_vnni"}))
+    cpu = torch.device("cpu")
+    with precision.mixed_precision(autoencoder, cpu):
+        assert torch.equal(seeded(lambda: autoencoder([images(4)])), exact)
+    assert not precision.multiplies_bfloat16(cpu)
+    assert precision.multiplies_bfloat16(torch.device("cuda"))
+
+
+@pytest.mark.skipif(not shutil.which("lscpu"), reason="there is no lscpu to compare with")
+def test_what_the_processor_can_do_is_what_lscpu_says() -> None:
+    lines = subprocess.run("lscpu", capture_output=True, text=True, check=True).stdout.splitlines()
+    said = {key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)}
+    assert abilities() == set(said.get("Flags", []))
 
 
 def test_dino_sees_two_large_crops_and_several_small_ones() -> None:

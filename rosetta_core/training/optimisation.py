@@ -24,6 +24,7 @@ from rosetta_core.progress import Progress, log
 from rosetta_core.saved_state import load_state, save_state
 from rosetta_core.training.images import TrainingImages
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder
+from rosetta_core.training.precision import mixed_precision
 from rosetta_core.training.self_distillation import SelfDistillation
 from rosetta_core.training.views import Views
 
@@ -64,7 +65,7 @@ def train(
         views: what of them is seen.
         normalise: turns bytes (n, 3, h, w) into what the encoder takes.
         checkpoint: the file where the state is kept; there is none after the last step.
-        device: where it runs. On a GPU matrices are multiplied in bfloat16.
+        device: where it runs. Where it has units for it, matrices are multiplied in bfloat16.
 
     Raises:
         RosettaError: the checkpoint is of another recipe, or the loss is no number any more.
@@ -81,6 +82,7 @@ def train(
         t_in_epochs=False,
     )
     steps = _resume(checkpoint, recipe, method, optimiser)
+    precision = mixed_precision(method, device)
     method.train()
     with Progress(f"training {recipe.name}", total=recipe.steps, unit="steps") as progress:
         progress.advance(len(steps))
@@ -91,7 +93,7 @@ def train(
             with torch.random.fork_rng():
                 torch.manual_seed(image_seed(recipe.seed, step))
                 seen = [normalise(view.to(device)) for view in views(batch.cpu())]
-                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                with precision:
                     loss = method(seen)
             if not loss.isfinite():
                 raise RosettaError(

@@ -229,7 +229,7 @@ class SelfDistillation(nn.Module):
     @torch.no_grad()
     def _follow(self, centre: Tensor, answers: Tensor) -> None:
         """Let a centre follow the mean of the teacher's logits (Eq. 4 of the paper)."""
-        centre.lerp_(answers.float().mean(0), 1 - self.method.centre_momentum)
+        centre.lerp_(answers.mean(0, dtype=torch.float32), 1 - self.method.centre_momentum)
 
     def before_step(self, done: float) -> None:
         """Leave the head's last layer as it is at first; `done` is the share of the steps."""
