@@ -31,5 +31,5 @@ def mixed_precision(method: nn.Module, device: torch.device) -> torch.autocast:
     if enabled and device.type == "cpu":
         for module in method.modules():
             if isinstance(module, Attention):
-                module.fused_attn = False
+                module.fused_attn = False  # type: ignore[misc]  # final for TorchScript only
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
