@@ -278,7 +278,7 @@ def distance_to(
 def test_removed_units_are_to_be_as_low_as_ever(
     pivot: Pivot, maps: Mapping[str, Tensor], lowest: dict[str, np.ndarray]
 ) -> None:
-    job = job_for("remove", hold=5.0)
+    job = job_for("remove", hold_maps=5.0)
     matches = edited_matches(pivot, job, maps, change=Change(UNITS, "two", lowest), function=None)
     for match in matches[:2]:
         (channel,) = match.channels
@@ -440,12 +440,14 @@ def test_an_edit_begins_at_its_source_and_others_at_random(pivot: Pivot) -> None
 
 
 @pytest.mark.parametrize("do", ["remove", "add"])
+@pytest.mark.parametrize("held_by", ["hold_maps", "hold_activity"])
 def test_chosen_units_change_and_others_are_held(
-    pivot: Pivot, lowest: dict[str, np.ndarray], do: str
+    pivot: Pivot, lowest: dict[str, np.ndarray], do: str, held_by: str
 ) -> None:
     change = Change(UNITS[:1], "first/1", lowest)
+    settings = {"steps": 60, "prior_weight": 0.0, "hold_maps": 0.0, "hold_activity": 0.0}
     free, held = (
-        edited(pivot, job_for(do, steps=60, hold=hold, prior_weight=0.0), change=change)
+        edited(pivot, job_for(do, **{**settings, held_by: hold}), change=change)
         for hold in (0.0, 30.0)
     )
     name = "change of the {} (share)"

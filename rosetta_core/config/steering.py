@@ -172,7 +172,12 @@ class Edit(Descent):
         None, description="remove and add: units of the generator, layer/channel", min_length=1
     )
     amount: float = Field(2.0, description="add: by this many standard deviations", gt=0)
-    hold: Weight = Field(4.0, description="remove and add: weight of all other Rosetta neurons")
+    hold_maps: Weight = Field(
+        1.0, description="remove and add: weight of the maps of all other Rosetta neurons"
+    )
+    hold_activity: Weight = Field(
+        4.0, description="remove and add: weight of how active these are, wherever in the image"
+    )
     mask: File | None = Field(
         None, description="remove and add: an image, white where units are to change", min_length=1
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import steering as config
+from rosetta_core.steering.activity import activity
 from rosetta_core.steering.edit_targets import Change
 from rosetta_core.steering.pivot import Pivot
 from rosetta_core.steering.registration import displacement, magnification
@@ -47,10 +48,9 @@ def changed(
 ) -> dict[str, float]:
     """Return how much the activity of the chosen units and of the other Rosetta neurons changed.
 
-    A unit's activity is the mean of its map above its lowest activation, in its std. The chosen
-    units' change is that of their sum, as a share. The others' is the sum of every unit's own
-    change, up or down, as a share of their sum, so that ups and downs don't cancel; it is left out
-    where there are no others.
+    The chosen units' change is that of the sum of their activity, as a share. The others' is the
+    sum of every unit's own change, up or down, as a share of their sum, so that ups and downs don't
+    cancel; it is left out where there are no others.
 
     Args:
         pivot: the generator.
@@ -58,11 +58,15 @@ def changed(
         before: maps by layer (1, c, h, w).
         after: the same.
     """
-    others = np.setdiff1d(pivot.neurons, change.units)
-    chosen = [_activity(pivot, change, maps, change.units) for maps in (before, after)]
+
+    def of(units: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        return [activity(pivot, m, units=units, lowest=change.lowest) for m in (before, after)]
+
+    others = pivot.others(change.units)
+    chosen = of(change.units)
     found = {"change of the chosen units (share)": float(chosen[1].sum() / chosen[0].sum() - 1)}
     if len(others):
-        held = [_activity(pivot, change, maps, others) for maps in (before, after)]
+        held = of(others)
         share = np.abs(held[1] - held[0]).sum() / held[0].sum()
         found["change of the others (share)"] = float(share)
     return {
@@ -70,16 +74,3 @@ def changed(
         "activity of the chosen units before (std)": float(chosen[0].mean()),
         "activity of the chosen units after (std)": float(chosen[1].mean()),
     }
-
-
-def _activity(
-    pivot: Pivot, change: Change, maps: Mapping[str, Tensor], units: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The mean of each unit's map above its lowest activation, in its std (u,)."""
-    found = []
-    for layer, channels in pivot.by_layer(units).items():
-        mean, std = (moment[channels] for moment in pivot.moments[layer])
-        lowest = (change.lowest[layer][channels] - mean) / std
-        own = pivot.standardised(maps, layer, channels)[0].mean(dim=(1, 2)).numpy()
-        found.append(own - lowest)
-    return np.concatenate(found)

@@ -82,7 +82,7 @@ def _changed_matches(
     """The chosen units lowered or raised, all other Rosetta neurons as they are.
 
     Weights are such that a squared distance begins at 1 for the chosen units together, however
-    active they are, and counts `hold` for all others together.
+    active they are, and counts `hold_maps` for all others together.
     """
     off, chosen = torch.zeros(()), []
     for layer, channels in pivot.by_layer(change.units).items():
@@ -98,11 +98,13 @@ def _changed_matches(
             f"{job.name}: {change.what} has nothing to change there; name other units or a larger "
             "mask"
         )
-    others = pivot.match(maps, np.setdiff1d(pivot.neurons, change.units))
-    held = max(len(np.setdiff1d(pivot.neurons, change.units)), 1)
+    others = pivot.others(change.units)
     return [
         *(replace(match, weights=match.weights / off) for match in chosen),
-        *(replace(match, weights=match.weights * job.hold / held) for match in others),
+        *(
+            replace(match, weights=match.weights * job.hold_maps / len(others))
+            for match in pivot.match(maps, others)
+        ),
     ]
 
 

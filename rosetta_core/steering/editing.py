@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import steering as config
+from rosetta_core.steering.activity import Held
 from rosetta_core.steering.descent import Checkpoint, descend_for
 from rosetta_core.steering.edit_measures import changed, moved
 from rosetta_core.steering.edit_targets import Change, edited_matches
@@ -75,9 +76,13 @@ def edit(
     loss = loss_of(
         job, pivot, [match.of_items([0] * job.starts) for match in matches], similarity=similarity
     )
-    if change:  # weights have a size of their own, which the mean over pairs has taken out
+    if change:
+        # weights have a size of their own, which the mean over pairs has taken out
         strength = float(sum(match.weights.sum() for match in matches))
         loss = replace(loss, weights={**loss.weights, "similarity": strength})
+        if len(others := pivot.others(change.units)):
+            held = Held(pivot, maps, units=others)
+            loss = replace(loss, held=held, weights={**loss.weights, "held": job.hold_activity})
     start = starting_latents(
         pivot, range(job.starts), seed=job.seed, space=job.space, classes=classes
     )

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from rosetta_core.config import steering as config
+from rosetta_core.steering.activity import Held
 from rosetta_core.steering.objective import Match, Objective, Similarity
 from rosetta_core.steering.perceptual import PerceptualDistance
 from rosetta_core.steering.pivot import Drawing, Pivot
 
 __all__ = ["Loss", "Term", "guided_loss", "loss_of"]
 
-Term = Literal["similarity", "prior", "pixels", "perceptual"]
+Term = Literal["similarity", "held", "prior", "pixels", "perceptual"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Loss:
         weights: of the terms; those with weight 0 are left out.
         objective: the similarity of maps, L_act.
         enough: a similarity that need not be exceeded.
+        held: units that are to stay as active as they were, if any.
         prior: L_reg: `l1` or `l2` of the latent, or the squared distance to its `start`.
         target: images (n, 3, h, w) in -1..1 to be reproduced, if any.
         pixels: `l1` or `l2`.
@@ -42,6 +44,7 @@ class Loss:
     weights: Mapping[Term, float]
     objective: Objective
     enough: float = math.inf
+    held: Held | None = None
     prior: Literal["l1", "l2", "start"] = "l2"
     target: Tensor | None = None
     pixels: Literal["l1", "l2"] = "l1"
@@ -51,7 +54,11 @@ class Loss:
     @property
     def layers(self) -> list[str]:
         """The generator's layers whose maps are needed."""
-        return self.objective.layers if self.weights.get("similarity") else []
+        looked_at = [
+            *(self.objective.layers if self.weights.get("similarity") else []),
+            *(self.held.layers if self.held and self.weights.get("held") else []),
+        ]
+        return list(dict.fromkeys(looked_at))
 
     def terms(self, latents: Tensor, drawing: Drawing, *, start: Tensor) -> dict[Term, Tensor]:
         """The terms (n,) of each latent, without their weights; the similarity is larger if better.
@@ -59,8 +66,10 @@ class Loss:
         All are means, so that no weight depends on the size of a latent or an image.
         """
         found: dict[Term, Tensor] = {}
-        if self.layers:
+        if self.weights.get("similarity"):
             found["similarity"] = self.objective(drawing.maps).clamp(max=self.enough)
+        if self.held and self.weights.get("held"):
+            found["held"] = self.held(drawing.maps)
         if self.weights.get("prior"):
             from_start = latents - start if self.prior == "start" else latents
             size = from_start.abs() if self.prior == "l1" else from_start.square()

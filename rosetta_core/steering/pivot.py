@@ -116,6 +116,10 @@ class Pivot:
         groups = rows.groupby("layer", sort=False)["channel"]
         return {layer: channels.to_numpy(np.int64, copy=True) for layer, channels in groups}
 
+    def others(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The Rosetta neurons but some units."""
+        return np.setdiff1d(self.neurons, units)
+
     def standardised(
         self, maps: Mapping[str, Tensor], layer: str, channels: NDArray[np.int64]
     ) -> Tensor:
