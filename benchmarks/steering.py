@@ -49,7 +49,7 @@ from rosetta_core.zoo.images import to_pixels
 ROOT = Path(__file__).resolve().parent.parent
 PROCESSES = 2
 HELD_OUT, DISTRACTORS = range(100, 110), range(200, 220)  # seeds
-EDITED = range(10)
+EDITED = 10  # seeds
 CONCEPTS = range(6)
 WAYS = {"right": (0.25, 0.0), "left": (-0.25, 0.0), "down": (0.0, 0.25)}  # right, down
 
@@ -66,7 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=ROOT / "config.yaml")
     parser.add_argument("--steps", type=int, nargs="+", default=[300], help="of inversions")
+    parser.add_argument("--first", type=int, default=0, help="of the seeds that are edited")
     arguments = parser.parse_args()
+    edited = range(arguments.first, arguments.first + EDITED)
     config = load_config(arguments.config)
     started = time.perf_counter()
     print(f"{machine()}; {PROCESSES} processes of a thread each\n")
@@ -74,11 +76,11 @@ def main() -> None:
     with ProcessPoolExecutor(PROCESSES, spawned, initializer=prepare, initargs=(config,)) as pool:
         networks = Networks(config)
         torch.set_num_threads(1)
-        images = {s: drawn_image(networks.pivot, s) for s in [*EDITED, *HELD_OUT, *DISTRACTORS]}
+        images = {s: drawn_image(networks.pivot, s) for s in [*edited, *HELD_OUT, *DISTRACTORS]}
         inversion(pool, networks, images, counts=arguments.steps)
-        shift(pool, images)
-        removal(pool)
-        zoom(pool, images)
+        shift(pool, images, edited)
+        removal(pool, edited)
+        zoom(pool, images, edited)
     print(f"\n{time.perf_counter() - started:.0f} s")
 
 
@@ -124,36 +126,36 @@ def recognised(
     return int(judge(result, judge.look_at(candidates)).argmin()) == 0
 
 
-def shift(pool: Executor, images: dict[int, NDArray[np.uint8]]) -> None:
+def shift(pool: Executor, images: dict[int, NDArray[np.uint8]], edited: range) -> None:
     """Print how many images moved the right way, and by how much."""
-    print(f"\nShift of {len(EDITED)} images by a quarter of the side\n")
+    print(f"\nShift of {len(edited)} images by a quarter of the side\n")
     print("| way | by half or more | pixels, median | asked for | unrelated images |")
     print("|---|---|---|---|---|")
     for way, (right, down) in WAYS.items():
         jobs = [
             Edit(name=f"{way}-{seed}", do="shift", of_seed=seed, right=right, down=down)
-            for seed in EDITED
+            for seed in edited
         ]
         found = list(pool.map(run, jobs))
         axis, sign = ("down", 1) if down else ("right", int(np.sign(right)))
         moved = sign * every(found, f"moved {axis} (pixels)")
         asked = sign * every(found, f"asked for, {axis} (pixels)")
-        chance = [sign * getattr(displacement(*pair), axis) for pair in unrelated(images)]
+        chance = [sign * getattr(displacement(*pair), axis) for pair in unrelated(images, edited)]
         print(f"| {way} | **{(moved >= asked / 2).sum()} of {len(found)}** | "
               f"{np.median(moved):.1f} | {asked[0]:.0f} | "
               f"{(np.array(chance) >= asked[0] / 2).sum()} of {len(chance)} |",
               flush=True)  # fmt: skip
 
 
-def removal(pool: Executor) -> None:
+def removal(pool: Executor, edited: range) -> None:
     """Print how many images lost a concept and kept the rest."""
-    print(f"\nRemoval from {len(EDITED)} images\n")
+    print(f"\nRemoval from {len(edited)} images\n")
     print("| concept | half gone, others within a quarter | its units' change | the others' |")
     print("|---|---|---|---|")
     for concept in CONCEPTS:
         jobs = [
             Edit(name=f"remove-{concept}-{seed}", do="remove", of_seed=seed, concept=concept)
-            for seed in EDITED
+            for seed in edited
         ]
         found = list(pool.map(run, jobs))
         chosen = every(found, "change of the chosen units (share)")
@@ -163,14 +165,14 @@ def removal(pool: Executor) -> None:
               f"{others.mean():.0%} |", flush=True)  # fmt: skip
 
 
-def zoom(pool: Executor, images: dict[int, NDArray[np.uint8]]) -> None:
+def zoom(pool: Executor, images: dict[int, NDArray[np.uint8]], edited: range) -> None:
     """Print what magnification is reached, by similarity."""
-    print(f"\nZoom into {len(EDITED)} images\n")
+    print(f"\nZoom into {len(edited)} images\n")
     print("| similarity | magnified by, median | quartiles | agreement |\n|---|---|---|---|")
     for similarity in ("image", "distance"):
         jobs = [
             Edit(name=f"zoom-{seed}", do="zoom", of_seed=seed, similarity=similarity)
-            for seed in EDITED
+            for seed in edited
         ]
         found = list(pool.map(run, jobs))
         show_scales(
@@ -178,7 +180,7 @@ def zoom(pool: Executor, images: dict[int, NDArray[np.uint8]]) -> None:
             every(found, "magnified by"),
             every(found, "agreement of the magnified images"),
         )
-    chance = [magnification(*pair) for pair in unrelated(images)]
+    chance = [magnification(*pair) for pair in unrelated(images, edited)]
     show_scales(
         "unrelated images",
         np.array([its.scale for its in chance]),
@@ -194,10 +196,10 @@ def show_scales(name: str, scales: NDArray[np.float64], agreements: NDArray[np.f
 
 
 def unrelated(
-    images: dict[int, NDArray[np.uint8]],
+    images: dict[int, NDArray[np.uint8]], edited: range
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Pairs of images of different seeds, as many as are edited."""
-    seeds = [*EDITED, EDITED[0]]
+    seeds = [*edited, edited[0]]
     return [(images[one], images[other]) for one, other in pairwise(seeds)]
 
 
