@@ -34,6 +34,13 @@ LAYERS = {  # few enough that maps can be enlarged outright
 }
 
 
+# the paper's experiments
+PAPER = [
+    path
+    for path in sorted(ROOT.glob("configs/*.yaml"))
+    if not path.stem.startswith(("faces-", "table-"))
+]
+
 CNNS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet")  # a run of three is quick
 
 STEERING = {  # a job of every kind, each with few steps
@@ -114,7 +121,7 @@ def rerun(finished: Checkout, tmp_path: Path) -> Checkout:
     return Checkout(folder)
 
 
-__all__ = ["NO_JOBS", "ROOT", "STEERING", "Checkout", "tiny"]
+__all__ = ["NO_JOBS", "PAPER", "ROOT", "STEERING", "Checkout", "tiny"]
 
 
 @pytest.fixture

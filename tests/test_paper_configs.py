@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 from checkout import copy_checkout
-from conftest import ROOT, Checkout
+from conftest import PAPER, ROOT, Checkout
 from small_zoo import ENCODERS, small_run
 
 from rosetta_core import stages
@@ -19,7 +19,6 @@ from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.loading import load_generator
 
 CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
-PAPER = [path for path in CONFIGS if not path.stem.startswith(("faces-", "table-"))]
 OF_EACH_PIVOT = list({load_config(path).pivot.name: path for path in PAPER}.values())
 FIVE = ["resnet50", "dino_resnet50", "dino_vit_b16", "mae_vit_b", "clip_resnet50"]
 CLASSES = {"tench": 0, "briard": 226, "church": 497, "goldfish": 1, "espresso": 967}

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 import zarr
-from conftest import ROOT
+from conftest import PAPER, ROOT
 from small_zoo import ENCODERS, GENERATORS, small_run
 
 from rosetta_core import stages
@@ -21,11 +21,6 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
 from rosetta_core.paths import RunPaths
 
-PAPER = [
-    path
-    for path in sorted(ROOT.glob("configs/*.yaml"))
-    if not path.stem.startswith(("faces-", "table-"))
-]
 RESOURCES = ROOT / "resources"
 # every family of generators with one of encoders, and one with all
 SEEN_BY = {

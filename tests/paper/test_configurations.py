@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import PAPER
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.paths import RunPaths
 
-PAPER = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem != "table-1")
 IMAGES, STEPS = 8, 2
 
 
