@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import PAPER
+from conftest import PAPER, ROOT
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
