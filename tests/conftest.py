@@ -33,7 +33,6 @@ LAYERS = {  # few enough that maps can be enlarged outright
     "mtcnn_onet": ["prelu[12]"],
 }
 
-
 # the paper's experiments
 PAPER = [
     path
@@ -60,6 +59,7 @@ STEERING = {  # a job of every kind, each with few steps
     "evaluate": [{"name": "table", "seeds": 2, "steps": 2}],
 }
 NO_JOBS = Steering().model_dump(mode="json")
+HALVES_ONLY = {"nulls": [], "intervals": False}  # of the evidence, what correlations bring
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def rerun(finished: Checkout, tmp_path: Path) -> Checkout:
     return Checkout(folder)
 
 
-__all__ = ["NO_JOBS", "PAPER", "ROOT", "STEERING", "Checkout", "tiny"]
+__all__ = ["HALVES_ONLY", "NO_JOBS", "PAPER", "ROOT", "STEERING", "Checkout", "tiny"]
 
 
 @pytest.fixture

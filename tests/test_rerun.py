@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import NO_JOBS, ROOT, STEERING, Checkout, tiny
+from conftest import HALVES_ONLY, NO_JOBS, ROOT, STEERING, Checkout, tiny
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -94,7 +94,7 @@ def test_device_batch_and_memory_change_nothing(finished: Checkout) -> None:
 def test_a_change_of_k(rerun: Checkout) -> None:
     rerun.configure(tiny(neighbours={"k": 3}))
     assert rerun.planned() == outputs(neighbours=PAIRS)
-    rerun.configure(tiny(neighbours={"k": 3}, steering=NO_JOBS))
+    rerun.configure(tiny(neighbours={"k": 3}, steering=NO_JOBS, evidence=HALVES_ONLY))
     rerun.snakemake("--cores", "2")
     assert rerun.planned() == []
     rerun.configure(tiny())
@@ -258,8 +258,8 @@ def test_a_changed_comment(rerun: Checkout) -> None:
 def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> None:
     (rerun.run / "activations/mobilenet_v2/00001.json").unlink()
     assert rerun.planned() == []  # what was made of it is still there
-    rerun.configure(tiny(steering=NO_JOBS))
-    again = ("--forcerun", "units")
+    rerun.configure(tiny(steering=NO_JOBS, evidence=HALVES_ONLY))
+    again = ("--forcerun", "results/tiny/tables/units/mobilenet_v2.parquet")
     assert [path for path in rerun.planned(*again) if "activations" in path] == [
         f"results/tiny/activations/mobilenet_v2/00001.{end}" for end in ("json", "zarr")
     ]
@@ -282,7 +282,7 @@ def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Conf
     assert "Traceback" not in done.stdout + done.stderr
     folder: Path = rerun.run / "activations" / encoders[2]["name"]
     assert not list(folder.glob("*.zarr"))
-    rerun.configure(tiny(steering=NO_JOBS))
+    rerun.configure(tiny(steering=NO_JOBS, evidence=HALVES_ONLY))
     rerun.snakemake("--cores", "2")
     assert rerun.planned() == []
 

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 import zarr
-from conftest import NO_JOBS, STEERING, Checkout, tiny
+from conftest import HALVES_ONLY, NO_JOBS, STEERING, Checkout, tiny
 from test_rerun import PAIRS, outputs
 
 from rosetta_core import stages
@@ -22,9 +22,6 @@ TABLES = [
     *(f"{table}/dcgan--{model}" for table in ("neighbours", "best_buddies") for model in PAIRS),
     *(f"units/{model}" for model in PAIRS),
 ]
-
-
-HALVES_ONLY = {"nulls": [], "intervals": False}
 
 
 def assert_same_tables(mine: Checkout, theirs: Checkout) -> None:
