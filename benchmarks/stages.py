@@ -26,7 +26,7 @@ from rosetta_core import stages
 from rosetta_core.config import Config, load_config, to_json
 from rosetta_core.config.steering import Steering
 from rosetta_core.machine import processor
-from rosetta_core.mining.sampling import Samples
+from rosetta_core.mining.samples import Samples
 from rosetta_core.mining.workers import Workers
 from rosetta_core.paths import RunPaths
 from rosetta_core.plan import pair_operations

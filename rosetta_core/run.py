@@ -31,7 +31,7 @@ from rosetta_core.paths import RunPaths
 
 if TYPE_CHECKING:
     from rosetta_core.mining.maps import Maps
-    from rosetta_core.mining.sampling import Samples
+    from rosetta_core.mining.samples import Samples
 
 __all__ = ["Images", "Run", "Unit", "open_run", "run_config"]
 
@@ -208,13 +208,13 @@ class Run:
     @property
     def evidence(self) -> NDArray[np.float32]:
         """How strongly each concept shows on each image (concepts, images)."""
-        from rosetta_core.mining.concept_examples import StoredConceptExamples
+        from rosetta_core.mining.concept_examples_store import StoredConceptExamples
 
         return StoredConceptExamples(self._paths.concept_examples, self._findings.units).evidence
 
     @cached_property
     def _samples(self) -> "Samples":
-        from rosetta_core.mining.sampling import Samples
+        from rosetta_core.mining.samples import Samples
 
         return Samples([self._paths.samples(shard) for shard in self.config.shards])
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rosetta_core.findings import Findings, ModelFacts
 from rosetta_core.mining.layers import layer_table, selectivity_table, superiority_table
-from rosetta_core.mining.unit_examples import LayerExamples
+from rosetta_core.mining.unit_examples_store import LayerExamples
 from rosetta_core.pages.show_data import Show
 from rosetta_core.pages.site import write_site
 

@@ -17,12 +17,12 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.contents import seal, unseal
 from rosetta_core.errors import RosettaError
 from rosetta_core.files import sha256_of
-from rosetta_core.mining.concept_examples import StoredConceptExamples
+from rosetta_core.mining.concept_examples_store import StoredConceptExamples
 from rosetta_core.mining.correlation_store import read_correlations
 from rosetta_core.mining.nearest_store import read_nearest
-from rosetta_core.mining.sampling import Samples
+from rosetta_core.mining.samples import Samples
 from rosetta_core.mining.stored_maps import StoredMaps
-from rosetta_core.mining.unit_examples import read_unit_examples
+from rosetta_core.mining.unit_examples_store import read_unit_examples
 from rosetta_core.pages.job_arrays import read_arrays
 from rosetta_core.paths import RunPaths
 from rosetta_core.stages.steering import finished as finished_job

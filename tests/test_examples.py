@@ -11,7 +11,8 @@ from PIL import Image
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.chosen_units import ChosenUnits
-from rosetta_core.mining.concept_examples import StoredConceptExamples, write_concept_examples
+from rosetta_core.mining.concept_examples import write_concept_examples
+from rosetta_core.mining.concept_examples_store import StoredConceptExamples
 from rosetta_core.mining.duplicates import (
     find_near_duplicates,
     near_duplicates,
@@ -26,14 +27,12 @@ from rosetta_core.mining.examples import (
     top_examples,
 )
 from rosetta_core.mining.leading import leading_units
+from rosetta_core.mining.levels import from_bytes
 from rosetta_core.mining.maps import ArrayMaps
-from rosetta_core.mining.standardised import from_bytes, reduced, standardised, to_bytes
+from rosetta_core.mining.standardised import reduced, standardised, to_bytes
 from rosetta_core.mining.stores import new_store
-from rosetta_core.mining.unit_examples import (
-    find_unit_examples,
-    read_unit_examples,
-    write_unit_examples,
-)
+from rosetta_core.mining.unit_examples import find_unit_examples
+from rosetta_core.mining.unit_examples_store import read_unit_examples, write_unit_examples
 from rosetta_core.mining.units import unit_table
 from rosetta_core.mining.workers import Workers
 

@@ -20,7 +20,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of
 from rosetta_core.image_files import cropped, resized
 from rosetta_core.mining.correlation_store import read_correlations
-from rosetta_core.mining.sampling import Samples
+from rosetta_core.mining.samples import Samples
 from rosetta_core.paths import RunPaths
 from rosetta_core.run import Run
 from rosetta_core.steering.targets import SAMPLES, sample_image

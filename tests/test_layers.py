@@ -14,7 +14,8 @@ from rosetta_core.mining.layers import (
 )
 from rosetta_core.mining.maps import ArrayMaps
 from rosetta_core.mining.sparseness import read_sparseness, sparseness
-from rosetta_core.mining.unit_examples import find_unit_examples, write_unit_examples
+from rosetta_core.mining.unit_examples import find_unit_examples
+from rosetta_core.mining.unit_examples_store import write_unit_examples
 from rosetta_core.mining.units import unit_table
 
 IMAGES, SIDE = 12, 5

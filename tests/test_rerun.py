@@ -230,7 +230,7 @@ def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) 
                  joins=JOINS)),
         ("mining/unit_examples.py", "SPARE = 2", "SPARE = 3",
          outputs(examples=PAIRS, joins=[*LAYERS, *PAGES])),
-        ("mining/layers.py", "2 * norm.sf", "norm.sf", outputs(joins=[*LAYERS, *PAGES])),
+        ("mining/layers.py", "2 * ndtr", "ndtr", outputs(joins=[*LAYERS, *PAGES])),
         ("mining/evidence.py", "np.mean(means, axis=0)", "np.mean(means, 0)",
          outputs(joins=EXAMPLES)),
         ("pages/static/style.css", "{", "{ ", outputs(joins=[*PAGES, "steering"])),

@@ -18,7 +18,8 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.files import manifest_of, whole
 from rosetta_core.mining.activations import block_images, record_shard
 from rosetta_core.mining.live_maps import LiveMaps
-from rosetta_core.mining.sampling import Samples, image_seed
+from rosetta_core.mining.samples import Samples
+from rosetta_core.mining.sampling import image_seed
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.mining.stores import create_array, open_store, read_array, write_manifest
 from rosetta_core.paths import RunPaths

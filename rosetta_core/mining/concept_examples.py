@@ -1,13 +1,10 @@
 """The concepts on every image: how strongly they show, and the maps of their leading units.
 
-ConceptExamples            what is kept of it
 write_concept_examples     one pass over the maps of all models, into a store
-StoredConceptExamples      out of it
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,36 +18,11 @@ from rosetta_core.mining.evidence import PairBlock, evidence
 from rosetta_core.mining.leading import leading_units
 from rosetta_core.mining.maps import MOST_IMAGES, Maps, images_at_once
 from rosetta_core.mining.standardised import LARGEST_SIDE, reduced, to_bytes
-from rosetta_core.mining.stores import (
-    SMALL,
-    create_array,
-    new_store,
-    open_group,
-    read_array,
-    read_attribute,
-)
+from rosetta_core.mining.stores import SMALL, create_array, new_store
 from rosetta_core.mining.workers import Workers
 from rosetta_core.progress import Progress
 
-__all__ = ["ConceptExamples", "StoredConceptExamples", "write_concept_examples"]
-
-
-class ConceptExamples(Protocol):
-    """The concepts on all images.
-
-    Attributes:
-        models: their names, the pivot first.
-        leading: the unit of each model that stands for a concept (concepts, models) int32.
-        evidence: how strongly a concept shows on an image (concepts, images) float32.
-    """
-
-    models: list[str]
-    leading: NDArray[np.int32]
-    evidence: NDArray[np.float32]
-
-    def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
-        """The standardised maps (n, h, w) of a concept's leading unit on all images, as bytes."""
-        ...
+__all__ = ["write_concept_examples"]
 
 
 def write_concept_examples(
@@ -168,30 +140,3 @@ def _create_arrays(
             )
             arrays[model, layer] = (array, places)
     return arrays
-
-
-class StoredConceptExamples(ConceptExamples):
-    """The concepts on all images, read from the store."""
-
-    def __init__(self, store: Path, units: Mapping[str, pd.DataFrame]) -> None:
-        """Open a store; RosettaError if it is damaged.
-
-        Args:
-            store: what `write_concept_examples` wrote.
-            units: by model its table of units.
-        """
-        self._group = open_group(store)
-        self.models = list(read_attribute(self._group, "models"))
-        self.leading = read_array(self._group, "leading")
-        self.evidence = read_array(self._group, "evidence")
-        self._layers = {  # by model the layer of every unit
-            model: pd.factorize(units[model]["layer"])[0] for model in self.models
-        }
-
-    def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
-        """The standardised maps (n, h, w) of a concept's leading unit on all images, as bytes."""
-        number = self.models.index(model)
-        unit = int(self.leading[concept, number])
-        layers = self._layers[model]
-        same = [u for u in set(self.leading[:, number].tolist()) if layers[u] == layers[unit]]
-        return read_array(self._group, f"maps/{number}/{layers[unit]}", sorted(same).index(unit))

@@ -7,8 +7,8 @@ disagreement         how differently networks fire at each image
 """
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from rosetta_core.mining.duplicates import one_of_each
 
@@ -60,5 +60,5 @@ def disagreement(peaks: NDArray) -> NDArray[np.float32]:
     Args:
         peaks: by network, the pivot first, the highest value of its map on each image (models, n).
     """
-    places = rankdata(peaks, axis=1) / peaks.shape[1]
+    places = pd.DataFrame(peaks).rank(axis=1, pct=True).to_numpy()
     return np.abs(places[0] - places[1:].mean(0)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rosetta_core.files import sha256_of
 from rosetta_core.image_files import cropped, read_image, resized
-from rosetta_core.mining.sampling import UNCONDITIONAL, write_samples
+from rosetta_core.mining.samples import UNCONDITIONAL, write_samples
 from rosetta_core.mining.stores import versions
 from rosetta_core.progress import Progress
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr
 
 from rosetta_core.mining.sparseness import MEASURES
 
@@ -126,7 +126,7 @@ def superiority(
         among = float(own * (total - own))
         if not among:
             continue
-        ranks = rankdata(values[here])
+        ranks = pd.Series(values[here]).rank().to_numpy()
         wins += ranks[inside[here]].sum() - own * (own + 1) / 2
         pairs += among
         _, tied = np.unique(ranks, return_counts=True)
@@ -136,7 +136,7 @@ def superiority(
         return np.nan, np.nan
     if not variance:  # all are the same
         return 0.5, 1.0
-    return float(wins / pairs), float(2 * norm.sf(abs(wins - pairs / 2) / np.sqrt(variance)))
+    return float(wins / pairs), float(2 * ndtr(-abs(wins - pairs / 2) / np.sqrt(variance)))
 
 
 def _groups(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rosetta_core.config import Config
 from rosetta_core.config.run import GPU_BATCH
 from rosetta_core.mining.live_maps import LiveMaps
-from rosetta_core.mining.sampling import Samples
+from rosetta_core.mining.samples import Samples
 from rosetta_core.mining.stored_maps import StoredMaps
 from rosetta_core.paths import RunPaths
 from rosetta_core.zoo.loading import layers_of, load, resolve_device

@@ -1,12 +1,8 @@
 """Standardised activation maps: in standard deviations from the unit's mean, to look at.
 
-standardised        maps less their unit's mean, in its std
-reduced             maps averaged to at most 48 positions a side
-to_bytes            in eighths of a standard deviation, from 4 below the mean to 27.9 above
-from_bytes          back again
-HISTOGRAM_BINS, HISTOGRAM_STEP    how activations are counted: from -4, in quarters
-
-A byte is precise enough for the eye and for a histogram; nothing is computed from it.
+standardised    maps less their unit's mean, in its std
+reduced         maps averaged to at most 48 positions a side
+to_bytes        as bytes, of which `levels` says what they stand for
 """
 
 import numpy as np
@@ -14,22 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = [
-    "HISTOGRAM_BINS",
-    "HISTOGRAM_STEP",
-    "LARGEST_SIDE",
-    "LOWEST",
-    "STEP",
-    "from_bytes",
-    "reduced",
-    "standardised",
-    "to_bytes",
-]
+from rosetta_core.mining.levels import LOWEST, STEP
 
-LOWEST = -4.0
-STEP = 1 / 8
+__all__ = ["LARGEST_SIDE", "reduced", "standardised", "to_bytes"]
+
 LARGEST_SIDE = 48  # enough for a picture on a page
-HISTOGRAM_BINS, HISTOGRAM_STEP = 128, 0.25
 
 
 def standardised(maps: Tensor, *, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
@@ -57,8 +42,3 @@ def reduced(maps: Tensor) -> Tensor:
 def to_bytes(maps: Tensor) -> Tensor:
     """Return standardised maps as bytes, what lies outside at the ends."""
     return maps.sub(LOWEST).mul_(1 / STEP).round_().clamp_(0, 255).byte()
-
-
-def from_bytes(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the standardised maps that bytes stand for."""
-    return levels.astype(np.float32) * np.float32(STEP) + np.float32(LOWEST)

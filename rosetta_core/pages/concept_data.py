@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
-from rosetta_core.mining.concept_examples import ConceptExamples
+from rosetta_core.mining.concept_examples_store import ConceptExamples
 from rosetta_core.mining.examples import (
     disagreement,
     quantile_examples,

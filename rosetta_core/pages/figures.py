@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
-from rosetta_core.mining.concept_examples import ConceptExamples
+from rosetta_core.mining.concept_examples_store import ConceptExamples
 from rosetta_core.mining.examples import top_examples
-from rosetta_core.mining.standardised import from_bytes
+from rosetta_core.mining.levels import from_bytes
 from rosetta_core.pages.figure_canvas import GAP, TILE, Canvas, fitted, mosaic, save, width_of
 from rosetta_core.pages.heatmap import contrast, overlay, picture
 

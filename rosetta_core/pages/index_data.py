@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rosetta_core.findings import Findings
-from rosetta_core.mining.concept_examples import ConceptExamples
+from rosetta_core.mining.concept_examples_store import ConceptExamples
 from rosetta_core.pages.heatmap import SCALES, colours
 from rosetta_core.pages.lookup import unit_concepts
 from rosetta_core.pages.packed import thousandths

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
-from rosetta_core.mining.unit_examples import LayerExamples
+from rosetta_core.mining.unit_examples_store import LayerExamples
 
 __all__ = ["HISTOGRAM_BARS", "Neighbour", "Neighbourhood", "histograms", "unit_concepts"]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
-from rosetta_core.mining.concept_examples import ConceptExamples
-from rosetta_core.mining.standardised import from_bytes
-from rosetta_core.mining.unit_examples import LayerExamples
+from rosetta_core.mining.concept_examples_store import ConceptExamples
+from rosetta_core.mining.levels import from_bytes
+from rosetta_core.mining.unit_examples_store import LayerExamples
 from rosetta_core.pages.concept_data import Chosen, choose, concept_data
 from rosetta_core.pages.image_data import image_data, page_images, strongest
 from rosetta_core.pages.index_data import index_data, search_data

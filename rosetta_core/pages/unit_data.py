@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.findings import Findings
-from rosetta_core.mining.unit_examples import LayerExamples
+from rosetta_core.mining.unit_examples_store import LayerExamples
 from rosetta_core.pages.lookup import Neighbour, Neighbourhood
 from rosetta_core.pages.packed import pack, significant, thousandths
 

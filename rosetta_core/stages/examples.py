@@ -15,7 +15,7 @@ from rosetta_core.paths import RunPaths
 from rosetta_core.tables import read_table
 
 if TYPE_CHECKING:
-    from rosetta_core.mining.sampling import Samples
+    from rosetta_core.mining.samples import Samples
 
 
 __all__ = ["concept_examples", "samples_of", "unit_examples"]
@@ -23,7 +23,7 @@ __all__ = ["concept_examples", "samples_of", "unit_examples"]
 
 def samples_of(config: Config) -> "Samples":
     """The images of a run."""
-    from rosetta_core.mining.sampling import Samples
+    from rosetta_core.mining.samples import Samples
 
     paths = RunPaths(config)
     return Samples([paths.samples(shard) for shard in config.shards])
@@ -36,7 +36,8 @@ def unit_examples(config: Config, *, model: str) -> Path:
 
     from rosetta_core.mining.duplicates import find_near_duplicates
     from rosetta_core.mining.sources import maps_of
-    from rosetta_core.mining.unit_examples import find_unit_examples, write_unit_examples
+    from rosetta_core.mining.unit_examples import find_unit_examples
+    from rosetta_core.mining.unit_examples_store import write_unit_examples
 
     model = config.model(model).name  # an unknown one is an error that lists them
     paths, samples = RunPaths(config), samples_of(config)

@@ -44,7 +44,7 @@ def figure(
         out: where to, without suffix; default: the run's folder of figures.
     """
     from rosetta_core.findings import read_findings
-    from rosetta_core.mining.concept_examples import StoredConceptExamples
+    from rosetta_core.mining.concept_examples_store import StoredConceptExamples
     from rosetta_core.mining.duplicates import find_near_duplicates
     from rosetta_core.mining.examples import top_examples
     from rosetta_core.pages.figures import concepts_figure, image_figure, save_both

@@ -19,9 +19,9 @@ def dictionary(config: Config) -> Path:
     """Write the pages; return their folder."""
     from rosetta_core.files import whole
     from rosetta_core.findings import read_findings
-    from rosetta_core.mining.concept_examples import StoredConceptExamples
+    from rosetta_core.mining.concept_examples_store import StoredConceptExamples
     from rosetta_core.mining.duplicates import find_near_duplicates
-    from rosetta_core.mining.unit_examples import read_unit_examples
+    from rosetta_core.mining.unit_examples_store import read_unit_examples
     from rosetta_core.pages.figures import write_default_figures
     from rosetta_core.pages.show_data import read_shows
     from rosetta_core.pages.site import write_site

@@ -107,7 +107,7 @@ def _provenance(path: Path) -> dict:
 
 def _side(encoders: "Encoders", rosetta: "pd.DataFrame", folder: Path) -> "Side":
     """A run, of which some pairs are joined, as the page in a folder shows it."""
-    from rosetta_core.mining.concept_examples import StoredConceptExamples
+    from rosetta_core.mining.concept_examples_store import StoredConceptExamples
     from rosetta_core.mining.duplicates import find_near_duplicates
     from rosetta_core.pages.translation.site import Side
 

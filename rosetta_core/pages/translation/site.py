@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.findings import unit_id
-from rosetta_core.mining.concept_examples import ConceptExamples
+from rosetta_core.mining.concept_examples_store import ConceptExamples
 from rosetta_core.mining.examples import top_examples
-from rosetta_core.mining.standardised import from_bytes
+from rosetta_core.mining.levels import from_bytes
 from rosetta_core.mining.translation import Translation
 from rosetta_core.pages.figure_canvas import TILE
 from rosetta_core.pages.heatmap import contrast, overlay, picture
