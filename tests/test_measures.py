@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from skimage import data
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.measures import bootstrap_interval, psnr, ssim
+from rosetta_core.steering.intervals import bootstrap_interval
+from rosetta_core.steering.measures import psnr, ssim
 
 IMAGE = data.astronaut()[60:124, 180:244]
 FINITE = st.floats(-1e6, 1e6)

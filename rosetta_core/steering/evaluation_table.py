@@ -9,7 +9,7 @@ markdown     the same in Markdown
 
 import pandas as pd
 
-from rosetta_core.steering.measures import bootstrap_interval
+from rosetta_core.steering.intervals import bootstrap_interval
 
 __all__ = ["DISTRACTORS", "RECOGNISED", "SIMILARITY", "markdown", "table_of"]
 
