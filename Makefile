@@ -1,7 +1,7 @@
 # make run     mine the face zoo, steer its generator, and say where the pages are
 # make test    the tests
 # make test-ui the dictionary in a real browser (Debian's Chromium)
-# make test-families every family of generators through a whole run, small (two minutes)
+# make test-runs whole runs: every family of generators, every way of mining (five minutes)
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
 # make test-cluster runs on a real SLURM, which is installed and started here (as root, on Debian)
 # make test-faults a run that is killed forty times, and runs at once (half an hour)
@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui test-families test-paper test-cluster test-faults lint bench clean
+.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -27,8 +27,8 @@ test: $(VENV)/test
 test-ui: $(VENV)/test
 	pytest tests/ui
 
-test-families: $(VENV)/test
-	pytest -n 2 --dist worksteal tests/families
+test-runs: $(VENV)/test
+	pytest -n 2 --dist worksteal tests/runs
 
 test-paper: $(VENV)/test
 	pytest tests/paper

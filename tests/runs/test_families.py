@@ -1,6 +1,6 @@
 """Every family of generators, and each of the paper's configurations, goes through a whole run.
 
-Small networks with random weights, 8 to 16 images: `make test-families`, two minutes on two cores.
+Small networks with random weights, 8 to 16 images: `make test-runs`.
 """
 
 from collections.abc import Mapping
