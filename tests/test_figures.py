@@ -237,7 +237,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
         def images(self, numbers: range) -> NDArray[np.uint8]:
             return images(numbers)
 
-    where = "rosetta_core.mining.concept_examples.StoredConceptExamples"
+    where = "rosetta_core.mining.concept_examples_store.StoredConceptExamples"
     monkeypatch.setattr("rosetta_core.findings.read_findings", lambda _: findings)
     monkeypatch.setattr(where, lambda *_: examples)
     monkeypatch.setattr("rosetta_core.stages.figures.samples_of", lambda _: FakeSamples())
