@@ -31,7 +31,7 @@ class First(StoredMaps):
 
     def limit(self, images: int) -> "First":
         """Keep so many."""
-        self._starts = [0, images]
+        self._shards.starts = [0, images]
         self.images = images
         return self
 
