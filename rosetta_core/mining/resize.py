@@ -21,7 +21,7 @@ from rosetta_core.mining.grids import Grid
 
 __all__ = ["adjoint", "bilinear", "gram"]
 
-SMALL = 256  # positions up to which one dense product for both axes is faster than one for each
+SMALL = 200  # positions up to which one dense product for both axes is faster than one for each
 
 
 @cache
