@@ -74,11 +74,15 @@ def test_every_verb_has_help() -> None:
         assert verb in text
 
 
-def test_light_verbs_do_not_import_torch() -> None:
-    script = (
-        "import sys; from rosetta_core.cli import main; main(['defaults']); "
-        "sys.exit('torch' in sys.modules)"
-    )
+@pytest.mark.parametrize(
+    "light",
+    [
+        "from rosetta_core.cli import main; main(['defaults'])",
+        "from rosetta_core.mining import layers; from rosetta_core.pages import figures, site",
+    ],
+)
+def test_light_verbs_do_not_import_torch(light: str) -> None:
+    script = f"import sys; {light}; sys.exit(bool({{'torch', 'scipy.stats'}} & {{*sys.modules}}))"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 

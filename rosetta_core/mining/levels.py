@@ -2,7 +2,7 @@
 
 LOWEST, STEP      byte 0 stands for 4 below the mean, each next for 1/8 more
 from_bytes        the values that bytes stand for, up to 27.9 above the mean
-HISTOGRAM_BINS    in how many steps activations are counted: two bytes each
+HISTOGRAM_BINS    in how many steps activations are counted: two levels each
 
 A byte is precise enough for the eye and for a histogram; nothing is computed from it.
 """
