@@ -15,6 +15,7 @@ from rosetta_core.config import (
     json_schema,
     parse_bytes,
     parse_config,
+    typed_texts,
 )
 from rosetta_core.errors import RosettaError
 from rosetta_core.paths import RunPaths
@@ -24,6 +25,14 @@ def test_default_yaml_and_schema_are_in_step_with_the_models() -> None:
     assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: rosetta defaults"
     assert (ROOT / "workflow/config.schema.json").read_text() == json_schema(), "rosetta schema"
     assert parse_config(yaml.safe_load(default_yaml())) == Config()
+
+
+def test_texts_of_the_command_line_are_typed_as_in_a_file() -> None:
+    assert typed_texts(yaml.load(default_yaml(), yaml.BaseLoader)) == yaml.safe_load(default_yaml())
+    texts = {"a": ["1", "-2.5", "true", "null", "1 GiB", "2024-01-01", "", "{x: 1}"], "b": 3}
+    assert typed_texts(texts) == {
+        "a": [1, -2.5, True, None, "1 GiB", "2024-01-01", None, "{x: 1}"], "b": 3
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))])

@@ -102,6 +102,11 @@ def test_a_change_of_k(rerun: Checkout) -> None:
     assert rerun.planned() == outputs(neighbours=PAIRS)
 
 
+def test_a_change_on_the_command_line(finished: Checkout) -> None:
+    given = ("--config", "neighbours={k: 3}", "sampling={seed: 0}", "device=cpu")
+    assert finished.planned(*given) == outputs(neighbours=PAIRS)
+
+
 def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
     new = {**weights.model("mtcnn_onet").model_dump(mode="json"), "name": "new"}
     encoders = [*tiny()["encoders"], {**new, "layers": ["prelu3"]}]

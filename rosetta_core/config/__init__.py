@@ -4,6 +4,7 @@ from rosetta_core.config.kinds import parse_bytes
 from rosetta_core.config.models import GENERATORS, Encoder, Input, Model
 from rosetta_core.config.reading import load_config, load_recipe, parse_config
 from rosetta_core.config.run import Config
+from rosetta_core.config.strict_yaml import typed_texts
 from rosetta_core.config.training import Recipe
 from rosetta_core.config.weights import (
     Fetched,
@@ -41,4 +42,5 @@ __all__ = [
     "parse_config",
     "parse_fetched",
     "to_json",
+    "typed_texts",
 ]

@@ -1,6 +1,7 @@
 """YAML files, read strictly: what is ambiguous or without end is an error of one line.
 
-read_yaml    what a file holds
+read_yaml      what a file holds
+typed_texts    what Snakemake's command line gives, which leaves texts, as a file would have it
 """
 
 from pathlib import Path
@@ -12,10 +13,11 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["read_yaml"]
+__all__ = ["read_yaml", "typed_texts"]
 
 MOST = 100_000  # values, each alias counted as what it stands for
 SHOWN = 40  # characters of a value
+TYPED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "null")}
 
 
 class _MisfitError(ConstructorError):
@@ -65,6 +67,22 @@ def read_yaml(path: Path) -> Any:
         raise RosettaError(f"{path}:{where} {problem}{cure}") from error
     except RecursionError:
         raise RosettaError(f"{path}: nested too deeply; no configuration is") from None
+
+
+def typed_texts(content: Any) -> Any:
+    """Return keys and values in which numbers, truth values and nulls may be texts, as themselves.
+
+    Of `--config 'neighbours={k: 3}'` Snakemake makes a section whose k is the text "3".
+    """
+    if isinstance(content, dict):
+        return {key: typed_texts(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [typed_texts(value) for value in content]
+    if not isinstance(content, str):
+        return content
+    loader = _Loader("")
+    node = ScalarNode(loader.resolve(ScalarNode, content, (True, False)), content)
+    return loader.construct_object(node) if node.tag in TYPED else content
 
 
 def _check(node: Node, sizes: dict[int, int | None]) -> int:

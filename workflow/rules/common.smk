@@ -6,12 +6,14 @@ import sys
 import time
 from contextlib import ExitStack
 
+from snakemake.utils import update_config
+
 # the code beside the Snakefile is what runs, here and in the jobs
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
 
 from rosetta_core import stages, triggers
-from rosetta_core.config import Fetched, parse_config, to_json
+from rosetta_core.config import Fetched, parse_config, to_json, typed_texts
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.files import manifest_of
 from rosetta_core.occupied import occupied
@@ -34,6 +36,7 @@ def growing(asked):
 # this is a job of a cluster, or starts some: locally `--jobs` is another word for `--cores`
 on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
+update_config(config, typed_texts(workflow.config_settings.config))
 try:
     settings = parse_config(config, source="configuration")
     stages.check(settings, elsewhere=on_cluster)
