@@ -5,6 +5,8 @@ import http.server
 import io
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +30,14 @@ PAGES = {
 @pytest.fixture(scope="session")
 def concepts(finished: Checkout) -> pd.DataFrame:
     return pd.read_parquet(finished.run / "tables" / "concepts.parquet")
+
+
+@contextmanager
+def redrawn(page: Page) -> Iterator[None]:
+    """Do something that changes the address; go on when the page has followed it."""
+    page.evaluate("document.querySelector('main').firstElementChild.dataset.before = ''")
+    yield
+    page.wait_for_selector("main > :first-child:not([data-before])")
 
 
 def shown_concepts(page: Page) -> list[int]:
@@ -93,9 +103,10 @@ def test_filters_and_order_are_in_the_address(opened, real: Path, concepts: pd.D
 
 def test_filters_by_network_layer_and_map(opened, real: Path, finished: Checkout) -> None:
     page = opened(real)
-    page.select_option("select[name=model]", "mtcnn_onet")
-    page.select_option("select[name=layer]", "prelu2")
-    page.wait_for_function("location.hash.includes('layer=prelu2')")
+    with redrawn(page):
+        page.select_option("select[name=model]", "mtcnn_onet")
+    with redrawn(page):
+        page.select_option("select[name=layer]", "prelu2")
     rows = saved(page, "concepts")
     assert rows
     assert {row["leading unit of mtcnn_onet"].split("/")[1] for row in rows} == {"prelu2"}
@@ -302,8 +313,9 @@ def test_what_chance_gives_is_told(opened, real: Path, finished: Checkout) -> No
     page.locator("a.chance").click()
     expect(page.locator("h1")).to_have_text("The networks")
     page.goto(page.url.partition("#")[0] + "#/concepts")
-    page.select_option("select[name=sort]", "excess")
-    page.wait_for_function("location.hash.includes('sort=excess')")
+    expect(page.locator("select[name=sort]")).to_be_visible()
+    with redrawn(page):
+        page.select_option("select[name=sort]", "excess")
     found = [excess[concept] for concept in shown_concepts(page)]
     assert found == sorted(found, reverse=True)
     bound = round(float(excess.median()), 2)
@@ -323,13 +335,14 @@ def test_what_halves_give_is_told(opened, real: Path, finished: Checkout) -> Non
         assert told == pytest.approx(counts[key].fillna(0).tolist(), abs=1e-4)
     rate = pd.read_parquet(tables / "concepts.parquet").set_index("concept")["replication"]
     page.goto(page.url.partition("#")[0] + "#/concepts")
-    page.select_option("select[name=sort]", "replication")
-    page.wait_for_function("location.hash.includes('sort=replication')")
+    expect(page.locator("select[name=sort]")).to_be_visible()
+    with redrawn(page):
+        page.select_option("select[name=sort]", "replication")
     found = [rate[concept] for concept in shown_concepts(page)]
     assert found == sorted(found, reverse=True)
     page.fill("input[name=again]", "50")
-    page.keyboard.press("Enter")
-    page.wait_for_function("location.hash.includes('again=50')")
+    with redrawn(page):
+        page.press("input[name=again]", "Enter")
     assert sorted(shown_concepts(page)) == rate.index[rate.round(3) >= 0.5].tolist()
 
 
