@@ -28,7 +28,7 @@ test-ui: $(VENV)/test
 	pytest tests/ui
 
 test-runs: $(VENV)/test
-	pytest -n 2 --dist worksteal tests/runs
+	pytest -n 2 --dist worksteal tests/whole_runs
 
 test-paper: $(VENV)/test
 	pytest tests/paper

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from rosetta_core import load_config
-from rosetta_core.mining.correlation import correlate
-from rosetta_core.mining.maps import ArrayMaps
-from rosetta_core.mining.moments import Moments
-from rosetta_core.mining.stored_maps import StoredMaps
-from rosetta_core.paths import RunPaths
+from rosetta_core.mining.correlation.moments import Moments
+from rosetta_core.mining.correlation.pearson import correlate
+from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.runs.paths import RunPaths
 
 IMAGES, UNITS, PIECE = 16, 64, 5
 

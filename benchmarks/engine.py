@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.freed_memory import keep_freed_memory
-from rosetta_core.mining import pooling
-from rosetta_core.mining.correlation import correlate_blocks
-from rosetta_core.mining.maps import ArrayMaps
-from rosetta_core.mining.products import multiply
+from rosetta_core.mining.correlation import accumulator as pooling
+from rosetta_core.mining.correlation.matmul import multiply
+from rosetta_core.mining.correlation.pearson import correlate_blocks
+from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.runtime.freed_memory import keep_freed_memory
 
 CPU = torch.device("cpu")
 PIVOT = {"4": (512, 4), "8": (256, 8), "16": (128, 16), "32": (64, 32)}  # channels, side

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 
 from rosetta_core import Config, load_config
-from rosetta_core.mining.correlation import correlate_blocks
-from rosetta_core.mining.sources import maps_of
-from rosetta_core.mining.subsets import halves
-from rosetta_core.paths import RunPaths
-from rosetta_core.tables import read_table
+from rosetta_core.io.tables import read_table
+from rosetta_core.mining.correlation.image_subsets import halves
+from rosetta_core.mining.correlation.pearson import correlate_blocks
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.sources import maps_of
 
 CPU = torch.device("cpu")
 TRIES = 3

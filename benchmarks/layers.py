@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from rosetta_core import load_config
-from rosetta_core.mining.concepts import rosetta_table
-from rosetta_core.mining.layers import superiority_table
-from rosetta_core.paths import RunPaths
-from rosetta_core.tables import read_table
+from rosetta_core.io.tables import read_table
+from rosetta_core.mining.examples.layers import superiority_table
+from rosetta_core.mining.matching.concepts import rosetta_table
+from rosetta_core.runs.paths import RunPaths
 
 KEYS = ["model", "measure"]
 

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rosetta_core.freed_memory import keep_freed_memory
-from rosetta_core.mining.correlation import correlate_blocks
-from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.moments import Moments
-from rosetta_core.plan import pair_operations
+from rosetta_core.mining.correlation.moments import Moments
+from rosetta_core.mining.correlation.pearson import correlate_blocks
+from rosetta_core.mining.sources.base import Maps
+from rosetta_core.runs.plan import pair_operations
+from rosetta_core.runtime.freed_memory import keep_freed_memory
 from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.loading import resolve_device
 

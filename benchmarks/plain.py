@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from rosetta_core import load_config
-from rosetta_core.freed_memory import keep_freed_memory
-from rosetta_core.mining.correlation import correlate_blocks
-from rosetta_core.mining.stored_maps import StoredMaps
-from rosetta_core.paths import RunPaths
+from rosetta_core.mining.correlation.pearson import correlate_blocks
+from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.freed_memory import keep_freed_memory
 
 BATCH = 16  # images that the plain implementation enlarges at once
 CPU = torch.device("cpu")

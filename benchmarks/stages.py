@@ -23,14 +23,15 @@ import pandas as pd
 import torch
 
 from rosetta_core import stages
-from rosetta_core.config import Config, load_config, to_json
+from rosetta_core.config import Config, load_config
 from rosetta_core.config.steering import Steering
-from rosetta_core.machine import processor
-from rosetta_core.mining.samples import Samples
-from rosetta_core.mining.workers import Workers
-from rosetta_core.paths import RunPaths
-from rosetta_core.plan import pair_operations
-from rosetta_core.zoo.images import prepare
+from rosetta_core.mining.sampling.samples import Samples
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.plan import pair_operations
+from rosetta_core.runtime.machine import processor
+from rosetta_core.runtime.workers import Workers
+from rosetta_core.validation import to_json
+from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.network import Encoder
 

@@ -34,17 +34,17 @@ from stages import machine
 from rosetta_core.config import Config, load_config
 from rosetta_core.config.images import Target
 from rosetta_core.config.steering import Edit, Inversion
-from rosetta_core.freed_memory import keep_freed_memory
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.tables import read_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.freed_memory import keep_freed_memory
 from rosetta_core.stages.steered_networks import Networks
-from rosetta_core.steering.chance import lowest_activations
-from rosetta_core.steering.edit_targets import Change
-from rosetta_core.steering.editing import Source, edit
-from rosetta_core.steering.inversion import invert
-from rosetta_core.steering.latents import drawn_image, given_latents
-from rosetta_core.steering.registration import displacement, magnification
-from rosetta_core.tables import read_table
-from rosetta_core.zoo.images import to_pixels
+from rosetta_core.steering.jobs.edit_targets import Change
+from rosetta_core.steering.jobs.editing import Source, edit
+from rosetta_core.steering.jobs.inversion import invert
+from rosetta_core.steering.metrics.random_baseline import lowest_activations
+from rosetta_core.steering.metrics.registration import displacement, magnification
+from rosetta_core.steering.optimise.latents import drawn_image, given_latents
+from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
 ROOT = Path(__file__).resolve().parent.parent
 PROCESSES = 2

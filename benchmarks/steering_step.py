@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from rosetta_core.config import load_config
-from rosetta_core.freed_memory import keep_freed_memory
-from rosetta_core.mining.sampling import image_seed
+from rosetta_core.mining.sampling.generator import image_seed
+from rosetta_core.runtime.freed_memory import keep_freed_memory
 from rosetta_core.stages.examples import samples_of
 from rosetta_core.stages.steered_networks import Networks
-from rosetta_core.steering.latents import given_latents
-from rosetta_core.steering.matching import matches_of
-from rosetta_core.steering.objective import Objective
-from rosetta_core.steering.pivot import Pivot
+from rosetta_core.steering.generator import Pivot
+from rosetta_core.steering.map_targets import matches_of
+from rosetta_core.steering.optimise.latents import given_latents
+from rosetta_core.steering.optimise.objective import Objective
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 8

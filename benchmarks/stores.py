@@ -34,16 +34,16 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core import load_config
 from rosetta_core.config import Config
-from rosetta_core.freed_memory import keep_freed_memory
-from rosetta_core.mining import stores
-from rosetta_core.mining.concepts import rosetta_neurons
-from rosetta_core.mining.correlation import correlate
-from rosetta_core.mining.live_maps import rounded
-from rosetta_core.mining.nearest import nearest
-from rosetta_core.mining.neighbours import best_buddies, neighbours
-from rosetta_core.mining.stored_array import StoredArray
-from rosetta_core.mining.stored_maps import StoredMaps
-from rosetta_core.paths import RunPaths
+from rosetta_core.io import zarr_store as stores
+from rosetta_core.io.zarr_reader import StoredArray
+from rosetta_core.mining.correlation.pearson import correlate
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.concepts import rosetta_neurons
+from rosetta_core.mining.matching.topk import nearest
+from rosetta_core.mining.sources.live import rounded
+from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.freed_memory import keep_freed_memory
 
 IMAGES, CHANNELS, TIMES = 128, 64, 5
 MOST = 1e5  # megabytes a second that nothing reaches

@@ -13,14 +13,15 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core import load_config
-from rosetta_core.config import Config, Encoder
-from rosetta_core.mining.correlation import correlate
-from rosetta_core.mining.maps import Maps
-from rosetta_core.mining.nearest import nearest
-from rosetta_core.mining.neighbours import best_buddies, neighbours
-from rosetta_core.mining.nulls import ImagesShuffled
-from rosetta_core.mining.sources import live_maps, maps_of
+from rosetta_core.config import Config
+from rosetta_core.mining.correlation.pearson import correlate
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.topk import nearest
+from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.permuted import ImagesShuffled
+from rosetta_core.runs.sources import live_maps, maps_of
 from rosetta_core.stages.mining import living
+from rosetta_core.zoo.model_spec import EncoderSpec
 
 SEEDS = range(3)
 SUPERVISION = {
@@ -46,7 +47,7 @@ def shuffled(maps: Maps) -> Maps:
     return ImagesShuffled(maps, shift=maps.images // 2)
 
 
-def untrained(config: Config, encoder: Encoder, seed: int) -> Maps:
+def untrained(config: Config, encoder: EncoderSpec, seed: int) -> Maps:
     """An encoder's maps with random weights."""
     content = config.model_dump(mode="json")
     content |= {"steering": {}, "encoders": [encoder.model_dump(mode="json")]}

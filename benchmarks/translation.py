@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from rosetta_core import stages
-from rosetta_core.mining.translation import Translation
-from rosetta_core.run import run_config
+from rosetta_core.mining.matching.cross_run import Translation
+from rosetta_core.runs.run import run_config
 from rosetta_core.stages.translation import beyond_chance
 
 KEYS = ["concept_a", "concept_b"]

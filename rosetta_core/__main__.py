@@ -13,9 +13,9 @@ INTERRUPTED = 130
 def main() -> int:
     """Run the command line; return what it does, or 130 after a line if it was interrupted."""
     try:
-        from rosetta_core import cli
+        from rosetta_core.cli.main import main as cli_main
 
-        return cli.main()
+        return cli_main()
     except KeyboardInterrupt:
         print("rosetta: interrupted", file=sys.stderr)
         return INTERRUPTED

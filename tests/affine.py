@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rosetta_core.steering.pivot import Pivot
+from rosetta_core.steering.generator import Pivot
 from rosetta_core.zoo.network import Generator, LatentSpace
 
 __all__ = ["LAYERS", "SIZE", "Affine", "affine_pivot"]

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from golden import FOLDER, Golden
 
-from rosetta_core.zoo.alias_free_layers import SynthesisLayer
+from rosetta_core.zoo.generators.stylegan3.layers import SynthesisLayer
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.persisted import PersistedModule, read_persisted
+from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule, read_persisted
 
 
 def golden_arguments(about: Mapping[str, Any]) -> dict[str, Any]:

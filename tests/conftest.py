@@ -16,9 +16,9 @@ from hypothesis import settings
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
-from rosetta_core.files import whole
-from rosetta_core.paths import RunPaths
-from rosetta_core.zoo import downloads
+from rosetta_core.io.atomic import whole
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.zoo.weights import download as downloads
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")

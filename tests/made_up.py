@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rosetta_core.findings import Findings, ModelFacts
-from rosetta_core.mining.layers import layer_table, selectivity_table, superiority_table
-from rosetta_core.mining.unit_examples_store import LayerExamples
-from rosetta_core.pages.show_data import Show
-from rosetta_core.pages.site import write_site
+from rosetta_core.mining.examples.layers import layer_table, selectivity_table, superiority_table
+from rosetta_core.mining.examples.unit_store import LayerExamples
+from rosetta_core.pages.dictionary.maximisation_data import Show
+from rosetta_core.pages.dictionary.site import write_site
+from rosetta_core.runs.run_tables import Findings, ModelFacts
 
 GRIDS = [(4, 4), (7, 7), (8, 8)]
 

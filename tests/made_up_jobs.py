@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rosetta_core.pages.sheets import write_curve, write_sheet
+from rosetta_core.drawing.contact_sheets import write_curve, write_sheet
+from rosetta_core.drawing.video import write_video
 from rosetta_core.pages.steering.results import KINDS
-from rosetta_core.pages.video import write_video
 
 ABOUT = {
     "inversion": "seed 3, guided by all encoders",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.persisted import read_persisted, read_restricted
+from rosetta_core.zoo.weights.safe_pickle.persisted import read_persisted, read_restricted
 
 HARMLESS = ("builtins.id", "object.__getattr__", "sys._getframe", "mmap.__new__")
 HEADROOM = 512 * 2**20  # bytes of memory above what an idle reader has

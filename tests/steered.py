@@ -19,16 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.config import Config, Model
-from rosetta_core.image_files import cropped, resized
-from rosetta_core.paths import RunPaths
-from rosetta_core.steering.latents import given_latents
-from rosetta_core.steering.matching import Seen
-from rosetta_core.steering.perceptual import FeatureDistance, PerceptualDistance
-from rosetta_core.steering.pivot import Pivot
-from rosetta_core.steering.targets import sample_image
-from rosetta_core.zoo.images import prepare
+from rosetta_core.config import Config
+from rosetta_core.io.images import cropped, resized
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.steering.generator import Pivot
+from rosetta_core.steering.images import sample_image
+from rosetta_core.steering.map_targets import Seen
+from rosetta_core.steering.metrics.perceptual import FeatureDistance, PerceptualDistance
+from rosetta_core.steering.optimise.latents import given_latents
+from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.loading import layers_of, load
+from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator
 
 __all__ = [
@@ -69,7 +70,7 @@ def seen_of(config: Config, pivot: Pivot) -> list[Seen]:
     return found
 
 
-def _loaded(config: Config, model: Model) -> Generator | Encoder:
+def _loaded(config: Config, model: ModelSpec) -> Generator | Encoder:
     return load(model, RunPaths(config).weights(model), device=CPU)
 
 
@@ -80,7 +81,7 @@ def _encoder(config: Config, name: str) -> Encoder:
 
 
 @torch.no_grad()
-def _maps(model: Model, built: Generator | Encoder, inputs: Tensor) -> dict[str, NDArray]:
+def _maps(model: ModelSpec, built: Generator | Encoder, inputs: Tensor) -> dict[str, NDArray]:
     """By layer the maps (n, c, h, w)."""
     found: dict[str, NDArray] = {}
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from pydantic import TypeAdapter, ValidationError
 
-from rosetta_core.config.kinds import Folder, Name
+from rosetta_core.validation import Folder, Name
 
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 SOURCES = sorted((ROOT / "rosetta_core").rglob("*.py"))

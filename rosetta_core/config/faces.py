@@ -6,8 +6,8 @@ face_steering     what is done with them
 """
 
 from rosetta_core.config.images import Perceptual, Target
-from rosetta_core.config.models import Encoder, Model
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Show, Steering
+from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
 
 __all__ = ["face_encoders", "face_generator", "face_steering"]
 
@@ -16,14 +16,14 @@ CAT = Target(sample="chelsea", box=[98, 0, 300])
 ENCODERS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces", "dino_faces")
 
 
-def face_generator() -> Model:
+def face_generator() -> ModelSpec:
     """A DCGAN that draws faces."""
-    return Model.model_validate("dcgan")
+    return ModelSpec.model_validate("dcgan")
 
 
-def face_encoders() -> list[Encoder]:
+def face_encoders() -> list[EncoderSpec]:
     """Two classifiers, a face detector, and two transformers that were taught without labels."""
-    return [Encoder.model_validate(name) for name in ENCODERS]
+    return [EncoderSpec.model_validate(name) for name in ENCODERS]
 
 
 def face_steering() -> Steering:

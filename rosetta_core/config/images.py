@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rosetta_core.config.kinds import File, Name, Section, Seed
+from rosetta_core.validation import File, Name, Section, Seed
 
 __all__ = ["Perceptual", "Target", "one_of"]
 

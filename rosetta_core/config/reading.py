@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rosetta_core.config.kinds import PATTERNS
 from rosetta_core.config.run import Config
 from rosetta_core.config.strict_yaml import read_yaml
-from rosetta_core.config.training import Recipe
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.training.recipe import Recipe
+from rosetta_core.validation import PATTERNS
 
 __all__ = ["load_config", "load_recipe", "parse_config"]
 

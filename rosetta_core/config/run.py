@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
-from rosetta_core.config.evidence import Evidence
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.images import Perceptual
-from rosetta_core.config.kinds import Device, Folder, Memory, Name, Section, Seed
-from rosetta_core.config.models import GENERATORS, Encoder, Model
+from rosetta_core.config.significance import Evidence
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.validation import Device, Folder, Memory, Name, Section, Seed
+from rosetta_core.zoo.model_spec import GENERATORS, EncoderSpec, ModelSpec
 
 __all__ = ["GPU_BATCH", "Config"]
 
@@ -131,11 +131,11 @@ class Config(Section):
     memory_budget: Memory = Field(
         "2 GiB", description="working memory of one job, networks not counted"
     )
-    pivot: Model = Field(
+    pivot: ModelSpec = Field(
         default_factory=face_generator,
         description="the generator that draws the images; an encoder where they come from a folder",
     )
-    encoders: list[Encoder] = Field(
+    encoders: list[EncoderSpec] = Field(
         default_factory=face_encoders,
         description="the networks that look at them; a Rosetta neuron has a buddy in each",
         min_length=1,
@@ -315,11 +315,11 @@ class Config(Section):
         return bool(self.nulls or self.splits or self.intervals)
 
     @property
-    def models(self) -> list[Model]:
+    def models(self) -> list[ModelSpec]:
         """The pivot, then the encoders."""
         return [self.pivot, *self.encoders]
 
-    def model(self, name: str) -> Model:
+    def model(self, name: str) -> ModelSpec:
         """The model of that name; RosettaError if there is none."""
         for model in self.models:
             if model.name == name:

@@ -13,8 +13,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from rosetta_core.config.images import Perceptual, Target, one_of
-from rosetta_core.config.kinds import File, Name, Section, Seed
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.validation import File, Name, Section, Seed
 
 __all__ = [
     "Descent",

@@ -82,7 +82,10 @@ def typed_texts(content: Any) -> Any:
         return content
     loader = _Loader("")
     node = ScalarNode(loader.resolve(ScalarNode, content, (True, False)), content)
-    return loader.construct_object(node) if node.tag in TYPED else content
+    try:
+        return loader.construct_object(node) if node.tag in TYPED else content
+    except _MisfitError:  # like a number, and none: what checks the configuration says where
+        return content
 
 
 def _check(node: Node, sizes: dict[int, int | None]) -> int:

@@ -2,7 +2,6 @@
 
 default_yaml    the default configuration, every key explained where it first appears
 json_schema     the JSON schema
-to_json         a configuration, or a part of it, as one canonical line
 """
 
 import json
@@ -16,7 +15,7 @@ from pydantic.fields import FieldInfo
 from rosetta_core.config.run import Config
 from rosetta_core.config.steering import Descent, Tuning
 
-__all__ = ["default_yaml", "json_schema", "to_json"]
+__all__ = ["default_yaml", "json_schema"]
 
 HEAD = """\
 # The offline face zoo: a generator and five encoders, out of the package index or this package.
@@ -30,13 +29,6 @@ RARE = (
     *("architecture", "arguments", "target", "layers", "input", "untrained"),
     *("entry", "match", "prefix", "absent", "ignore"),
 )
-
-
-def to_json(content: Any) -> str:
-    """One line, the same for equal contents: sorted keys, no spaces."""
-    if isinstance(content, BaseModel):
-        content = content.model_dump(mode="json")
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def json_schema() -> str:

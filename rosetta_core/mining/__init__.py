@@ -1,1 +1,1 @@
-"""Mining: images, activation maps, correlations, best buddies, concepts."""
+"""Mining: samples, activations, correlations, best buddies, concepts and their significance."""

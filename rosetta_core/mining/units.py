@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from rosetta_core.mining.moments import Moments, alive
+from rosetta_core.mining.correlation.moments import Moments, alive
 from rosetta_core.zoo.layer import Layer
 
 __all__ = ["unit_table"]

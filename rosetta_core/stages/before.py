@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from rosetta_core.config import Config, Fetched, FileWeights, ShippedWeights
+from rosetta_core.config import Config
 from rosetta_core.config.steering import Edit, Tuning
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.atomic import whole
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.before_steering import check_steering, check_units
+from rosetta_core.zoo.weights.sources import Fetched, FileWeights, ShippedWeights
 
 if TYPE_CHECKING:
-    from rosetta_core.plan import Plan, Rates
+    from rosetta_core.runs.plan import Plan, Rates
     from rosetta_core.zoo.layer import Layer
 
 __all__ = ["check", "configure", "fetch", "list_layers", "plan"]
@@ -83,8 +84,8 @@ def _check_folders(config: Config) -> None:
 
 def _check_weights(config: Config) -> None:
     """Check the files of weights that nobody fetches: those of the user's own, those shipped."""
-    from rosetta_core.zoo.checksums import verify_weights
-    from rosetta_core.zoo.file_kind import kind_of
+    from rosetta_core.zoo.weights.checksums import verify_weights
+    from rosetta_core.zoo.weights.file_kind import kind_of
 
     for model in config.models:
         path = RunPaths(config).weights(model)
@@ -101,7 +102,7 @@ def _check_weights(config: Config) -> None:
 
 def _check_folder(config: Config) -> None:
     """Check that the images of a folder are there and can be read."""
-    from rosetta_core.image_files import check_images
+    from rosetta_core.io.images import check_images
 
     if config.sampling.folder is None:
         return
@@ -121,7 +122,7 @@ def _check_folder(config: Config) -> None:
 
 def _check_kinds(config: Config) -> None:
     """Check what only a built network tells: whether it draws images, and of which classes."""
-    from rosetta_core.zoo.catalogue import describe
+    from rosetta_core.zoo.description import describe
 
     known = {m.name: describe(m, RunPaths(config).resources) for m in config.models}
     pivot, sampling = known[config.pivot.name], config.sampling
@@ -176,14 +177,14 @@ def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer
 
     With `all`, every module whose output could be mined.
     """
-    from rosetta_core.zoo.catalogue import describe
+    from rosetta_core.zoo.description import describe
 
     return describe(config.model(model), RunPaths(config).resources, all=all).layers
 
 
 def fetch(config: Config, *, model: str) -> Path | None:
     """Fetch a model's weights unless they are there; return where they lie, if in a file."""
-    from rosetta_core.zoo.fetching import fetch as fetch_weights
+    from rosetta_core.zoo.weights.fetch import fetch as fetch_weights
 
     chosen = config.model(model)
     path = RunPaths(config).weights(chosen)
@@ -197,12 +198,12 @@ def plan(config: Config, rates: "Rates | None" = None) -> "Plan":
 
     Args:
         config: the run.
-        rates: how fast the machine is, as `rosetta_core.mining.rates` measures it; a slow one's
+        rates: how fast the machine is, as `rosetta_core.runs.rates` measures it; a slow one's
             unless given.
     """
-    from rosetta_core.plan import Rates
-    from rosetta_core.plan import plan as work_out
-    from rosetta_core.zoo.catalogue import describe
+    from rosetta_core.runs.plan import Rates
+    from rosetta_core.runs.plan import plan as work_out
+    from rosetta_core.zoo.description import describe
 
     resources = RunPaths(config).resources
     models = {model.name: describe(model, resources) for model in config.models}

@@ -14,10 +14,10 @@ from rosetta_core.config import Config
 from rosetta_core.config.images import Target
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Tuning
 from rosetta_core.errors import RosettaError
-from rosetta_core.paths import RunPaths
+from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.catalogue import Description
+    from rosetta_core.zoo.description import Description
     from rosetta_core.zoo.layer import Layer
 
 __all__ = ["check_steering", "check_units"]
@@ -30,7 +30,7 @@ def check_steering(config: Config, pivot: "Description") -> None:
         RosettaError: a latent space or a layer that isn't there, a file that is missing or can't be
             read, a box or a mask that doesn't fit its image.
     """
-    from rosetta_core.zoo.catalogue import describe
+    from rosetta_core.zoo.description import describe
 
     jobs = config.steering
     for job in jobs.jobs.values():
@@ -70,7 +70,7 @@ def _check_files(config: Config, job: Job) -> None:
         if not path.is_file():
             raise RosettaError(f"no file {str(path)!r}; give one that is there")
     if images:
-        from rosetta_core.image_files import check_images, cropped, read_image
+        from rosetta_core.io.images import check_images, cropped, read_image
 
         check_images(images, RunPaths(config).resources / "images")
         for target in targets:
@@ -78,14 +78,14 @@ def _check_files(config: Config, job: Job) -> None:
                 left, top, side = target.box
                 cropped(read_image(Path(target.file or "")), (left, top, side))
     if function:
-        from rosetta_core.own_code import fingerprint
+        from rosetta_core.runtime.user_code import fingerprint
 
         fingerprint(function, key="function")
 
 
 def _check_mask(config: Config, mask: str, pixels: int) -> None:
     """Check that a mask is as large as the images that the generator draws."""
-    from rosetta_core.image_files import read_image
+    from rosetta_core.io.images import read_image
 
     height, width = read_image(Path(mask)).shape[:2]
     if height * width != pixels:

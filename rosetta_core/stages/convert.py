@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.converting import Converted
+    from rosetta_core.zoo.weights.convert import Converted
 
 __all__ = ["convert"]
 
@@ -22,6 +22,6 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> "Convert
         target: where to; the name ends in .safetensors.
         entry: key of the network in the file; G_ema in pickles, unless given.
     """
-    from rosetta_core.zoo.converting import convert as write
+    from rosetta_core.zoo.weights.convert import convert as write
 
     return write(source, target, entry=entry)

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.files import whole
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.atomic import whole
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.mining import passes
 
 __all__ = ["costs", "measured", "summary"]
@@ -45,7 +45,7 @@ def measured(config: Config) -> list[tuple[str, ...]]:
 
 def costs(config: Config) -> Path:
     """Write what each job of a run took; return the table."""
-    from rosetta_core.costs import cost_table
+    from rosetta_core.runs.costs import cost_table
 
     paths = RunPaths(config)
     table = cost_table(paths.benchmark(*job) for job in measured(config))
@@ -56,8 +56,8 @@ def costs(config: Config) -> Path:
 
 def summary(config: Config, *, began: float) -> str:
     """Return what a run came to since `began` (seconds since 1970), and where to look."""
-    from rosetta_core.summary import bytes_below, read_job
-    from rosetta_core.summary import summary as lines_of
+    from rosetta_core.runs.summary import bytes_below, read_job
+    from rosetta_core.runs.summary import summary as lines_of
 
     paths = RunPaths(config)
     found = [read_job(paths.benchmark(*job)) for job in measured(config)]

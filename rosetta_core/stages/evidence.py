@@ -12,16 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.config import Config, parse_bytes
+from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.exhausted import with_less_memory
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.tables import read_table, write_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.memory import with_less_memory
 from rosetta_core.stages.mining import living, mined
-from rosetta_core.tables import read_table, write_table
+from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
-    from rosetta_core.mining.block import Block
-    from rosetta_core.mining.maps import Maps
+    from rosetta_core.mining.correlation.block import Block
+    from rosetta_core.mining.sources.base import Maps
 
 __all__ = ["agreement", "chance", "evidence"]
 
@@ -35,9 +36,9 @@ def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
     """
     import torch
 
-    from rosetta_core.mining.correlation import correlate_blocks
-    from rosetta_core.mining.draws import Mining, of_shuffled, of_untrained
-    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.correlation.pearson import correlate_blocks
+    from rosetta_core.mining.significance.null_models import Mining, of_shuffled, of_untrained
+    from rosetta_core.runs.sources import maps_of
     from rosetta_core.zoo.loading import resolve_device
 
     paths, model = RunPaths(config), _encoder(config, model)
@@ -92,7 +93,7 @@ def _shuffled(config: Config, pivot: "Maps", null: str, *, by: str) -> "tuple[Ma
     Its name is a seed beside the run's: encoders don't agree by the same wrong image, and what one
     is held against doesn't depend on which others there are.
     """
-    from rosetta_core.mining.nulls import ImagesShuffled, PositionsShuffled, shifts
+    from rosetta_core.mining.sources.permuted import ImagesShuffled, PositionsShuffled, shifts
 
     seed = _seed(config, by)
     if null == "positions":
@@ -104,8 +105,8 @@ def _shuffled(config: Config, pivot: "Maps", null: str, *, by: str) -> "tuple[Ma
 
 def _untrained(config: Config, model: str) -> "tuple[Maps, Maps]":
     """An encoder's maps with two sets of random weights."""
-    from rosetta_core.config import RandomWeights
-    from rosetta_core.mining.sources import live_maps
+    from rosetta_core.runs.sources import live_maps
+    from rosetta_core.zoo.weights.sources import RandomWeights
 
     def maps(seed: int) -> "Maps":
         encoders = [
@@ -133,9 +134,9 @@ def agreement(config: Config) -> Path:
     import pandas as pd
     import torch
 
-    from rosetta_core.mining.agreement import agreement as of_pairs
-    from rosetta_core.mining.joined import Joined
-    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.significance.pair_statistics import agreement as of_pairs
+    from rosetta_core.mining.sources.concat import Joined
+    from rosetta_core.runs.sources import maps_of
 
     if not config.intervals:
         raise RosettaError(f"run {config.run!r} has no intervals; see evidence.intervals")
@@ -162,9 +163,9 @@ def agreement(config: Config) -> Path:
 
 def evidence(config: Config) -> list[Path]:
     """Write the tables of the evidence of pairs and concepts, of chance, and of halves."""
-    from rosetta_core.mining import chance as by_chance
-    from rosetta_core.mining import replication
-    from rosetta_core.mining.told import concepts_told, pairs_told
+    from rosetta_core.mining.significance import null_tests as by_chance
+    from rosetta_core.mining.significance import split_half as replication
+    from rosetta_core.mining.significance.tables import concepts_told, pairs_told
 
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]

@@ -9,13 +9,14 @@ Imports stand inside the functions: a job imports what its stage needs, and torc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.config import Config, parse_bytes
-from rosetta_core.exhausted import with_less_memory
-from rosetta_core.paths import RunPaths
-from rosetta_core.tables import read_table
+from rosetta_core.config import Config
+from rosetta_core.io.tables import read_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.memory import with_less_memory
+from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
-    from rosetta_core.mining.samples import Samples
+    from rosetta_core.mining.sampling.samples import Samples
 
 
 __all__ = ["concept_examples", "samples_of", "unit_examples"]
@@ -23,7 +24,7 @@ __all__ = ["concept_examples", "samples_of", "unit_examples"]
 
 def samples_of(config: Config) -> "Samples":
     """The images of a run."""
-    from rosetta_core.mining.samples import Samples
+    from rosetta_core.mining.sampling.samples import Samples
 
     paths = RunPaths(config)
     return Samples([paths.samples(shard) for shard in config.shards])
@@ -34,10 +35,10 @@ def unit_examples(config: Config, *, model: str) -> Path:
     """Find the images that each unit of a model fires at; return their store."""
     import torch
 
-    from rosetta_core.mining.duplicates import find_near_duplicates
-    from rosetta_core.mining.sources import maps_of
-    from rosetta_core.mining.unit_examples import find_unit_examples
-    from rosetta_core.mining.unit_examples_store import write_unit_examples
+    from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+    from rosetta_core.mining.examples.unit_store import write_unit_examples
+    from rosetta_core.mining.examples.units import find_unit_examples
+    from rosetta_core.runs.sources import maps_of
 
     model = config.model(model).name  # an unknown one is an error that lists them
     paths, samples = RunPaths(config), samples_of(config)
@@ -58,8 +59,8 @@ def concept_examples(config: Config) -> Path:
     """Find how strongly the concepts show on every image; return the store."""
     import torch
 
-    from rosetta_core.mining.concept_examples import write_concept_examples
-    from rosetta_core.mining.sources import maps_of
+    from rosetta_core.mining.examples.concepts import write_concept_examples
+    from rosetta_core.runs.sources import maps_of
 
     paths = RunPaths(config)
     names = [model.name for model in config.models]

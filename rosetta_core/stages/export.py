@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
-from rosetta_core.paths import RunPaths
+from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
-    from rosetta_core.export import Format
+    from rosetta_core.runs.export import Format
 
 __all__ = ["export"]
 
@@ -25,8 +25,8 @@ def export(config: Config, *, format: "Format" = "csv", to: Path | None = None) 
         format: csv, json or parquet.
         to: the folder, {results}/{run}/export unless given; an earlier export is replaced.
     """
-    from rosetta_core.export import export_tables
-    from rosetta_core.findings import read_findings
+    from rosetta_core.runs.export import export_tables
+    from rosetta_core.runs.run_tables import read_findings
 
     folder = to or RunPaths(config).run / "export"
     return export_tables(read_findings(config), folder, format=format)

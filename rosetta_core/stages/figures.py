@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.paths import RunPaths
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.examples import samples_of
 from rosetta_core.stages.steering import finished
 
@@ -43,11 +43,11 @@ def figure(
         jobs: draw what these steering jobs came to.
         out: where to, without suffix; default: the run's folder of figures.
     """
-    from rosetta_core.findings import read_findings
-    from rosetta_core.mining.concept_examples_store import StoredConceptExamples
-    from rosetta_core.mining.duplicates import find_near_duplicates
-    from rosetta_core.mining.examples import top_examples
-    from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
+    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
+    from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+    from rosetta_core.mining.examples.selection import top_examples
+    from rosetta_core.pages.plots.figures import concepts_figure, image_figure, save_both
+    from rosetta_core.runs.run_tables import read_findings
 
     paths = RunPaths(config)
     if jobs:
@@ -90,9 +90,9 @@ def figure(
 
 def _of_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Path]:
     """Draw of each job the image that it is of, and the one that it came to."""
-    from rosetta_core.pages.figures import save_both
-    from rosetta_core.pages.job_folder import read_images
-    from rosetta_core.pages.sheets import sheet
+    from rosetta_core.drawing.contact_sheets import sheet
+    from rosetta_core.pages.plots.figures import save_both
+    from rosetta_core.steering.result_io.job_folder import read_images
 
     columns = [read_images(finished(config, name)) for name in names]
     tiles = [[of for of, _ in columns], [result for _, result in columns]]

@@ -8,16 +8,20 @@ Imports stand inside the function: a job imports what its stage needs, and panda
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.paths import RunPaths
-from rosetta_core.tables import read_table, write_table
+from rosetta_core.io.tables import read_table, write_table
+from rosetta_core.runs.paths import RunPaths
 
 __all__ = ["layers"]
 
 
 def layers(config: Config) -> tuple[Path, ...]:
     """Write the tables of units' sparsity and selectivity, of layers, and of superiority."""
-    from rosetta_core.mining.layers import layer_table, selectivity_table, superiority_table
-    from rosetta_core.mining.sparseness import read_sparseness
+    from rosetta_core.mining.examples.layers import (
+        layer_table,
+        selectivity_table,
+        superiority_table,
+    )
+    from rosetta_core.mining.examples.selectivity import read_sparseness
 
     paths = RunPaths(config)
     names = [model.name for model in config.models]

@@ -15,19 +15,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.config import Config, parse_bytes
+from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.exhausted import with_less_memory
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.tables import read_table, write_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.memory import with_less_memory
 from rosetta_core.stages.networks import write_units
-from rosetta_core.tables import read_table, write_table
+from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rosetta_core.mining.maps import Maps
-    from rosetta_core.mining.replication import Mined
+    from rosetta_core.mining.significance.split_half import Mined
+    from rosetta_core.mining.sources.base import Maps
 
 
 __all__ = ["concepts", "correlations", "join", "living", "mined", "neighbours", "passes"]
@@ -61,11 +62,11 @@ def correlations(
     """
     import torch
 
-    from rosetta_core.mining.correlation import correlate_blocks
-    from rosetta_core.mining.correlation_store import write_correlations
-    from rosetta_core.mining.nearest_store import Gathering, write_nearest
-    from rosetta_core.mining.sources import maps_of
-    from rosetta_core.mining.subsets import halves
+    from rosetta_core.mining.correlation.image_subsets import halves
+    from rosetta_core.mining.correlation.pearson import correlate_blocks
+    from rosetta_core.mining.correlation.store import write_correlations
+    from rosetta_core.mining.matching.topk_store import Gathering, write_nearest
+    from rosetta_core.runs.sources import maps_of
     from rosetta_core.zoo.loading import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
@@ -116,7 +117,7 @@ def living(config: Config, maps: "Maps") -> "NDArray[np.bool_]":
     """Tell which units of a model are alive, once its maps were loaded."""
     import numpy as np
 
-    from rosetta_core.mining.moments import alive
+    from rosetta_core.mining.correlation.moments import alive
 
     near_constant = config.activations.near_constant
     return np.concatenate([alive(layer, near_constant=near_constant) for layer in maps.moments()])
@@ -133,8 +134,8 @@ def block_rows(units: int, blocks: int, block: int | None) -> range:
 
 def join(config: Config, *, model: str) -> Path:
     """Join the blocks of the correlations of the pivot and a model; return their store."""
-    from rosetta_core.mining.correlation_store import join_correlations
-    from rosetta_core.mining.nearest_store import join_nearest
+    from rosetta_core.mining.correlation.store import join_correlations
+    from rosetta_core.mining.matching.topk_store import join_nearest
 
     model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)
@@ -146,11 +147,11 @@ def join(config: Config, *, model: str) -> Path:
 
 def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
-    from rosetta_core.mining.correlation_store import read_correlations
-    from rosetta_core.mining.nearest import nearest, without_self
-    from rosetta_core.mining.nearest_store import read_nearest
-    from rosetta_core.mining.neighbours import best_buddies
-    from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
+    from rosetta_core.mining.correlation.store import read_correlations
+    from rosetta_core.mining.matching.best_buddies import best_buddies
+    from rosetta_core.mining.matching.best_buddies import neighbours as nearest_neighbours
+    from rosetta_core.mining.matching.topk import nearest, without_self
+    from rosetta_core.mining.matching.topk_store import read_nearest
 
     paths, k = RunPaths(config), config.neighbours.k
     model = config.model(model).name
@@ -177,10 +178,10 @@ def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: in
         k: mutual nearest neighbours.
         subset: its number there.
     """
-    from rosetta_core.mining.nearest_store import read_nearest
-    from rosetta_core.mining.neighbours import best_buddies
-    from rosetta_core.mining.neighbours import neighbours as nearest_neighbours
-    from rosetta_core.mining.replication import Mined
+    from rosetta_core.mining.matching.best_buddies import best_buddies
+    from rosetta_core.mining.matching.best_buddies import neighbours as nearest_neighbours
+    from rosetta_core.mining.matching.topk_store import read_nearest
+    from rosetta_core.mining.significance.split_half import Mined
 
     found = {
         model.name: best_buddies(
@@ -194,7 +195,7 @@ def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: in
 
 def concepts(config: Config) -> tuple[Path, Path]:
     """Write the tables of Rosetta neurons and of concepts."""
-    from rosetta_core.mining.concepts import concept_table, rosetta_table
+    from rosetta_core.mining.matching.concepts import concept_table, rosetta_table
 
     paths = RunPaths(config)
     buddies = {e.name: read_table(paths.best_buddies(e.name)) for e in config.encoders}

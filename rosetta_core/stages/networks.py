@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rosetta_core.config import Config, parse_bytes
-from rosetta_core.exhausted import with_less_memory
-from rosetta_core.paths import RunPaths
-from rosetta_core.tables import write_table
+from rosetta_core.config import Config
+from rosetta_core.io.tables import write_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.memory import with_less_memory
+from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
-    from rosetta_core.mining.moments import Moments
+    from rosetta_core.mining.correlation.moments import Moments
     from rosetta_core.zoo.layer import Layer
 
 __all__ = ["activations", "sample", "units", "write_units"]
@@ -26,8 +27,8 @@ __all__ = ["activations", "sample", "units", "write_units"]
 
 def sample(config: Config, *, shard: str) -> Path:
     """Draw the images of a shard, or take them from a folder; return their store."""
-    from rosetta_core.mining.folder_images import take_shard
-    from rosetta_core.mining.sampling import sample_shard
+    from rosetta_core.mining.sampling.folder import take_shard
+    from rosetta_core.mining.sampling.generator import sample_shard
     from rosetta_core.zoo.loading import load_generator, resolve_device
 
     paths, sampling = RunPaths(config), config.sampling
@@ -37,7 +38,9 @@ def sample(config: Config, *, shard: str) -> Path:
         return store
     device = resolve_device(config.device)
     sample_shard(
-        load_generator(config, paths.weights(config.pivot), device=device),
+        load_generator(
+            config.pivot, paths.weights(config.pivot), device=device, truncation=sampling.truncation
+        ),
         store,
         images=images,
         seed=sampling.seed,
@@ -53,8 +56,8 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
     """Run a model over the images of a shard and write down its maps; return their store."""
     import torch
 
-    from rosetta_core.mining.activations import record_shard
-    from rosetta_core.mining.sources import live_maps
+    from rosetta_core.mining.sources.recording import record_shard
+    from rosetta_core.runs.sources import live_maps
     from rosetta_core.zoo.network import Encoder as EncoderNetwork
 
     images = config.shard_images(shard)  # of an unknown one nothing is loaded
@@ -77,7 +80,7 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
 
 def units(config: Config, *, model: str) -> Path:
     """Write the table of a stored model's units; return it."""
-    from rosetta_core.mining.stored_shards import StoredShards
+    from rosetta_core.mining.sources.shards import StoredShards
 
     model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)

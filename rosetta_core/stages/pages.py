@@ -8,7 +8,7 @@ Imports stand inside the functions: a job imports what its stage needs, and torc
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.paths import RunPaths
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.examples import samples_of
 from rosetta_core.stages.steering import finished
 
@@ -17,14 +17,14 @@ __all__ = ["dictionary"]
 
 def dictionary(config: Config) -> Path:
     """Write the pages; return their folder."""
-    from rosetta_core.files import whole
-    from rosetta_core.findings import read_findings
-    from rosetta_core.mining.concept_examples_store import StoredConceptExamples
-    from rosetta_core.mining.duplicates import find_near_duplicates
-    from rosetta_core.mining.unit_examples_store import read_unit_examples
-    from rosetta_core.pages.figures import write_default_figures
-    from rosetta_core.pages.show_data import read_shows
-    from rosetta_core.pages.site import write_site
+    from rosetta_core.io.atomic import whole
+    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
+    from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+    from rosetta_core.mining.examples.unit_store import read_unit_examples
+    from rosetta_core.pages.dictionary.maximisation_data import read_shows
+    from rosetta_core.pages.dictionary.site import write_site
+    from rosetta_core.pages.plots.figures import write_default_figures
+    from rosetta_core.runs.run_tables import read_findings
 
     paths, findings, samples = RunPaths(config), read_findings(config), samples_of(config)
     concept_examples = StoredConceptExamples(paths.concept_examples, findings.units)

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.atomic import whole
+from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
-    from rosetta_core.comparison import Comparison, Found
+    from rosetta_core.runs.comparison import Comparison, Found
 
 __all__ = ["compare", "provenance"]
 
 
 def provenance(config: Config) -> Path:
     """Write down what made a run: code, libraries, weights, seeds, machine; return the file."""
-    from rosetta_core.provenance import provenance as of
+    from rosetta_core.runs.provenance import provenance as of
 
     path = RunPaths(config).provenance
     with whole(path) as temporary:
@@ -33,15 +33,15 @@ def provenance(config: Config) -> Path:
 
 def compare(one: Path, other: Path) -> "Comparison":
     """Compare the finished runs in two folders; RosettaError if one is none."""
-    from rosetta_core.comparison import compare as compare_found
+    from rosetta_core.runs.comparison import compare as compare_found
 
     return compare_found(_found(one), _found(other))
 
 
 def _found(folder: Path) -> "Found":
-    from rosetta_core.comparison import Found
-    from rosetta_core.run import run_config
-    from rosetta_core.tables import read_table
+    from rosetta_core.io.tables import read_table
+    from rosetta_core.runs.comparison import Found
+    from rosetta_core.runs.run import run_config
 
     config = run_config(folder)
     paths = RunPaths(config)

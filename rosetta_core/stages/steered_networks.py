@@ -17,16 +17,16 @@ import numpy as np
 from rosetta_core.config import Config
 from rosetta_core.config.images import Perceptual, Target
 from rosetta_core.errors import RosettaError
-from rosetta_core.paths import RunPaths
-from rosetta_core.tables import read_table
+from rosetta_core.io.tables import read_table
+from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from rosetta_core.steering.matching import Seen
-    from rosetta_core.steering.perceptual import PerceptualDistance
-    from rosetta_core.steering.pivot import Pivot
+    from rosetta_core.steering.generator import Pivot
+    from rosetta_core.steering.map_targets import Seen
+    from rosetta_core.steering.metrics.perceptual import PerceptualDistance
     from rosetta_core.zoo.network import Encoder
 
 __all__ = ["Networks", "mask_of", "target_image"]
@@ -51,11 +51,16 @@ class Networks:
     @cached_property
     def pivot(self) -> "Pivot":
         """The generator, and the run's Rosetta neurons; RosettaError if it found none."""
-        from rosetta_core.steering.pivot import Pivot
+        from rosetta_core.steering.generator import Pivot
         from rosetta_core.zoo.loading import load_generator
 
         model = self.config.pivot
-        generator = load_generator(self.config, self._paths.weights(model), device=self.device)
+        generator = load_generator(
+            model,
+            self._paths.weights(model),
+            device=self.device,
+            truncation=self.config.sampling.truncation,
+        )
         neurons = np.unique(read_table(self._paths.rosetta)["pivot_unit"].to_numpy(np.int64))
         if not len(neurons):
             raise RosettaError(
@@ -80,7 +85,7 @@ class Networks:
 
     def seen(self, names: Sequence[str], *, pairs: str) -> list["Seen"]:
         """Encoders with their matches: `rosetta` or `best_buddies`."""
-        from rosetta_core.steering.matching import Seen, matched_pairs
+        from rosetta_core.steering.map_targets import Seen, matched_pairs
 
         rosetta = read_table(self._paths.rosetta)
         return [
@@ -103,11 +108,11 @@ class Networks:
         from dataclasses import replace
 
         if perceptual.lpips:
-            from rosetta_core.steering.lpips import Lpips
+            from rosetta_core.steering.metrics.lpips import Lpips
 
             folder = Path(self.config.resources) / "torch"
             return Lpips(perceptual.lpips, folder=folder, device=self.device)
-        from rosetta_core.steering.perceptual import FeatureDistance
+        from rosetta_core.steering.metrics.perceptual import FeatureDistance
 
         assert perceptual.encoder
         encoder = self.encoder(perceptual.encoder)
@@ -125,9 +130,9 @@ def target_image(target: Target, pivot: "Pivot", *, label: int | None) -> "NDArr
         pivot: the generator.
         label: the class that it draws for the target's seed, None for the run's.
     """
-    from rosetta_core.image_files import cropped, read_image, resized
-    from rosetta_core.steering.latents import drawn_image
-    from rosetta_core.steering.targets import sample_image, sketched
+    from rosetta_core.io.images import cropped, read_image, resized
+    from rosetta_core.steering.images import sample_image, sketched
+    from rosetta_core.steering.optimise.latents import drawn_image
 
     drawn = drawn_image(pivot, target.seed or 0, label=label)
     if target.seed is not None:
@@ -148,7 +153,7 @@ def target_image(target: Target, pivot: "Pivot", *, label: int | None) -> "NDArr
 
 def mask_of(file: Path, *, size: tuple[int, int]) -> "NDArray[np.float32]":
     """Return a mask (h, w) from 0 to 1 out of an image; RosettaError if it has another size."""
-    from rosetta_core.image_files import read_image
+    from rosetta_core.io.images import read_image
 
     image = read_image(file)
     if image.shape[:2] != size:

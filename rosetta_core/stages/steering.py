@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rosetta_core import triggers
-from rosetta_core.config import Config, RandomWeights
+from rosetta_core.config import Config
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
-from rosetta_core.contents import check_contents
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.atomic import whole
+from rosetta_core.io.file_index import check_contents
+from rosetta_core.io.tables import read_table
+from rosetta_core.runs import triggers
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steered_networks import Networks, mask_of, target_image
-from rosetta_core.tables import read_table
+from rosetta_core.zoo.weights.sources import RandomWeights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rosetta_core.steering.descent import Checkpoint
-    from rosetta_core.steering.editing import Source
-    from rosetta_core.steering.pivot import Pivot
+    from rosetta_core.steering.generator import Pivot
+    from rosetta_core.steering.jobs.editing import Source
+    from rosetta_core.steering.optimise.descent import Checkpoint
 
 __all__ = ["finished", "needed", "steer", "steering_pages"]
 
@@ -109,7 +110,7 @@ def _run(config: Config, job: Job, folder: Path, checkpoint: "Checkpoint") -> No
 
 def _checkpoint(config: Config, job: Job, folder: Path) -> "Checkpoint":
     """Beside the folder, and of use only as long as settings and code are the same."""
-    from rosetta_core.steering.descent import Checkpoint
+    from rosetta_core.steering.optimise.descent import Checkpoint
 
     key = triggers.settings("steer", config, job=job.name) + triggers.code(
         "steer", config, job=job.name
@@ -119,8 +120,8 @@ def _checkpoint(config: Config, job: Job, folder: Path) -> "Checkpoint":
 
 
 def _invert(config: Config, job: Inversion, folder: Path, checkpoint: "Checkpoint") -> None:
-    from rosetta_core.pages.job_folder import write_outcome
-    from rosetta_core.steering.inversion import invert
+    from rosetta_core.steering.jobs.inversion import invert
+    from rosetta_core.steering.result_io.job_folder import write_outcome
 
     networks = Networks(config)
     names = job.encoders or [encoder.name for encoder in config.encoders]
@@ -137,8 +138,8 @@ def _invert(config: Config, job: Inversion, folder: Path, checkpoint: "Checkpoin
 
 
 def _show(config: Config, job: Show, folder: Path, checkpoint: "Checkpoint") -> None:
-    from rosetta_core.pages.job_folder import write_outcome
-    from rosetta_core.steering.showing import show
+    from rosetta_core.steering.jobs.activation_maximisation import show
+    from rosetta_core.steering.result_io.job_folder import write_outcome
 
     networks = Networks(config)
     concept: int | None
@@ -158,13 +159,13 @@ def _show(config: Config, job: Show, folder: Path, checkpoint: "Checkpoint") -> 
 def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> None:
     from safetensors.torch import load_file
 
-    from rosetta_core.own_code import load_function
-    from rosetta_core.pages.job_folder import write_outcome
-    from rosetta_core.steering.chance import lowest_activations
-    from rosetta_core.steering.edit_targets import Change
-    from rosetta_core.steering.editing import edit
-    from rosetta_core.steering.latents import drawn_image
-    from rosetta_core.steering.tuning import tuned_pivot
+    from rosetta_core.runtime.user_code import load_function
+    from rosetta_core.steering.jobs.edit_targets import Change
+    from rosetta_core.steering.jobs.editing import edit
+    from rosetta_core.steering.jobs.pivotal_tuning import tuned_pivot
+    from rosetta_core.steering.metrics.random_baseline import lowest_activations
+    from rosetta_core.steering.optimise.latents import drawn_image
+    from rosetta_core.steering.result_io.job_folder import write_outcome
 
     networks = Networks(config)
     pivot = networks.pivot
@@ -204,8 +205,8 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
 
 
 def _evaluate(config: Config, job: Evaluation, folder: Path, checkpoint: "Checkpoint") -> None:
-    from rosetta_core.pages.evaluation_folder import write_evaluation
-    from rosetta_core.steering.evaluation import evaluate
+    from rosetta_core.steering.jobs.evaluation import evaluate
+    from rosetta_core.steering.result_io.evaluation_folder import write_evaluation
 
     networks = Networks(config)
     evaluated = evaluate(
@@ -225,8 +226,8 @@ def _tune(config: Config, job: Tuning, folder: Path, checkpoint: "Checkpoint") -
     import torch
     from safetensors.torch import save_file
 
-    from rosetta_core.pages.job_folder import read_latent, write_outcome
-    from rosetta_core.steering.tuning import tune
+    from rosetta_core.steering.jobs.pivotal_tuning import tune
+    from rosetta_core.steering.result_io.job_folder import read_latent, write_outcome
 
     networks, of = Networks(config), config.steering.job(job.of_job)
     assert isinstance(of, Inversion)
@@ -258,9 +259,9 @@ def _source(config: Config, job: Edit, pivot: "Pivot") -> "Source":
     """The image that is edited."""
     import torch
 
-    from rosetta_core.pages.job_folder import read_latent
-    from rosetta_core.steering.editing import Source
-    from rosetta_core.steering.latents import class_labels, given_latents
+    from rosetta_core.steering.jobs.editing import Source
+    from rosetta_core.steering.optimise.latents import class_labels, given_latents
+    from rosetta_core.steering.result_io.job_folder import read_latent
 
     if job.of_job:
         latent = torch.from_numpy(read_latent(finished(config, job.of_job)))

@@ -9,11 +9,12 @@ Imports stand inside the functions: a job imports what its stage needs, and torc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.config import Config, parse_bytes
-from rosetta_core.exhausted import with_less_memory
-from rosetta_core.paths import RunPaths
+from rosetta_core.config import Config
+from rosetta_core.io.tables import write_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.memory import with_less_memory
 from rosetta_core.stages.mining import living, mined
-from rosetta_core.tables import write_table
+from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +32,10 @@ def sweep(config: Config, *, model: str) -> Path:
     """
     import torch
 
-    from rosetta_core.mining.correlation import correlate_blocks
-    from rosetta_core.mining.nearest_store import Gathering, write_nearest
-    from rosetta_core.mining.sources import maps_of
-    from rosetta_core.mining.subsets import firsts
+    from rosetta_core.mining.correlation.image_subsets import firsts
+    from rosetta_core.mining.correlation.pearson import correlate_blocks
+    from rosetta_core.mining.matching.topk_store import Gathering, write_nearest
+    from rosetta_core.runs.sources import maps_of
     from rosetta_core.zoo.loading import resolve_device
 
     model, paths = config.model(model).name, RunPaths(config)
@@ -67,9 +68,9 @@ def sweep(config: Config, *, model: str) -> Path:
 
 def sweep_curves(config: Config) -> list[Path]:
     """Write the table of a sweep, and draw its curves."""
-    from rosetta_core.mining.sweep import sweep_table
-    from rosetta_core.pages.curves import sweep_figure
-    from rosetta_core.pages.figure_canvas import save
+    from rosetta_core.drawing.canvas import save
+    from rosetta_core.mining.significance.sweep import sweep_table
+    from rosetta_core.pages.plots.sweep_curves import sweep_figure
 
     paths, tried = RunPaths(config), config.evidence.sweep
     table = sweep_table(

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.config import Encoder, Fetched, Model, Recipe
-from rosetta_core.config.shipped import SHIPPED
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import sha256_of, whole
-from rosetta_core.paths import list_images, weights_file
-from rosetta_core.progress import log
+from rosetta_core.io.atomic import sha256_of, whole
+from rosetta_core.runs.paths import list_images, weights_file
+from rosetta_core.runtime.progress import log
+from rosetta_core.training.recipe import Recipe
+from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
+from rosetta_core.zoo.weights.shipped import SHIPPED
+from rosetta_core.zoo.weights.sources import Fetched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +38,7 @@ def train(recipe: Recipe) -> Path:
     A training that was stopped goes on from its last checkpoint. Of one that is finished only
     probes and card are made anew.
     """
-    from rosetta_core.training.untaught import untaught
+    from rosetta_core.training.untrained import untaught
     from rosetta_core.zoo.loading import resolve_device
 
     folder = Path(recipe.results) / recipe.name
@@ -91,9 +93,9 @@ def _teach(
     import torch
     from safetensors.torch import save
 
-    from rosetta_core.training.card import this_machine
-    from rosetta_core.training.losses import write_losses
+    from rosetta_core.training.loss_curve import write_losses
     from rosetta_core.training.methods import method_of, views_of
+    from rosetta_core.training.model_card import this_machine
     from rosetta_core.training.optimisation import fingerprint
     from rosetta_core.training.optimisation import train as run
 
@@ -145,14 +147,14 @@ def _probe(
 
     from rosetta_core.training.labels import detect_landmarks, labels_of_faces, labels_of_images
     from rosetta_core.training.probes import encoder_features, pixel_features, probe_table
-    from rosetta_core.training.untaught import untaught
+    from rosetta_core.training.untrained import untaught
     from rosetta_core.zoo.network import Encoder as EncoderNetwork
 
     batches = [numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH)]
     seen = torch.cat([images.batch(batch).cpu() for batch in batches]).permute(0, 2, 3, 1)
     labels = labels_of_images(seen.numpy())
     if recipe.probes.faces:
-        detector = _loaded(Encoder.model_validate("mtcnn_onet"), recipe, device=device)
+        detector = _loaded(EncoderSpec.model_validate("mtcnn_onet"), recipe, device=device)
         assert isinstance(detector, EncoderNetwork)
         labels |= labels_of_faces(*detect_landmarks(detector, seen))
     untrained, trained = untaught(recipe), untaught(recipe)
@@ -178,9 +180,9 @@ def _card(
     """The card of a trained encoder, out of what lies in its folder."""
     import pandas as pd
 
-    from rosetta_core.training.card import Facts, Machine, card
+    from rosetta_core.training.model_card import Facts, Machine, card
     from rosetta_core.training.probes import held_out
-    from rosetta_core.training.untaught import untaught
+    from rosetta_core.training.untrained import untaught
 
     file = folder / "encoder.safetensors"
     try:
@@ -204,7 +206,7 @@ def _card(
 
 def _files(recipe: Recipe) -> list[Path]:
     """The images of the recipe's folder, all of which can be read; none if a generator draws."""
-    from rosetta_core.image_files import check_images
+    from rosetta_core.io.images import check_images
 
     if recipe.images.folder is None:
         return []
@@ -228,10 +230,10 @@ def _images(
     return DrawnImages(drawn, seed=recipe.seed, device=device)
 
 
-def _loaded(model: Model, recipe: Recipe, *, device: "torch.device") -> "Network":
+def _loaded(model: ModelSpec, recipe: Recipe, *, device: "torch.device") -> "Network":
     """A network with its weights, which are fetched where they have to be."""
-    from rosetta_core.zoo.fetching import fetch
     from rosetta_core.zoo.loading import load
+    from rosetta_core.zoo.weights.fetch import fetch
 
     path = weights_file(model, Path(recipe.resources))
     if path is not None and isinstance(model.weights, Fetched):

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rosetta_core.config import Config, RandomWeights
+from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.paths import RunPaths
+from rosetta_core.io.tables import read_table, write_table
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.examples import samples_of
-from rosetta_core.tables import read_table, write_table
+from rosetta_core.zoo.weights.sources import RandomWeights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rosetta_core.mining.translation import Translation
+    from rosetta_core.mining.matching.cross_run import Translation
     from rosetta_core.pages.translation.site import Side
-    from rosetta_core.shared_encoders import Encoders
+    from rosetta_core.runs.shared_encoders import Encoders
 
 __all__ = ["beyond_chance", "translate"]
 
@@ -45,11 +46,11 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
         RosettaError: a folder is no finished run, the runs don't share an encoder, or `to` holds
             anything but a translation.
     """
-    from rosetta_core.files import keep_others, whole
-    from rosetta_core.mining.translation import translate as join
+    from rosetta_core.io.atomic import keep_others, whole
+    from rosetta_core.mining.matching.cross_run import translate as join
     from rosetta_core.pages.translation.site import write_translation_page
-    from rosetta_core.run import run_config
-    from rosetta_core.shared_encoders import shared_encoders
+    from rosetta_core.runs.run import run_config
+    from rosetta_core.runs.shared_encoders import shared_encoders
 
     configs = [run_config(folder) for folder in (one, other)]
     names = "--".join(config.run for config in configs)
@@ -75,7 +76,7 @@ def beyond_chance(config: Config) -> "pd.DataFrame":
     Of the others the pairs with p <= 0.05 are left, and each has one in every encoder. Concepts
     keep their numbers.
     """
-    from rosetta_core.mining.chance import CLEAR, KEYS
+    from rosetta_core.mining.significance.null_tests import CLEAR, KEYS
 
     paths = RunPaths(config)
     rosetta = read_table(paths.rosetta)
@@ -88,7 +89,7 @@ def beyond_chance(config: Config) -> "pd.DataFrame":
 
 
 def _encoders(config: Config) -> "Encoders":
-    from rosetta_core.shared_encoders import Encoders
+    from rosetta_core.runs.shared_encoders import Encoders
 
     paths = RunPaths(config)
     return Encoders(
@@ -107,8 +108,8 @@ def _provenance(path: Path) -> dict:
 
 def _side(encoders: "Encoders", rosetta: "pd.DataFrame", folder: Path) -> "Side":
     """A run, of which some pairs are joined, as the page in a folder shows it."""
-    from rosetta_core.mining.concept_examples_store import StoredConceptExamples
-    from rosetta_core.mining.duplicates import find_near_duplicates
+    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
+    from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.pages.translation.site import Side
 
     config, paths = encoders.config, RunPaths(encoders.config)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import remove
+from rosetta_core.io.atomic import remove
 
 __all__ = ["Verified", "verify"]
 
@@ -40,8 +40,8 @@ def verify(config: Config, *, delete: bool = False) -> Verified:
         config: the run.
         delete: damaged pieces; what is a user's own, or came with this package, is left.
     """
-    from rosetta_core.pieces import pieces_of
-    from rosetta_core.progress import Progress
+    from rosetta_core.runs.artifacts import pieces_of
+    from rosetta_core.runtime.progress import Progress
 
     pieces = pieces_of(config)
     sizes = [piece.size for piece in pieces]

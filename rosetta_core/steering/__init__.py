@@ -1,1 +1,1 @@
-"""Handles on the generator: inversion, edits, and what they reach."""
+"""Steering a generator through its units: inversion, activation maximisation, edits and tuning."""

@@ -1,1 +1,1 @@
-"""Encoders taught without labels: vision transformers trained on a pivot's samples or a folder."""
+"""Self-supervised training of encoders on a generator's samples or a folder of images."""

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.image_files import cropped, read_image, resized
-from rosetta_core.mining.sampling import image_class, image_seed
-from rosetta_core.zoo.images import to_bytes
+from rosetta_core.io.images import cropped, read_image, resized
+from rosetta_core.mining.sampling.generator import image_class, image_seed
+from rosetta_core.zoo.encoders.preprocessing import to_bytes
 from rosetta_core.zoo.network import Generator
 
 __all__ = ["DrawnImages", "FolderImages", "TrainingImages"]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.zoo.images import prepare
+from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["detect_landmarks", "labels_of_faces", "labels_of_images"]
@@ -51,7 +51,7 @@ def detect_landmarks(
     Those of an image and of its mirror image are averaged, so that neither side is favoured.
 
     Args:
-        detector: O-Net of MTCNN (zoo/mtcnn_onet.py). Its third head puts out x of the left eye, the
+        detector: O-Net of MTCNN (`zoo.encoders.mtcnn_onet`). Its third head puts out x of the left eye, the
             right eye, the nose, the left and the right corner of the mouth, then their y, as shares
             of the box; left and right are the image's.
         images: on any device.

@@ -13,8 +13,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rosetta_core.config.training import MaskedAutoencoding
-from rosetta_core.training.hidden_patches import Decoder, seen
+from rosetta_core.training.masked_patches import Decoder, seen
+from rosetta_core.training.recipe import MaskedAutoencoding
 
 __all__ = ["MaskedAutoencoder", "patches_of"]
 

@@ -7,8 +7,8 @@ views_of     what they see of an image
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from rosetta_core.config import Recipe
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder
+from rosetta_core.training.recipe import Recipe
 from rosetta_core.training.self_distillation import SelfDistillation
 from rosetta_core.training.views import Views, dino_views, plain_view
 from rosetta_core.zoo.network import Encoder

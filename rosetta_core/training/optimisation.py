@@ -16,17 +16,17 @@ from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
-from rosetta_core.config import to_json
-from rosetta_core.config.training import Recipe
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.sampling import image_seed
-from rosetta_core.progress import Progress, log
-from rosetta_core.saved_state import load_state, save_state
+from rosetta_core.io.saved_state import load_state, save_state
+from rosetta_core.mining.sampling.generator import image_seed
+from rosetta_core.runtime.progress import Progress, log
 from rosetta_core.training.images import TrainingImages
 from rosetta_core.training.masked_autoencoder import MaskedAutoencoder
 from rosetta_core.training.precision import mixed_precision
+from rosetta_core.training.recipe import Recipe
 from rosetta_core.training.self_distillation import SelfDistillation
 from rosetta_core.training.views import Views
+from rosetta_core.validation import to_json
 
 __all__ = ["Step", "fingerprint", "train"]
 

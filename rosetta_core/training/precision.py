@@ -8,7 +8,7 @@ import torch
 from timm.layers.attention import Attention
 from torch import nn
 
-from rosetta_core.machine import abilities
+from rosetta_core.runtime.machine import abilities
 
 __all__ = ["mixed_precision", "multiplies_bfloat16"]
 

@@ -21,8 +21,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.nn import functional
 
+from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.hooks import as_maps
-from rosetta_core.zoo.images import prepare
 from rosetta_core.zoo.network import Encoder
 
 __all__ = [

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from rosetta_core.config import training
-from rosetta_core.training.hidden_patches import Decoder, seen
+from rosetta_core.training import recipe as training
+from rosetta_core.training.masked_patches import Decoder, seen
 
 __all__ = [
     "Branch",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from rosetta_core.config.training import SelfDistillation
+from rosetta_core.training.recipe import SelfDistillation
 
 __all__ = ["Views", "dino_views", "plain_view"]
 

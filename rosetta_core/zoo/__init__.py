@@ -1,1 +1,1 @@
-"""The zoo: what a model is, one module a family, weights, layers and hooks."""
+"""The zoo: models, their weights and layers."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rosetta_core.config import HubWeights, Model, PackageWeights, ShippedWeights, UrlWeights
-from rosetta_core.config.published import PUBLISHED
-from rosetta_core.zoo.catalogue import describe
-from rosetta_core.zoo.hubs import look_up
+from rosetta_core.zoo.description import describe
 from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.published import PUBLISHED
+from rosetta_core.zoo.weights.hub import look_up
+from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, ShippedWeights, UrlWeights
 
 __all__ = ["Entry", "as_markdown", "as_text", "entries"]
 
@@ -57,7 +58,7 @@ def entries(resources: Path) -> list[Entry]:
 
 
 def _entry(name: str, resources: Path) -> Entry:
-    model = Model.model_validate(name)
+    model = ModelSpec.model_validate(name)
     source, address = _source(model)
     network = (model.family, model.architecture, "with arguments" if model.arguments else None)
     return Entry(
@@ -70,7 +71,7 @@ def _entry(name: str, resources: Path) -> Entry:
     )
 
 
-def _source(model: Model) -> tuple[str, str]:
+def _source(model: ModelSpec) -> tuple[str, str]:
     """Where a model's weights come from: in a word, and as an address."""
     match model.weights:
         case UrlWeights(url=url):

@@ -15,16 +15,17 @@ from typing import Any
 
 import torch
 
-from rosetta_core import config
 from rosetta_core.errors import RosettaError
-from rosetta_core.progress import log
-from rosetta_core.terminal import NOTHING_LEARNED, red
-from rosetta_core.zoo.checkpoints import Stored
-from rosetta_core.zoo.families import FAMILIES
+from rosetta_core.runtime.progress import log
+from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
 from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.model_spec import GENERATORS, ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
 from rosetta_core.zoo.probing import probe_layers, select_layers
-from rosetta_core.zoo.weights import load_weights
+from rosetta_core.zoo.registry import FAMILIES
+from rosetta_core.zoo.weights.assignment import load_weights
+from rosetta_core.zoo.weights.checkpoints import Stored
+from rosetta_core.zoo.weights.sources import FromFile, RandomWeights
 
 __all__ = [
     "build",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-def build(model: config.Model, *, truncation: float = 1.0) -> Network:
+def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
     """Build a model's network with random weights, in evaluation mode.
 
     Args:
@@ -47,7 +48,7 @@ def build(model: config.Model, *, truncation: float = 1.0) -> Network:
     """
     module = importlib.import_module(FAMILIES[model.family])
     arguments: dict[str, Any] = {"arguments": model.arguments}
-    if model.family in (*config.GENERATORS, "python"):
+    if model.family in (*GENERATORS, "python"):
         arguments["truncation"] = truncation
     if model.family == "python":
         built: Network = module.build(model.target, **arguments)
@@ -62,7 +63,7 @@ def build(model: config.Model, *, truncation: float = 1.0) -> Network:
 
 
 def load(
-    model: config.Model, path: Path | None, *, device: torch.device, truncation: float = 1.0
+    model: ModelSpec, path: Path | None, *, device: torch.device, truncation: float = 1.0
 ) -> Network:
     """Build a model with its weights, and put it on a device.
 
@@ -75,11 +76,11 @@ def load(
     Raises:
         RosettaError: the file is missing or damaged, or of another network.
     """
-    seed = model.weights.random if isinstance(model.weights, config.RandomWeights) else 0
+    seed = model.weights.random if isinstance(model.weights, RandomWeights) else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = build(model, truncation=truncation)
-    if path is not None and isinstance(model.weights, config.FromFile):
+    if path is not None and isinstance(model.weights, FromFile):
         stored = load_weights(
             built.network,
             path,
@@ -88,7 +89,7 @@ def load(
             family=model.family,
         )
         built = _as_stored(model, built, stored, truncation=truncation)
-    if isinstance(model.weights, config.RandomWeights):
+    if isinstance(model.weights, RandomWeights):
         log.warning("%s", red(f"{model.name}: {NOTHING_LEARNED}", sys.stderr))
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # convolve in float32, as on a CPU
@@ -96,9 +97,7 @@ def load(
     return built
 
 
-def _as_stored(
-    model: config.Model, built: Network, stored: Stored, *, truncation: float
-) -> Network:
+def _as_stored(model: ModelSpec, built: Network, stored: Stored, *, truncation: float) -> Network:
     """The network as the file says that it was built, where it says so.
 
     Some arguments, such as clamps, change images without changing a single tensor.
@@ -111,21 +110,23 @@ def _as_stored(
     return exact
 
 
-def load_generator(run: config.Config, path: Path | None, *, device: torch.device) -> Generator:
-    """Load the pivot of a run, to draw with the run's truncation; `path` is its file of weights.
+def load_generator(
+    model: ModelSpec, path: Path | None, *, device: torch.device, truncation: float = 1.0
+) -> Generator:
+    """Load a generator; `path` is its file of weights, `truncation` that of its draws.
 
     RosettaError if it draws no images.
     """
-    loaded = load(run.pivot, path, device=device, truncation=run.sampling.truncation)
+    loaded = load(model, path, device=device, truncation=truncation)
     if not isinstance(loaded, Generator):
         raise RosettaError(
-            f"{run.pivot.name}: draws no images; take a generator as the pivot, or images from "
+            f"{model.name}: draws no images; take a generator as the pivot, or images from "
             "sampling.folder"
         )
     return loaded
 
 
-def layers_of(model: config.Model, built: Network, *, all: bool = False) -> list[Layer]:
+def layers_of(model: ModelSpec, built: Network, *, all: bool = False) -> list[Layer]:
     """Return the layers that are mined or, with `all`, could be, in the order in which they run.
 
     RosettaError for a pattern that matches nothing, and for a family without a preset.

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rosetta_core.config import Input
 from rosetta_core.errors import RosettaError, raised
 from rosetta_core.zoo.hooks import as_maps, capture
+from rosetta_core.zoo.model_spec import Input
 
 __all__ = ["Arrange", "Encoder", "Generator", "Input", "LatentSpace", "Network", "normal_latent"]
 

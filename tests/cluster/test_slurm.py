@@ -20,7 +20,7 @@ from checkout import Checkout, copy_checkout
 from conftest import NO_JOBS, ROOT, STEERING, tiny
 
 from rosetta_core.config import Config, parse_config
-from rosetta_core.plan import needs
+from rosetta_core.runs.plan import needs
 from rosetta_core.stages import plan
 
 HERE = Path(__file__).parent

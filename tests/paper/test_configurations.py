@@ -14,7 +14,7 @@ from conftest import PAPER, ROOT
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
-from rosetta_core.paths import RunPaths
+from rosetta_core.runs.paths import RunPaths
 
 IMAGES, STEPS = 8, 2
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
-from rosetta_core.pages.video import write_video
+from rosetta_core.drawing.video import write_video
 
 PAGE = """<!doctype html><title>video</title><video src="a.mp4" muted autoplay></video>"""
 LAST = (220, 120, 40)

@@ -9,7 +9,7 @@ from made_up import make_up
 from made_up_jobs import METHODS, write_job, write_one_of_each
 from playwright.sync_api import Page, expect
 
-from rosetta_core.pages.show_data import read_shows
+from rosetta_core.pages.dictionary.maximisation_data import read_shows
 from rosetta_core.pages.steering.site import write_steering_site
 
 HOSTILE = "<img src=x onerror=\"alert('x')\">&amp;"

@@ -8,7 +8,7 @@ from checkout import Checkout
 from made_up_runs import MODELS, UNITS, random_run, side
 from playwright.sync_api import expect
 
-from rosetta_core.mining.translation import translate
+from rosetta_core.mining.matching.cross_run import translate
 from rosetta_core.pages.translation.site import write_translation_page
 from rosetta_core.stages.translation import translate as translate_runs
 

@@ -12,14 +12,17 @@ from snakemake.utils import update_config
 sys.path.insert(0, workflow.basedir)
 os.environ.update(PYTHONPATH=workflow.basedir)
 
-from rosetta_core import stages, triggers
-from rosetta_core.config import Fetched, parse_config, to_json, typed_texts
+from rosetta_core import stages
+from rosetta_core.runs import triggers
+from rosetta_core.zoo.weights.sources import Fetched
+from rosetta_core.config import parse_config, typed_texts
+from rosetta_core.validation import to_json
 from rosetta_core.errors import RosettaError, one_line
-from rosetta_core.files import manifest_of
-from rosetta_core.occupied import occupied
-from rosetta_core.paths import RunPaths
-from rosetta_core.plan import needs as of_cluster
-from rosetta_core.run_progress import watch
+from rosetta_core.io.atomic import manifest_of
+from rosetta_core.runs.lock import occupied
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.plan import needs as of_cluster
+from rosetta_core.runs.progress import watch
 
 
 def refuse(error):

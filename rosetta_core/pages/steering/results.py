@@ -21,7 +21,7 @@ from PIL import Image
 
 from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.evaluation_table import DIGITS, HIGHER_IS_BETTER
+from rosetta_core.steering.metrics.evaluation_table import DIGITS, HIGHER_IS_BETTER
 
 __all__ = ["KINDS", "Comparison", "Mean", "Result", "Table", "number", "read_result"]
 

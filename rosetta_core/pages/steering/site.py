@@ -12,14 +12,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.files import whole
+from rosetta_core.io.atomic import whole
 from rosetta_core.pages.steering.results import KINDS, Result, read_result
 from rosetta_core.pages.templates import templates
 
 __all__ = ["write_steering_site"]
 
 STATIC = Path(__file__).parent / "static"
-DICTIONARY_STYLE = Path(__file__).parent.parent / "static" / "style.css"
+DICTIONARY_STYLE = Path(__file__).parents[1] / "dictionary" / "static" / "style.css"
 
 
 def write_steering_site(

@@ -18,19 +18,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from rosetta_core.findings import unit_id
-from rosetta_core.mining.concept_examples_store import ConceptExamples
-from rosetta_core.mining.examples import top_examples
-from rosetta_core.mining.levels import from_bytes
-from rosetta_core.mining.translation import Translation
-from rosetta_core.pages.figure_canvas import TILE
-from rosetta_core.pages.heatmap import contrast, overlay, picture
+from rosetta_core.drawing.canvas import TILE
+from rosetta_core.drawing.heatmap import contrast, overlay, picture
+from rosetta_core.mining.examples.concept_store import ConceptExamples
+from rosetta_core.mining.examples.quantisation import from_bytes
+from rosetta_core.mining.examples.selection import top_examples
+from rosetta_core.mining.matching.cross_run import Translation
 from rosetta_core.pages.templates import templates
+from rosetta_core.runs.run_tables import unit_id
 
 __all__ = ["Side", "write_translation_page"]
 
 STATIC = Path(__file__).parent / "static"
-DICTIONARY_STYLE = Path(__file__).parent.parent / "static" / "style.css"
+DICTIONARY_STYLE = Path(__file__).parents[1] / "dictionary" / "static" / "style.css"
 SHOWN = 4  # images of a concept
 UNITS = 8  # of an encoder, by name
 UNIT_PAIRS = 40  # the strongest; the table has all

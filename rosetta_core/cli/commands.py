@@ -1,0 +1,312 @@
+"""What the verbs of the command line do: read the configuration, run a stage, print what it found.
+
+VERBS       each verb's name, function, description, and the names of what it takes
+WITHOUT     functions of verbs that read no configuration
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+from rosetta_core import stages
+from rosetta_core.config import Config, default_yaml, json_schema, load_config, load_recipe
+from rosetta_core.runs.lock import occupied, taking_part
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.progress import log
+from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.weights.sources import RandomWeights, parse_fetched
+
+__all__ = ["VERBS", "WITHOUT"]
+
+Run = Callable[[argparse.Namespace], int | None]  # the exit code, if not 0
+DAMAGED = DIFFERENT = 1
+
+
+def _stage(stage: Callable, *takes: str) -> Run:
+    """Turn a stage into a verb that reads its configuration and says where the result lies."""
+
+    def run(arguments: argparse.Namespace) -> None:
+        config = load_config(arguments.config)
+        with taking_part(RunPaths(config).run):
+            result = stage(config, **{name: getattr(arguments, name) for name in takes})
+        for path in result if isinstance(result, tuple) else (result,):
+            log.info("wrote %s", path)
+
+    return run
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    for name, layers in stages.check(config).items():
+        units = sum(layer.channels for layer in layers)
+        size = 2 * sum(layer.size for layer in layers) * config.sampling.images
+        print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
+    _warn_of_random_weights(*config.models)
+    print(f"{arguments.config}: good")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from rosetta_core.cli.plan_report import report
+    from rosetta_core.runs.rates import measure_rates
+
+    config = load_config(arguments.config)
+    stages.check(config)
+    rates = measure_rates(config)
+    cores = arguments.threads or os.cpu_count() or 1
+    print(report(config, stages.plan(config, rates), rates, cores=cores))
+    _warn_of_random_weights(*config.models)
+
+
+def _mine(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    stages.check(config)
+    with occupied(RunPaths(config).run):
+        log.info("wrote %s", stages.mine(config))
+
+
+def _list_layers(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    layers = stages.list_layers(config, model=arguments.model, all=arguments.all)
+    width = max(5, *(len(layer.name) for layer in layers))
+    margins = any(layer.margin for layer in layers)  # what is cut off; most networks have none
+    cut = f"  {'margin':>6}" if margins else ""
+    print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}{cut}  {'bytes per image':>15}")
+    for layer in layers:
+        grid = f"{layer.height}×{layer.width}"
+        cut = f"  {layer.margin:>6}" if margins else ""
+        print(f"{layer.name:<{width}}  {layer.channels:>6}  {grid:>9}{cut}  {2 * layer.size:>15,}")
+    units, size = sum(x.channels for x in layers), sum(2 * x.size for x in layers)
+    print(f"{len(layers)} layers, {units:,} units, {size:,} bytes per image (float16)")
+    _warn_of_random_weights(config.model(arguments.model))
+
+
+def _warn_of_random_weights(*models: ModelSpec) -> None:
+    for model in models:
+        if isinstance(model.weights, RandomWeights):
+            print(red(f"{model.name}: {NOTHING_LEARNED}", sys.stdout))
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config)
+    for name in arguments.models or [model.name for model in config.models]:
+        path = stages.fetch(config, model=name)
+        print(f"{name}: {path or 'has no file of weights'}")
+
+
+def _fetch_file(arguments: argparse.Namespace) -> None:
+    from rosetta_core.zoo.weights.fetch import fetch
+
+    fetch(parse_fetched(arguments.weights), arguments.path)
+    log.info("wrote %s", arguments.path)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from rosetta_core.zoo.weights.convert import snippet
+
+    found = stages.convert(arguments.source, arguments.target, entry=arguments.entry)
+    print(f"# {found.tensors} tensors of {found.numbers:,} numbers in {found.path}")
+    if found.family is None:
+        print("# of no family that rosetta recognises: give `family` and `arguments` yourself")
+        return
+    if found.resolution:
+        print(f"# a network of family {found.family}, {found.resolution}×{found.resolution}")
+    print(snippet(found), end="")
+
+
+def _zoo(arguments: argparse.Namespace) -> None:
+    print(stages.zoo(Path(Config().resources), markdown=arguments.markdown))
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    print(stages.train(load_recipe(arguments.recipe)))
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from rosetta_core.runs.run import run_config
+
+    config = run_config(arguments.folder)
+    paths = RunPaths(config)
+    with occupied(paths.run) if arguments.delete else nullcontext():
+        found = stages.verify(config, delete=arguments.delete)
+    for problem in found.problems:
+        print(problem)
+    if found.targets:
+        command = ["snakemake", "--cores", "all", "--configfile", paths.config, "--"]
+        said = shlex.join(map(str, [*command, *found.targets]))
+        print(f"deleted; make them again with: {said}")
+    elif found.problems:
+        said = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
+        print(f"to delete what is damaged: {said}")
+    state = f"{len(found.problems)} damaged" if found.problems else "all good"
+    print(f"{found.pieces} pieces, {found.bytes:,} bytes checked: {state}")
+    return DAMAGED if found.problems else 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    found = stages.compare(arguments.one, arguments.other)
+    for difference in [*found.made, *found.found]:
+        print(difference)
+    print(f"{arguments.one} and {arguments.other}: {found.verdict}")
+    return DIFFERENT if found.different else 0
+
+
+def _translate(arguments: argparse.Namespace) -> None:
+    found, page = stages.translate(arguments.one, arguments.other, to=arguments.to)
+    for row in found.chance.itertuples():
+        what = f"{row.what} of {row.model}" if row.model else row.what
+        print(f"{what}: {row.found:,} found, {row.by_chance:,.1f} by chance")
+    print(f"wrote {page}")
+
+
+def _where(arguments: argparse.Namespace) -> None:
+    for page in RunPaths(load_config(arguments.config)).pages:
+        print(page)
+
+
+def _defaults(_: argparse.Namespace) -> None:
+    print(default_yaml(), end="")
+
+
+def _schema(_: argparse.Namespace) -> None:
+    print(json_schema(), end="")
+
+
+VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
+    ("check", _check, "check a configuration before a run", ()),
+    ("plan", _plan, "say what a run will take: units, operations, disk, memory, time", ()),
+    ("list-layers", _list_layers, "list a model's layers, units and map sizes", ("model", "all")),
+    ("mine", _mine, "run every stage in turn, without the workflow's cache", ()),
+    ("fetch", _fetch, "fetch models' weights before a run, or for one offline", ("any_models",)),
+    ("fetch-file", _fetch_file, "fetch one file of weights", ("weights",)),
+    (
+        "convert",
+        _convert,
+        "make a clean file of weights out of a StyleGAN pickle, and print how to name it",
+        ("source",),
+    ),
+    ("zoo", _zoo, "list the models that a configuration can name", ("markdown",)),
+    ("train", _train, "teach an encoder without labels, as a recipe says", ("recipe",)),
+    ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
+    (
+        "activations",
+        _stage(stages.activations, "model", "shard"),
+        "write down a model's activation maps of a shard",
+        ("model", "shard"),
+    ),
+    ("units", _stage(stages.units, "model"), "write the table of a model's units", ("model",)),
+    (
+        "correlations",
+        _stage(stages.correlations, "models", "block"),
+        "correlate the pivot's units with those of models",
+        ("models", "block"),
+    ),
+    ("join", _stage(stages.join, "model"), "join the blocks of a pair's correlations", ("model",)),
+    (
+        "neighbours",
+        _stage(stages.neighbours, "model"),
+        "find nearest neighbours and best buddies of the pivot and a model",
+        ("model",),
+    ),
+    ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
+    (
+        "chance",
+        _stage(stages.chance, "model", "null"),
+        "mine an encoder under a null, to tell how many best buddies chance gives",
+        ("model", "null"),
+    ),
+    (
+        "agreement",
+        _stage(stages.agreement),
+        "tell how pairs of the pivot and the encoders agree from image to image",
+        (),
+    ),
+    (
+        "evidence",
+        _stage(stages.evidence),
+        "tell which pairs of units and concepts exceed chance and are found again",
+        (),
+    ),
+    (
+        "sweep",
+        _stage(stages.sweep, "model"),
+        "mine a model with ever more images, and with halves of them",
+        ("model",),
+    ),
+    (
+        "sweep-curves",
+        _stage(stages.sweep_curves),
+        "tell how findings depend on images, neighbours and encoders; draw the curves",
+        (),
+    ),
+    (
+        "unit-examples",
+        _stage(stages.unit_examples, "model"),
+        "find the images that each unit of a model fires at",
+        ("model",),
+    ),
+    (
+        "concept-examples",
+        _stage(stages.concept_examples),
+        "find how strongly the concepts show on every image",
+        (),
+    ),
+    (
+        "layers",
+        _stage(stages.layers),
+        "tell by layer how many units are Rosetta neurons, and how selective they are",
+        (),
+    ),
+    (
+        "steer",
+        _stage(stages.steer, "job"),
+        "run a job that inverts, shows, edits, tunes or evaluates",
+        ("job",),
+    ),
+    ("steering-pages", _stage(stages.steering_pages), "write the page of those jobs", ()),
+    ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
+    (
+        "figure",
+        _stage(stages.figure, "concepts", "examples", "images", "models", "image", "jobs", "out"),
+        "draw a figure for a paper, as PDF and PNG: concepts across models, or on one image; jobs",
+        ("figure",),
+    ),
+    (
+        "export",
+        _stage(stages.export, "format", "to"),
+        "write the tables as CSV, JSON or Parquet, every unit with its name",
+        ("format", "to"),
+    ),
+    (
+        "verify",
+        _verify,
+        "look for damage in a finished run, and delete what has to be made again",
+        ("folder", "delete"),
+    ),
+    (
+        "compare",
+        _compare,
+        "say where two finished runs differ, and whether it matters",
+        ("one", "other"),
+    ),
+    (
+        "translate",
+        _translate,
+        "join the concepts of two finished runs by the encoder units that they share",
+        ("one", "other", "to"),
+    ),
+    ("provenance", _stage(stages.provenance), "write down what made a run", ()),
+    ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
+    ("where", _where, "print where the pages lie", ()),
+    ("defaults", _defaults, "print the default configuration, explained", ()),
+    ("schema", _schema, "print the configuration's schema", ()),
+]
+
+WITHOUT = (
+    *(_fetch_file, _convert, _zoo, _train, _verify, _compare, _translate),
+    *(_defaults, _schema),
+)

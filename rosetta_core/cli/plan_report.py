@@ -1,0 +1,121 @@
+"""A plan as a person reads it.
+
+report     models, stages, disk and time as text
+"""
+
+from rosetta_core.config import Config
+from rosetta_core.runs.plan import Plan, Rates, Stage
+
+__all__ = ["report"]
+
+SINGLE = ("sample", "neighbours", "concepts", "evidence", "layers", "steer", "dictionary")
+SCALES = [(1e12, "T"), (1e9, "G"), (1e6, "M")]
+SIZES = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")]
+
+
+def report(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
+    """Return a plan as text.
+
+    Args:
+        config: the run.
+        plan: what it takes.
+        rates: what the seconds rest on.
+        cores: of this machine.
+    """
+    images = config.sampling.images
+    lines = [
+        f"run {config.run}: {images:,} images in {len(config.shards)} shards, "
+        f"{plan.pairs:,} pairs of units",
+        "",
+    ]
+    models: list[tuple[str, ...]] = [
+        ("model", "layers", "units", "maps per image", "all maps", "operations per image")
+    ]
+    for name, model in plan.models.items():
+        size = 2 * sum(layer.size for layer in model.layers)
+        units = sum(layer.channels for layer in model.layers)
+        models.append(
+            (
+                name,
+                str(len(model.layers)),
+                f"{units:,}",
+                _bytes(size),
+                _bytes(size * images),
+                _count(model.operations),
+            )
+        )
+    stages: list[tuple[str, ...]] = [
+        ("stage", "jobs", "operations", "reads", "writes", "memory of a job", "about")
+    ]
+    stages += [
+        (
+            stage.name,
+            str(stage.jobs),
+            _count(stage.operations),
+            _bytes(stage.reads),
+            _bytes(stage.writes),
+            _bytes(stage.memory),
+            _time(_wall(stage, cores)),
+        )
+        for stage in plan.stages
+    ]
+    lines += [*_table(models), "", *_table(stages), ""]
+    disk = sum(stage.writes for stage in plan.stages)
+    total = sum(_wall(stage, cores) for stage in plan.stages)
+    lines.append(
+        f"about {_bytes(disk)} on disk and {_time(total)} with {cores} "
+        f"core{'s' if cores > 1 else ''}, weights fetched"
+    )
+    lines.append(
+        f"measured just now: products {_count(rates.products)} a second and thread; an activation "
+        f"takes {1e9 * rates.hooked:.1f} ns to catch, {1e9 * rates.written:.1f} to write, "
+        f"{1e9 * rates.read:.1f} to read, {1e9 * rates.reduced:.1f} to reduce"
+    )
+    again = (plan.pivot_reads - 1) * plan.pivot_bytes
+    if again > 2**32:
+        lines.append(
+            f"the pivot's {_bytes(plan.pivot_bytes)} of maps are read {plan.pivot_reads} times: "
+            "correlation.together: true reads them once"
+        )
+    return "\n".join(lines)
+
+
+def _wall(stage: Stage, cores: int) -> float:
+    """Seconds that a stage takes here; some jobs keep only one core busy."""
+    return stage.seconds / (min(cores, stage.jobs) if stage.name in SINGLE else cores)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows as lines with aligned columns, the first to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]
+
+
+def _count(number: float) -> str:
+    for scale, letter in SCALES:
+        if number >= scale:
+            return f"{number / scale:,.1f} {letter}FLOP"
+    return "–"
+
+
+def _bytes(number: float) -> str:
+    for scale, name in SIZES:
+        if number >= scale:
+            return f"{number / scale:,.1f} {name}"
+    return "–"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""Pictures: heat maps, canvases, contact sheets and videos."""

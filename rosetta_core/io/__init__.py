@@ -1,0 +1,1 @@
+"""Files: atomic writes, checksums, Parquet tables, Zarr stores and images."""

@@ -1,0 +1,1 @@
+"""Pearson correlation of activation maps on different grids, without resizing them."""

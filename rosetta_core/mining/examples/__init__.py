@@ -1,0 +1,1 @@
+"""Top images of units and concepts, concept scores and selectivity."""

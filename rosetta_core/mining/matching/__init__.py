@@ -1,0 +1,1 @@
+"""Nearest neighbours, best buddies, Rosetta neurons and concepts."""

@@ -1,0 +1,1 @@
+"""Null models, p-values, false discovery rates, split-half replication and confidence intervals."""

@@ -1,0 +1,1 @@
+"""Activation sources: live networks, stores, arrays, subsets and permutations."""

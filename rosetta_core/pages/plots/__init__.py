@@ -1,0 +1,1 @@
+"""Figures for papers, as PDF and PNG."""

@@ -1,0 +1,99 @@
+"""A run's tables as plain files, for other programs than this one.
+
+FORMATS          how tables can be written
+export_tables    seven tables over all models, into a folder
+"""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import keep_others, whole
+from rosetta_core.runs.named_tables import (
+    best_buddies_table,
+    concepts_table,
+    layers_table,
+    neighbours_table,
+    rosetta_table,
+    superiority_table,
+    units_table,
+)
+from rosetta_core.runs.run_tables import Findings
+
+__all__ = ["FORMATS", "Format", "export_tables"]
+
+Format = Literal["csv", "json", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+TABLES: dict[str, Callable[[Findings], pd.DataFrame]] = {
+    "units": units_table,
+    "neighbours": neighbours_table,
+    "best_buddies": best_buddies_table,
+    "rosetta": rosetta_table,
+    "concepts": concepts_table,
+    "layers": layers_table,
+    "superiority": superiority_table,
+}
+
+
+def export_tables(findings: Findings, folder: Path, *, format: Format = "csv") -> Path:
+    """Write a run's tables into a folder, whole or not at all; return the folder.
+
+    Args:
+        findings: what the run found.
+        folder: where to; an earlier export there is replaced.
+        format: CSV in UTF-8 with lists joined by `;`, JSON as a list of records, or Parquet.
+
+    Raises:
+        RosettaError: the format is unknown, the folder holds anything but an earlier export, or
+            it can't be written.
+    """
+    if format not in FORMATS:
+        raise RosettaError(f"no format {format!r}; they are {', '.join(FORMATS)}")
+    target = folder.resolve()  # of a link what it points at
+    keep_others(target, _is_export, what="export of a run", verb="export")
+    try:
+        with whole(target) as temporary:
+            temporary.mkdir()
+            for name, table_of in TABLES.items():
+                _write(table_of(findings), temporary / f"{name}.{format}")
+    except OSError as error:
+        raise RosettaError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return folder
+
+
+def _is_export(names: set[str]) -> bool:
+    return any(names == {f"{name}.{format}" for name in TABLES} for format in FORMATS)
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif path.suffix == ".csv":
+        lists = {
+            name: [";".join(map(str, value)) for value in table[name]]
+            for name in table.columns.intersection(["pivot_ids", "pivot_units"])
+        }
+        table.assign(**lists).to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    else:
+        columns = [[_plain(value) for value in table[name].to_numpy()] for name in table.columns]
+        records = (dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True))
+        lines = (json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
+        path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it; float32 in the fewest digits that give it back."""
+    if value is pd.NA:
+        return None
+    if isinstance(value, np.float32):
+        value = float(str(value))
+    elif isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

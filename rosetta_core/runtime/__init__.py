@@ -1,0 +1,1 @@
+"""The process: progress, memory, threads, machine and code fingerprints."""

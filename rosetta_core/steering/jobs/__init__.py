@@ -1,0 +1,1 @@
+"""Steering jobs: inversion, activation maximisation, edits, pivotal tuning and evaluation."""

@@ -1,0 +1,1 @@
+"""Metrics of steering results: similarity, perceptual distance, registration and intervals."""

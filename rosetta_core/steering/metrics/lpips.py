@@ -1,0 +1,90 @@
+"""LPIPS (Zhang et al., 2018), with the weights that were fitted to people's judgements.
+
+Lpips    the distance; what it is made of, `perceptual` says
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+from torchvision import models
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import whole
+from rosetta_core.steering.metrics.perceptual import PerceptualDistance
+from rosetta_core.zoo.weights.assignment import load_weights
+from rosetta_core.zoo.weights.sources import FileWeights
+
+__all__ = ["Lpips"]
+
+BACKBONES = {
+    "alex": ("alexnet", models.AlexNet_Weights.DEFAULT),
+    "vgg": ("vgg16", models.VGG16_Weights.DEFAULT),
+    "squeeze": ("squeezenet1_1", models.SqueezeNet1_1_Weights.DEFAULT),
+}
+
+
+class Lpips(PerceptualDistance):
+    """LPIPS, version 0.1, as torchmetrics has it."""
+
+    def __init__(
+        self, net: Literal["alex", "vgg", "squeeze"], *, folder: Path, device: torch.device
+    ) -> None:
+        """Load the fitted weights, and the ImageNet classifier that they are for.
+
+        Args:
+            net: AlexNet, VGG-16 or SqueezeNet 1.1.
+            folder: laid out as torch.hub's: torchvision's file of weights lies in its
+                `checkpoints`, and is downloaded if it is not there.
+            device: where the images will be.
+
+        Raises:
+            RosettaError: the file is not there and cannot be downloaded, or is not that
+                classifier's weights.
+        """
+        self.name = f"LPIPS ({net})"
+        architecture, weights = BACKBONES[net]
+        path = folder / "checkpoints" / Path(weights.url).name
+        if not path.is_file():
+            _download(weights.url, path, name=self.name)
+        # says in one line what is wrong with a file that was put there by hand
+        load_weights(models.get_model(architecture), path, weights=FileWeights(file=str(path)))
+        with _hub_folder(folder):
+            self._network = LearnedPerceptualImagePatchSimilarity(net).net.to(device)
+        self._network.requires_grad_(False)
+        # a head is dropout, which does nothing in evaluation, and weights (1, c, 1, 1)
+        self.weights = [next(head.parameters())[0] for head in self._network.lins]
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return by layer the maps (n, c, h, w) of images (n, 3, h, w) in -1..1."""
+        return list(self._network.net(self._network.scaling_layer(images)))
+
+
+def _download(url: str, path: Path, *, name: str) -> None:
+    """Download a file of weights whose name ends in the first digits of its SHA-256."""
+    digits = path.stem.rpartition("-")[2]
+    try:
+        with whole(path) as temporary:
+            torch.hub.download_url_to_file(url, str(temporary), digits, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RosettaError(
+            f"{name}: {url} cannot be downloaded ({reason}); put {path.name} at {path} by hand, "
+            "or take the features of an encoder of the zoo as the distance"
+        ) from error
+
+
+@contextmanager
+def _hub_folder(folder: Path) -> Iterator[None]:
+    """Have torchvision look for weights in a folder."""
+    before = torch.hub.get_dir()
+    torch.hub.set_dir(folder)
+    try:
+        yield
+    finally:
+        torch.hub.set_dir(before)

@@ -1,0 +1,1 @@
+"""Optimisation of latents: objective, loss, Adam and checkpoints."""

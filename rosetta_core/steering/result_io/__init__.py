@@ -1,0 +1,1 @@
+"""Reading and writing the folders of steering jobs."""

@@ -1,0 +1,1 @@
+"""Encoder families, and how images are preprocessed for them."""

@@ -1,0 +1,58 @@
+"""O-Net, the last of the three face detectors of MTCNN (Zhang et al., 2016).
+
+build      the network with random weights
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from rosetta_core.zoo.construction import needs_nothing
+from rosetta_core.zoo.model_spec import Input
+from rosetta_core.zoo.network import Encoder
+
+__all__ = ["build"]
+
+
+class ONet(nn.Module):
+    """Four convolutions over a 48×48 face crop, and three heads: face, box, landmarks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        convolutions: OrderedDict[str, nn.Module] = OrderedDict()
+        channels = 3
+        for i, (out, kernel, pool) in enumerate([(32, 3, 3), (64, 3, 3), (64, 3, 2), (128, 2, 0)]):
+            convolutions[f"conv{i + 1}"] = nn.Conv2d(channels, out, kernel)
+            convolutions[f"prelu{i + 1}"] = nn.PReLU(out)
+            if pool:
+                convolutions[f"pool{i + 1}"] = nn.MaxPool2d(pool, 2, ceil_mode=True)
+            channels = out
+        for name, module in convolutions.items():
+            self.add_module(name, module)
+        self._order = list(convolutions)
+        self.dense5 = nn.Linear(128 * 3 * 3, 256)
+        self.prelu5 = nn.PReLU(256)
+        self.dense6_1 = nn.Linear(256, 2)
+        self.dense6_2 = nn.Linear(256, 4)
+        self.dense6_3 = nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        for name in self._order:
+            x = self.get_submodule(name)(x)
+        # the published weights number the positions of a map column by column
+        x = self.prelu5(self.dense5(x.transpose(1, 3).flatten(1)))
+        return self.dense6_1(x).softmax(1), self.dense6_2(x), self.dense6_3(x)
+
+
+def build(
+    architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
+) -> Encoder:
+    """Build the detector; its units are the outputs of the first three PReLUs.
+
+    RosettaError for an architecture or arguments: it has none.
+    """
+    needs_nothing(architecture, arguments, family="mtcnn_onet")
+    seen = Input(size=48, interpolation="bilinear", mean=[0.5] * 3, std=[0.5] * 3)
+    return Encoder(network=ONet(), input=seen, preset=("prelu1", "prelu2", "prelu3"))

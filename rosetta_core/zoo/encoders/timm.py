@@ -1,0 +1,81 @@
+"""Any encoder of timm.
+
+build          the network with random weights, its input and its units from timm's own records
+units_of       the patterns of a timm network's units
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import timm
+from timm.data import resolve_model_data_config
+from timm.models.resnet import ResNet
+from torch import nn
+
+from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.zoo.construction import constructed
+from rosetta_core.zoo.encoders.channels_last import channels_first
+from rosetta_core.zoo.model_spec import Input
+from rosetta_core.zoo.network import Encoder
+
+__all__ = ["build", "units_of"]
+
+PRESETS = {
+    # the depthwise activation of every inverted-residual block, and the last activation
+    "tf_efficientnet_lite0": ("blocks.0.0.bn1.act", "blocks.[1-6].*.bn2.act", "bn2.act"),
+}
+
+
+def build(
+    architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
+) -> Encoder:
+    """Build a timm model.
+
+    Its units are the activations of the MLPs for transformers, the four stages for ResNets, and
+    timm's stages for everything else.
+
+    Args:
+        architecture: its name in timm, with or without the tag of its weights.
+        arguments: further ones of timm.create_model, as img_size and num_classes.
+
+    Raises:
+        RosettaError: for a name or an argument that timm does not know.
+    """
+    name = architecture or ""
+    if not timm.is_model(name):
+        hint = did_you_mean(name, timm.list_models())
+        raise RosettaError(f"timm has no model {name!r}{hint}")
+    network = constructed(partial(timm.create_model, name), arguments, what=f"timm's {name}")
+    return Encoder(
+        network=network,
+        input=_input(network, arguments or {}),
+        preset=PRESETS.get(name) or units_of(network),
+        prefix_tokens=getattr(network, "num_prefix_tokens", 0),
+        to_maps=channels_first(network),
+    )
+
+
+def _input(network: nn.Module, arguments: Mapping[str, Any]) -> Input:
+    data = resolve_model_data_config(network)
+    size = arguments.get("img_size") or data["input_size"][-1]  # a side, or height and width
+    bicubic = data["interpolation"] == "bicubic"
+    return Input(
+        size=size if isinstance(size, int) else size[-1],
+        interpolation="bicubic" if bicubic else "bilinear",
+        mean=list(data["mean"]),
+        std=list(data["std"]),
+    )
+
+
+def units_of(network: nn.Module) -> tuple[str, ...]:
+    """Return the patterns of a timm network's units."""
+    activations = [name for name, _ in network.named_modules() if name.endswith(".mlp.act")]
+    if any(name.startswith("attn_pool.") for name in activations):
+        return ("blocks.*.mlp.act",)  # that of the pooling is no map
+    if activations:
+        return ("**.mlp.act",)
+    if isinstance(network, ResNet):
+        return ("layer[1-4]",)
+    stages = getattr(network, "feature_info", None)
+    return tuple(stage["module"] for stage in stages) if stages else ()

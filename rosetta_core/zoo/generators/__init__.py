@@ -1,0 +1,1 @@
+"""Generator families and their latent spaces."""

@@ -1,0 +1,1 @@
+"""BigGAN-deep (Brock, Donahue and Simonyan, 2019)."""

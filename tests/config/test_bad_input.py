@@ -1,0 +1,670 @@
+"""What is wrong is said in one line that names it and what to do; nothing is made, nothing runs."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, tiny
+from PIL import Image
+from safetensors.torch import save_file
+
+from rosetta_core import stages
+from rosetta_core.cli.main import main
+from rosetta_core.config import Config, parse_config
+from rosetta_core.config.images import SAMPLES
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.steering.images import SAMPLES as NAMES
+from rosetta_core.steering.images import sample_image
+
+CONFIG = "c.yaml"
+
+
+def model(**changes: Any) -> dict[str, Any]:
+    return {"name": "m", "family": "mtcnn_onet", "weights": {"file": "w.pt"}, **changes}
+
+
+def steering(**jobs: Any) -> dict[str, Any]:
+    """Jobs of a kind each, and what they have in common."""
+    common = {"invert": {"name": "a", "image": {"seed": 0}}, "show": {"name": "b"}}
+    common |= {"edit": {"name": "c"}, "tune": {"name": "d"}, "evaluate": {"name": "e"}}
+    return {
+        "steering": {
+            kind: [{**common[kind], **job}] if kind in common else job for kind, job in jobs.items()
+        }
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with files that are not what they are named after."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 48), "red").save("whole.jpg")
+    Path("torn.jpg").write_bytes(Path("whole.jpg").read_bytes()[:300])
+    Path("empty.png").touch()
+    Path("text.png").write_text("no image")
+    Path("bomb.png").write_bytes(b"P5 20000 20000 255\n")  # any reader goes by the content
+    Image.new("L", (32, 32)).save("small.png")
+    Path("folder").mkdir()
+    Path("photos").mkdir()
+    Image.new("RGB", (9, 9)).save("photos/0.png")
+    Path("photos/1.png").touch()
+    Path("w.pt").write_bytes(b"no weights")
+    Path("cut.safetensors").write_bytes((10**9).to_bytes(8, "little") + b'{"a"')
+    Path("own.py").write_text("def f(:\n")
+    return tmp_path
+
+
+@pytest.fixture
+def weights_file(weights: Config) -> Path:
+    """Those of the face detector."""
+    path = RunPaths(weights).weights(weights.model("mtcnn_onet"))
+    assert path
+    return path.resolve()
+
+
+def refused(arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command line is refused with, in the folder that it is run in."""
+    before = sorted(Path().rglob("*"))
+    try:
+        code = main(arguments)
+    except SystemExit as left:
+        code = left.code
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("rosetta: ")
+    assert err.rstrip("\n").isprintable()
+    assert sorted(Path().rglob("*")) == before
+    return err
+
+
+PACKAGE = {"package": "a==1", "member": "a/b", "sha256": "0" * 64}
+INPUT = {"size": 48, "mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 1.0]}
+INFINITE, LONG = float("inf"), "x" * 300
+NO_SOURCE = {"do": "zoom", "of_seed": 0}
+BROKEN = [
+    ({"runn": "x"}, "runn: unknown key (did you mean 'run'?)"),
+    ({"sampling": {"imagse": 4}}, "sampling.imagse: unknown key (did you mean 'images'?)"),
+    ({"pivot": model(family="dcgan", wieghts={})}, "pivot.wieghts: unknown key"),
+    ({"neighbours": {"k": "5"}}, "neighbours.k: input should be a valid integer, not '5'"),
+    ({"neighbours": {"k": 0}}, "neighbours.k: input should be greater than or equal to 1, not 0"),
+    ({"neighbours": {"k": 2.0}}, "neighbours.k: input should be a valid integer"),
+    ({"neighbours": None}, "neighbours: expected keys and values, found NoneType"),
+    ({"sampling": {"images": True}}, "sampling.images: input should be a valid integer"),
+    ({"sampling": {"images": -3}}, "sampling.images: input should be greater than"),
+    ({"sampling": {"truncation": 1.5}}, "sampling.truncation: input should be less than"),
+    ({"activations": {"near_constant": 1}}, "activations.near_constant: input should be less"),
+    ({"run": "a/b"}, "run: 'a/b' is no name"),
+    ({"run": "../up"}, "run: '../up' is no name"),
+    ({"run": "two\nlines"}, "run: 'two\\nlines' is no name"),
+    ({"run": "$(reboot)"}, "run: '$(reboot)' is no name"),
+    ({"run": ""}, "run: '' is no name"),
+    ({"run": 7}, "run: input should be a valid string, not 7"),
+    ({"results": "a{b}"}, "results: 'a{b}' is no folder"),
+    ({"resources": "a'b"}, 'resources: "a\'b" is no folder'),
+    ({"device": "gpu"}, "device: 'gpu' is no device; use auto, cpu, cuda or cuda:N"),
+    ({"memory_budget": "2 GB"}, "memory_budget: '2 GB' is no amount of memory"),
+    ({"memory_budget": "1 KiB"}, "memory_budget: '1 KiB' is too little memory"),
+    ({"memory_budget": 2048}, "memory_budget: input should be a valid string, not 2048"),
+    ({"encoders": []}, "encoders: list should have at least 1 item"),
+    ({"encoders": "resnet50"}, "encoders: input should be a valid list"),
+    ({"encoders": [model(), model()]}, "two models are named 'm'; give each a name of its own"),
+    ({"encoders": [model(name="dcgan")]}, "two models are named 'dcgan'"),
+    ({"encoders": [model(name="a--b")]}, "encoders[0].name: 'a--b' is no name"),
+    ({"encoders": [model(family="tim")]}, "encoders[0].family: input should be 'timm', 'torch"),
+    ({"encoders": [model(family="timm")]}, "encoders[0]: family timm needs an architecture"),
+    ({"encoders": [model(architecture="x")]}, "encoders[0]: family mtcnn_onet takes no arch"),
+    ({"encoders": [model(layers=[])]}, "encoders[0].layers: list should have at least 1 item"),
+    ({"encoders": [model(layers="x")]}, "encoders[0].layers: input should be a valid list"),
+    ({"encoders": [model(input={"size": 4})]}, "encoders[0].input.mean: this key is missing"),
+    ({"encoders": [{"name": "m", "family": "mtcnn_onet"}]}, "encoders[0]: weights is missing; na"),
+    ({"encoders": [model(weights={**PACKAGE, "package": "a"})]}, "encoders[0].weights.package:"),
+    ({"encoders": [model(weights={**PACKAGE, "sha256": "0"})]}, "encoders[0].weights.sha256:"),
+    ({"encoders": [model(weights={**PACKAGE, "member": "../b"})]}, "'../b' leaves the package"),
+    ({"encoders": [model(weights={**PACKAGE, "member": "/b"})]}, "'/b' leaves the package"),
+    ({"encoders": [model(weights={"file": "w", "match": "size"})]}, "encoders[0].weights.match:"),
+    ({"encoders": [model(weights="randm")]}, "encoders[0].weights: give one of file, url, hub, pa"),
+    ({"encoders": [model(weights={"shipped": "mae_face"})]},
+     "encoders[0].weights.shipped: no weights named 'mae_face' lie in this package; those of dino"),
+    ({"encoders": [model(weights={"shipped": "mae_face"})]}, "faces do (did you mean 'mae_faces'"),
+    ({"encoders": [model(weights={"shipped": ["mae"]})]}, "weights.shipped: input should be a val"),
+    ({"encoders": [model(weights={"shipped": "mae_faces", "sha256": "0"})]}, "weights.sha256: '0'"),
+    ({"encoders": [{"zoo": "mae_faces", "untraind": True}]},
+     "encoders[0].untraind: unknown key (did you mean 'untrained'?)"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": "yes"}]},
+     "encoders[0]: untrained is true, false, or a seed from 0 on, not 'yes'"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": -1}]}, "encoders[0]: untrained is true, "),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": 2**63}]}, "encoders[0]: untrained is tru"),
+    ({"encoders": [{"zoo": "mae_face", "untrained": True}]}, "encoders[0]: the zoo has no model"),
+    ({"encoders": [{"name": "m", "family": "python", "target": "m:f", "untrained": True}]},
+     "encoders[0]: untrained can't be, for the python target loads its own weights; name one that"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": seed} for seed in (True, 7)]},
+     "two models are named 'mae_faces_untrained'; give each a name of its own"),
+    ({"encoders": [model(weights={"fil": "w"})]}, "encoders[0].weights: give one of file, url, "),
+    ({"encoders": [model(weights={"file": "w", "hub": "h"})]}, "random; not file and hub"),
+    ({"encoders": [model(weights={"random": 2**63})]}, "encoders[0].weights.random: input should"),
+    ({"encoders": [model(weights={"file": "{w}.pt"})]}, "encoders[0].weights.file: "),
+    ({"encoders": [model(weights={**PACKAGE, "member": "{b}"})]}, "Snakemake reads braces"),
+    ({"pivot": {"zoo": ["resnet50"]}}, "pivot: the zoo has no model ['resnet50']"),
+    ({"pivot": {"name": "m", "family": "python", "target": "m:f", "architecture": "a"}},
+     "pivot: family python takes no architecture; name the function in target"),
+    ({"activations": {"keepbits": 10}}, "activations.keepbits: input should be less than or equal"),
+    ({"mining": {"store": "zar"}}, "mining.store: input should be 'zarr' or 'none', not 'zar'"),
+    ({"correlation": {"blocks": 0}}, "correlation.blocks: input should be greater than"),
+    ({"correlation": {"keep": False}}, "correlation.keep: unknown key"),
+    (
+        {"mining": {"store": "none"}, "correlation": {"blocks": 2}},
+        "correlation.blocks: 2 needs stored maps, since every block would run all",
+    ),
+    ({"dictionary": {"examples": 0}}, "dictionary.examples: input should be greater than"),
+    (
+        {"dictionary": {"unit_examples": 0}},
+        "dictionary.unit_examples: input should be greater than",
+    ),
+    (steering(invert={}, show={"name": "a", "concept": 0}),
+     "steering: two jobs are named 'a'; give each a name of its own"),
+    (steering(invert={"name": "a b"}), "steering.invert[0].name: 'a b' is no name"),
+    (steering(invert={"image": {}}),
+     "steering.invert[0].image: give one of file, sample, seed as the image; none is given"),
+    (steering(invert={"image": {"file": "a.png", "seed": 0}}), "; file and seed are given"),
+    (steering(invert={"image": {"sample": "cat"}}), "image.sample: input should be 'astronaut', "),
+    (steering(invert={"image": {"seed": 0, "box": [0, 1]}}), "box: list should have at least 3"),
+    (steering(invert={"step": 3}), "steering.invert[0].step: unknown key (did you mean 'steps'"),
+    (steering(invert={"activations": 0.0, "prior_weight": 0.0}),
+     "steering.invert[0]: all weights are 0; raise one of activations, pixel_weight, perceptual_"),
+    (steering(invert={"encoders": ["mtcnn"]}), "steering: a: no encoder 'mtcnn'; they are eff"),
+    (steering(invert={"encoders": ["mtcnn"]}), "dino_faces (did you mean 'mtcnn_onet'?)"),
+    (steering(invert={"encoders": ["dcgan"]}), "steering: a: no encoder 'dcgan'; they are eff"),
+    (steering(perceptual={"encoder": "vit"}),
+     "steering.perceptual.encoder: no encoder 'vit'; they are efficientnet_lite0, mobilenet_v2"),
+    (steering(judge={"encoder": "vit"}), "steering.judge.encoder: no encoder 'vit'; they are"),
+    (steering(judge={}), "steering.judge: give one of encoder, lpips as the distance; none"),
+    (steering(judge={"encoder": "mtcnn_onet", "lpips": "vgg"}), "; encoder and lpips are given"),
+    (steering(judge={"lpips": "vgg", "size": 64}), "judge: lpips takes no size and no layers"),
+    (steering(show={}), "show[0]: give one of concept, unit as what to show; none is given"),
+    (steering(show={"concept": 0, "unit": "l/1"}), "what to show; concept and unit are given"),
+    (steering(edit={"do": "zoom"}),
+     "steering.edit[0]: give one of of_seed, of_job as the image to edit; none is given"),
+    (steering(edit={"do": "zoom", "of_seed": 0, "of_job": "a"}), "; of_seed and of_job are given"),
+    (steering(edit={"do": "zom", "of_seed": 0}), "steering.edit[0].do: input should be 'zoom', 's"),
+    (steering(edit={"do": "remove", "of_seed": 0}),
+     "steering.edit[0]: give one of concept, units as what to remove; none is given"),
+    (steering(edit={"do": "add", "of_seed": 0, "units": []}), "units: list should have at least 1"),
+    (steering(edit={"do": "shift", "of_seed": 0, "mask": "m.png"}),
+     "steering.edit[0]: shift takes no concept, units or mask; remove and add do"),
+    (steering(edit={"do": "shift", "of_seed": 0, "right": 1.5}), "right: input should be less"),
+    (steering(edit={"do": "custom", "of_seed": 0}), "custom needs a function, FILE.py:NAME"),
+    (steering(edit={"do": "zoom", "of_seed": 0, "function": "f.py:f"}),
+     "steering.edit[0]: zoom takes no function; custom does"),
+    (steering(invert={"name": "face"}, tune={"of_job": "fase"}),
+     "steering: d: there is no inversion named 'fase' (did you mean 'face'?)"),
+    (steering(show={"concept": 0}, edit={"do": "zoom", "of_job": "b"}),
+     "steering: c: there is no inversion or tuning named 'b'"),
+    (steering(invert={}, tune={"of_job": "a", "pixel_weight": 0.0, "perceptual_weight": 0.0}),
+     "steering.tune[0]: all weights are 0; raise one of pixel_weight, perceptual_weight"),
+    (steering(evaluate={"seeds": 0}), "steering.evaluate[0]: give seeds, images, or both"),
+    (steering(edit={"do": "custom", "of_seed": 0, "function": "f"}),
+     "steering.edit[0].function: 'f' names no function; write FILE.py:NAME"),
+    (steering(invert={}, edit={"do": "zoom", "of_job": "c"}),
+     "steering: c: there is no inversion or tuning named 'c'"),
+    (steering(edit=NO_SOURCE, tune={"name": "a", "of_job": "a"}),
+     "steering: a: there is no inversion named 'a'"),
+    (steering(invert={"image": {"seed": 2**63}}), "invert[0].image.seed: input should be less tha"),
+    (steering(invert={"image": {"seed": 0, "box": [-1, 0, 5]}}),
+     "invert[0].image: box: [-1, 0, 5] is none; give left, top and side, from 0, 0, 1"),
+    (steering(invert={"image": {"sample": "chelsea", "box": [0, 0, 301]}}),
+     "image: box: [0, 0, 301] leaves chelsea, which is 451 wide and 300 high"),
+    (steering(show={"unit": ""}), "steering.show[0].unit: string should have at least 1 character"),
+    (steering(show={"concept": 0, "reach": INFINITE}), "show[0].reach: input should be a finite"),
+    (steering(invert={"pixel_weight": INFINITE}), "pixel_weight: input should be a finite number"),
+    ({"sampling": {"truncation": float("nan")}}, "sampling.truncation: input should be a finite"),
+    ({"sampling": {"seed": 10**30}}, "sampling.seed: input should be less than 92233720368547758"),
+    ({"device": "cuda:99999999999"}, "device: 'cuda:99999999999' is no device; use auto, cpu, "),
+    ({"memory_budget": "9" * 400 + " GiB"}, "…' is no amount of memory; write a number and a unit"),
+    ({"results": "-x"}, "results: '-x' would be taken for an option; write ./-x"),
+    ({"results": "~/runs"}, "results: '~/runs': ~ is of the shell and stands for nothing here; wr"),
+    ({"results": "a/" + LONG}, "results: xxxxxxxxxxxxxxxxxxxx… is longer than 255 bytes; rename i"),
+    ({"results": "a\u202eb"}, "results: 'a\\u202eb' is no folder: leave out quotes, braces"),
+    ({"encoders": [model(weights={"file": "a\nb"})]}, "file: 'a\\nb' is no file; write a path wit"),
+    ({"encoders": [model(weights={"file": LONG})]}, "weights.file: xxxxxxxxxxxxxxxxxxxx… is longe"),
+    ({"encoders": [model(weights={"file": "a\0b"})]}, "weights.file: 'a\\x00b' is no file; write "),
+    ({"encoders": [model(weights={"url": "file:///etc/passwd"})]}, "is no address; write https://"),
+    ({"encoders": [model(weights={"url": "https://h/../x"})]}, "names no file; write https://HOST"),
+    ({"encoders": [model(weights={"hub": "timm:../x"})]}, "hub: 'timm:../x' is of no hub; write t"),
+    ({"encoders": [model(weights={"hub": "timm:.."})]}, "hub: 'timm:..' leaves the hub; write nam"),
+    ({"encoders": [model(weights={"hub": "timm:x", "sha256": "g"})]}, "'g' is no checksum; write "),
+    ({"encoders": [{"name": "m", "family": "python", "target": "f"}]},
+     "encoders[0].target: 'f' names no function; write MODULE:NAME or FILE.py:NAME"),
+    ({"encoders": [model(input={**INPUT, "std": [0.0, 1.0, 1.0]})]}, "input.std[0]: input should "),
+    ({"encoders": [model(input={**INPUT, "size": 10**9})]}, "input.size: input should be less tha"),
+    ({"pics": 3}, "pics: unknown key; those here are run, results, resources, device, memory_bud"),
+    ({7: 3}, "is no key; those are words"),
+    ({"encoders": ["resnet50", 7]}, "encoders[1]: expected keys and values, found int"),
+    (["run"], "expected keys and values, found list"),
+    ("run", "expected keys and values, found str"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "said"), BROKEN)
+def test_a_wrong_configuration(content: Any, said: str, folder: Path, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(content))
+    assert refused(["check", "--config", CONFIG], said, capsys).startswith(f"rosetta: {CONFIG}: ")
+
+
+NAMES_OF_NOTHING = [
+    *("../x", "a/b", "a b", "a'b", 'a"b', "a\nb", "a;b", "$(x)", "`x`", "", "-n", ".", "..", "~"),
+    *("x" * 300, "ä", "a--b", "a\0b", "{x}", "*", "a\u202eb", "a|b", "a>b", "a&b", "a\\b"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_NOTHING)
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("run", lambda name: {"run": name}),
+        ("encoders[0].name", lambda name: {"encoders": [model(name=name)]}),
+        ("steering.show[0].name", lambda name: steering(show={"name": name, "concept": 0})),
+    ],
+)
+def test_a_name_that_could_be_more_than_a_name(key: str, place, name, folder, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(place(name)))
+    line = refused(["check", "--config", CONFIG], f"{CONFIG}: {key}: ", capsys)
+    assert " is no name: use up to 64 letters, digits" in line
+
+
+@pytest.mark.parametrize("pattern", ["../x", "a b", "a\nb", "$(x)", "", "[", "conv[9", "{x}"])
+def test_a_layer_that_is_none(pattern: str, folder: Path, capsys) -> None:
+    Path(CONFIG).write_text(
+        yaml.safe_dump(tiny(encoders=[model(weights="random", layers=[pattern])]))
+    )
+    refused(["check", "--config", CONFIG], f"rosetta: m: layers: {pattern!r} ", capsys)
+
+
+BOMB = "a0: &a0 [x, x, x]\n" + "".join(
+    f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}, *a{i}, *a{i}, *a{i}, *a{i}, *a{i}, *a{i}]\n"
+    for i in range(9)
+)
+TEXTS = [
+    (b"run: [", "line 1, column 7: expected the node content"),
+    (b"run: a\n  sampling: x", "line 2, column 11: mapping values are not allowed here; correct"),
+    (b"run: a\n\tsampling: x", "line 2, column 1: found character '\\t' that cannot start any to"),
+    (b"run: a\nrun: b\n", "line 2, column 1: the key 'run' stands here a second time; leave one"),
+    (b"sampling: {seed: 1, seed: 2}", "column 21: the key 'seed' stands here a second time; lea"),
+    (b"run: \xff\xfe", "cannot be read: not a UTF-8 text file; give a YAML file"),
+    (b"\0", "not YAML; correct the YAML there"),
+    (BOMB.encode(), "more than 100,000 values, as aliases of aliases; write fewer"),
+    (b"run: &r {a: *r}", "line 1, column 6: this anchor holds itself; write out what it stands"),
+    (b"encoders: &r [*r]", "this anchor holds itself; write out what it stands for"),
+    (b"run: *r", "line 1, column 6: found undefined alias 'r'; correct the YAML there"),
+    (b"sampling: {images: " + b"9" * 5000 + b"}", "9999…' is no int; quote it if it is a text"),
+    (b"run: 1999-99-99", "line 1, column 6: '1999-99-99' is no timestamp; quote it if it is a te"),
+    (b"run: !!int x", "line 1, column 6: 'x' is no int; quote it if it is a text"),
+    (b"run: 2020-01-01", "run: input should be a valid string, not datetime.date(2020, 1, 1)"),
+    (b"sampling: {images: .nan}", "sampling.images: input should be a valid integer, not nan"),
+    (b"memory_budget: .inf", "memory_budget: input should be a valid string, not inf"),
+    (b"[" * 3000, "nested too deeply; no configuration is"),
+    (b"? [a]\n: b\n", "line 1, column 3: found unhashable key; correct the YAML there"),
+    (b"run: a\n---\nrun: b\n", "line 2, column 1: but found another document; correct the YAML"),
+    (b"run: !!python/object/apply:os.system [id]", "could not determine a constructor for the tag"),
+    (b"0", "expected keys and values, found int"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), TEXTS)
+def test_a_file_that_is_no_configuration(text: bytes, said: str, folder: Path, capsys) -> None:
+    Path(CONFIG).write_bytes(text)
+    line = refused(["check", "--config", CONFIG], said, capsys)
+    assert line.startswith(f"rosetta: {CONFIG}: ")
+
+
+RECIPE = {"name": "r", "architecture": "vit_tiny_patch16_224", "mae": {}, "steps": 1}
+RECIPES = [
+    ({**RECIPE, "name": "../r"}, "name: '../r' is no name: use up to 64 letters"),
+    ({**RECIPE, "step": 3}, "step: unknown key (did you mean 'steps' or 'seed'?)"),
+    ({**RECIPE, "steps": 0}, "steps: input should be greater than or equal to 1, not 0"),
+    ({**RECIPE, "learning_rate": INFINITE}, "learning_rate: input should be a finite number"),
+    ({**RECIPE, "dino": {}}, "give one of mae and dino: how it is trained"),
+    ({**RECIPE, "seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
+    ({**RECIPE, "mae": {"masked": 1.0}}, "mae.masked: input should be less than 1, not 1.0"),
+    ({**RECIPE, "images": {"folder": "photos"}}, "images: give a generator or a folder (and"),
+    (
+        {**RECIPE, "images": {"generator": None, "folder": "photos"}},
+        "photos/1.png: is empty; give a PNG or JPEG",
+    ),
+    (
+        {**RECIPE, "images": {"generator": None, "folder": "nowhere"}},
+        "images.folder: there is no folder nowhere",
+    ),
+]
+
+
+@pytest.mark.parametrize(("recipe", "said"), RECIPES)
+def test_a_wrong_recipe(recipe: dict[str, Any], said: str, folder: Path, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump({**recipe, "resources": str(ROOT / "resources")}))
+    refused(["train", CONFIG], said, capsys)
+
+
+OF_A = {"do": "zoom", "of_job": "a"}
+REMOVE = {"do": "remove", "of_seed": 0, "units": ["main.8/3"]}
+
+
+def inverted(file: str, **more: Any) -> dict[str, Any]:
+    return steering(invert={"image": {"file": file, **more}}, tune={"of_job": "a"}, edit=OF_A)
+
+
+def folder_images(folder: str) -> dict[str, Any]:
+    """A pivot that draws no images, on those of a folder."""
+    pivot, *encoders = tiny()["encoders"]
+    sampling = {"images": 2, "shard_size": 1, "folder": folder}
+    more = {"dictionary": {"examples": 1}, "steering": {}}
+    return {"pivot": pivot, "encoders": encoders, "sampling": sampling, **more}
+
+
+MISFITS = [
+    (
+        steering(invert={"image": {"file": "no.png"}}, tune={"of_job": "a"}, edit=OF_A),
+        "steering: a: no file 'no.png'",
+    ),
+    (steering(evaluate={"images": [{"file": "no.png"}]}), "steering: e: no file 'no.png'"),
+    (steering(edit={**REMOVE, "mask": "no.png"}), "steering: c: no file 'no.png'"),
+    (
+        steering(edit={"do": "custom", "of_seed": 0, "function": "no.py:f"}),
+        "steering: c: no file 'no.py'; give one that is there",
+    ),
+    (
+        steering(edit={"do": "custom", "of_seed": 0, "function": "own.py:f"}),
+        "steering: c: function 'own.py:f': SyntaxError: invalid syntax (own.py, line 1)",
+    ),
+    (inverted("torn.jpg"), "steering: a: torn.jpg: cannot be read: "),
+    (inverted("empty.png"), "steering: a: empty.png: is empty; give a PNG or JPEG"),
+    (inverted("text.png"), "steering: a: text.png: is no image that Pillow reads; give a PNG or"),
+    (inverted("bomb.png"), "steering: a: bomb.png: has too many pixels; give a smaller image"),
+    (inverted("folder"), "steering: a: no file 'folder'; give one that is there"),
+    (inverted("whole.jpg", box=[0, 0, 49]), "leaves the image, which is 64 wide and 48 high"),
+    (steering(edit={**REMOVE, "mask": "text.png"}), "steering: c: text.png: is no image"),
+    (
+        steering(edit={**REMOVE, "mask": "small.png"}),
+        "steering: c: mask: small.png has 32×32 pixels, but dcgan draws 64×64; give a mask of that",
+    ),
+    (
+        steering(show={"concept": 0, "space": "w+"}),
+        "steering: b: space: dcgan has no latent space 'w+'; it has z",
+    ),
+    (
+        steering(judge={"encoder": "mobilenet_v2", "layers": ["features.99"]}),
+        "steering.judge: mobilenet_v2: layers: 'features.99' matches no module (did you mean 'fea",
+    ),
+    (steering(show={"unit": "main.8/٣"}), "steering: b: no unit 'main.8/٣' of dcgan; write layer/"),
+    (folder_images("photos"), "photos/1.png: is empty; give a PNG or JPEG"),
+    (folder_images("nowhere"), "sampling.folder: there is no folder nowhere"),
+    (folder_images("folder"), "sampling.folder: there is no image in folder, of .bmp"),
+    (folder_images("text.png"), "sampling.folder: there is no folder text.png"),
+    (
+        {"resources": "text.png"},
+        "resources: text.png is no folder; give another, or remove it",
+    ),
+    ({"results": "text.png/runs"}, "results: text.png is no folder; give another, or remove it"),
+    ({"encoders": [model(weights={"file": "folder"})]}, "m: no file of weights at folder; correct"),
+    ({"encoders": [model()]}, "w.pt: cannot be read as weights (it is neither safetensors nor"),
+    (
+        {"encoders": [model(weights={"file": "cut.safetensors"})]},
+        "cut.safetensors: cannot be read as weights",
+    ),
+    (
+        {"encoders": [model(weights="random", input={**INPUT, "size": 4})]},
+        "m: cannot be run with its input and arguments (Calculated padded input size per channel:",
+    ),
+    (
+        {
+            "encoders": [
+                {
+                    "name": "m",
+                    "family": "timm",
+                    "architecture": "resnet18",
+                    "arguments": {"in_chans": 5},
+                    "weights": "random",
+                }
+            ]
+        },
+        "m: cannot be run with its input and arguments (Invalid channel dimensions); correct them",
+    ),
+    (
+        steering(show={"unit": "main.9/3"}),
+        "steering: b: no unit 'main.9/3' of dcgan; write layer/channel, with one of the layers ma",
+    ),
+    (steering(show={"unit": "dcgan/main.8/128"}), "b: no unit 'dcgan/main.8/128' of dcgan; write"),
+    (steering(edit={**REMOVE, "units": ["main.8/3", "main.11"]}), "c: no unit 'main.11' of dcgan"),
+    ({"neighbours": {"k": 96}}, "neighbours.k: 96 is too large for mtcnn_onet, which has 96 units"),
+    ({"dictionary": {"examples": 17}}, "dictionary.examples: 17 is more than sampling.images: 16"),
+    (
+        {"encoders": [model(weights={"file": "no.pt"})]},
+        "m: no file of weights at no.pt; correct `weights`, or put it there",
+    ),
+    (
+        {"correlation": {"blocks": 193}},
+        "correlation.blocks: 193 is more than the 192 units of dcgan",
+    ),
+    (
+        {"encoders": [model(weights=PACKAGE, layers=["prelu1", "pralu2"])]},
+        "m: layers: 'pralu2' matches no module (did you mean 'prelu2'",
+    ),
+    (
+        {"encoders": [model(weights=PACKAGE, layers=["prelu[z-a]"])]},
+        "m: layers: 'prelu[z-a]' is no pattern",
+    ),
+    (
+        {"encoders": [model(family="timm", architecture="resnet-50", weights=PACKAGE)]},
+        "timm has no model 'resnet-50' (did you mean 'resnet50'",
+    ),
+]
+
+
+def test_units_may_be_named_with_their_model() -> None:
+    units = ["main.8/127", "dcgan/main.11/0"]
+    assert stages.check(parse_config(tiny(**steering(edit={**REMOVE, "units": units}))))
+
+
+@pytest.mark.parametrize(("changes", "said"), MISFITS)
+def test_what_does_not_fit_the_models_or_the_files(changes, said: str, folder, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(tiny(**changes)))
+    refused(["check", "--config", CONFIG], said, capsys)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there(folder: Path, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(tiny(device="cuda:1")))
+    refused(["check", "--config", CONFIG], "device: 'cuda:1' isn't there", capsys)
+
+
+def test_samples_are_as_large_as_the_configuration_thinks() -> None:
+    assert set(SAMPLES) == set(NAMES)
+    for name, (width, height) in SAMPLES.items():
+        assert sample_image(name).shape == (height, width, 3)
+
+
+HELP = "; see rosetta"
+COMMANDS: list[tuple[list[str], str]] = [
+    ([], f"the following arguments are required: VERB{HELP} --help"),
+    (["chek"], "argument VERB: invalid choice: 'chek' (choose from "),
+    (["a\nb"], "argument VERB: invalid choice: 'a\\nb' (choose from "),
+    (["check", "c.yaml"], f"unrecognized arguments: c.yaml{HELP} --help"),
+    (["check", "--al"], f"unrecognized arguments: --al{HELP} --help"),
+    (["check", "--config"], f"check: argument --config: expected one argument{HELP} check --help"),
+    (["check", "--threads", "-1"], "check: argument --threads: '-1' is no number from 1 to 4096"),
+    (["check", "--threads", "0"], "check: argument --threads: '0' is no number from 1 to 4096"),
+    (["check", "--threads", "x"], "check: argument --threads: 'x' is no number from 1 to 4096"),
+    (["check", "--threads", "9" * 9], "--threads: '999999999' is no number from 1 to 4096"),
+    (
+        ["check", "--config", "no.yaml"],
+        "no.yaml: cannot be read: No such file or directory; give a",
+    ),
+    (["check", "--config", "folder"], "folder: cannot be read: Is a directory; give a YAML file"),
+    (
+        ["check", "--config", "a\nb"],
+        "a\\nb: cannot be read: No such file or directory; give a YAML",
+    ),
+    (["check", "--config", "\x1b[2J"], "\\x1b[2J: cannot be read: No such file or directory"),
+    (["check", "--config", "a\0b"], "a\\x00b: cannot be read: "),
+    (["check", "--config", LONG], ": cannot be read: File name too long; give a YAML file"),
+    (
+        ["list-layers"],
+        f"list-layers: the following arguments are required: MODEL{HELP} list-layers",
+    ),
+    (["list-layers", "mobilenet"], "no model 'mobilenet' in run 'tiny'; its models are dcgan, "),
+    (["list-layers", "a\nb"], "no model 'a\\nb' in run 'tiny'; its models are dcgan, "),
+    (["sample"], f"sample: the following arguments are required: --shard{HELP} sample --help"),
+    (["sample", "--shard", "7"], "no shard '7' in run 'tiny'; they are 00000 to 00001"),
+    (["sample", "--shard", "../0"], "no shard '../0' in run 'tiny'; they are 00000 to 00001"),
+    (
+        ["activations", "no", "--shard", "00000"],
+        "no model 'no' in run 'tiny'; its models are dcgan",
+    ),
+    (
+        ["activations", "dcgan", "--shard", "2"],
+        "no shard '2' in run 'tiny'; they are 00000 to 00001",
+    ),
+    (["units", "../../x"], "no model '../../x' in run 'tiny'; its models are dcgan, "),
+    (["join", "no"], "no model 'no' in run 'tiny'; its models are dcgan, "),
+    (["neighbours", "no"], "no model 'no' in run 'tiny'; its models are dcgan, "),
+    (["unit-examples", "no"], "no model 'no' in run 'tiny'; its models are dcgan, "),
+    (["correlations", "no"], "no model 'no' in run 'tiny'; its models are dcgan, "),
+    (["correlations", "dcgan", "--block", "x"], "argument --block: invalid int value: 'x'; see"),
+    (["fetch", "no"], "no model 'no' in run 'tiny'; its models are dcgan, "),
+    (
+        ["steer", "strong"],
+        "no job 'strong' in steering; they are astronaut, strongest, tuned, shif",
+    ),
+    (["steer", "../x"], "no job '../x' in steering; they are astronaut, strongest, tuned, shifted"),
+    (["steer", "-n"], "steer: the following arguments are required: JOB; see rosetta steer --help"),
+    (["figure", "--concepts", "x"], "figure: argument --concepts: invalid int value: 'x'; see ros"),
+    (["figure", "--concepts"], "figure: argument --concepts: expected at least one argument; see"),
+    (["figure", "--examples", "0"], "--examples 0: give at least 1"),
+    (["figure", "--models", "no"], "no model 'no' in run 'tiny'; its models are dcgan, "),
+    (["figure", "--jobs", "no"], "no job 'no' in steering; they are astronaut, strongest, tuned"),
+    (["figure", "--jobs", "a", "--image", "1"], "--jobs: draws nothing but jobs; leave the other"),
+    (["figure", "--image", "1", "--images", "2"], "--image and --images: draw one image or exampl"),
+    (
+        ["export", "--format", "xml"],
+        "export: argument --format: invalid choice: 'xml' (choose from",
+    ),
+]
+WITHOUT_CONFIG: list[tuple[list[str], str]] = [
+    (["convert", "no.pkl", "o.safetensors"], "no.pkl: no such file of weights"),
+    (["convert", "folder", "o.safetensors"], "folder: no such file of weights"),
+    (["convert", "w.pt", "o.safetensors"], "w.pt: cannot be read as weights (it is neither safe"),
+    (
+        ["convert", "w.pt", "o.pt"],
+        "o.pt: is no place for safetensors; end its name in .safetensors",
+    ),
+    (
+        ["convert", "w.pt"],
+        "convert: the following arguments are required: OUT.safetensors; see ros",
+    ),
+    (["fetch-file", "{", "x"], "weights: invalid JSON: EOF while parsing an object at line 1"),
+    (
+        ["fetch-file", "[]", "x"],
+        "weights: give one of file, url, hub, package, shipped, random, or",
+    ),
+    (["fetch-file", '{"file": "x"}', "x"], "weights: x can't be fetched"),
+    (
+        ["fetch-file", '{"url": "file:///etc/passwd"}', "x"],
+        "url: 'file:///etc/passwd' is no addres",
+    ),
+    (["train", "no.yaml"], "no.yaml: cannot be read: No such file or directory; give a YAML file"),
+    (["train", "folder"], "folder: cannot be read: Is a directory; give a YAML file"),
+    (["zoo", "x"], f"unrecognized arguments: x{HELP} --help"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), COMMANDS)
+def test_a_wrong_command_line(arguments: list[str], said: str, folder: Path, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(tiny()))
+    if arguments and "--config" not in arguments:
+        arguments = [arguments[0], "--config", CONFIG, *arguments[1:]]
+    refused(arguments, said, capsys)
+
+
+@pytest.mark.parametrize(("arguments", "said"), WITHOUT_CONFIG)
+def test_a_wrong_command_line_of_no_run(arguments, said: str, folder: Path, capsys) -> None:
+    refused(arguments, said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"file": "onet.pt", "sha256": "0" * 64},
+            "onet.pt: SHA-256 is 165bfbe42940…, the configur",
+        ),
+        ({"file": "onet.pt", "prefix": "x."}, "onet.pt: no entry begins with 'x.'"),
+        (
+            {"file": "other.safetensors"},
+            "other.safetensors: has no entry 'conv1.weight', which the",
+        ),
+    ],
+)
+def test_weights_of_another_network(given, said: str, folder, capsys, weights_file) -> None:
+    Path("onet.pt").symlink_to(weights_file)
+    save_file({"a": torch.zeros(1)}, "other.safetensors")
+    Path(CONFIG).write_text(yaml.safe_dump(tiny(encoders=[model(weights=given)])))
+    refused(["activations", "m", "--shard", "00000", "--config", CONFIG], said, capsys)
+
+
+def test_a_folder_for_results_that_may_not_be_written(folder: Path, capsys) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(tiny(results="/proc/rosetta")))
+    line = refused(["sample", "--shard", "00000", "--config", CONFIG], "/proc/rosetta", capsys)
+    assert "cannot be used: " in line
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory",
+         folder, "--configfile", CONFIG, "--cores", "1", *arguments],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"neighbours": {"k": 0}}, "configuration: neighbours.k: input should be greater than or"),
+        (
+            {"run": "a b; $(touch x)"},
+            "configuration: run: 'a b; $(touch x)' is no name: use up to 64",
+        ),
+        (inverted("torn.jpg"), "steering: a: torn.jpg: cannot be read: "),
+    ],
+)
+def test_snakemake_says_it_too_and_starts_nothing(changes, said: str, folder: Path) -> None:
+    Path(CONFIG).write_text(yaml.safe_dump(tiny(**changes)))
+    done = snakemake(folder)
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("rosetta: "))
+    assert said in line
+    assert "Traceback" not in done.stderr
+    assert not (folder / "results").exists()
+
+
+def test_no_shell_reads_the_folders_of_a_run(folder: Path) -> None:
+    """Each word of a job's command is what it is, whatever characters are in it."""
+    results = "r $(touch x);`touch x`&|<>"
+    Path(CONFIG).write_text(yaml.safe_dump(tiny(results=results)))
+    done = snakemake(folder, "--dry-run", "--printshellcmds")
+    assert done.returncode == 0, done.stderr
+    commands = [line.strip() for line in done.stdout.splitlines() if "rosetta_core " in line]
+    assert len(commands) > 10
+    for command in commands:
+        words = shlex.split(command)
+        if "fetch-file" not in words:
+            assert words[words.index("--config") + 1] == f"{results}/tiny/config.yaml"
+        assert words[-3] == ">"
+        assert words[-2].startswith(f"{results}/tiny/logs/")
+        assert words[-1] == "2>&1"
+    assert not os.path.lexists("x")

@@ -1,0 +1,238 @@
+"""Matches are told from chance: on noise, on planted matches, and on what only seems one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from oracle import correlations
+from scipy.stats import kstest
+
+from rosetta_core.mining.correlation.pearson import correlate
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.concepts import rosetta_table
+from rosetta_core.mining.matching.topk import nearest, without_self
+from rosetta_core.mining.significance.null_tests import (
+    chance_counts,
+    concept_evidence,
+    p_values,
+    pair_evidence,
+)
+from rosetta_core.mining.sources.base import ArrayMaps, Maps
+from rosetta_core.mining.sources.permuted import ImagesShuffled, PositionsShuffled, shifts
+from rosetta_core.mining.sources.subset import SomeUnits
+
+IMAGES, UNITS, SIDE, K = 48, 40, 6, 3
+DRAWS = range(2)
+SHUFFLED = {
+    "images": lambda maps, draw: ImagesShuffled(maps, shift=shifts(IMAGES, seed=5)[draw]),
+}
+ROLLED = {"positions": lambda maps, draw: PositionsShuffled(maps, seed=draw)}
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def noise(rng: np.random.Generator, units: int = UNITS) -> np.ndarray:
+    return rng.standard_normal((IMAGES, units, SIDE, SIDE)).astype(np.float32)
+
+
+def arrays(maps: np.ndarray) -> ArrayMaps:
+    return ArrayMaps({"layer": maps})
+
+
+def mined(pivot: Maps, encoder: Maps) -> tuple[np.ndarray, pd.DataFrame]:
+    corr = correlate(pivot, encoder)
+    return corr, best_buddies(neighbours(nearest(corr, K), nearest(corr.T, K)))
+
+
+class Held:
+    """What one encoder or several have in common with a pivot, held against nulls."""
+
+    def __init__(self, pivot: np.ndarray, *encoders: np.ndarray, nulls=SHUFFLED) -> None:
+        own = correlate(arrays(pivot), arrays(pivot))
+        self.own = best_buddies(neighbours(nearest(without_self(own), K), None))
+        self.held, self.chance = {}, {}
+        for null, under in nulls.items():
+            self.held[null], self.chance[null] = {}, {}
+            for name, maps in zip("abc", encoders, strict=False):
+                _, found = mined(arrays(pivot), arrays(maps))
+                _, given = mined(arrays(pivot), under(arrays(maps), 0))
+                rest = correlate(arrays(pivot), under(arrays(maps), 1))
+                for into, pairs in ((self.held, found), (self.chance, given)):
+                    left = rest[pairs["pivot_unit"], pairs["unit"]]
+                    into[null][name] = pairs.assign(left=left)
+        self.pairs = pair_evidence(self.held, self.chance)
+        self.counts = chance_counts(self.held, self.chance, self.own)
+        self.rosetta = rosetta_table(next(iter(self.held.values())), self.own)
+        self.concepts = concept_evidence(self.rosetta, self.pairs, self.chance, self.own)
+
+    def false(self, what: str = "best buddies") -> float:
+        """The share of what was found that is estimated to be false."""
+        (share,) = self.counts.loc[self.counts["what"] == what, "false"]
+        return float(share)
+
+
+@pytest.mark.parametrize("largest", [1, 7, 16, IMAGES])
+def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int) -> None:
+    pivot, encoder = noise(rng, 5), rng.random((IMAGES, 4, 3, 9), dtype=np.float32)
+    shuffled = ImagesShuffled(arrays(encoder), shift=13)
+    expected = correlations({"f": pivot}, {"g": np.roll(encoder, 13, axis=0)})
+    np.testing.assert_allclose(correlate(arrays(pivot), shuffled), expected, atol=1e-6)
+    read = [shuffled.read(0, piece).numpy() for piece in shuffled.pieces(largest)]
+    np.testing.assert_array_equal(np.concatenate(read), np.roll(encoder, 13, axis=0))
+
+
+def test_positions_shuffled_rolls_every_map_whatever_is_read_at_once(rng) -> None:
+    maps = noise(rng, 3)
+    rolled = PositionsShuffled(arrays(maps), seed=4)
+    whole = rolled.read(0, range(IMAGES)).numpy()
+    parts = [rolled.read(0, piece).numpy() for piece in rolled.pieces(5)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    channel = rolled.read(0, range(IMAGES), slice(1, 2)).numpy()
+    np.testing.assert_array_equal(channel, whole[:, 1:2])
+    offsets = set()
+    for before, after in zip(maps, whole, strict=True):
+        found = [
+            (dy, dx)
+            for dy in range(SIDE)
+            for dx in range(SIDE)
+            if np.array_equal(np.roll(before, (dy, dx), axis=(1, 2)), after)
+        ]
+        assert len(found) == 1
+        offsets.update(found)
+    assert (0, 0) not in offsets
+    assert len(offsets) > SIDE**2 // 2
+
+
+def test_maps_of_one_position_cannot_be_rolled(rng) -> None:
+    maps = rng.random((IMAGES, 3, 1, 1), dtype=np.float32)
+    rolled = PositionsShuffled(arrays(maps), seed=4)
+    np.testing.assert_array_equal(rolled.read(0, range(IMAGES)).numpy(), maps)
+
+
+@pytest.mark.parametrize("images", [3, 4, 5, 16, 512])
+def test_no_image_has_its_neighbours_maps(images: int) -> None:
+    found = np.array([shifts(images, seed=seed) for seed in range(50)])
+    assert (found[:, 0] != found[:, 1]).all()
+    near = max(1, images // 4)
+    assert found.min() >= near
+    assert found.max() <= images - near
+
+
+def test_some_units_are_correlated_as_among_all(rng) -> None:
+    layers = {"a": rng.random((IMAGES, 7, 4, 4)), "b": rng.random((IMAGES, 5, 3, 3))}
+    layers["c"] = rng.random((IMAGES, 6, 2, 5))
+    maps = ArrayMaps({name: maps.astype(np.float32) for name, maps in layers.items()})
+    units = [13, 2, 5, 17, 2, 12]
+    some = SomeUnits(maps, units)
+    assert [(layer.name, layer.channels) for layer in some.layers] == [("a", 2), ("c", 3)]
+    assert some.units.tolist() == [2, 5, 12, 13, 17]
+    maps.together = lambda layer: 4  # stored so many channels at once
+    assert some.chunks(0) == [slice(0, 1), slice(1, 2)]  # channels 2 and 5 of layer a
+    assert some.chunks(1) == [slice(0, 2), slice(2, 3)]  # 0, 1 and 5 of layer c
+    whole = correlate(maps, maps)
+    np.testing.assert_allclose(correlate(some, maps), whole[some.units], atol=1e-6)
+    np.testing.assert_allclose(correlate(maps, some), whole[:, some.units], atol=1e-6)
+
+
+def test_p_values_by_hand() -> None:
+    found = p_values(np.array([0.9, 0.5, 0.45, 0.0]), np.array([0.1, 0.5, 0.2]))
+    np.testing.assert_allclose(found, [1 / 4, 2 / 4, 2 / 4, 4 / 4])
+    assert p_values(np.array([0.3]), np.array([])) == [1.0]
+
+
+def test_noise_has_uniform_p_values() -> None:
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        held = Held(noise(rng), noise(rng))
+        found.append(held.pairs["p_value"].to_numpy(np.float64))
+    assert kstest(np.concatenate(found), "uniform").pvalue > 0.01
+
+
+def planted(rng: np.random.Generator, units: int, matches: int) -> Held:
+    """The first units of the encoder are the pivot's, with noise."""
+    pivot, encoder = noise(rng, units), noise(rng, units)
+    encoder[:, :matches] = pivot[:, :matches] + 0.7 * encoder[:, :matches]
+    return Held(pivot, encoder)
+
+
+def true_pairs(held: Held, matches: int) -> np.ndarray:
+    same = held.pairs["pivot_unit"] == held.pairs["unit"]
+    return (same & (held.pairs["unit"] < matches)).to_numpy()
+
+
+def test_planted_matches_are_found(rng) -> None:
+    held = planted(rng, UNITS, 10)
+    true = true_pairs(held, 10)
+    assert true.sum() == 10
+    strong, others = held.pairs[true], held.pairs[~true]
+    assert strong["p_value"].max() < 0.02
+    np.testing.assert_allclose(strong["excess"], strong["corr"], atol=0.15)
+    assert others["p_value"].median() > 0.25
+
+
+@pytest.mark.parametrize("matches", [0, 10, 20, 30, 40])
+def test_the_false_among_best_buddies_are_estimated(matches: int) -> None:
+    truth, estimates = [], []
+    for seed in range(5):
+        held = planted(np.random.default_rng(seed), UNITS, matches)
+        truth.append(1 - true_pairs(held, matches).mean())
+        estimates.append(held.false())
+    assert np.mean(estimates) == pytest.approx(np.mean(truth), abs=0.1)
+
+
+def test_a_centre_that_all_images_share_is_no_match_once_images_are_shuffled(rng) -> None:
+    rows, columns = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
+    centre = np.exp(-(rows**2 + columns**2) / 4).astype(np.float32)
+    pivot, encoder = (noise(rng) * 0.3 + 3 * centre for _ in range(2))
+    assert correlate(arrays(pivot), arrays(encoder)).min() > 0.8
+    held = Held(pivot, encoder)
+    assert np.abs(held.pairs["excess"]).max() < 0.05
+    assert held.pairs["p_value"].median() > 0.25
+    assert held.false() == pytest.approx(1, abs=0.2)
+    rolled = Held(pivot, encoder, nulls=ROLLED)
+    assert rolled.pairs["excess"].min() > 0.5
+
+
+def test_brightness_that_all_units_share_is_no_match_once_positions_are(rng) -> None:
+    bright = 3 * rng.standard_normal((IMAGES, 1, 1, 1)).astype(np.float32)
+    pivot, encoder = (noise(rng) + bright for _ in range(2))
+    rolled = Held(pivot, encoder, nulls=ROLLED)
+    assert np.abs(rolled.pairs["excess"]).max() < 0.05
+    assert Held(pivot, encoder).pairs["excess"].min() > 0.5
+    both = Held(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
+    assert np.abs(both.pairs["excess"]).max() < 0.05
+    assert both.pairs["p_value"].median() > 0.25
+
+
+def test_rosetta_neurons_and_concepts_that_chance_gives_are_counted(rng) -> None:
+    pivot = noise(rng)
+    encoders = []
+    for _ in range(2):
+        maps = noise(rng)
+        maps[:, :12] = pivot[:, :12] + 0.5 * maps[:, :12]
+        encoders.append(maps)
+    held = Held(pivot, *encoders)
+    given = held.chance["images"]
+    neurons = set(given["a"]["pivot_unit"]) & set(given["b"]["pivot_unit"])
+    row = held.counts[held.counts["what"] == "Rosetta neurons"].iloc[0]
+    assert row["by_chance"] == len(neurons)
+    assert row["found"] == held.rosetta["pivot_unit"].nunique()
+    really = (held.rosetta.groupby("pivot_unit").first().index >= 12).mean()
+    assert row["false"] == pytest.approx(really, abs=0.15)
+    planted = set(held.rosetta.loc[held.rosetta["pivot_unit"] < 12, "concept"])
+    strong = held.concepts.set_index("concept")["p_value"]
+    of_planted_alone = held.rosetta.groupby("concept")["pivot_unit"].max()
+    for concept in planted & set(of_planted_alone[of_planted_alone < 12].index):
+        assert strong[concept] < 0.1
+
+
+def test_where_nothing_is_found_nothing_is_claimed(rng) -> None:
+    pivot = noise(rng, 4)
+    constant = np.ones((IMAGES, 3, SIDE, SIDE), np.float32)
+    held = Held(pivot, constant)
+    assert held.pairs.empty
+    assert held.concepts.empty
+    assert held.counts["false"].isna().all()

@@ -1,0 +1,242 @@
+"""The run's matches, held against what its nulls give."""
+
+import shutil
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import oracle
+import pandas as pd
+import pytest
+from conftest import NO_JOBS, Checkout, tiny
+
+from rosetta_core import stages
+from rosetta_core.config import Config, parse_config
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.sources.permuted import shifts
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.sources import live_maps, maps_of
+from rosetta_core.runtime.workers import Workers
+
+ENCODER = "mobilenet_v2"
+K = Config().neighbours.k
+
+
+def of_run(run: Path, **changes: object) -> Config:
+    return parse_config(tiny(results=str(run.parent), **changes))
+
+
+@pytest.fixture
+def copied(finished: Checkout, tmp_path: Path) -> Path:
+    """A copy of the finished run, to write into."""
+    return Path(shutil.copytree(finished.run, tmp_path / "results" / "tiny", symlinks=True))
+
+
+def stored(config: Config, model: str) -> dict[str, np.ndarray]:
+    maps = maps_of(config, model)
+    return {
+        layer.name: maps.read(number, range(maps.images)).numpy().astype(np.float64)
+        for number, layer in enumerate(maps.layers)
+    }
+
+
+def living(config: Config, model: str, corr: np.ndarray, axis: int) -> None:
+    units = pd.read_parquet(RunPaths(config).units(model))
+    dead = np.flatnonzero(~units["alive"])
+    corr[dead if axis == 0 else (slice(None), dead)] = np.nan
+
+
+def at(corr: np.ndarray, pairs: pd.DataFrame) -> np.ndarray:
+    return corr[pairs["pivot_unit"], pairs["unit"]]
+
+
+def test_the_null_is_the_definition_on_other_images(finished: Checkout) -> None:
+    config = of_run(finished.run)
+    paths = RunPaths(config)
+    pivot, encoder = stored(config, "dcgan"), stored(config, ENCODER)
+    first, second = (
+        oracle.correlations(
+            pivot, {layer: np.roll(maps, -shift, axis=0) for layer, maps in encoder.items()}
+        )
+        for shift in shifts(16, seed=crc32(ENCODER.encode()))
+    )
+    living(config, "dcgan", first, 0)
+    living(config, ENCODER, first, 1)
+    given = pd.read_parquet(paths.chance("images", ENCODER))
+    assert set(zip(given["pivot_unit"], given["unit"], strict=True)) == oracle.best_buddies(
+        first, K
+    )
+    pairs = pd.read_parquet(paths.best_buddies(ENCODER))
+    held = pd.read_parquet(paths.held("images", ENCODER))
+    same = ["pivot_unit", "unit", "corr"]
+    assert held[same].equals(pairs[same])
+    np.testing.assert_allclose(given["corr"], at(first, given), atol=1e-5)
+    np.testing.assert_allclose(given["left"], at(second, given), atol=1e-5)
+    np.testing.assert_allclose(held["left"], at(second, held), atol=1e-5)
+
+
+def test_every_pair_and_every_concept_has_its_evidence(finished: Checkout) -> None:
+    config = of_run(finished.run)
+    paths = RunPaths(config)
+    names = [encoder.name for encoder in config.encoders]
+    pairs = pd.read_parquet(paths.pair_evidence)
+    for name in names:
+        rows = pairs[pairs["model"] == name].reset_index(drop=True)
+        buddies = pd.read_parquet(paths.best_buddies(name))
+        assert rows[["pivot_unit", "unit", "corr"]].equals(buddies[["pivot_unit", "unit", "corr"]])
+        held, given = (
+            pd.read_parquet(of("images", name)).astype({"corr": "float64", "left": "float64"})
+            for of in (paths.held, paths.chance)
+        )
+        np.testing.assert_allclose(rows["excess"], held["corr"] - held["left"], atol=1e-6)
+        theirs = (given["corr"] - given["left"]).to_numpy()
+        as_much = [(theirs >= found).sum() for found in held["corr"] - held["left"]]
+        np.testing.assert_allclose(rows["p_value"], (1 + np.array(as_much)) / (1 + len(given)))
+    concepts = pd.read_parquet(paths.concept_evidence)
+    assert concepts["concept"].tolist() == pd.read_parquet(paths.concepts)["concept"].tolist()
+    assert concepts["p_value"].between(0, 1, inclusive="right").all()
+    counts = pd.read_parquet(paths.chance_counts)
+    assert counts["what"].tolist() == ["best buddies"] * 3 + ["Rosetta neurons", "concepts"]
+    neurons = pd.read_parquet(paths.rosetta)["pivot_unit"].nunique()
+    assert counts.loc[3, "found"] == neurons
+    assert counts["false"].between(0, 1).all()
+
+
+def test_halves_are_the_definition_on_half_of_the_images(finished: Checkout) -> None:
+    config = of_run(finished.run)
+    assert config.splits == 1
+    paths = RunPaths(config)
+    maps = {model.name: stored(config, model.name) for model in config.models}
+    halves: list[dict[str, set[tuple[int, int]]]] = []
+    for images in (slice(0, 8), slice(8, 16)):
+        seen = {
+            name: {layer: its[images] for layer, its in of.items()} for name, of in maps.items()
+        }
+        found = {}
+        for name in maps:
+            corr = oracle.correlations(seen["dcgan"], seen[name])
+            living(config, "dcgan", corr, 0)
+            living(config, name, corr, 1)
+            found[name] = oracle.best_buddies(corr, K, same=name == "dcgan")
+        halves.append(found)
+    pairs = pd.read_parquet(paths.pair_evidence)
+    for row in pairs.itertuples():
+        again = [(row.pivot_unit, row.unit) in half[row.model] for half in halves]
+        assert row.replication == np.mean(again)
+        assert row.replicated == all(again)
+    assert 0 < pairs["replication"].mean() < 1
+    neurons = [
+        set.intersection(*({j for j, _ in half[e.name]} for e in config.encoders))
+        for half in halves
+    ]
+    counts = pd.read_parquet(paths.replication_counts).set_index("what")
+    of_all = set(pd.read_parquet(paths.rosetta)["pivot_unit"])
+    row = counts.loc["Rosetta neurons"]
+    assert row["in_half"] == np.mean([len(some) for some in neurons])
+    assert row["again"] == pytest.approx(np.mean([len(of_all & n) for n in neurons]) / len(of_all))
+    concepts = pd.read_parquet(paths.concept_evidence).set_index("concept")
+    for concept, units in (
+        pd.read_parquet(paths.concepts).set_index("concept")["pivot_units"].items()
+    ):
+        rate = np.mean([len(set(units) & some) / len(units) for some in neurons])
+        assert concepts.loc[concept, "replication"] == pytest.approx(rate)
+
+
+def test_intervals_and_peaks_are_of_the_stored_maps(finished: Checkout) -> None:
+    config = of_run(finished.run)
+    paths = RunPaths(config)
+    pairs = pd.read_parquet(paths.pair_evidence)
+    assert (pairs["corr_low"] <= pairs["corr"]).mean() > 0.99
+    assert (pairs["corr"] <= pairs["corr_high"]).mean() > 0.99
+    pivot, encoder = stored(config, "dcgan"), stored(config, ENCODER)
+    units = [
+        [(layer, channel) for layer, maps in of.items() for channel in range(maps.shape[1])]
+        for of in (pivot, encoder)
+    ]
+    for row in pairs[pairs["model"] == ENCODER].iloc[::40].itertuples():
+        (own, i), (other, j) = units[0][row.pivot_unit], units[1][row.unit]
+        same = 0
+        for first, second in zip(pivot[own][:, i], encoder[other][:, j], strict=True):
+            places = [
+                (np.array(np.unravel_index(its.argmax(), its.shape)) + 0.5) / its.shape
+                for its in (first, second)
+            ]
+            flat = any(np.ptp(its) == 0 for its in (first, second))
+            same += not flat and bool((np.abs(places[0] - places[1]) <= 1 / 8 + 1e-6).all())
+        assert row.colocation == pytest.approx(same / 16)
+
+
+def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None:
+    config = of_run(copied, evidence={"nulls": ["untrained"]}, steering=NO_JOBS)
+    stages.chance(config, model=ENCODER, null="untrained")
+    encoders = tiny()["encoders"]
+    number = [encoder["name"] for encoder in encoders].index(ENCODER)
+    seed = crc32(ENCODER.encode()) + 1  # the second draw
+    encoders[number] = {**encoders[number], "weights": {"random": seed}}
+    untrained = of_run(copied, encoders=encoders)
+    maps = live_maps(untrained, ENCODER)
+    with Workers(1) as workers:
+        maps.load(range(maps.images), workers)
+    others = {
+        layer.name: maps.read(number, range(maps.images)).numpy().astype(np.float64)
+        for number, layer in enumerate(maps.layers)
+    }
+    corr = oracle.correlations(stored(config, "dcgan"), others)
+    living(config, "dcgan", corr, 0)
+    held = pd.read_parquet(RunPaths(config).held("untrained", ENCODER))
+    best = np.nanmax(corr[held["pivot_unit"]], axis=1)
+    np.testing.assert_allclose(held["left"], best, atol=1e-4)
+
+
+def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:
+    config = of_run(copied, encoders=tiny()["encoders"][1:])
+    path = RunPaths(config).chance("images", ENCODER)
+    before = path.read_bytes()
+    stages.chance(config, model=ENCODER, null="images")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("model", "null", "said"),
+    [
+        ("mobilenet", "images", "no encoder 'mobilenet' in run 'tiny'; they are .*mobilenet_v2"),
+        ("dcgan", "images", "no encoder 'dcgan'"),
+        (ENCODER, "pixels", "--null: run 'tiny' has no null 'pixels'; they are images"),
+    ],
+)
+def test_what_there_is_not(finished: Checkout, model: str, null: str, said: str) -> None:
+    with pytest.raises(RosettaError, match=said):
+        stages.chance(of_run(finished.run), model=model, null=null)
+
+
+def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:
+    assert parse_config(tiny()).nulls == ["images"]
+    assert parse_config(tiny(mining={"store": "none"})).nulls == []
+    assert parse_config(tiny(evidence={"nulls": []})).nulls == []
+    live = tiny(mining={"store": "none"}, evidence={"nulls": ["positions"]})
+    with pytest.raises(RosettaError, match=r"positions needs stored maps"):
+        parse_config(live)
+
+
+@pytest.mark.parametrize(
+    ("images", "changes", "said"),
+    [
+        (15, {"splits": 1}, r"evidence\.splits: needs 16 images or more, not 15"),
+        (15, {"intervals": True}, r"evidence\.intervals: needs 16 images or more, not 15"),
+        (16, {"splits": 36}, r"evidence\.splits: .*35"),
+    ],
+)
+def test_halves_and_intervals_need_images(images, changes, said) -> None:
+    with pytest.raises(RosettaError, match=said):
+        parse_config(tiny(evidence=changes, sampling={"images": images}))
+
+
+def test_parts_that_a_run_cannot_have_are_left_out_and_refused_where_asked_for() -> None:
+    few, live = tiny(sampling={"images": 15}), tiny(mining={"store": "none"})
+    assert (parse_config(few).splits, parse_config(few).intervals) == (0, False)
+    assert (parse_config(live).splits, parse_config(live).intervals) == (1, False)
+    with pytest.raises(RosettaError, match=r"evidence\.intervals: needs stored maps"):
+        parse_config({**live, "evidence": {"intervals": True}})
+    nothing = parse_config(tiny(evidence={"nulls": [], "splits": 0, "intervals": False}))
+    assert not nothing.has_evidence
+    assert RunPaths(nothing).evidence == []

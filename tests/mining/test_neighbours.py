@@ -1,0 +1,92 @@
+"""Neighbours and best buddies against their definitions, ties and dead units included."""
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.topk import merged, nearest, without_self
+
+# few values, so that ties are common, and NaN for dead units
+values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])
+matrices = arrays(
+    np.float32, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=values.map(np.float32)
+)
+
+
+def both(corr, k: int):
+    """The neighbours of rows and columns."""
+    return neighbours(nearest(corr, k), nearest(corr.T, k))
+
+
+@given(corr=matrices, k=st.integers(1, 8))
+def test_nearest(corr, k: int) -> None:
+    table = neighbours(nearest(corr, k), None)
+    for row, expected in enumerate(oracle.nearest(corr, k)):
+        mine = table[table["unit"] == row]
+        assert mine["neighbour"].tolist() == expected
+        assert mine["rank"].tolist() == list(range(1, len(expected) + 1))
+        assert mine["corr"].tolist() == [corr[row, column] for column in expected]
+
+
+@given(corr=matrices, k=st.integers(1, 8), cut=st.integers(1, 6))
+def test_the_best_of_blocks_are_those_of_the_whole(corr, k: int, cut: int) -> None:
+    blocks = [corr[:, :cut], corr[:, cut:]] if cut < corr.shape[1] else [corr]
+    found = nearest(blocks[0], k)
+    for block in blocks[1:]:
+        found = merged(found, nearest(block, k).moved(cut), k)
+    expected = nearest(corr, k)
+    np.testing.assert_array_equal(found.neighbour, expected.neighbour)
+    np.testing.assert_array_equal(found.corr, expected.corr)
+
+
+@given(corr=matrices, k=st.integers(1, 8))
+def test_best_buddies_are_mutual(corr, k: int) -> None:
+    table = best_buddies(both(corr, k))
+    pairs = list(zip(table["pivot_unit"], table["unit"], strict=True))
+    assert set(pairs) == oracle.best_buddies(corr, k)
+    assert len(set(pairs)) == len(pairs)
+    for row in table.itertuples():
+        assert oracle.nearest(corr, k)[row.pivot_unit][row.pivot_rank - 1] == row.unit
+        assert oracle.nearest(corr.T, k)[row.unit][row.unit_rank - 1] == row.pivot_unit
+        assert row.corr == corr[row.pivot_unit, row.unit]
+
+
+@given(matrix=matrices, k=st.integers(1, 5))
+def test_within_one_model(matrix, k: int) -> None:
+    size = min(matrix.shape)
+    corr = np.maximum(matrix, matrix.T) if size == max(matrix.shape) else matrix[:size, :size]
+    corr = np.fmax(corr, corr.T)
+    np.fill_diagonal(corr, 1)
+    table = neighbours(nearest(without_self(corr), k), None)
+    assert (table["unit"] != table["neighbour"]).all()
+    assert set(table["side"]) <= {"pivot"}
+    buddies = best_buddies(table)
+    pairs = set(zip(buddies["pivot_unit"], buddies["unit"], strict=True))
+    assert pairs == oracle.best_buddies(corr, k, same=True)
+    assert pairs == {(b, a) for a, b in pairs}
+
+
+def test_order_is_by_unit_then_rank() -> None:
+    corr = np.random.default_rng(0).random((50, 40), np.float32)
+    table = both(corr, 5)
+    for side in ("pivot", "encoder"):
+        part = table[table["side"] == side]
+        keys = list(zip(part["unit"], part["rank"], strict=True))
+        assert keys == sorted(keys)
+    assert table.columns.tolist() == ["side", "unit", "rank", "neighbour", "corr"]
+    assert best_buddies(table).columns.tolist() == [
+        "pivot_unit", "unit", "corr", "pivot_rank", "unit_rank",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_k_counts_on_both_sides(k: int) -> None:
+    """One unit that everybody likes best has only k buddies."""
+    corr = np.full((6, 6), 0.1, np.float32)
+    corr[:, 0] = np.linspace(0.9, 0.5, 6)
+    table = best_buddies(both(corr, k))
+    assert table[table["unit"] == 0]["pivot_unit"].tolist() == list(range(k))

@@ -1,0 +1,267 @@
+"""Halves of the images, intervals and peaks, held against what is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rosetta_core.mining.correlation.image_subsets import Subsets, firsts, halves
+from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
+from rosetta_core.mining.significance.pair_statistics import agreement, correlations, intervals
+from rosetta_core.mining.significance.pair_sums import pair_sums, peaks
+from rosetta_core.mining.significance.split_half import (
+    Mined,
+    concepts_again,
+    pairs_again,
+    replication_counts,
+)
+from rosetta_core.mining.significance.tables import concepts_told, pairs_told
+from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.mining.sources.concat import Joined
+
+CPU = torch.device("cpu")
+
+
+def arrays(images: int, *, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "small": rng.standard_normal((images, 3, 4, 4)),
+        "large": rng.standard_normal((images, 4, 8, 6)) + 3,
+        "one": rng.standard_normal((images, 2, 1, 1)),
+    }
+
+
+def some(content: dict[str, np.ndarray], images: list[int]) -> ArrayMaps:
+    return ArrayMaps({name: array[images] for name, array in content.items()})
+
+
+def members(subsets: Subsets) -> list[list[int]]:
+    """By subset its images."""
+    ends = [0, *subsets.ends]
+    return [
+        [i for group in groups for i in range(ends[group], ends[group + 1])]
+        for groups in subsets.members
+    ]
+
+
+@pytest.mark.parametrize("splits", [1, 2, 3, 10, 35])
+def test_halves_are_disjoint_and_of_one_size_and_every_split_is_another(splits) -> None:
+    found = members(halves(48, splits=splits))
+    assert len(found) == 2 * splits
+    for first, second in zip(found[::2], found[1::2], strict=True):
+        assert sorted(first + second) == list(range(48))
+        assert len(first) == len(second)
+    assert len({tuple(half) for half in found}) == len(found)
+
+
+def test_firsts_are_the_first_images_and_their_halves() -> None:
+    found = members(firsts([6, 12, 20]))
+    ranges = [range(6), range(3), range(3, 6), range(12), range(6), range(6, 12)]
+    ranges += [range(20), range(10), range(10, 20)]
+    assert found == [list(some) for some in ranges]
+
+
+@pytest.mark.parametrize("budget", [2**22, 2**14])
+@pytest.mark.parametrize("subsets", [halves(11, splits=3), firsts([4, 7, 11])])
+def test_a_subset_correlates_as_it_does_by_itself(subsets, budget) -> None:
+    pivot, model = arrays(11), arrays(11, seed=1)
+    blocks = correlate_blocks(
+        ArrayMaps(pivot), [ArrayMaps(model)], memory_budget=budget, device=CPU, subsets=subsets
+    )
+    found: dict[int | None, list[np.ndarray]] = {}
+    for block in blocks:
+        found.setdefault(block.subset, []).append(block.corr)
+    wanted = {None: list(range(11)), **dict(enumerate(members(subsets)))}
+    assert found.keys() == wanted.keys()
+    for subset, images in wanted.items():
+        alone = correlate(some(pivot, images), some(model, images))
+        np.testing.assert_allclose(np.hstack(found[subset]), alone, atol=2e-6)
+
+
+def mined(pairs: list[tuple[int, int]], own: list[tuple[int, int]]) -> Mined:
+    def table(rows: list[tuple[int, int]]) -> pd.DataFrame:
+        found = pd.DataFrame(rows, columns=["pivot_unit", "unit"], dtype=np.int32)
+        return found.assign(corr=np.float32(0.5))
+
+    return Mined({"e": table(pairs)}, table([*own, *((b, a) for a, b in own)]))
+
+
+RUN = mined([(0, 10), (1, 11), (2, 12), (3, 13)], [(0, 1), (2, 3)])
+HALVES = [
+    mined([(0, 10), (1, 11), (2, 19)], [(0, 1)]),
+    mined([(0, 10), (2, 12), (3, 13)], [(2, 3)]),
+]
+
+
+def test_a_pair_is_found_again_in_the_halves_that_have_it() -> None:
+    found = pairs_again(RUN, HALVES)
+    assert found["replication"].tolist() == [1, 0.5, 0.5, 0.5]
+    assert found["replicated"].tolist() == [True, False, False, False]
+
+
+def test_a_concept_is_found_again_by_its_neurons() -> None:
+    assert sorted(map(sorted, RUN.rosetta.groupby("concept")["pivot_unit"].unique())) == [
+        [0, 1],
+        [2, 3],
+    ]
+    found = concepts_again(RUN, HALVES).set_index("concept")
+    for concept, rate in ((RUN.concept_of[0], 0.75), (RUN.concept_of[2], 0.75)):
+        assert found.loc[concept, "replication"] == rate
+        assert found.loc[concept, "replicated"]
+    gone = concepts_again(RUN, [HALVES[0], mined([(0, 10), (1, 11)], [])]).set_index("concept")
+    assert not gone.loc[RUN.concept_of[2], "replicated"]
+
+
+def test_counts_of_what_is_found_again() -> None:
+    table = replication_counts(RUN, HALVES).set_index("what")
+    assert table.loc["best buddies", ["found", "in_half", "again"]].tolist() == [4, 3, 0.625]
+    assert table.loc["best buddies", "agreement"] == pytest.approx(2 * 1 / 6)
+    assert table.loc["Rosetta neurons", "agreement"] == pytest.approx(2 * 2 / 6)
+    assert table.loc["concepts", ["found", "in_half"]].tolist() == [2, 2]
+
+
+def test_halves_that_join_neurons_alike_agree_and_others_do_not() -> None:
+    pairs = [(i, 10 + i) for i in range(6)]
+    one, same = (mined(pairs, [(0, 1), (2, 3), (4, 5)]) for _ in range(2))
+    other = mined(pairs, [(0, 3), (2, 5), (4, 1)])
+    rand = [replication_counts(one, [one, half])["agreement"].iloc[-1] for half in (same, other)]
+    assert rand[0] == 1
+    assert rand[1] < 0.1
+
+
+NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("run", "halves", "rate"),
+    [
+        (NONE, [NONE, NONE], np.nan),
+        (NONE, [FULL, FULL], np.nan),
+        (FULL, [NONE, NONE], 0),
+        (FULL, [FULL, NONE], 0.5),
+        (FULL, [FULL, FULL], 1),
+    ],
+)
+def test_nothing_may_be_found_at_all(run: Mined, halves: list[Mined], rate: float) -> None:
+    table = replication_counts(run, halves)
+    np.testing.assert_equal(table["again"].tolist(), [rate] * 3)
+    pairs = pairs_told(run.buddies, [pairs_again(run, halves)])
+    concepts = concepts_told(run.rosetta, pairs, [concepts_again(run, halves)])
+    assert pairs["replication"].tolist() == [rate] * len(pairs)
+    assert concepts["replication"].tolist() == [rate] * len(concepts)
+    assert (pairs["replicated"].dtype, concepts["replicated"].dtype) == ("boolean", "boolean")
+
+
+@pytest.mark.parametrize("budget", [2**28, 2**12])
+def test_intervals_are_of_sums_that_give_the_correlations(budget) -> None:
+    pivot, model = ArrayMaps(arrays(9)), ArrayMaps(arrays(9, seed=1))
+    pairs = np.array([(i, j) for i in range(9) for j in (8, 0, 3, 5)])
+    sums = pair_sums(pivot, model, pairs=pairs, memory_budget=budget, threads=2)
+    (corr,) = correlations(sums, np.ones((1, 9)))
+    np.testing.assert_allclose(corr, correlate(pivot, model)[tuple(pairs.T)], atol=2e-6)
+    (without,) = correlations(sums, np.array([[1.0] * 4 + [0.0] + [1.0] * 4]))
+    left = [i for i in range(9) if i != 4]
+    alone = correlate(some(arrays(9), left), some(arrays(9, seed=1), left))
+    np.testing.assert_allclose(without, alone[tuple(pairs.T)], atol=2e-6)
+
+
+def test_groups_of_many_images_are_consecutive() -> None:
+    rng = np.random.default_rng(2)
+    pivot, model = (ArrayMaps({"l": rng.standard_normal((600, 1, 2, 2))}) for _ in range(2))
+    sums = pair_sums(pivot, model, pairs=np.array([[0, 0]]), memory_budget=2**20, threads=1)
+    assert len(sums.positions) == 128
+    assert sums.positions.sum() == 600 * 4
+    sizes = sums.positions[:, 0] / 4
+    assert sizes[0] == 5  # 600 / 128 is 4.7
+    first, second = (maps.read(0, range(5)).double() for maps in (pivot, model))
+    assert sums.products[0, 0] == pytest.approx(float((first * second).sum()), rel=1e-5)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Pixels of an image are alike, so an interval over pixels would hold it far less often."""
+    rng = np.random.default_rng(0)
+    units, images, rho = 300, 96, 0.6
+    shared, own, other = (rng.standard_normal((images, units, 1, 1)) for _ in range(3))
+    f = np.sqrt(rho) * shared + np.sqrt(1 - rho) * own
+    g = np.sqrt(rho) * shared + np.sqrt(1 - rho) * other
+    f, g = (np.broadcast_to(maps, (images, units, 4, 4)).copy() for maps in (f, g))
+    pairs = np.repeat(np.arange(units)[:, None], 2, axis=1)
+    told = agreement(
+        ArrayMaps({"l": f}), ArrayMaps({"l": g}), pairs=pairs, memory_budget=2**28, threads=1
+    )
+    held = (told["corr_low"] <= rho) & (rho <= told["corr_high"])
+    assert 0.9 <= held.mean() <= 0.98
+    assert np.all(told["corr_low"] < told["corr_high"])
+
+
+def test_intervals_do_not_depend_on_the_other_pairs() -> None:
+    pivot, model = ArrayMaps(arrays(20)), ArrayMaps(arrays(20, seed=1))
+    pairs = np.array([(i, j) for i in range(9) for j in range(9)])
+    many = intervals(pair_sums(pivot, model, pairs=pairs, memory_budget=2**28, threads=1))
+    few = intervals(pair_sums(pivot, model, pairs=pairs[40:42], memory_budget=2**28, threads=1))
+    np.testing.assert_allclose(np.array(many)[:, 40:42], few, rtol=1e-6)
+
+
+def test_peaks_are_shares_of_the_sides_and_none_where_a_map_is_the_same_everywhere() -> None:
+    maps = torch.zeros(1, 3, 4, 8)
+    maps[0, 0, 3, 0] = 1
+    maps[0, 1, 0, 7] = 1
+    found = peaks(maps)
+    np.testing.assert_allclose(found[0, :2], [[0.875, 0.0625], [0.125, 0.9375]])
+    assert np.isnan(found[0, 2]).all()
+
+
+def test_colocation_is_told_across_grids() -> None:
+    """The same peak at both grids on three images of four; on one the encoder fires elsewhere."""
+    small, large = np.zeros((4, 1, 4, 4)), np.zeros((4, 1, 8, 8))
+    for image, (row, column) in enumerate([(0, 0), (3, 1), (2, 2), (1, 3)]):
+        small[image, 0, row, column] = 1
+        large[image, 0, 2 * row + 1, 2 * column] = 1
+    large[3] = large[3, :, ::-1]
+    told = agreement(
+        ArrayMaps({"l": small}),
+        ArrayMaps({"l": large}),
+        pairs=np.array([[0, 0]]),
+        memory_budget=2**20,
+        threads=1,
+    )
+    assert told["colocation"].tolist() == [0.75]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int) -> None:
+    pivot, models = ArrayMaps(arrays(20)), [ArrayMaps(arrays(20, seed=s)) for s in (1, 2)]
+    rng = np.random.default_rng(3)
+    pairs = [np.stack([rng.integers(0, 9, 12), rng.integers(0, 9, 12)], axis=1) for _ in models]
+    joined = Joined(models, name="both")
+    assert joined.firsts == [0, 9, 18]
+    together = agreement(
+        pivot,
+        joined,
+        pairs=np.concatenate([pairs[0], pairs[1] + [0, 9]]),
+        memory_budget=2**28,
+        threads=threads,
+    )
+    alone = [
+        agreement(pivot, model, pairs=its, memory_budget=2**28, threads=1)
+        for model, its in zip(models, pairs, strict=True)
+    ]
+    for column, values in together.items():
+        wanted = np.concatenate([told[column] for told in alone])
+        np.testing.assert_allclose(values, wanted, rtol=1e-6)
+
+
+def test_joined_models_correlate_as_each_does() -> None:
+    pivot, models = arrays(7), [ArrayMaps(arrays(7, seed=s)) for s in (1, 2)]
+    joined = Joined(models, name="both")
+    wanted = np.hstack([correlate(ArrayMaps(pivot), model) for model in models])
+    np.testing.assert_allclose(correlate(ArrayMaps(pivot), joined), wanted, atol=1e-6)
+    np.testing.assert_allclose(correlate(joined, ArrayMaps(pivot)), wanted.T, atol=1e-6)
+    assert joined.place(4, 2) == models[1].place(1, 2)
+
+
+def test_no_pairs_give_an_empty_table() -> None:
+    maps = ArrayMaps(arrays(3))
+    told = agreement(maps, maps, pairs=np.zeros((0, 2), np.int64), memory_budget=2**20, threads=1)
+    assert [len(values) for values in told.values()] == [0, 0, 0]

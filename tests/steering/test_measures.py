@@ -1,0 +1,174 @@
+"""PSNR and SSIM are as defined, and intervals hold the mean as often as they say."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from skimage import data
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.steering.metrics.intervals import bootstrap_interval
+from rosetta_core.steering.metrics.similarity import psnr, ssim
+
+IMAGE = data.astronaut()[60:124, 180:244]
+FINITE = st.floats(-1e6, 1e6)
+
+
+def noisy(image: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(0).normal(0, deviation, image.shape)
+    return np.clip(image + noise, 0, 255).round().astype(np.uint8)
+
+
+bytes_of_two = arrays(np.uint8, (2, 5, 4, 3))
+
+
+@given(bytes_of_two)
+def test_psnr_is_its_definition(two: NDArray[np.uint8]) -> None:
+    one, other = two.astype(np.float64)
+    error = ((one - other) ** 2).mean()
+    if error:
+        assert psnr(*two) == pytest.approx(10 * np.log10(255**2 / error), rel=1e-12)
+        assert psnr(*two) == psnr(*two[::-1])
+
+
+def test_identical_images_have_the_psnr_of_the_least_difference() -> None:
+    other = IMAGE.copy()
+    other[3, 4, 1] ^= 1
+    assert psnr(IMAGE, IMAGE) == pytest.approx(psnr(IMAGE, other), rel=1e-12)
+    other[5, 6, 0] ^= 1
+    assert psnr(IMAGE, other) < psnr(IMAGE, IMAGE) == pytest.approx(89.03, abs=0.01)
+
+
+def ssim_by_definition(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Equations 13 to 17 of Wang et al. (2004), window by window."""
+    offset = np.arange(-5, 6)
+    bell = np.exp(-(offset**2) / (2 * 1.5**2))
+    weights = np.outer(bell, bell) / bell.sum() ** 2
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    found = []
+    for y in range(one.shape[0] - 10):
+        for x in range(one.shape[1] - 10):
+            for channel in range(3):
+                a, b = (
+                    image[y : y + 11, x : x + 11, channel].astype(float) for image in (one, other)
+                )
+                mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
+                spread_a, spread_b = (
+                    (weights * (part - mean) ** 2).sum()
+                    for part, mean in ((a, mean_a), (b, mean_b))
+                )
+                together = (weights * (a - mean_a) * (b - mean_b)).sum()
+                found.append(
+                    (2 * mean_a * mean_b + c1)
+                    * (2 * together + c2)
+                    / ((mean_a**2 + mean_b**2 + c1) * (spread_a + spread_b + c2))
+                )
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("deviation", [2, 15, 60])
+def test_ssim_is_its_definition(deviation: float) -> None:
+    image = IMAGE[20:36, 20:41]
+    other = noisy(image, deviation)
+    assert ssim(image, other) == pytest.approx(ssim_by_definition(image, other), abs=1e-9)
+
+
+def test_more_noise_agrees_less() -> None:
+    for measure in (psnr, ssim):
+        found = [measure(noisy(IMAGE, deviation), IMAGE) for deviation in (0, 2, 8, 30)]
+        assert found == sorted(found, reverse=True) and len(set(found)) == 4
+    assert ssim(IMAGE, IMAGE) == 1
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim])
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (IMAGE[:-1], "resize one"),
+        (IMAGE / 255, "float64"),
+        (IMAGE[..., 0], r"\(64, 64\)"),
+        (IMAGE[..., :2], "uint8"),
+    ],
+)
+def test_images_that_cannot_be_compared(measure, image: NDArray, said: str) -> None:
+    with pytest.raises(RosettaError, match=said) as error:
+        measure(IMAGE, image)
+    assert "\n" not in str(error.value)
+
+
+def test_images_smaller_than_the_window_of_ssim() -> None:
+    with pytest.raises(RosettaError, match="10×64 pixels"):
+        ssim(IMAGE[:10], IMAGE[:10])
+    assert ssim(IMAGE[:11], IMAGE[:11]) == 1
+
+
+@given(st.lists(FINITE, min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_an_interval_does_not_depend_on_the_order(values: list[float], random) -> None:
+    mixed = random.sample(values, len(values))
+    low, high = bootstrap_interval(values, resamples=99)
+    assert (low, high) == bootstrap_interval(mixed, resamples=99)
+    assert min(values) - 1e-6 <= low <= high <= max(values) + 1e-6
+
+
+@given(FINITE, st.integers(1, 9))
+def test_equal_values_are_both_ends(value: float, count: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bootstrap_interval([value] * count) == (value, value)
+
+
+def test_hardly_different_values_warn_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bootstrap_interval([1.0, 1.0, 1 + 2e-16]) == pytest.approx((1, 1))
+
+
+def test_an_interval_is_as_wide_as_the_normal_one() -> None:
+    values = np.random.default_rng(1).normal(5, 2, 400)
+    error = values.std() / np.sqrt(values.size)
+    for level, deviations in ((0.95, 1.960), (0.6827, 1.0)):
+        low, high = bootstrap_interval(values, level=level)
+        assert low == pytest.approx(values.mean() - deviations * error, abs=0.06 * error)
+        assert high == pytest.approx(values.mean() + deviations * error, abs=0.06 * error)
+
+
+def test_intervals_hold_the_mean_as_often_as_they_say() -> None:
+    random = np.random.default_rng(2)
+    intervals = [
+        bootstrap_interval(random.normal(3, 1, 50), level=0.8, resamples=400) for _ in range(400)
+    ]
+    held = np.mean([low <= 3 <= high for low, high in intervals])
+    assert held == pytest.approx(0.8, abs=0.06)  # three standard errors
+
+
+def test_the_seed_decides() -> None:
+    values = [1.0, 2.0, 4.0, 8.0, 16.0]
+    one, again, other = (bootstrap_interval(values, seed=seed, resamples=50) for seed in (1, 1, 2))
+    assert one == again != other
+
+
+def test_many_values_at_once_are_as_good_as_few() -> None:
+    """More than fit at once: drawn in several batches."""
+    values = np.random.default_rng(3).normal(0, 1, 300_000)
+    low, high = bootstrap_interval(values, resamples=60)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(values.size), rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "said"),
+    [
+        ([], 0.95, "of 0 values, 0"),
+        ([1.0, np.inf], 0.95, "of 2 values, 1"),
+        ([np.nan], 0.95, "of 1 values, 0"),
+        ([1.0], 95, "level 95"),
+        ([1.0], 0, "level 0"),
+    ],
+)
+def test_means_without_an_interval(values: list[float], level: float, said: str) -> None:
+    with pytest.raises(RosettaError, match=said):
+        bootstrap_interval(values, level=level)

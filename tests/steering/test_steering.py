@@ -1,0 +1,387 @@
+"""Whole jobs on a mined run: what they leave, always the same, and what they refuse."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import STEERING, Checkout, tiny
+from PIL import Image
+
+from rosetta_core.cli.main import main
+from rosetta_core.config import parse_config
+from rosetta_core.io.saved_state import load_state
+from rosetta_core.io.tables import write_table
+from rosetta_core.stages import steering
+from rosetta_core.stages.steered_networks import Networks
+from rosetta_core.steering.optimise.descent import FRAMES
+
+JOBS = {
+    "astronaut": "inversions",
+    "strongest": "shows",
+    "tuned": "tunings",
+    "shifted": "edits",
+    "table": "evaluations",
+}
+DESCENTS = ["astronaut", "strongest", "tuned", "shifted"]
+each_job = pytest.mark.parametrize("job", JOBS)
+each_descent = pytest.mark.parametrize("job", DESCENTS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As the workflow runs several jobs on few cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Mined:
+    """What jobs read of a mined run, in a folder of its own."""
+
+    def __init__(self, finished: Checkout, folder: Path) -> None:
+        self.folder, self.run = folder, folder / "results/tiny"
+        for name in ("tables", "inversions", "tunings"):
+            shutil.copytree(finished.run / name, self.run / name)
+
+    def configure(self, **steering: Any) -> Path:
+        """Write a configuration with these jobs."""
+        path = self.folder / "own.yaml"
+        content = tiny(results=str(self.folder / "results"), steering=steering)
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    def steer(self, job: str, **steering: Any) -> int:
+        """Run a job of these; return the exit code."""
+        return main(["steer", job, "--config", str(self.configure(**steering))])
+
+
+@pytest.fixture
+def mined(finished: Checkout, tmp_path: Path) -> Mined:
+    return Mined(finished, tmp_path)
+
+
+def folder_of(finished: Checkout, job: str) -> Path:
+    return finished.run / JOBS[job] / job
+
+
+def metrics_of(folder: Path) -> pd.Series:
+    """Of the best start."""
+    rows = pd.read_parquet(folder / "metrics.parquet")
+    return rows[rows["best"]].set_index("metric")["value"]
+
+
+def images_of(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "images.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize(
+    ("job", "files"),
+    [
+        ("astronaut", ["curve.png", "maps.png", "target.png", "way.mp4"]),
+        ("strongest", ["curve.png", "maps.png", "way.mp4"]),
+        ("tuned", ["curve.png", "generator.safetensors", "target.png", "way.mp4"]),
+        ("shifted", ["curve.png", "maps.png", "way.mp4"]),
+        ("table", ["table.md", "table.parquet"]),
+    ],
+)
+def test_a_job_leaves_its_files(finished: Checkout, job: str, files: list[str]) -> None:
+    folder = folder_of(finished, job)
+    found = {path.name for path in folder.iterdir() if not path.name.startswith(".snakemake")}
+    every = ["images.npz", "job.json", "latents.npz", "metrics.parquet", "result.png", "sheet.png"]
+    assert found == {*every, "contents.json", *files}
+    assert all((folder / name).stat().st_size for name in found)
+    assert not [path for path in folder.parent.iterdir() if path.name != job]
+
+
+@each_job
+def test_a_job_says_what_it_is(finished: Checkout, job: str) -> None:
+    content = json.loads((folder_of(finished, job) / "job.json").read_text())
+    own = {"table": "methods"}.get(job, "concept")
+    assert list(content) == ["name", "kind", "about", "settings", "summary", own]
+    assert (content["name"], content["kind"]) == (job, JOBS[job].removesuffix("s"))
+    assert content["about"] and "\n" not in content["about"]
+    config = parse_config(tiny()).steering.job(job)
+    assert content["settings"] == config.model_dump(mode="json")
+    assert all(len(line) == 2 and all(line) for line in content["summary"])
+    if own == "concept":
+        assert content["concept"] == (0 if job == "strongest" else None)
+        assert content["summary"]
+    else:
+        assert content["methods"][-1] == "+ all" and len(content["methods"]) == 5
+
+
+@each_job
+def test_measures_are_a_table(finished: Checkout, job: str) -> None:
+    rows = pd.read_parquet(folder_of(finished, job) / "metrics.parquet")
+    method = ["method"] if job == "table" else []
+    assert rows.columns.tolist() == ["item", *method, "start", "best", "metric", "value"]
+    assert [str(rows[name].dtype) for name in ("start", "best", "value")] == [
+        "int32", "bool", "float64",
+    ]  # fmt: skip
+    assert np.isfinite(rows["value"]).all()
+    assert not rows.duplicated(["item", *method, "start", "metric"]).any()
+    items = [] if job == "strongest" else ["item"]  # of all starts, one is the best
+    assert (rows.groupby([*items, *method, "metric"])["best"].sum() == 1).all()
+    assert rows["start"].nunique() == (2 if job in ("astronaut", "strongest") else 1)
+
+
+@each_job
+def test_images_are_those_of_the_latents(finished: Checkout, job: str) -> None:
+    folder, images = folder_of(finished, job), images_of(folder_of(finished, job))
+    shape = {"strongest": (2,), "table": (2, 5)}.get(job, (1,))
+    assert images["after"].shape == (*shape, 64, 64, 3)
+    assert {str(array.dtype) for array in images.values()} == {"uint8"}
+    assert images["before"].shape == (*shape[:1], 64, 64, 3)
+    assert ("target" in images) == (job in ("astronaut", "tuned", "table"))
+    last = images["after"][0, -1] if job == "table" else images["after"][0]
+    assert np.array_equal(np.array(Image.open(folder / "result.png")), last)
+    if job in ("astronaut", "strongest"):
+        with np.load(folder / "latents.npz") as stored:
+            assert stored["latents"].shape == (2, 100)
+            latents = torch.from_numpy(stored["latents"][stored["best"]])
+        pivot = Networks(parse_config(tiny(results=str(finished.folder / "results")))).pivot
+        drawn, _ = pivot.look(latents, space="z", classes=None)
+        assert np.abs(drawn.astype(int) - images["after"]).max() <= 1
+
+
+def test_jobs_go_on_from_each_other(finished: Checkout) -> None:
+    inverted, tuned, shifted = (
+        images_of(folder_of(finished, job)) for job in ("astronaut", "tuned", "shifted")
+    )
+    assert np.array_equal(tuned["before"], inverted["after"])
+    assert np.array_equal(tuned["target"], inverted["target"])
+    assert np.array_equal(shifted["before"], tuned["after"])
+    assert not np.array_equal(tuned["after"], tuned["before"])
+
+
+@each_descent
+def test_a_video_shows_the_way(finished: Checkout, job: str) -> None:
+    folder = folder_of(finished, job)
+    steps = json.loads((folder / "job.json").read_text())["settings"]["steps"]
+    with av.open(str(folder / "way.mp4")) as video:
+        shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(shown) == min(FRAMES, steps + 1)
+    small = np.array(Image.fromarray(shown[-1]).resize((64, 64), Image.Resampling.BOX))
+    assert np.abs(small.astype(float) - images_of(folder)["after"][0]).mean() < 8
+
+
+@each_job
+def test_a_job_leaves_the_same_bytes_every_time(finished: Checkout, mined: Mined, job: str) -> None:
+    first, again = folder_of(finished, job), mined.run / JOBS[job] / job
+    shutil.rmtree(again, ignore_errors=True)
+    assert mined.steer(job, **STEERING) == 0
+    names = {path.name for path in first.iterdir() if not path.name.startswith(".snakemake")}
+    assert {path.name for path in again.iterdir()} == names
+    weights = "generator.safetensors"
+    for name in names - ({weights, "contents.json"} if weights in names else set()):
+        assert (again / name).read_bytes() == (first / name).read_bytes(), name
+
+
+def inversion(name: str = "own", **settings: Any) -> dict[str, Any]:
+    image = {"sample": "astronaut", "box": [148, 28, 152]}
+    return {"invert": [{"name": name, "image": image, "steps": 1, "starts": 1, **settings}]}
+
+
+def test_an_inversion_is_more_similar_than_random_images(mined: Mined) -> None:
+    jobs = {**inversion(steps=50, starts=2), "tune": [], "edit": []}
+    assert mined.steer("own", **jobs) == 0
+    found = metrics_of(mined.run / "inversions/own")
+    assert found["similarity after"] > 2 * found["similarity of random images"]
+    assert found["similarity after"] > found["similarity before"] + 0.1
+
+
+def test_an_inversion_by_pixels_alone_measures_its_maps(mined: Mined) -> None:
+    jobs = {**inversion(activations=0.0, pixel_weight=1.0, steps=5), "tune": [], "edit": []}
+    assert mined.steer("own", **jobs) == 0
+    found = metrics_of(mined.run / "inversions/own")
+    assert found["similarity after"] != found["similarity before"]
+    curve = {"similarity before", "similarity after", "similarity of random images", "PSNR (dB)"}
+    assert curve < set(found.index)
+
+
+def test_a_unit_is_shown_with_its_concept(mined: Mined) -> None:
+    rosetta = pd.read_parquet(mined.run / "tables/rosetta.parquet")
+    units = pd.read_parquet(mined.run / "tables/units/dcgan.parquet").query("alive")
+    one = rosetta.iloc[-1]
+    inside = units.set_index("unit").loc[one["pivot_unit"]]
+    outside = units[~units["unit"].isin(rosetta["pivot_unit"])].iloc[0]
+    for unit, concept in ((inside, int(one["concept"])), (outside, None)):
+        name = f"{unit['layer']}/{unit['channel']}"
+        shows = [{"name": "own", "unit": name, "steps": 10, "starts": 2, "reach": 1000.0}]
+        assert mined.steer("own", **{**STEERING, "show": shows}) == 0
+        content = json.loads((mined.run / "shows/own/job.json").read_text())
+        assert content["concept"] == concept
+        assert f"dcgan/{name}" in content["about"]
+        rows = pd.read_parquet(mined.run / "shows/own/metrics.parquet").set_index("metric")["value"]
+        before, after = (
+            rows[f"activity {at} (std of random images)"] for at in ("before", "after")
+        )
+        assert (after.to_numpy() > before.to_numpy()).all()
+
+
+def test_a_function_of_ones_own_edits_an_inversion(mined: Mined) -> None:
+    file = mined.folder / "own.py"
+    file.write_text("def mirrored(maps, layer, channels):\n    return maps[:, :, ::-1]\n")
+    job = {
+        "name": "own", "of_job": "astronaut", "do": "custom", "function": f"{file}:mirrored",
+        "steps": 30,
+    }  # fmt: skip
+    assert mined.steer("own", **{**STEERING, "edit": [job]}) == 0
+    folder = mined.run / "edits/own"
+    images = images_of(folder)
+    assert np.array_equal(images["before"], images_of(mined.run / "inversions/astronaut")["after"])
+    found = metrics_of(folder)
+    after = found["similarity to the edited maps after"]
+    assert after > found["similarity to the edited maps before"] + 0.05
+
+
+def test_a_concept_is_removed_inside_a_mask(mined: Mined) -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, :32] = 255
+    Image.fromarray(mask).save(mined.folder / "mask.png")
+    job = {
+        "name": "own", "of_seed": 3, "do": "remove", "concept": 0, "steps": 10,
+        "mask": str(mined.folder / "mask.png"),
+    }  # fmt: skip
+    assert mined.steer("own", **{**STEERING, "edit": [job]}) == 0
+    assert metrics_of(mined.run / "edits/own")["change of the chosen units (share)"] < 0
+    about = json.loads((mined.run / "edits/own/job.json").read_text())["about"]
+    assert about == "removed concept 0 inside a mask, of seed 3"
+
+
+def edit(**settings: Any) -> dict[str, Any]:
+    return {"edit": [{"name": "own", "of_seed": 0, "do": "zoom", "steps": 2, **settings}]}
+
+
+def show(**settings: Any) -> dict[str, Any]:
+    return {"show": [{"name": "own", "steps": 2, "starts": 1, **settings}]}
+
+
+REMOVE = {"do": "remove", "concept": 0}
+REFUSED = [
+    (inversion(image={"file": "bad.png"}), "bad.png: is no image that Pillow reads; give a PNG"),
+    (inversion(image={"file": "no.png"}), "no.png: cannot be read: No such file or directory"),
+    (
+        inversion(image={"seed": 1, "box": [0, 0, 65]}),
+        "box 0, 0, 65 (left, top, side): leaves the image, which is 64 wide and 64 high",
+    ),
+    (
+        inversion(encoders=["mtcnn_onet"]),
+        "mtcnn_onet: the run found no Rosetta neurons with it, so nothing guides an inversion; ra",
+    ),
+    (inversion(space="w"), "space: the generator has no latent space 'w'; it has z"),
+    (inversion(class_label=3), "dcgan has no classes, but class_label is 3"),
+    (inversion(learning_rate=1e30, steps=3), "own: the loss of latent 0 is no number after 1 "),
+    (show(unit="main.9/3"), "unit 'main.9/3' of dcgan: no layer 'main.9' was mined (did you mean"),
+    (show(unit="main.8/128"), "no channel '128' in main.8, they are 0 to 127; write layer/channel"),
+    (show(concept=9999), "no concept 9999 in run 'tiny'; they are 0 to "),
+    (edit(**REMOVE, mask="small.png"), "mask small.png: has 8×9 pixels, but the generator draws 6"),
+    (edit(do="custom", function="own.py:f"), "custom function, at layer 'main.8': KeyError: 'no'"),
+    (edit(do="custom", function="own.py:g"), "own.py has no function 'g'"),
+    (
+        {**inversion("new"), **edit(of_seed=None, of_job="new")},
+        "inversions/new: is missing; run that job first",
+    ),
+    ({}, "no job 'own' in steering; they are astronaut, strongest, tuned, shifted, table"),
+]
+
+
+@pytest.mark.parametrize(("jobs", "said"), REFUSED)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    mined: Mined, monkeypatch: pytest.MonkeyPatch, capsys, jobs: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(mined.folder)
+    Path("bad.png").write_bytes(b"no image")
+    Image.new("L", (8, 9), "white").save("small.png")
+    Path("own.py").write_text("def f(maps, layer, channels):\n    return {}['no']\n")
+    table = mined.run / "tables/rosetta.parquet"
+    if "mtcnn" in said:
+        rows = pd.read_parquet(table)
+        write_table(rows[rows["model"] != "mtcnn_onet"], table)
+    before = set(mined.run.rglob("*"))
+    only = {"tune": [], "edit": []} if "invert" in jobs else {}
+    assert mined.steer("own", **{**STEERING, **only, **jobs}) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "rosetta: " in line]
+    assert len(lines) == 1
+    assert said in lines[0]
+    new = [path for path in mined.run.rglob("*") if path not in before]
+    left = [path for path in new if path.is_file() and path.name != ".jobs.lock"]
+    assert not left and not list(mined.run.glob("*/*own*"))
+
+
+def test_a_run_that_was_not_mined_is_one_line(mined: Mined, capsys) -> None:
+    shutil.rmtree(mined.run / "tables")
+    assert mined.steer("strongest", **STEERING) == 2
+    assert "no readable table; run the stage that writes it" in capsys.readouterr().err
+    assert not (mined.run / "shows/strongest").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"garbage"])
+def test_an_inversion_that_was_cut_off_is_one_line(mined: Mined, content: bytes, capsys) -> None:
+    (mined.run / "inversions/astronaut/latents.npz").write_bytes(content)
+    jobs = edit(of_seed=None, of_job="astronaut")
+    assert mined.steer("own", **{**STEERING, **jobs}) == 2
+    assert f"astronaut/latents.npz: has {len(content)} bytes, not" in capsys.readouterr().err
+
+
+# the command itself, which saves as often as it can
+OFTEN = """
+import sys
+from dataclasses import dataclass
+from rosetta_core.cli.main import main
+from rosetta_core.steering.optimise import descent
+@dataclass(frozen=True)
+class Often(descent.Checkpoint):
+    seconds: float = 0
+descent.Checkpoint = Often
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(mined: Mined) -> None:
+    jobs = {**STEERING, **show(concept=0, steps=100)}
+    folder, checkpoint = mined.run / "shows/own", mined.run / "shows/.own.checkpoint"
+    command = [sys.executable, "-c", OFTEN, "steer", "own", "--threads", "1", "--config"]
+    killed = subprocess.Popen([*command, str(mined.configure(**jobs))], stderr=subprocess.DEVNULL)
+    while killed.poll() is None and not checkpoint.exists():
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    assert not folder.exists()
+    reached = load_state(checkpoint)["step"]
+    assert 0 < reached < 100
+    assert mined.steer("own", **jobs) == 0
+    assert [path.name for path in folder.parent.iterdir()] == ["own"]
+    went_on = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    assert mined.steer("own", **jobs) == 0
+    assert went_on == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_as_many_threads_compute_as_the_configuration_says(
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Whatever cores there are: with others a descent ends elsewhere."""
+    config = parse_config(tiny(results=str(tmp_path), steering=STEERING | {"threads": threads}))
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(
+        steering, "_run", lambda *of: seen.append((torch.get_num_threads(), of[2].is_dir()))
+    )
+    steering.steer(config, job="astronaut")
+    assert seen == [(threads, True)]
+    assert torch.get_num_threads() == before

@@ -1,0 +1,560 @@
+import copy
+import math
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from conftest import ROOT
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rosetta_core import stages
+from rosetta_core.cli.main import main
+from rosetta_core.config import Config
+from rosetta_core.errors import RosettaError
+from rosetta_core.io.saved_state import save_state
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.machine import abilities
+from rosetta_core.training import precision
+from rosetta_core.training.images import DrawnImages, FolderImages
+from rosetta_core.training.masked_autoencoder import MaskedAutoencoder, patches_of
+from rosetta_core.training.masked_patches import seen
+from rosetta_core.training.methods import method_of
+from rosetta_core.training.recipe import MaskedAutoencoding, Probes, Recipe, TrainingImages
+from rosetta_core.training.recipe import SelfDistillation as OfDino
+from rosetta_core.training.self_distillation import SelfDistillation, distinct, loss_of_views
+from rosetta_core.training.untrained import untaught
+from rosetta_core.training.views import dino_views, plain_view
+from rosetta_core.zoo.loading import load_generator
+
+NETWORK = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
+NETWORK |= {"num_classes": 0}
+SMALL_HEAD = {"outputs": 16, "hidden": 16, "bottleneck": 8, "local_crops": 2, "local_size": 16}
+
+
+def vision_transformer(**arguments: Any) -> Any:
+    torch.manual_seed(0)
+    return timm.create_model("vit_tiny_patch16_224", **{**NETWORK, **arguments})
+
+
+def images(count: int, seed: int = 0) -> Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def seeded(run: Callable[[], Any]) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return run()
+
+
+def recipe(tmp_path: Path, **changes: Any) -> Recipe:
+    content = {
+        "name": "small",
+        "results": str(tmp_path / "results"),
+        "architecture": "vit_tiny_patch16_224",
+        "arguments": NETWORK,
+        "images": {"generator": None, "folder": str(tmp_path / "images")},
+        "probes": {"images": 16},
+        "steps": 6,
+        "batch_size": 4,
+        "checkpoint_every": 2,
+        "device": "cpu",
+    }
+    return Recipe.model_validate({**content, **changes})
+
+
+METHODS = [
+    {"mae": {}},
+    {"dino": SMALL_HEAD},
+    {"dino": {**SMALL_HEAD, "masked": 0.5, "groups": 4, "batch_norm": True}},
+]
+
+
+@pytest.fixture
+def autoencoder() -> MaskedAutoencoder:
+    return MaskedAutoencoder(vision_transformer(), MaskedAutoencoding()).train()
+
+
+@pytest.fixture
+def distillation() -> SelfDistillation:
+    return SelfDistillation(vision_transformer(dynamic_img_size=True), OfDino(**SMALL_HEAD)).train()
+
+
+def test_patches_are_squares_of_the_image_row_by_row() -> None:
+    drawn = images(2)
+    patches = patches_of(drawn, 8)
+    assert patches.shape == (2, 16, 3 * 64)
+    for row in range(4):
+        for column in range(4):
+            square = drawn[:, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+            assert torch.equal(patches[:, 4 * row + column], square.flatten(1))
+
+
+def see(autoencoder: MaskedAutoencoder, drawn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return seen(autoencoder.encoder, autoencoder.decoder.hide, drawn)
+
+
+def test_the_encoder_sees_nothing_of_the_hidden_patches(autoencoder: MaskedAutoencoder) -> None:
+    drawn = images(3)
+    tokens, kept = seeded(lambda: see(autoencoder, drawn))
+    assert kept.shape == (3, 4)  # a quarter of 16
+    stays = torch.zeros(3, 16).scatter(1, kept, 1.0).reshape(3, 1, 4, 4)
+    changed = torch.where(stays.repeat_interleave(8, 2).repeat_interleave(8, 3) > 0, drawn, 5.0)
+    again, _ = seeded(lambda: see(autoencoder, changed))
+    assert torch.equal(tokens, again)
+    assert not torch.equal(tokens, seeded(lambda: see(autoencoder, drawn + 1))[0])
+
+
+def test_the_loss_is_that_of_hidden_patches_brought_to_mean_0_and_variance_1(
+    autoencoder: MaskedAutoencoder,
+) -> None:
+    drawn = images(3)
+    loss = seeded(lambda: autoencoder([drawn]))
+    tokens, kept = seeded(lambda: see(autoencoder, drawn))
+    painted = autoencoder.decoder(tokens, kept).detach().double().numpy()
+    patches = patches_of(drawn, 8).double().numpy()
+    errors = []
+    for image in range(3):
+        for patch in set(range(16)) - set(kept[image].tolist()):
+            pixels = patches[image, patch]
+            wanted = (pixels - pixels.mean()) / math.sqrt(pixels.var(ddof=1) + 1e-6)
+            errors.append(((painted[image, patch] - wanted) ** 2).mean())
+    assert len(errors) == 3 * 12
+    assert loss.item() == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    return np.exp(x) / np.exp(x).sum()
+
+
+def test_the_loss_of_distillation_is_the_cross_entropy_of_all_pairs_of_different_views() -> None:
+    random = np.random.default_rng(0)
+    teacher, student = random.normal(size=(2, 5, 7)), random.normal(size=(4, 5, 7))
+    wanted = []
+    for t in range(2):
+        for s in range(4):
+            for image in range(5):
+                if s != t:
+                    p = softmax(teacher[t, image] / 0.04)
+                    wanted.append(-(p * np.log(softmax(student[s, image] / 0.1))).sum())
+    loss = loss_of_views(list(torch.tensor(teacher)), list(torch.tensor(student)), method=OfDino())
+    assert loss.item() == pytest.approx(np.mean(wanted), rel=1e-5)
+
+
+@pytest.fixture
+def masked() -> SelfDistillation:
+    method = OfDino(**SMALL_HEAD, masked=0.25, groups=4, patches=3.0)
+    return SelfDistillation(vision_transformer(dynamic_img_size=True), method).train()
+
+
+def test_the_teacher_answers_for_a_patch_by_what_all_blocks_make_of_it(
+    masked: SelfDistillation,
+) -> None:
+    drawn, made = images(3), []
+    teacher = masked.teacher
+    for block in teacher.encoder.blocks:
+        block.register_forward_hook(lambda _, __, tokens: made.append(tokens.double().numpy()))
+    with torch.no_grad():
+        logits, answers = teacher.with_patches([drawn])
+        assert torch.equal(logits, teacher([drawn]))
+    made = made[: len(teacher.encoder.blocks)]
+    normed = [
+        (m - m.mean(-1, keepdims=True)) / np.sqrt(m.var(-1, keepdims=True) + 1e-5) for m in made
+    ]
+    mean = torch.tensor(np.mean(normed, axis=0)[:, 1:]).float()  # without the class token
+    with torch.no_grad():
+        wanted = teacher.patch_head(mean.flatten(0, 1)).reshape(3, 16, 4, 4)
+    torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_views_that_are_the_same_are_encoded_once(masked: SelfDistillation) -> None:
+    first, other = images(4, 1), images(4, 2)
+    second = torch.where(torch.tensor([True, False, True, True])[:, None, None, None], first, other)
+    views, encoded = [first, second, first], []
+    found, of = distinct(views)
+    assert len(found) == 5
+    assert torch.equal(found[of], torch.cat(views))
+    teacher = masked.teacher
+    teacher.encoder.blocks[0].register_forward_hook(lambda *its: encoded.append(len(its[2])))
+    with torch.no_grad():
+        logits, answers = teacher.with_patches(views)
+        torch.testing.assert_close(logits, teacher(views))
+    assert encoded == [5, 12]
+    assert torch.equal(answers[:4], answers[8:])
+    assert torch.equal(answers[[0, 2, 3]], answers[[4, 6, 7]])
+    assert not torch.allclose(answers[1], answers[5])
+
+
+def test_the_loss_of_patches_is_that_of_hidden_ones_centred_place_by_place(
+    masked: SelfDistillation,
+) -> None:
+    views = [images(4, 1), images(4, 2)]
+    masked.patch_centre.normal_()
+    centre = masked.patch_centre.double().numpy().copy()
+    whole = seeded(lambda: masked(views)).item()
+    student, decoder = masked.student, masked.decoder
+    tokens, kept = seeded(lambda: seen(student.encoder, decoder.hide, torch.cat(views)))
+    with torch.no_grad():
+        logits, answers = masked.teacher.with_patches(views)
+        guesses = student.of_patches(decoder(tokens, kept)).double().numpy()
+        of_views = loss_of_views(
+            logits.chunk(2),  # its centre was 0
+            student.head(student.encoder.forward_head(tokens)).chunk(2),
+            method=masked.method,
+        ).item()
+    answers = answers.double().numpy()
+    wanted = [
+        -(
+            softmax((answers[image, patch, group] - centre[patch, group]) / 0.04)
+            * np.log(softmax(guesses[image, patch, group] / 0.1))
+        ).sum()
+        for image in range(8)
+        for patch in set(range(16)) - set(kept[image].tolist())
+        for group in range(4)
+    ]
+    assert len(wanted) == 8 * 4 * 4  # a quarter of 16 patches, 4 groups
+    assert whole - of_views == pytest.approx(3 * np.mean(wanted), rel=1e-4)
+    expected = 0.9 * centre + 0.1 * answers.mean(0)
+    np.testing.assert_allclose(masked.patch_centre.numpy(), expected, atol=1e-5)
+
+
+def test_the_centre_follows_the_teachers_outputs(distillation: SelfDistillation) -> None:
+    views = [images(4, 1), images(4, 2)]
+    teacher = distillation.teacher
+    with torch.no_grad():
+        mean = torch.cat([teacher.head(teacher.encoder(view)) for view in views]).mean(0)
+    distillation(views)
+    torch.testing.assert_close(distillation.centre, 0.1 * mean)  # of 0, with momentum 0.9
+
+
+def test_the_teacher_learns_only_by_following_the_student(distillation: SelfDistillation) -> None:
+    distillation([images(4, 1), images(4, 2), images(4, 3)[:, :, :16, :16]]).backward()
+    assert all(weight.grad is None for weight in distillation.teacher.parameters())
+    student = distillation.student.encoder.blocks[0].mlp.fc1.weight
+    teacher = distillation.teacher.encoder.blocks[0].mlp.fc1.weight
+    assert student.grad.abs().max() > 0
+    before = teacher.clone()
+    with torch.no_grad():
+        student.add_(1.0)
+    distillation.after_step(1.0)  # momentum 1 in the end
+    assert torch.equal(teacher, before)
+    distillation.after_step(0.0)
+    torch.testing.assert_close(teacher, before + (1 - 0.996), rtol=0, atol=1e-6)
+    distillation.after_step(0.5)
+    torch.testing.assert_close(teacher, before + 1 - 0.996 * 0.998, rtol=0, atol=1e-6)
+
+
+def test_the_heads_last_layer_is_frozen_at_first_and_its_weights_stay_of_unit_length(
+    distillation: SelfDistillation,
+) -> None:
+    head = distillation.student.head
+    optimiser = torch.optim.SGD(distillation.parameters(), lr=1.0)
+    views = [images(4, 1), images(4, 2)]
+    for done, moves in [(0.0, False), (0.019, False), (0.5, True)]:
+        before = head.last.weight.clone()
+        optimiser.zero_grad()
+        distillation(views).backward()
+        distillation.before_step(done)
+        optimiser.step()
+        assert torch.equal(before, head.last.weight) != moves
+        lengths = head.last.weight.norm(dim=1)
+        torch.testing.assert_close(lengths, torch.ones_like(lengths))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_half_precision_changes_a_loss_by_rounding_only(
+    method: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = recipe(tmp_path, **method)
+    trained = method_of(whole, untaught(whole)).train()
+    views = [images(4, 1)] if "mae" in method else [images(4, 1), images(4, 2)]
+    exact = seeded(lambda: copy.deepcopy(trained)(views))
+    monkeypatch.setattr(precision, "abilities", lambda: frozenset({"avx512_bf16"}))
+    with precision.mixed_precision(trained, torch.device("cpu")):
+        rounded = seeded(lambda: trained(views))
+    rounded.backward()
+    assert rounded.dtype == torch.float32
+    assert rounded.item() == pytest.approx(exact.item(), rel=0.05)
+    assert rounded.item() != exact.item()
+    gradients = [weight.grad for weight in trained.parameters() if weight.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_without_units_for_it_a_processor_multiplies_in_float32(
+    autoencoder: MaskedAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = seeded(lambda: copy.deepcopy(autoencoder)([images(4)]))
+    monkeypatch.setattr(precision, "abilities", lambda: frozenset({"avx512f", "avx512_vnni"}))
+    cpu = torch.device("cpu")
+    with precision.mixed_precision(autoencoder, cpu):
+        assert torch.equal(seeded(lambda: autoencoder([images(4)])), exact)
+    assert not precision.multiplies_bfloat16(cpu)
+    assert precision.multiplies_bfloat16(torch.device("cuda"))
+
+
+@pytest.mark.skipif(not shutil.which("lscpu"), reason="there is no lscpu to compare with")
+def test_what_the_processor_can_do_is_what_lscpu_says() -> None:
+    lines = subprocess.run("lscpu", capture_output=True, text=True, check=True).stdout.splitlines()
+    said = {key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)}
+    assert abilities() == set(said.get("Flags", []))
+
+
+def test_dino_sees_two_large_crops_and_several_small_ones() -> None:
+    views = dino_views(OfDino(local_crops=3, local_size=16), 32, flip=True)
+    drawn = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8)
+    shapes = [tuple(view.shape) for view in seeded(lambda: views(drawn))]
+    assert shapes == [(5, 3, 32, 32)] * 2 + [(5, 3, 16, 16)] * 3
+    again = seeded(lambda: views(drawn))
+    assert all(torch.equal(a, b) for a, b in zip(again, seeded(lambda: views(drawn)), strict=True))
+    assert not torch.equal(again[0], again[1])
+
+
+def test_without_crop_and_flip_a_view_is_the_image() -> None:
+    drawn = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8)
+    (seen,) = plain_view(32, smallest_crop=1.0, flip=False)(drawn)
+    assert torch.equal(seen, drawn)
+    (flipped,) = seeded(lambda: plain_view(32, smallest_crop=1.0, flip=True)(drawn))
+    mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(flipped, drawn, strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(flipped, drawn, strict=True)]
+    assert any(mirrored) and any(same)
+    assert all(m != s for m, s in zip(mirrored, same, strict=True))
+
+
+def test_a_drawn_image_is_the_same_in_every_batch(weights: Config) -> None:
+    path, device = RunPaths(weights).weights(weights.pivot), torch.device("cpu")
+    generator = load_generator(weights.pivot, path, device=device)
+    source = DrawnImages(generator, seed=5, device=device)
+    batch, alone = source.batch(range(2, 6)), source.batch(range(4, 5))
+    assert batch.shape == (4, 3, 64, 64)
+    assert (batch[2:3].int() - alone.int()).abs().max() <= 1  # rounding depends on the batch
+    assert not torch.equal(batch[0], batch[1])
+
+
+def write_images(folder: Path, count: int) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / f"{number}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (40, 36), (number, 2 * number, 3 * number)).save(path)
+    return paths
+
+
+def test_every_image_of_a_folder_comes_once_an_epoch_in_another_order(tmp_path: Path) -> None:
+    source = FolderImages(write_images(tmp_path / "images", 7), size=32, seed=1)
+    drawn = source.batch(range(21))
+    assert drawn.shape == (21, 3, 32, 32)
+    epochs = drawn[:, 0, 0, 0].reshape(3, 7).tolist()
+    assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    assert torch.equal(source.batch(range(9, 12)), drawn[9:12])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(
+    method: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path / "images", 20)
+    undisturbed = stages.train(recipe(tmp_path, **method))
+    stopped = recipe(tmp_path, **method, results=str(tmp_path / "stopped"))
+    batch = FolderImages.batch
+
+    def killed(self: FolderImages, numbers: range) -> Tensor:
+        if numbers.start == 4 * 5:
+            raise KeyboardInterrupt
+        return batch(self, numbers)
+
+    monkeypatch.setattr(FolderImages, "batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.train(stopped)
+    assert [path.name for path in (tmp_path / "stopped/small").iterdir()] == ["checkpoint.pt"]
+    asked: list[range] = []
+
+    def noted(self: FolderImages, numbers: range) -> Tensor:
+        asked.append(numbers)
+        return batch(self, numbers)
+
+    monkeypatch.setattr(FolderImages, "batch", noted)
+    torch.manual_seed(12345)  # what was drawn before does not matter
+    folder = stages.train(stopped)
+    assert asked[:2] == [range(16, 20), range(20, 24)]  # of the steps, only those that are left
+    name = "encoder.safetensors"
+    assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
+    columns = [
+        [row.split(",")[:3] for row in (place / "losses.csv").read_text().splitlines()]
+        for place in (folder, undisturbed)
+    ]
+    assert columns[0] == columns[1]
+    assert not (folder / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path / "images", 20)
+    method = {"mae": {}}
+    with monkeypatch.context() as patch:
+        patch.setattr("rosetta_core.training.optimisation.Step", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            stages.train(recipe(tmp_path, **method))
+    state = {"recipe": "another", "steps": [], "method": {}, "optimiser": {}}
+    save_state(tmp_path / "results/small/checkpoint.pt", state)
+    with pytest.raises(RosettaError, match=r"checkpoint.pt: is of another recipe; delete it"):
+        stages.train(recipe(tmp_path, **method))
+    (tmp_path / "results/small/checkpoint.pt").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(RosettaError, match=r"checkpoint.pt: can't be read; delete it"):
+        stages.train(recipe(tmp_path, **method))
+
+
+def test_a_loss_that_is_no_number_ends_a_training_in_one_line(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", 20)
+    with pytest.raises(RosettaError, match=r"small: the loss is nan at step \d; lower learning"):
+        stages.train(recipe(tmp_path, mae={}, learning_rate=1e30, warmup=0.0))
+    assert not (tmp_path / "results/small/encoder.safetensors").exists()
+
+
+def test_the_learning_rate_rises_and_falls_as_a_cosine(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", 20)
+    found = stages.train(recipe(tmp_path, mae={}, steps=20, warmup=0.2, learning_rate=0.01))
+    rows = [row.split(",") for row in (found / "losses.csv").read_text().splitlines()]
+    assert rows[0] == ["step", "loss", "learning_rate", "seconds"]
+    rates = [float(row[2]) for row in rows[1:]]
+    rising = [0.01 * step / 4 for step in range(4)]
+    falling = [0.005 * (1 + math.cos(math.pi * step / 20)) for step in range(4, 20)]
+    assert rates == pytest.approx([*rising, *falling], rel=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trained_encoder_is_a_model_of_the_zoo(method: dict, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", 20)
+    folder = stages.train(recipe(tmp_path, **method))
+    state = load_file(folder / "encoder.safetensors")
+    assert state.keys() == vision_transformer().state_dict().keys()
+    assert {value.dtype for value in state.values()} == {torch.float16}
+
+
+def test_a_masked_autoencoder_learns_what_images_look_like(weights: Config, tmp_path: Path) -> None:
+    content = recipe(
+        tmp_path,
+        mae={},
+        images={},
+        resources=weights.resources,
+        steps=80,
+        batch_size=16,
+        learning_rate=3e-3,
+    )
+    rows = (stages.train(content) / "losses.csv").read_text().splitlines()[1:]
+    losses = [float(row.split(",")[1]) for row in rows]
+    # painting every patch in its mean colour would give 1 (less the share of one degree of freedom)
+    assert np.mean(losses[-10:]) < 0.85
+    assert losses[0] > 1
+
+
+def explained(tmp_path: Path, capsys: pytest.CaptureFixture, text: str) -> str:
+    """What `rosetta train` says of a recipe that is wrong."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", str(path)]) == 2
+    assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    return said[0]
+
+
+WHOLE = "name: x\narchitecture: vit_tiny_patch16_224\nsteps: 5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (WHOLE, "give one of mae and dino"),
+        (WHOLE + "mae: {}\ndino: {}\n", "give one of mae and dino"),
+        (WHOLE + "mea: {}\n", "mea: unknown key (did you mean 'mae' or"),
+        (WHOLE + "mae: {mask: 0.5}\n", "mae.mask: unknown key (did you mean 'masked'?)"),
+        (WHOLE + "mae: {masked: 1.5}\n", "mae.masked: "),
+        (WHOLE + "dino: {outputs: 10, groups: 4}\n", "outputs must be a multiple of groups"),
+        (
+            WHOLE + "dino: {masked: 0.5, global_size: 48}\n",
+            "global_size must be null where patches are hidden",
+        ),
+        (WHOLE + "mae: {decoder_heads: 5}\n", "decoder_width must be a multiple of 4 and of dec"),
+        (WHOLE + "mae: {}\nimages: {folder: photos}\n", "give a generator or a folder"),
+        (WHOLE + "mae: {}\nimages: {generator: null}\n", "give a generator or a folder"),
+        (WHOLE + "mae: {}\nimages: {generator: resnet50}\n", "resnet50 draws no images"),
+        (WHOLE + "mae: {}\nbatch_size: 1\n", "batch_size: "),
+        (WHOLE + "dino: {jitter: [0, 0, 0, 0.7]}\n", "dino.jitter: the last is of hue, and at mo"),
+        (WHOLE + "dino: {local_scale: [0.5, 0.2]}\n", "dino.local_scale: [0.5, 0.2] is no range"),
+        (WHOLE + "mae: {}\nbetas: [0.9, 1.0]\n", "betas[1]: "),
+        ("mae: {}\nname: ../x\n", "name: '../x' is no name"),
+        ("[1]", "expected keys and values"),
+    ],
+)
+def test_a_bad_recipe_is_explained_in_one_line(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert said in explained(tmp_path, capsys, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("images: {generator: null, folder: photos}\n", "images.folder: there is no folder photos"),
+        ("architecture: resnet50\n", "architecture: resnet50 is no plain vision transformer"),
+        ("architecture: vit_tiny\n", "timm has no model 'vit_tiny'"),
+        ("arguments: {img_size: 64}\n", "arguments: give num_classes: 0"),
+        ("dino: {local_size: 20}\nmae: null\n", "dino.local_size: 20 is no multiple of the patch"),
+        ("dino: {global_size: 20}\nmae: null\n", "dino.global_size: 20 is no multiple of the pat"),
+        ("arguments: {img_size: [32, 64], num_classes: 0}\n", "arguments: img_size is 32×64; give"),
+        ("arguments: {depth: x, num_classes: 0}\n", "cannot be built with arguments"),
+    ],
+)
+def test_what_no_network_can_be_trained_by_is_explained_in_one_line(
+    text: str,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {line.partition(":")[0]: line for line in (WHOLE + "mae: {}\n" + text).splitlines()}
+    given.setdefault("arguments", "arguments: {num_classes: 0}")
+    given["results"] = f"results: {tmp_path / 'results'}"
+    assert said in explained(tmp_path, capsys, "\n".join(given.values()))
+
+
+def test_what_is_left_of_a_training_that_cannot_be_used_is_explained_in_one_line(
+    tmp_path: Path,
+) -> None:
+    write_images(tmp_path / "images", 20)
+    folder = stages.train(recipe(tmp_path, mae={}))
+    (folder / "losses.csv").write_text("junk")
+    with pytest.raises(RosettaError, match=r"small: is damaged; delete it to train anew"):
+        stages.train(recipe(tmp_path, mae={}))
+    with pytest.raises(RosettaError, match=r"encoder.safetensors: is of another recipe; delete"):
+        stages.train(recipe(tmp_path, mae={}, seed=2))
+    (folder / "encoder.safetensors").write_bytes(b"junk")
+    with pytest.raises(RosettaError, match=r"encoder.safetensors: can't be read; delete"):
+        stages.train(recipe(tmp_path, mae={}))
+
+
+def test_an_image_that_cannot_be_read_stops_a_training_before_it_begins(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", 20)[7].write_text("no image")
+    with pytest.raises(RosettaError, match=r"7.png: is no image that Pillow reads"):
+        stages.train(recipe(tmp_path, mae={}, resources=str(tmp_path / "resources")))
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_docs_name_every_key_of_a_recipe() -> None:
+    text = (ROOT / "docs/training.md").read_text()
+    sections = [Recipe, TrainingImages, MaskedAutoencoding, OfDino, Probes]
+    keys = {key for section in sections for key in section.model_fields}
+    named = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"^(\w+):", text, re.MULTILINE))
+    assert keys - named <= {"results", "resources", "device"}  # as in every configuration

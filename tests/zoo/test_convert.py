@@ -1,0 +1,168 @@
+"""A converted file holds the same tensors, says what network they are of, and fits it."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from golden import FOLDER, Golden, assert_near
+from pickled import file, network, number, pairs, raw, state, storage, tensor, text
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from rosetta_core.cli.main import main
+from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import sha256_of
+from rosetta_core.zoo.loading import build, load
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.weights.checkpoints import read_metadata
+from rosetta_core.zoo.weights.convert import convert
+
+STRUCTURES = [path.stem for path in sorted(FOLDER.glob("pickle_structure_*.pkl"))]
+CPU = torch.device("cpu")
+
+
+def weight() -> dict[str, bytes]:
+    """A parameter of two times three numbers, of which each column stands together."""
+    return {"weight": tensor(raw(storage(torch.arange(6.0))), sizes=(2, 3), strides=(1, 2))}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_an_official_file_becomes_a_pivot(name: str, tmp_path: Path, capsys) -> None:
+    """What the command prints, pasted into a configuration, loads the network that was pickled."""
+    told = json.loads((FOLDER / f"{name}.json").read_text())
+    source, target = FOLDER / told["file"], tmp_path / "clean.safetensors"
+    assert main(["convert", str(source), str(target)]) == 0
+    wanted = Golden(told["golden"]).under("state")
+    found = load_file(target)
+    assert found.keys() == wanted.keys()
+    for key, value in wanted.items():
+        assert torch.equal(found[key].to(value.dtype), value), key
+    pivot = yaml.safe_load(capsys.readouterr().out)["pivot"]
+    assert pivot["name"] == "clean"
+    assert read_metadata(target) == (pivot["family"], pivot["arguments"])
+    loaded = load(ModelSpec(**pivot), target, device=CPU).network.state_dict()
+    for key, value in wanted.items():
+        assert torch.equal(loaded[key].to(value.dtype), value), key
+    with safe_open(target, framework="pt") as opened:
+        assert opened.metadata()["source_sha256"] == sha256_of(source)
+
+
+def test_tensors_that_share_memory_or_lie_across_are_written_as_they_read(tmp_path: Path) -> None:
+    source, target = tmp_path / "network.pkl", tmp_path / "network.safetensors"
+    twice = network(state(_parameters=pairs(weight()), _buffers=pairs(weight())))
+    source.write_bytes(file(network(state(_modules=pairs({"a": twice, "b": twice})))))
+    done = convert(source, target)
+    assert (done.family, done.tensors, done.numbers) == (None, 2, 12)
+    assert load_file(target)["b.weight"].tolist() == [[0, 2, 4], [1, 3, 5]]
+    assert read_metadata(target) is None
+    assert done.sha256 == sha256_of(target)
+
+
+def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:
+    shared = torch.arange(6, dtype=torch.int64).reshape(2, 3)
+    content = {"a": shared.T, "b": shared, "c": torch.tensor(True)}
+    torch.save({"ema": content, "step": 3}, tmp_path / "state.pt")
+    target = tmp_path / "state.safetensors"
+    command = ["convert", str(tmp_path / "state.pt"), str(target)]
+    assert main(command) == 2
+    assert "'ema' is a dict, no tensor; name the state dictionary" in capsys.readouterr().err
+    assert not target.exists()
+    assert main([*command, "--entry", "ema"]) == 0
+    assert "3 tensors of 13 numbers" in capsys.readouterr().out
+    found = load_file(target)
+    assert all(torch.equal(found[key], value) for key, value in content.items())
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ("missing.pkl", "out.safetensors", "missing.pkl: no such file"),
+        ("missing.pt", "out.safetensors", "missing.pt: no such file"),
+        ("odd.pt", "out.safetensors", "odd.pt: cannot be read as weights"),
+        ("code.pt", "out.safetensors", "(it is damaged, or holds more than tensors)"),
+        ("empty.pkl", "out.safetensors", "empty.pkl: holds no tensors"),
+        ("unlike.pkl", "out.safetensors", "its arguments build a stylegan2 whose "),
+        ("bare.pkl", "out.safetensors", "bare.pkl: stylegan2: needs the argument"),
+        ("half.pkl", "out.safetensors", "half.pkl: looks like stylegan"),
+        ("empty.pkl", "out.pkl", "end its name in .safetensors"),
+        ("same.safetensors", "same.safetensors", "is the source itself"),
+        ("good.pkl", "empty.pkl/out.safetensors", "cannot be written"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_line_and_writes_nothing(
+    source: str, target: str, said: str, tmp_path: Path, capsys
+) -> None:
+    block = network(state(block_resolutions=b"(K\x04K\x08l", _parameters=pairs(weight())))
+    sizes = {key: number(8) for key in ("z_dim", "w_dim", "img_resolution", "img_channels")}
+    sizes["c_dim"] = number(0)
+    unlike = {"_modules": pairs({"synthesis": block}), "_init_kwargs": pairs(sizes)}
+    half = network(state(conv_kernel=number(3)))
+    both = pairs({"synthesis": half, "mapping": network()})
+    torch.save(torch.nn.Identity(), saved := BytesIO())
+    contents = {
+        "odd.pt": b"nothing of the kind",
+        "code.pt": saved.getvalue(),
+        "empty.pkl": file(network()),
+        "bare.pkl": file(network(state(_modules=pairs({"synthesis": block})))),
+        "good.pkl": file(network(state(_parameters=pairs(weight())))),
+        "unlike.pkl": file(network(state(**unlike))),
+        "half.pkl": file(network(state(_modules=both), class_name=text("SuperresGenerator"))),
+        "same.safetensors": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    assert main(["convert", str(tmp_path / source), str(tmp_path / target)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == contents.keys()
+    assert all((tmp_path / name).read_bytes() == content for name, content in contents.items())
+
+
+def test_metadata_that_means_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    for metadata in (
+        {"family": "stylegan2"},
+        {"family": "stylegan2", "arguments": "[1]"},
+        {"family": "os", "arguments": "{}"},
+        {"family": "stylegan2", "arguments": "[" * 100_000},
+    ):
+        save_file({"a": torch.zeros(1)}, path, metadata=metadata)
+        with pytest.raises(RosettaError, match=r"weights\.safetensors: "):
+            read_metadata(path)
+    path.write_bytes(b"")
+    with pytest.raises(RosettaError, match="no readable metadata"):
+        read_metadata(path)
+
+
+def test_the_network_is_built_as_its_file_says(tmp_path: Path) -> None:
+    """A clamp changes images and no tensor: the file's counts, not the configuration's."""
+    golden = Golden("stylegan2_nv_cond_r32_clamp")
+    own = golden.about["init_kwargs"]
+    path = tmp_path / "clamped.safetensors"
+    metadata = {"family": "stylegan2", "arguments": json.dumps(own)}
+    save_file(golden.under("state"), path, metadata=metadata)
+    other = {
+        "name": "m",
+        "family": "stylegan2",
+        "arguments": {**own, "conv_clamp": None},
+        "weights": {"file": str(path)},
+    }
+    loaded = load(ModelSpec(**other), path, device=CPU)
+    ws, wanted = golden.array("in/wplus"), golden.array("out/wplus/image")
+    with torch.no_grad():
+        assert_near(loaded.network.synthesis(ws), wanted, family="stylegan2")
+        without = build(ModelSpec(**other))
+        without.network.load_state_dict(golden.under("state"))
+        assert (without.network.synthesis(ws) - wanted).abs().max() > 1e-3
+    with pytest.raises(RosettaError, match="holds a stylegan2, not a stylegan3"):
+        load(
+            ModelSpec(
+                name="m", family="stylegan3", architecture="t-256", weights={"file": str(path)}
+            ),
+            path,
+            device=CPU,
+        )
