@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from rosetta_core import load_config
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.correlation.pearson import correlate
-from rosetta_core.mining.sources.base import ArrayMaps
-from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.mining.sources.base import InMemoryActivations
+from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 
 IMAGES, UNITS, PIECE = 16, 64, 5
 
 
-class Pieces(ArrayMaps):
+class Pieces(InMemoryActivations):
     """Maps that come in pieces."""
 
     def pieces(self, largest: int):
@@ -30,7 +30,7 @@ class Pieces(ArrayMaps):
         return super().pieces(min(largest, PIECE))
 
 
-class Centred(ArrayMaps):
+class Centred(InMemoryActivations):
     """Maps of which every unit is centred."""
 
     def pilot(self) -> list[Moments]:
@@ -43,7 +43,7 @@ def main() -> None:
     paths = RunPaths(config)
     maps = {}
     for model in config.models:
-        stored = StoredMaps([paths.activations(model.name, config.shards[0])])
+        stored = StoredActivations([paths.activations(model.name, config.shards[0])])
         maps[model.name] = {
             layer.name: stored.read(i, range(IMAGES), slice(UNITS)).numpy()
             for i, layer in enumerate(stored.layers)
@@ -54,7 +54,7 @@ def main() -> None:
         expected = direct(pivot, arrays)
         errors = [
             np.nanmax(np.abs(correlate(kind(pivot), kind(arrays)) - expected))
-            for kind in (ArrayMaps, Pieces, Centred)
+            for kind in (InMemoryActivations, Pieces, Centred)
         ]
         print(f"| {name} | " + " | ".join(f"{error:.1e}" for error in errors) + " |")
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from rosetta_core.mining.correlation import accumulator as pooling
 from rosetta_core.mining.correlation.matmul import multiply
 from rosetta_core.mining.correlation.pearson import correlate_blocks
-from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.runtime.freed_memory import keep_freed_memory
 
 CPU = torch.device("cpu")
@@ -60,7 +60,9 @@ def products() -> None:
           f"**{operations / inside / rate:.0%}** | {inside / whole:.0%} |\n")  # fmt: skip
 
 
-def timed_pass(pivot: ArrayMaps, encoder: ArrayMaps) -> tuple[float, float, float]:
+def timed_pass(
+    pivot: InMemoryActivations, encoder: InMemoryActivations
+) -> tuple[float, float, float]:
     """Correlate once; return operations in products, seconds in them, and seconds in all."""
     spent = np.zeros(2)
 
@@ -101,7 +103,9 @@ def cost(pivot: dict, encoders: list[dict], images: int) -> float:
     return run(maps(pivot, images), models, time.process_time)
 
 
-def run(pivot: ArrayMaps, models: list[ArrayMaps], clock: Callable[[], float]) -> float:
+def run(
+    pivot: InMemoryActivations, models: list[InMemoryActivations], clock: Callable[[], float]
+) -> float:
     """Seconds of a pass."""
     for source in (pivot, *models):
         source.moments()  # known of stores
@@ -111,9 +115,9 @@ def run(pivot: ArrayMaps, models: list[ArrayMaps], clock: Callable[[], float]) -
     return clock() - started
 
 
-def maps(shapes: dict[str, tuple[int, int]], images: int) -> ArrayMaps:
+def maps(shapes: dict[str, tuple[int, int]], images: int) -> InMemoryActivations:
     """Seeded random maps of some shapes, by layer (channels, side)."""
-    return ArrayMaps(
+    return InMemoryActivations(
         {layer: noise(images, channels, side) for layer, (channels, side) in shapes.items()}
     )
 

@@ -15,7 +15,7 @@ from rosetta_core.io.tables import read_table
 from rosetta_core.mining.correlation.image_subsets import halves
 from rosetta_core.mining.correlation.pearson import correlate_blocks
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.sources import maps_of
+from rosetta_core.runs.sources import activation_source
 
 CPU = torch.device("cpu")
 TRIES = 3
@@ -78,7 +78,7 @@ def print_costs(paths: RunPaths, halves: float) -> None:
 
 def cost_of_halves(config: Config) -> float:
     """How long the correlations of an encoder take with halves, of the time without them."""
-    pivot, encoder = (maps_of(config, model.name) for model in config.models[:2])
+    pivot, encoder = (activation_source(config, model.name) for model in config.models[:2])
     seconds = [float("inf"), float("inf")]  # by number of splits
     for _ in range(TRIES):
         for splits in (0, 1):

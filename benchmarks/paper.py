@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.correlation.pearson import correlate_blocks
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runs.plan import pair_operations
 from rosetta_core.runtime.freed_memory import keep_freed_memory
 from rosetta_core.zoo.layer import Layer
@@ -76,7 +76,7 @@ EXPERIMENTS = {
 }
 
 
-class Drawn(Maps):
+class Drawn(ActivationSource):
     """Random maps of some layers, drawn when they are read."""
 
     def __init__(self, name: str, layers: list[Layer], images: int, device: torch.device) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rosetta_core import load_config
 from rosetta_core.mining.correlation.pearson import correlate_blocks
-from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.freed_memory import keep_freed_memory
 
@@ -26,7 +26,7 @@ BATCH = 16  # images that the plain implementation enlarges at once
 CPU = torch.device("cpu")
 
 
-class First(StoredMaps):
+class First(StoredActivations):
     """The first images of stored maps."""
 
     def limit(self, images: int) -> "First":

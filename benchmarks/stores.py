@@ -41,7 +41,7 @@ from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
 from rosetta_core.mining.matching.concepts import rosetta_neurons
 from rosetta_core.mining.matching.topk import nearest
 from rosetta_core.mining.sources.live import rounded
-from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.freed_memory import keep_freed_memory
 
@@ -66,10 +66,10 @@ CODECS: dict[str, list[Any]] = {
 }
 KEEPBITS = [None, 8, 7, 6, 5, 4, 3]
 
-Mined = dict[str, tuple[NDArray[np.float32], pd.DataFrame]]  # correlations, buddies, by encoder
+MatchSet = dict[str, tuple[NDArray[np.float32], pd.DataFrame]]  # correlations, buddies, by encoder
 
 
-class RoundedMaps(StoredMaps):
+class RoundedMaps(StoredActivations):
     """The first maps of a shard, rounded as they are read."""
 
     def __init__(self, config: Config, model: str, keepbits: int | None = None) -> None:
@@ -221,7 +221,7 @@ def ratio(layers: list[Tensor], keepbits: int | None, codec: str) -> float:
     return sum(maps.nbytes for maps in layers) / stored
 
 
-def mined(config: Config, keepbits: int | None) -> Mined:
+def mined(config: Config, keepbits: int | None) -> MatchSet:
     """Correlate the pivot with every encoder, from rounded maps, and find the best buddies."""
     paths, k, result = RunPaths(config), config.neighbours.k, {}
     for encoder in config.encoders:
@@ -234,7 +234,7 @@ def mined(config: Config, keepbits: int | None) -> Mined:
     return result
 
 
-def pairs(found: Mined) -> set[tuple[str, int, int]]:
+def pairs(found: MatchSet) -> set[tuple[str, int, int]]:
     """The best buddies of all encoders: encoder, unit of the pivot, unit."""
     return {
         (encoder, *pair)

@@ -17,9 +17,9 @@ from rosetta_core.config import Config
 from rosetta_core.mining.correlation.pearson import correlate
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
 from rosetta_core.mining.matching.topk import nearest
-from rosetta_core.mining.sources.base import Maps
-from rosetta_core.mining.sources.permuted import ImagesShuffled
-from rosetta_core.runs.sources import live_maps, maps_of
+from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.mining.sources.permuted import PermutedImages
+from rosetta_core.runs.sources import activation_source, live_activations
 from rosetta_core.stages.mining import living
 from rosetta_core.zoo.model_spec import EncoderSpec
 
@@ -33,7 +33,7 @@ SUPERVISION = {
 }
 
 
-def buddies(config: Config, pivot: Maps, encoder: Maps) -> pd.DataFrame:
+def buddies(config: Config, pivot: ActivationSource, encoder: ActivationSource) -> pd.DataFrame:
     """The best buddies of the pivot and an encoder."""
     corr = correlate(pivot, encoder)
     corr[~living(config, pivot)] = np.nan
@@ -42,24 +42,26 @@ def buddies(config: Config, pivot: Maps, encoder: Maps) -> pd.DataFrame:
     return best_buddies(neighbours(nearest(corr, k), nearest(corr.T, k)))
 
 
-def shuffled(maps: Maps) -> Maps:
+def shuffled(maps: ActivationSource) -> ActivationSource:
     """Image i has the maps of image i + n/2."""
-    return ImagesShuffled(maps, shift=maps.images // 2)
+    return PermutedImages(maps, shift=maps.images // 2)
 
 
-def untrained(config: Config, encoder: EncoderSpec, seed: int) -> Maps:
+def untrained(config: Config, encoder: EncoderSpec, seed: int) -> ActivationSource:
     """An encoder's maps with random weights."""
     content = config.model_dump(mode="json")
     content |= {"steering": {}, "encoders": [encoder.model_dump(mode="json")]}
     content["encoders"][0]["weights"] = {"random": seed}
-    return live_maps(Config.model_validate(content), encoder.name)
+    return live_activations(Config.model_validate(content), encoder.name)
 
 
 def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
-    pivot = maps_of(config, config.pivot.name)
+    pivot = activation_source(config, config.pivot.name)
     labelled = [e for e in config.encoders if not e.name.endswith("_faces")]
-    found = {e.name: buddies(config, pivot, maps_of(config, e.name)) for e in config.encoders}
+    found = {
+        e.name: buddies(config, pivot, activation_source(config, e.name)) for e in config.encoders
+    }
     rosetta = set.intersection(*(set(found[e.name].pivot_unit) for e in labelled))
 
     def cells(table: pd.DataFrame) -> str:
@@ -77,7 +79,7 @@ def main() -> None:
     for encoder in config.encoders:
         kind = SUPERVISION.get(encoder.name, "")
         print(f"| {encoder.name} | {kind} | trained | {cells(found[encoder.name])} |")
-        chance = buddies(config, pivot, shuffled(maps_of(config, encoder.name)))
+        chance = buddies(config, pivot, shuffled(activation_source(config, encoder.name)))
         print(f"| | | images shuffled | {cells(chance)} |", flush=True)
         for seed in SEEDS:
             control = buddies(config, pivot, untrained(config, encoder, seed))

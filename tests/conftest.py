@@ -16,7 +16,7 @@ from hypothesis import settings
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights import download as downloads
 
@@ -105,7 +105,7 @@ def finished(shared: Path, weights: Config) -> Checkout:
     folder = shared / "finished"
     with FileLock(shared / "finished.lock"):
         if not folder.exists():
-            with whole(folder) as temporary:
+            with atomic_path(folder) as temporary:
                 temporary.mkdir()
                 checkout = copy_checkout(temporary)
                 checkout.configure(tiny())

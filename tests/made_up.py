@@ -11,7 +11,7 @@ from rosetta_core.mining.examples.layers import layer_table, selectivity_table, 
 from rosetta_core.mining.examples.unit_store import LayerExamples
 from rosetta_core.pages.dictionary.maximisation_data import Show
 from rosetta_core.pages.dictionary.site import write_site
-from rosetta_core.runs.run_tables import Findings, ModelFacts
+from rosetta_core.runs.run_tables import ModelFacts, RunTables
 
 GRIDS = [(4, 4), (7, 7), (8, 8)]
 
@@ -36,7 +36,7 @@ class MadeUpExamples:
 class MadeUp:
     """A run: what `write_site` takes."""
 
-    findings: Findings
+    findings: RunTables
     unit_examples: dict[str, list[LayerExamples]]
     concept_examples: MadeUpExamples
     pictures: np.ndarray
@@ -121,7 +121,7 @@ def make_up(
                 for name, table in units.items()}  # fmt: skip
     known = units, selectivity_table(measures)
     found = {"buddies": {name: buddies[name] for name in names[1:]}, "rosetta": rosetta}
-    findings = Findings(
+    findings = RunTables(
         run="made up", images=images, seed=3, truncation=1.0, k=k, models=facts, units=units,
         neighbours=neighbours, best_buddies=buddies, rosetta=rosetta, concepts=table,
         selectivity=known[1], layers=layer_table(*known, **found),

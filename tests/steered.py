@@ -24,7 +24,7 @@ from rosetta_core.io.images import cropped, resized
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.images import sample_image
-from rosetta_core.steering.map_targets import Seen
+from rosetta_core.steering.map_targets import EncoderView
 from rosetta_core.steering.metrics.perceptual import FeatureDistance, PerceptualDistance
 from rosetta_core.steering.optimise.latents import given_latents
 from rosetta_core.zoo.encoders.preprocessing import prepare
@@ -56,7 +56,7 @@ def pivot_of(config: Config) -> Pivot:
     return Pivot(config.pivot.name, generator, units, np.arange(len(units)), CPU)
 
 
-def seen_of(config: Config, pivot: Pivot) -> list[Seen]:
+def seen_of(config: Config, pivot: Pivot) -> list[EncoderView]:
     """The encoders, each with those of its units that are best buddies of the pivot's."""
     latents = pivot.generator.latents(range(IMAGES))
     own = _maps(config.pivot, pivot.generator, latents)
@@ -66,7 +66,7 @@ def seen_of(config: Config, pivot: Pivot) -> list[Seen]:
         encoder = _encoder(config, model.name)
         its = _maps(model, encoder, prepare(torch.from_numpy(images), encoder.input))
         buddies = sorted(oracle.best_buddies(oracle.correlations(own, its), K))
-        found.append(Seen(model.name, encoder, _units(its), np.array(buddies, np.int64)))
+        found.append(EncoderView(model.name, encoder, _units(its), np.array(buddies, np.int64)))
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rosetta_core import stages
 from rosetta_core.config import Config, default_yaml, json_schema, load_config, load_recipe
-from rosetta_core.runs.lock import occupied, taking_part
+from rosetta_core.runs.lock import job_lock, run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.progress import log
 from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
@@ -32,7 +32,7 @@ def _stage(stage: Callable, *takes: str) -> Run:
 
     def run(arguments: argparse.Namespace) -> None:
         config = load_config(arguments.config)
-        with taking_part(RunPaths(config).run):
+        with job_lock(RunPaths(config).run):
             result = stage(config, **{name: getattr(arguments, name) for name in takes})
         for path in result if isinstance(result, tuple) else (result,):
             log.info("wrote %s", path)
@@ -65,7 +65,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 def _mine(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     stages.check(config)
-    with occupied(RunPaths(config).run):
+    with run_lock(RunPaths(config).run):
         log.info("wrote %s", stages.mine(config))
 
 
@@ -131,7 +131,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     config = run_config(arguments.folder)
     paths = RunPaths(config)
-    with occupied(paths.run) if arguments.delete else nullcontext():
+    with run_lock(paths.run) if arguments.delete else nullcontext():
         found = stages.verify(config, delete=arguments.delete)
     for problem in found.problems:
         print(problem)

@@ -17,7 +17,7 @@ from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.validation import File, Name, Section, Seed
 
 __all__ = [
-    "Descent",
+    "DescentSettings",
     "Edit",
     "Evaluation",
     "Guided",
@@ -47,7 +47,7 @@ def _any_weight(section: Section, keys: tuple[str, ...]) -> None:
         raise ValueError(f"all weights are 0; raise one of {', '.join(keys)}")
 
 
-class Descent(Section):
+class DescentSettings(Section):
     """How a latent is found: Adam, from several starts at once, of which the best is kept."""
 
     name: Name = Field(description="of the job; its results are in a folder of that name")
@@ -77,7 +77,7 @@ class Descent(Section):
         return self.starts
 
 
-class Guided(Descent):
+class Guided(DescentSettings):
     """How a latent is found that draws a given image (paper, Eq. 7)."""
 
     similarity: Literal["image", "dataset", "distance"] = Field(
@@ -115,7 +115,7 @@ class Inversion(Guided):
         return [self.image]
 
 
-class Show(Descent):
+class Show(DescentSettings):
     """Show what a unit means: what a random image becomes when the unit is made active."""
 
     folder: ClassVar[str] = "shows"
@@ -143,7 +143,7 @@ class Show(Descent):
         return self
 
 
-class Edit(Descent):
+class Edit(DescentSettings):
     """Change an image through the maps of the Rosetta neurons."""
 
     folder: ClassVar[str] = "edits"

@@ -13,7 +13,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["read_yaml", "typed_texts"]
+__all__ = ["read_yaml", "typed_values"]
 
 MOST = 100_000  # values, each alias counted as what it stands for
 SHOWN = 40  # characters of a value
@@ -69,15 +69,15 @@ def read_yaml(path: Path) -> Any:
         raise RosettaError(f"{path}: nested too deeply; no configuration is") from None
 
 
-def typed_texts(content: Any) -> Any:
+def typed_values(content: Any) -> Any:
     """Return keys and values in which numbers, truth values and nulls may be texts, as themselves.
 
     Of `--config 'neighbours={k: 3}'` Snakemake makes a section whose k is the text "3".
     """
     if isinstance(content, dict):
-        return {key: typed_texts(value) for key, value in content.items()}
+        return {key: typed_values(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [typed_texts(value) for value in content]
+        return [typed_values(value) for value in content]
     if not isinstance(content, str):
         return content
     loader = _Loader("")

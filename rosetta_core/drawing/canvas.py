@@ -26,7 +26,7 @@ from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
 from numpy.typing import NDArray
 from PIL import Image
 
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 
 __all__ = ["GAP", "RESOLUTION", "TILE", "Canvas", "fitted", "mosaic", "save", "width_of"]
 
@@ -177,7 +177,7 @@ def save(figure: Figure, path: Path, *, small: bool = False) -> Path:
 
     A small PNG has half the resolution and 256 colours, and a tenth of the bytes.
     """
-    with matplotlib.rc_context(SETTINGS), whole(path) as temporary:
+    with matplotlib.rc_context(SETTINGS), atomic_path(path) as temporary:
         if path.suffix == ".pdf":
             undated = {"CreationDate": None}  # the same figure is the same file
             figure.savefig(temporary, format="pdf", dpi=RESOLUTION, metadata=undated)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 
 __all__ = ["SIDE", "write_video"]
 
@@ -51,7 +51,7 @@ def write_video(
     # the name that `whole` gives would tell neither the format nor, with a colon, a file
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with (
-        whole(path) as temporary,
+        atomic_path(path) as temporary,
         av.open(f"file:{temporary}", "w", format="mp4", options=options) as container,
     ):
         stream = container.add_stream("libx264", rate, options={"crf": QUALITY})

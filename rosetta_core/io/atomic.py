@@ -18,11 +18,11 @@ from pathlib import Path
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["keep_others", "manifest_of", "remove", "sha256_of", "whole"]
+__all__ = ["atomic_path", "keep_others", "manifest_of", "remove", "sha256_of"]
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
     Works for files and for folders; what stood at `path` before is replaced, and what killed

@@ -26,8 +26,8 @@ __all__ = [
     "check_contents",
     "checksum_of",
     "name_of",
-    "seal",
-    "unseal",
+    "sign",
+    "verify_signature",
     "write_contents",
 ]
 
@@ -52,7 +52,7 @@ def write_contents(folder: Path, *, of: Path) -> str:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (STAMP, CONTENTS)
     }
-    text = seal({"files": files, "of": name_of(of)})
+    text = sign({"files": files, "of": name_of(of)})
     (folder / CONTENTS).write_text(text, encoding="utf-8")
     return str(json.loads(text)["checksum"])
 
@@ -77,7 +77,7 @@ def check_contents(
     """
     path = folder / CONTENTS
     try:
-        listed = unseal(path.read_text(encoding="utf-8"))
+        listed = verify_signature(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         lost = path if folder.exists() else folder
         raise RosettaError(f"{lost}: is missing; {cure}") from error
@@ -111,13 +111,13 @@ def checksum_of(path: Path) -> str:
     return found.hexdigest().decode()
 
 
-def seal(content: dict[str, Any]) -> str:
+def sign(content: dict[str, Any]) -> str:
     """Return content as the text of a JSON file, with its own checksum in place of any it has."""
     sealed = {**content, "checksum": _checksum(content)}
     return json.dumps(sealed, indent=1, sort_keys=True) + "\n"
 
 
-def unseal(text: str) -> dict[str, Any]:
+def verify_signature(text: str) -> dict[str, Any]:
     """Return what `seal` was given, with the checksum; ValueError if the text was changed since."""
     content = json.loads(text)
     if not isinstance(content, dict):

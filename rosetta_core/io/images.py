@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runtime.code_fingerprint import fingerprint
 
 __all__ = ["check_images", "cropped", "read_image", "resized"]
@@ -79,7 +79,7 @@ def check_images(files: Sequence[Path], remembered: Path) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for _ in threads.map(lambda file: read_image(file).size, files):
             pass
-    with whole(good) as temporary:
+    with atomic_path(good) as temporary:
         temporary.write_text(json.dumps({"images": len(files)}))
 
 

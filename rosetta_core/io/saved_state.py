@@ -14,7 +14,7 @@ import google_crc32c
 import torch
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 
 __all__ = ["load_state", "save_state"]
 
@@ -25,7 +25,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state, in place of what stood there."""
     content = BytesIO()
     torch.save(state, content)
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content.getvalue() + _checksum(content.getvalue()))
 
 

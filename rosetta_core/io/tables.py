@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.file_index import name_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write_table(table: "pd.DataFrame", path: Path) -> Path:
     metadata = {**(content.schema.metadata or {}), NAME: name_of(path).encode()}
     content = content.replace_schema_metadata(metadata)
     content = content.replace_schema_metadata({**metadata, CHECKSUM: _checksum(content)})
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         pq.write_table(content, temporary)
     return path
 

@@ -29,7 +29,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io import file_index as contents
-from rosetta_core.io.atomic import manifest_of, whole
+from rosetta_core.io.atomic import atomic_path, manifest_of
 
 __all__ = [
     "FAST",
@@ -98,7 +98,7 @@ def new_store(store: Path) -> Iterator[zarr.Group]:
 
     What stood there before is replaced.
     """
-    with whole(store) as temporary:
+    with atomic_path(store) as temporary:
         yield zarr.open_group(temporary, mode="w")
         contents.write_contents(temporary, of=store)
 
@@ -106,8 +106,8 @@ def new_store(store: Path) -> Iterator[zarr.Group]:
 def write_manifest(store: Path, content: dict[str, Any]) -> None:
     """Write a store's manifest: `content`, and the checksum of the list of its files."""
     listed = contents.check_contents(store, cure=cure_of(store), largest=0)
-    with whole(manifest_of(store)) as temporary:
-        text = contents.seal({**content, "contents": listed})
+    with atomic_path(manifest_of(store)) as temporary:
+        text = contents.sign({**content, "contents": listed})
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -115,7 +115,7 @@ def read_manifest(store: Path) -> dict[str, Any]:
     """Read a store's manifest; RosettaError if it is missing or damaged."""
     path = manifest_of(store)
     try:
-        return contents.unseal(path.read_text(encoding="utf-8"))
+        return contents.verify_signature(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RosettaError(f"{path}: no readable manifest; run the stage that writes it") from error
     except (OSError, ValueError) as error:

@@ -18,11 +18,11 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.checksums import record_of, verify_weights
 from rosetta_core.zoo.weights.sources import Fetched, FromFile
 
-__all__ = ["Piece", "pieces_of"]
+__all__ = ["Artifact", "artifacts_of"]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Artifact:
     """A piece of a run.
 
     Attributes:
@@ -47,7 +47,7 @@ class Piece:
         return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def pieces_of(config: Config) -> list[Piece]:
+def artifacts_of(config: Config) -> list[Artifact]:
     """Return the pieces of a run, in the order in which they are made.
 
     Weights are among them where they are there: a run that was moved does without.
@@ -74,27 +74,27 @@ def pieces_of(config: Config) -> list[Piece]:
     return [
         *_weights(config),
         *(
-            Piece(
+            Artifact(
                 target=manifest_of(store),
                 parts=(manifest_of(store), store),
                 check=partial(check_store, store, manifest=True),
             )
             for store in stores
         ),
-        *(Piece(store, (store,), partial(check_store, store, manifest=False)) for store in made),
-        *(Piece(table, (table,), partial(read_table, table)) for table in tables),
-        *(Piece(job, (job,), partial(_check_job, job)) for job in jobs),
+        *(Artifact(store, (store,), partial(check_store, store, manifest=False)) for store in made),
+        *(Artifact(table, (table,), partial(read_table, table)) for table in tables),
+        *(Artifact(job, (job,), partial(_check_job, job)) for job in jobs),
     ]
 
 
-def _weights(config: Config) -> list[Piece]:
+def _weights(config: Config) -> list[Artifact]:
     """The files of weights that are there, each once."""
     paths, found = RunPaths(config), {}
     for model in config.models:
         path, weights = paths.weights(model), model.weights
         if path is not None and path.is_file() and isinstance(weights, FromFile):
             parts = (path, record_of(path)) if isinstance(weights, Fetched) else ()
-            found[path] = Piece(path, parts, partial(verify_weights, path, weights))
+            found[path] = Artifact(path, parts, partial(verify_weights, path, weights))
     return list(found.values())
 
 

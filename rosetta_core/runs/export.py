@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import keep_others, whole
+from rosetta_core.io.atomic import atomic_path, keep_others
 from rosetta_core.runs.named_tables import (
     best_buddies_table,
     concepts_table,
@@ -24,14 +24,14 @@ from rosetta_core.runs.named_tables import (
     superiority_table,
     units_table,
 )
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["FORMATS", "Format", "export_tables"]
 
 Format = Literal["csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-TABLES: dict[str, Callable[[Findings], pd.DataFrame]] = {
+TABLES: dict[str, Callable[[RunTables], pd.DataFrame]] = {
     "units": units_table,
     "neighbours": neighbours_table,
     "best_buddies": best_buddies_table,
@@ -42,7 +42,7 @@ TABLES: dict[str, Callable[[Findings], pd.DataFrame]] = {
 }
 
 
-def export_tables(findings: Findings, folder: Path, *, format: Format = "csv") -> Path:
+def export_tables(findings: RunTables, folder: Path, *, format: Format = "csv") -> Path:
     """Write a run's tables into a folder, whole or not at all; return the folder.
 
     Args:
@@ -59,7 +59,7 @@ def export_tables(findings: Findings, folder: Path, *, format: Format = "csv") -
     target = folder.resolve()  # of a link what it points at
     keep_others(target, _is_export, what="export of a run", verb="export")
     try:
-        with whole(target) as temporary:
+        with atomic_path(target) as temporary:
             temporary.mkdir()
             for name, table_of in TABLES.items():
                 _write(table_of(findings), temporary / f"{name}.{format}")

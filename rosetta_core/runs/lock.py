@@ -18,13 +18,13 @@ from pathlib import Path
 from rosetta_core.errors import RosettaError
 from rosetta_core.runtime.progress import log
 
-__all__ = ["at_work", "occupied", "taking_part"]
+__all__ = ["at_work", "job_lock", "run_lock"]
 
 STARTED, JOBS = ".started.lock", ".jobs.lock"
 
 
 @contextmanager
-def occupied(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """Keep a run for this process, which starts its jobs.
 
     Raises:
@@ -42,7 +42,7 @@ def occupied(run: Path) -> Iterator[None]:
 
 
 @contextmanager
-def taking_part(run: Path) -> Iterator[None]:
+def job_lock(run: Path) -> Iterator[None]:
     """Say that this process does a job of a run, if there is that run; never waits."""
     with _lock(run / JOBS, fcntl.LOCK_SH) if run.is_dir() else nullcontext():
         yield

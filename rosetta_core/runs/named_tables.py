@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.mining.significance.tables import CONCEPTS, PAIRS
-from rosetta_core.runs.run_tables import Findings, unit_id
+from rosetta_core.runs.run_tables import RunTables, unit_id
 
 __all__ = [
     "COLUMNS",
@@ -56,7 +56,7 @@ COLUMNS = {
 }
 
 
-def units_table(findings: Findings, models: Iterable[str] | None = None) -> pd.DataFrame:
+def units_table(findings: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row per unit of some models, or of all: the pivot's first."""
     tables = []
     for model in findings.names if models is None else models:
@@ -69,7 +69,7 @@ def units_table(findings: Findings, models: Iterable[str] | None = None) -> pd.D
     return known[COLUMNS["units"]]
 
 
-def neighbours_table(findings: Findings, models: Iterable[str] | None = None) -> pd.DataFrame:
+def neighbours_table(findings: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row per unit and nearest neighbour, of the pivot with some models or with all.
 
     On the side "pivot" the unit is the pivot's and the neighbour the model's; on the side
@@ -86,7 +86,7 @@ def neighbours_table(findings: Findings, models: Iterable[str] | None = None) ->
     return _named(named, findings, NEIGHBOUR)[COLUMNS["neighbours"]]
 
 
-def best_buddies_table(findings: Findings, models: Iterable[str] | None = None) -> pd.DataFrame:
+def best_buddies_table(findings: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row per pair of best buddies, of the pivot with some models or with all."""
     names = findings.names if models is None else models
     tables = [findings.best_buddies[model].assign(model=model) for model in names]
@@ -94,12 +94,12 @@ def best_buddies_table(findings: Findings, models: Iterable[str] | None = None) 
     return _with_pivot(pairs, findings)[COLUMNS["best_buddies"]]
 
 
-def rosetta_table(findings: Findings) -> pd.DataFrame:
+def rosetta_table(findings: RunTables) -> pd.DataFrame:
     """Return one row per Rosetta neuron and buddy."""
     return _with_pivot(_with_told(findings.rosetta, findings), findings)[COLUMNS["rosetta"]]
 
 
-def concepts_table(findings: Findings) -> pd.DataFrame:
+def concepts_table(findings: RunTables) -> pd.DataFrame:
     """Return one row per concept; its Rosetta neurons as lists of ids and of numbers."""
     ids = units_table(findings, [findings.pivot])["id"].to_numpy()
     numbers = [[int(unit) for unit in units] for units in findings.concepts["pivot_units"]]
@@ -110,17 +110,17 @@ def concepts_table(findings: Findings) -> pd.DataFrame:
     return table.reindex(columns=COLUMNS["concepts"])
 
 
-def layers_table(findings: Findings) -> pd.DataFrame:
+def layers_table(findings: RunTables) -> pd.DataFrame:
     """Return one row per model and layer: how many Rosetta units, and how selective."""
     return findings.layers[COLUMNS["layers"]]
 
 
-def superiority_table(findings: Findings) -> pd.DataFrame:
+def superiority_table(findings: RunTables) -> pd.DataFrame:
     """Return one row per model and measure: how often Rosetta units exceed others."""
     return findings.superiority[COLUMNS["superiority"]]
 
 
-def _with_told(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+def _with_told(pairs: pd.DataFrame, findings: RunTables) -> pd.DataFrame:
     """Add what is told of pairs: nothing of the pivot with itself."""
     if findings.told is None:
         return pairs.reindex(columns=[*pairs.columns, *PAIRS])
@@ -129,13 +129,13 @@ def _with_told(pairs: pd.DataFrame, findings: Findings) -> pd.DataFrame:
     return pairs.merge(known, on=keys, how="left", validate="many_to_one")
 
 
-def _with_pivot(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+def _with_pivot(table: pd.DataFrame, findings: RunTables) -> pd.DataFrame:
     """Name the units and the pivot's units of a table."""
     named = _named(table.assign(pivot_model=findings.pivot), findings, PIVOT_UNIT)
     return _named(named, findings, UNIT)
 
 
-def _named(table: pd.DataFrame, findings: Findings, columns: list[str]) -> pd.DataFrame:
+def _named(table: pd.DataFrame, findings: RunTables, columns: list[str]) -> pd.DataFrame:
     """Add id, layer and channel of the units that a table tells by model and number."""
     _, model, _, _, number = columns
     names = units_table(findings, table[model].unique() if len(table) else [findings.pivot])

@@ -14,10 +14,10 @@ import zarr
 
 from rosetta_core.config import Config
 from rosetta_core.io.zarr_store import create_array, read_array
-from rosetta_core.mining.correlation.accumulator import Pooling
+from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
 from rosetta_core.mining.correlation.channel_blocks import parts
 from rosetta_core.mining.correlation.matmul import multiply
-from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.sources.live import raw_moments
 from rosetta_core.runs.plan import Rates
 from rosetta_core.runtime.workers import Workers
@@ -49,10 +49,12 @@ def measure_rates(config: Config) -> Rates:
         square = torch.rand(SQUARE, SQUARE, device=device)
         group = zarr.open_group(Path(folder) / "maps.zarr", mode="w")
         array = create_array(group, "maps", shape=SHAPE, shard=SHAPE, dtype="float16")
-        pivot = ArrayMaps({str(s): np.ones((SHAPE[0], 1, s, s), np.float16) for s in PIVOT})
-        pooling = Pooling(
+        pivot = InMemoryActivations(
+            {str(s): np.ones((SHAPE[0], 1, s, s), np.float16) for s in PIVOT}
+        )
+        pooling = CorrelationAccumulator(
             pivot,
-            [stored := ArrayMaps({"maps": maps})],
+            [stored := InMemoryActivations({"maps": maps})],
             rows=parts(pivot.layers),
             columns=parts(stored.layers, model=0),
             device=device,

@@ -27,13 +27,13 @@ from rosetta_core.runs.named_tables import (
     units_table,
 )
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run_tables import Findings, read_findings
+from rosetta_core.runs.run_tables import RunTables, read_run_tables
 from rosetta_core.validation import parse_bytes
 from rosetta_core.zoo.weights.sources import FileWeights
 
 if TYPE_CHECKING:
     from rosetta_core.mining.sampling.samples import Samples
-    from rosetta_core.mining.sources.base import Maps
+    from rosetta_core.mining.sources.base import ActivationSource
 
 __all__ = ["Images", "Run", "Unit", "open_run", "run_config"]
 
@@ -56,7 +56,7 @@ def open_run(path: str | Path) -> "Run":
     """
     folder = _folder_of_run(path)
     config = _moved(load_config(folder / "config.yaml"), folder)
-    return Run(config, read_findings(config))
+    return Run(config, read_run_tables(config))
 
 
 def run_config(path: str | Path) -> Config:
@@ -92,12 +92,12 @@ class Run:
         config: the run's configuration, with the folders where they lie now.
     """
 
-    def __init__(self, config: Config, findings: Findings) -> None:
+    def __init__(self, config: Config, findings: RunTables) -> None:
         """Take what was read of a run; `open_run` does."""
         self.config = config
         self._findings = findings
         self._paths = RunPaths(config)
-        self._maps_by_model: dict[str, Maps] = {}
+        self._maps_by_model: dict[str, ActivationSource] = {}
 
     def __repr__(self) -> str:
         found = self._findings
@@ -220,15 +220,15 @@ class Run:
 
         return Samples([self._paths.samples(shard) for shard in self.config.shards])
 
-    def _maps(self, model: str) -> "Maps":
+    def _maps(self, model: str) -> "ActivationSource":
         """A model's maps; a network is loaded once, and holds what it ran on last."""
-        from rosetta_core.runs.sources import maps_of
+        from rosetta_core.runs.sources import activation_source
 
         if model not in self._maps_by_model:
-            self._maps_by_model[model] = maps_of(self.config, model)
+            self._maps_by_model[model] = activation_source(self.config, model)
         return self._maps_by_model[model]
 
-    def _most(self, maps: "Maps") -> int:
+    def _most(self, maps: "ActivationSource") -> int:
         """How many images a network may run on at once: half the memory's budget, for its maps."""
         budget = parse_bytes(self.config.memory_budget) // 2
         return min(MOST_IMAGES, max(1, budget // max(1, maps.held())))
@@ -304,7 +304,9 @@ def _found(path: str, folder: Path) -> str:
     return str(there if there.exists() and not here.exists() else here)
 
 
-def _read(maps: "Maps", layer: int, images: range, channel: slice) -> NDArray[np.float16]:
+def _read(
+    maps: "ActivationSource", layer: int, images: range, channel: slice
+) -> NDArray[np.float16]:
     """The maps (n, h, w) of one channel on consecutive images."""
     import torch
 

@@ -17,7 +17,7 @@ from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.sources import RandomWeights
 
-__all__ = ["Findings", "ModelFacts", "Told", "read_findings", "unit_id"]
+__all__ = ["ModelFacts", "RunTables", "Told", "read_run_tables", "unit_id"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Findings:
+class RunTables:
     """What a run found, as its tables say.
 
     Attributes:
@@ -112,7 +112,7 @@ class Findings:
         return self.names[1:]
 
 
-def read_findings(config: Config) -> Findings:
+def read_run_tables(config: Config) -> RunTables:
     """Read the tables of a run; RosettaError names the first that is missing."""
     paths = RunPaths(config)
     facts = [
@@ -126,7 +126,7 @@ def read_findings(config: Config) -> Findings:
         for model in config.models
     ]
     names = [model.name for model in config.models]
-    return Findings(
+    return RunTables(
         run=config.run,
         images=config.sampling.images,
         seed=config.sampling.seed,

@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from rosetta_core.config import Config
 from rosetta_core.config.run import GPU_BATCH
 from rosetta_core.mining.sampling.samples import Samples
-from rosetta_core.mining.sources.live import LiveMaps
-from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.mining.sources.live import LiveActivations
+from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.loading import layers_of, load, resolve_device
 from rosetta_core.zoo.network import Generator, Network
 
-__all__ = ["live_maps", "maps_of"]
+__all__ = ["activation_source", "live_activations"]
 
 
-def live_maps(config: Config, model: str, *, shard: str | None = None) -> LiveMaps:
+def live_activations(config: Config, model: str, *, shard: str | None = None) -> LiveActivations:
     """Return a model's maps from its network, over one shard or all of them."""
     paths, chosen = RunPaths(config), config.model(model)
     device = resolve_device(config.device)
     truncation = config.sampling.truncation
     network = load(chosen, paths.weights(chosen), device=device, truncation=truncation)
     samples = Samples([paths.samples(name) for name in ([shard] if shard else config.shards)])
-    return LiveMaps(
+    return LiveActivations(
         network,
         name=model,
         layers=layers_of(chosen, network),
@@ -46,9 +46,9 @@ def _inputs(network: Network, samples: Samples, images: range) -> tuple[NDArray,
     return (latents, samples.classes(images)) if network.classes else (latents,)
 
 
-def maps_of(config: Config, model: str) -> StoredMaps | LiveMaps:
+def activation_source(config: Config, model: str) -> StoredActivations | LiveActivations:
     """Return a model's maps over all images."""
     if config.mining.store == "none":
-        return live_maps(config, model)
+        return live_activations(config, model)
     paths = RunPaths(config)
-    return StoredMaps([paths.activations(model, shard) for shard in config.shards])
+    return StoredActivations([paths.activations(model, shard) for shard in config.shards])

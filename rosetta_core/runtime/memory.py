@@ -23,7 +23,7 @@ from rosetta_core.runtime.freed_memory import give_freed_memory
 from rosetta_core.runtime.progress import log
 from rosetta_core.validation import parse_bytes
 
-__all__ = ["exhaustion", "out_of_memory", "with_less_memory"]
+__all__ = ["exhaustion", "out_of_memory", "retry_with_less_memory"]
 
 Result = TypeVar("Result")
 Parameters = ParamSpec("Parameters")
@@ -66,7 +66,7 @@ def out_of_memory(error: BaseException) -> Where | None:
     return next((where for one in _chain(error) if (where := _where(one))), None)
 
 
-def with_less_memory(
+def retry_with_less_memory(
     stage: Callable[Concatenate[Config, Parameters], Result],
 ) -> Callable[Concatenate[Config, Parameters], Result]:
     """Have a stage that runs out of memory start over with half of it, up to three times."""

@@ -17,7 +17,7 @@ import yaml
 from rosetta_core.config import Config
 from rosetta_core.config.steering import Edit, Tuning
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.before_steering import check_steering, check_units
 from rosetta_core.zoo.weights.sources import Fetched, FileWeights, ShippedWeights
@@ -167,7 +167,7 @@ def configure(config: Config) -> Path:
     """Write down the resolved configuration of a run; return its path."""
     path = RunPaths(config).config
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.mining import passes
 
@@ -49,7 +49,7 @@ def costs(config: Config) -> Path:
 
     paths = RunPaths(config)
     table = cost_table(paths.benchmark(*job) for job in measured(config))
-    with whole(paths.costs) as temporary:
+    with atomic_path(paths.costs) as temporary:
         table.to_csv(temporary, index=False)
     return paths.costs
 

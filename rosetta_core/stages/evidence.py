@@ -16,18 +16,18 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.memory import with_less_memory
+from rosetta_core.runtime.memory import retry_with_less_memory
 from rosetta_core.stages.mining import living, mined
 from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
     from rosetta_core.mining.correlation.block import Block
-    from rosetta_core.mining.sources.base import Maps
+    from rosetta_core.mining.sources.base import ActivationSource
 
 __all__ = ["agreement", "chance", "evidence"]
 
 
-@with_less_memory
+@retry_with_less_memory
 def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
     """Mine an encoder under a null, and tell what another draw of it leaves.
 
@@ -38,7 +38,7 @@ def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
 
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.significance.null_models import Mining, of_shuffled, of_untrained
-    from rosetta_core.runs.sources import maps_of
+    from rosetta_core.runs.sources import activation_source
     from rosetta_core.zoo.loading import resolve_device
 
     paths, model = RunPaths(config), _encoder(config, model)
@@ -48,7 +48,7 @@ def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
         )
     pairs = read_table(paths.best_buddies(model))
 
-    def correlate(pivot: "Maps", encoder: "Maps") -> "Iterator[Block]":
+    def correlate(pivot: "ActivationSource", encoder: "ActivationSource") -> "Iterator[Block]":
         return correlate_blocks(
             pivot,
             [encoder],
@@ -58,11 +58,11 @@ def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
         )
 
     mining = Mining(correlate, partial(living, config), config.neighbours.k)
-    pivot = maps_of(config, config.pivot.name)
+    pivot = activation_source(config, config.pivot.name)
     if null == "untrained":
         found = of_untrained(pivot, _untrained(config, model), pairs=pairs, mining=mining)
     else:
-        pivots, encoder = _shuffled(config, pivot, null, by=model), maps_of(config, model)
+        pivots, encoder = _shuffled(config, pivot, null, by=model), activation_source(config, model)
         found = of_shuffled(pivots, encoder, pairs=pairs, mining=mining)
     mine = pairs[["pivot_unit", "unit", "corr"]]
     return (
@@ -87,35 +87,37 @@ def _listed(nulls: Iterable[str]) -> str:
     return f"; they are {names}" if names else "; evidence.nulls names none"
 
 
-def _shuffled(config: Config, pivot: "Maps", null: str, *, by: str) -> "tuple[Maps, Maps]":
+def _shuffled(
+    config: Config, pivot: "ActivationSource", null: str, *, by: str
+) -> "tuple[ActivationSource, ActivationSource]":
     """The pivot's maps as the two draws of a null have them, for an encoder.
 
     Its name is a seed beside the run's: encoders don't agree by the same wrong image, and what one
     is held against doesn't depend on which others there are.
     """
-    from rosetta_core.mining.sources.permuted import ImagesShuffled, PositionsShuffled, shifts
+    from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
 
     seed = _seed(config, by)
     if null == "positions":
-        first, second = (PositionsShuffled(pivot, seed=seed + draw) for draw in range(2))
+        first, second = (RolledPositions(pivot, seed=seed + draw) for draw in range(2))
         return first, second
     one, other = shifts(pivot.images, seed=seed)
-    return ImagesShuffled(pivot, shift=one), ImagesShuffled(pivot, shift=other)
+    return PermutedImages(pivot, shift=one), PermutedImages(pivot, shift=other)
 
 
-def _untrained(config: Config, model: str) -> "tuple[Maps, Maps]":
+def _untrained(config: Config, model: str) -> "tuple[ActivationSource, ActivationSource]":
     """An encoder's maps with two sets of random weights."""
-    from rosetta_core.runs.sources import live_maps
+    from rosetta_core.runs.sources import live_activations
     from rosetta_core.zoo.weights.sources import RandomWeights
 
-    def maps(seed: int) -> "Maps":
+    def maps(seed: int) -> "ActivationSource":
         encoders = [
             encoder.model_copy(update={"weights": RandomWeights(random=seed)})
             if encoder.name == model
             else encoder
             for encoder in config.encoders
         ]
-        return live_maps(config.model_copy(update={"encoders": encoders}), model)
+        return live_activations(config.model_copy(update={"encoders": encoders}), model)
 
     seed = _seed(config, model)
     return maps(seed), maps(seed + 1)
@@ -127,7 +129,7 @@ def _seed(config: Config, model: str) -> int:
     return config.sampling.seed + crc32(model.encode())
 
 
-@with_less_memory
+@retry_with_less_memory
 def agreement(config: Config) -> Path:
     """Look at the best buddies of the pivot and all encoders image by image; return the table."""
     import numpy as np
@@ -135,13 +137,15 @@ def agreement(config: Config) -> Path:
     import torch
 
     from rosetta_core.mining.significance.pair_statistics import agreement as of_pairs
-    from rosetta_core.mining.sources.concat import Joined
-    from rosetta_core.runs.sources import maps_of
+    from rosetta_core.mining.sources.concat import ConcatSource
+    from rosetta_core.runs.sources import activation_source
 
     if not config.intervals:
         raise RosettaError(f"run {config.run!r} has no intervals; see evidence.intervals")
     paths, names = RunPaths(config), [encoder.name for encoder in config.encoders]
-    encoders = Joined([maps_of(config, name) for name in names], name="all encoders")
+    encoders = ConcatSource(
+        [activation_source(config, name) for name in names], name="all encoders"
+    )
     tables = [
         read_table(paths.best_buddies(name))[["pivot_unit", "unit"]].assign(model=name)
         for name in names
@@ -150,7 +154,7 @@ def agreement(config: Config) -> Path:
     first = pairs["model"].map(dict(zip(names, encoders.firsts, strict=False)))
     units = np.stack([pairs["pivot_unit"], pairs["unit"] + first], axis=1).astype(np.int64)
     told = of_pairs(
-        maps_of(config, config.pivot.name),
+        activation_source(config, config.pivot.name),
         encoders,
         pairs=units,
         memory_budget=parse_bytes(config.memory_budget),
@@ -169,7 +173,7 @@ def evidence(config: Config) -> list[Path]:
 
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]
-    run = replication.Mined(
+    run = replication.MatchSet(
         {name: read_table(paths.best_buddies(name)) for name in names},
         read_table(paths.best_buddies(config.pivot.name)),
     )

@@ -26,7 +26,7 @@ def export(config: Config, *, format: "Format" = "csv", to: Path | None = None) 
         to: the folder, {results}/{run}/export unless given; an earlier export is replaced.
     """
     from rosetta_core.runs.export import export_tables
-    from rosetta_core.runs.run_tables import read_findings
+    from rosetta_core.runs.run_tables import read_run_tables
 
     folder = to or RunPaths(config).run / "export"
-    return export_tables(read_findings(config), folder, format=format)
+    return export_tables(read_run_tables(config), folder, format=format)

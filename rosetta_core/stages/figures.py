@@ -47,7 +47,7 @@ def figure(
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.selection import top_examples
     from rosetta_core.pages.plots.figures import concepts_figure, image_figure, save_both
-    from rosetta_core.runs.run_tables import read_findings
+    from rosetta_core.runs.run_tables import read_run_tables
 
     paths = RunPaths(config)
     if jobs:
@@ -56,7 +56,7 @@ def figure(
         return _of_jobs(config, jobs, _path(out) or paths.run / "figures" / "-".join(jobs))
     names = [config.model(name).name for name in models or ()]
     _check_options(examples=examples, images=images, models=models, image=image)
-    findings = read_findings(config)
+    findings = read_run_tables(config)
     stored = StoredConceptExamples(paths.concept_examples, findings.units)
     found, drawn = stored.evidence.shape
     if found == 0:

@@ -19,7 +19,7 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.memory import with_less_memory
+from rosetta_core.runtime.memory import retry_with_less_memory
 from rosetta_core.stages.networks import write_units
 from rosetta_core.validation import parse_bytes
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rosetta_core.mining.significance.split_half import Mined
-    from rosetta_core.mining.sources.base import Maps
+    from rosetta_core.mining.significance.split_half import MatchSet
+    from rosetta_core.mining.sources.base import ActivationSource
 
 
 __all__ = ["concepts", "correlations", "join", "living", "mined", "neighbours", "passes"]
@@ -46,7 +46,7 @@ def passes(config: Config) -> list[list[str]]:
     return [[model] for model in models]
 
 
-@with_less_memory
+@retry_with_less_memory
 def correlations(
     config: Config, *, models: Sequence[str], block: int | None = None
 ) -> tuple[Path, ...]:
@@ -65,13 +65,13 @@ def correlations(
     from rosetta_core.mining.correlation.image_subsets import halves
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.correlation.store import write_correlations
-    from rosetta_core.mining.matching.topk_store import Gathering, write_nearest
-    from rosetta_core.runs.sources import maps_of
+    from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
+    from rosetta_core.runs.sources import activation_source
     from rosetta_core.zoo.loading import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
     models = [config.model(name).name for name in dict.fromkeys(models)]
-    maps = {name: maps_of(config, name) for name in dict.fromkeys([pivot, *models])}
+    maps = {name: activation_source(config, name) for name in dict.fromkeys([pivot, *models])}
     sizes = {name: sum(x.channels for x in source.layers) for name, source in maps.items()}
     rows = block_rows(sizes[pivot], config.correlation.blocks, block)
 
@@ -88,7 +88,7 @@ def correlations(
         rows=rows,
         subsets=halves(config.sampling.images, splits=config.splits),
     )
-    gathering = Gathering(
+    gathering = TopKCollector(
         models=len(models),
         rows=rows,
         alive=alive,
@@ -106,14 +106,14 @@ def correlations(
             subsets=2 * config.splits,
         )
     else:
-        write_nearest(stores, blocks, gathering, subsets=2 * config.splits)
+        write_topk(stores, blocks, gathering, subsets=2 * config.splits)
     if config.mining.store == "zarr":
         return tuple(stores)
     tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
     return (*stores, *tables)
 
 
-def living(config: Config, maps: "Maps") -> "NDArray[np.bool_]":
+def living(config: Config, maps: "ActivationSource") -> "NDArray[np.bool_]":
     """Tell which units of a model are alive, once its maps were loaded."""
     import numpy as np
 
@@ -135,12 +135,12 @@ def block_rows(units: int, blocks: int, block: int | None) -> range:
 def join(config: Config, *, model: str) -> Path:
     """Join the blocks of the correlations of the pivot and a model; return their store."""
     from rosetta_core.mining.correlation.store import join_correlations
-    from rosetta_core.mining.matching.topk_store import join_nearest
+    from rosetta_core.mining.matching.topk_store import join_topk
 
     model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)
     blocks = [paths.correlations(model, block) for block in range(config.correlation.blocks)]
-    join_blocks = join_correlations if config.keeps_matrix else join_nearest
+    join_blocks = join_correlations if config.keeps_matrix else join_topk
     join_blocks(blocks, paths.correlations(model), subsets=2 * config.splits)
     return paths.correlations(model)
 
@@ -151,13 +151,13 @@ def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     from rosetta_core.mining.matching.best_buddies import best_buddies
     from rosetta_core.mining.matching.best_buddies import neighbours as nearest_neighbours
     from rosetta_core.mining.matching.topk import nearest, without_self
-    from rosetta_core.mining.matching.topk_store import read_nearest
+    from rosetta_core.mining.matching.topk_store import read_topk
 
     paths, k = RunPaths(config), config.neighbours.k
     model = config.model(model).name
     store = paths.correlations(model)
     if not config.keeps_matrix:
-        table = nearest_neighbours(*read_nearest(store, k))
+        table = nearest_neighbours(*read_topk(store, k))
     elif model == config.pivot.name:
         table = nearest_neighbours(nearest(without_self(read_correlations(store)), k), None)
     else:
@@ -169,7 +169,7 @@ def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     )
 
 
-def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: int) -> "Mined":
+def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: int) -> "MatchSet":
     """Return what a subset of the images gives.
 
     Args:
@@ -180,17 +180,17 @@ def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: in
     """
     from rosetta_core.mining.matching.best_buddies import best_buddies
     from rosetta_core.mining.matching.best_buddies import neighbours as nearest_neighbours
-    from rosetta_core.mining.matching.topk_store import read_nearest
-    from rosetta_core.mining.significance.split_half import Mined
+    from rosetta_core.mining.matching.topk_store import read_topk
+    from rosetta_core.mining.significance.split_half import MatchSet
 
     found = {
         model.name: best_buddies(
-            nearest_neighbours(*read_nearest(store_of(model.name), k, subset=subset))
+            nearest_neighbours(*read_topk(store_of(model.name), k, subset=subset))
         )
         for model in config.models
     }
     own = found.pop(config.pivot.name)
-    return Mined(found, own)
+    return MatchSet(found, own)
 
 
 def concepts(config: Config) -> tuple[Path, Path]:

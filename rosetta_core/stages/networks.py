@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rosetta_core.config import Config
 from rosetta_core.io.tables import write_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.memory import with_less_memory
+from rosetta_core.runtime.memory import retry_with_less_memory
 from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
@@ -51,17 +51,17 @@ def sample(config: Config, *, shard: str) -> Path:
     return store
 
 
-@with_less_memory
+@retry_with_less_memory
 def activations(config: Config, *, model: str, shard: str) -> Path:
     """Run a model over the images of a shard and write down its maps; return their store."""
     import torch
 
     from rosetta_core.mining.sources.recording import record_shard
-    from rosetta_core.runs.sources import live_maps
+    from rosetta_core.runs.sources import live_activations
     from rosetta_core.zoo.network import Encoder as EncoderNetwork
 
     images = config.shard_images(shard)  # of an unknown one nothing is loaded
-    chosen, maps = config.model(model), live_maps(config, model, shard=shard)
+    chosen, maps = config.model(model), live_activations(config, model, shard=shard)
     about: dict[str, Any] = {"model": model, "family": chosen.family}
     about |= {"architecture": chosen.architecture, "keepbits": config.activations.keepbits}
     if isinstance(maps.network, EncoderNetwork):
@@ -80,11 +80,11 @@ def activations(config: Config, *, model: str, shard: str) -> Path:
 
 def units(config: Config, *, model: str) -> Path:
     """Write the table of a stored model's units; return it."""
-    from rosetta_core.mining.sources.shards import StoredShards
+    from rosetta_core.mining.sources.shards import ActivationShards
 
     model = config.model(model).name  # an unknown one is an error that lists them
     paths = RunPaths(config)
-    shards = StoredShards([paths.activations(model, shard) for shard in config.shards])
+    shards = ActivationShards([paths.activations(model, shard) for shard in config.shards])
     return write_units(config, model, shards.layers, shards.moments())
 
 

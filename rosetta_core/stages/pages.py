@@ -17,19 +17,19 @@ __all__ = ["dictionary"]
 
 def dictionary(config: Config) -> Path:
     """Write the pages; return their folder."""
-    from rosetta_core.io.atomic import whole
+    from rosetta_core.io.atomic import atomic_path
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.unit_store import read_unit_examples
     from rosetta_core.pages.dictionary.maximisation_data import read_shows
     from rosetta_core.pages.dictionary.site import write_site
     from rosetta_core.pages.plots.figures import write_default_figures
-    from rosetta_core.runs.run_tables import read_findings
+    from rosetta_core.runs.run_tables import read_run_tables
 
-    paths, findings, samples = RunPaths(config), read_findings(config), samples_of(config)
+    paths, findings, samples = RunPaths(config), read_run_tables(config), samples_of(config)
     concept_examples = StoredConceptExamples(paths.concept_examples, findings.units)
     duplicates = find_near_duplicates(samples.images, samples.count)
-    with whole(paths.dictionary) as folder:
+    with atomic_path(paths.dictionary) as folder:
         folder.mkdir()
         write_site(
             folder,

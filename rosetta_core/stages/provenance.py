@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def provenance(config: Config) -> Path:
     from rosetta_core.runs.provenance import provenance as of
 
     path = RunPaths(config).provenance
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(of(config), indent=1) + "\n", encoding="utf-8")
     return path
 

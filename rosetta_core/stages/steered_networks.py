@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rosetta_core.steering.generator import Pivot
-    from rosetta_core.steering.map_targets import Seen
+    from rosetta_core.steering.map_targets import EncoderView
     from rosetta_core.steering.metrics.perceptual import PerceptualDistance
     from rosetta_core.zoo.network import Encoder
 
@@ -83,13 +83,13 @@ class Networks:
             self._encoders[name] = loaded
         return self._encoders[name]
 
-    def seen(self, names: Sequence[str], *, pairs: str) -> list["Seen"]:
+    def seen(self, names: Sequence[str], *, pairs: str) -> list["EncoderView"]:
         """Encoders with their matches: `rosetta` or `best_buddies`."""
-        from rosetta_core.steering.map_targets import Seen, matched_pairs
+        from rosetta_core.steering.map_targets import EncoderView, matched_pairs
 
         rosetta = read_table(self._paths.rosetta)
         return [
-            Seen(
+            EncoderView(
                 name,
                 self.encoder(name),
                 read_table(self._paths.units(name)),

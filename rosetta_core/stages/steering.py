@@ -18,7 +18,7 @@ import numpy as np
 from rosetta_core.config import Config
 from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.file_index import check_contents
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs import triggers
@@ -64,7 +64,7 @@ def steer(config: Config, *, job: str) -> Path:
     folder = RunPaths(config).job(chosen)
     checkpoint = _checkpoint(config, chosen, folder)
     try:
-        with whole(folder) as temporary, _computing_with(config.steering.threads):
+        with atomic_path(folder) as temporary, _computing_with(config.steering.threads):
             temporary.mkdir()
             _run(config, chosen, temporary, checkpoint)
     except RosettaError:

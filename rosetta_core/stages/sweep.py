@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rosetta_core.config import Config
 from rosetta_core.io.tables import write_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.memory import with_less_memory
+from rosetta_core.runtime.memory import retry_with_less_memory
 from rosetta_core.stages.mining import living, mined
 from rosetta_core.validation import parse_bytes
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["sweep", "sweep_curves"]
 
 
-@with_less_memory
+@retry_with_less_memory
 def sweep(config: Config, *, model: str) -> Path:
     """Mine a model with ever more images, and with the halves of each, in one pass over its maps.
 
@@ -34,13 +34,13 @@ def sweep(config: Config, *, model: str) -> Path:
 
     from rosetta_core.mining.correlation.image_subsets import firsts
     from rosetta_core.mining.correlation.pearson import correlate_blocks
-    from rosetta_core.mining.matching.topk_store import Gathering, write_nearest
-    from rosetta_core.runs.sources import maps_of
+    from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
+    from rosetta_core.runs.sources import activation_source
     from rosetta_core.zoo.loading import resolve_device
 
     model, paths = config.model(model).name, RunPaths(config)
-    pivot = maps_of(config, config.pivot.name)
-    other = pivot if model == config.pivot.name else maps_of(config, model)
+    pivot = activation_source(config, config.pivot.name)
+    other = pivot if model == config.pivot.name else activation_source(config, model)
 
     def alive(number: int | None) -> "NDArray[np.bool_]":
         return living(config, pivot if number is None else other)
@@ -55,14 +55,14 @@ def sweep(config: Config, *, model: str) -> Path:
         threads=torch.get_num_threads(),
         subsets=subsets,
     )
-    gathering = Gathering(
+    gathering = TopKCollector(
         models=1,
         rows=rows,
         alive=alive,
         itself=0 if other is pivot else None,
         kept=max(config.evidence.sweep.k),
     )
-    write_nearest([paths.sweep(model)], blocks, gathering, subsets=len(subsets))
+    write_topk([paths.sweep(model)], blocks, gathering, subsets=len(subsets))
     return paths.sweep(model)
 
 

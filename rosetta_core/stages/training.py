@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of, whole
+from rosetta_core.io.atomic import atomic_path, sha256_of
 from rosetta_core.runs.paths import list_images, weights_file
 from rosetta_core.runtime.progress import log
 from rosetta_core.training.recipe import Recipe
@@ -51,10 +51,10 @@ def train(recipe: Recipe) -> Path:
         _teach(recipe, folder, encoder=encoder, images=images, device=device)
     numbers = _probed(recipe, files)
     probes = _probe(recipe, folder, images=images, numbers=numbers, device=device)
-    with whole(folder / "probes.csv") as temporary:
+    with atomic_path(folder / "probes.csv") as temporary:
         probes.to_csv(temporary, index=False)
     card = _card(recipe, folder, files=files, probed=len(numbers), probes=probes)
-    with whole(folder / "card.md") as temporary:
+    with atomic_path(folder / "card.md") as temporary:
         temporary.write_text(card, encoding="utf-8")
     return folder
 
@@ -116,10 +116,10 @@ def _teach(
         device=device,
     )
     write_losses(steps, folder, label="squared error" if recipe.mae else "cross-entropy")
-    with whole(folder / "machine.json") as temporary:  # its card may be made anew elsewhere
+    with atomic_path(folder / "machine.json") as temporary:  # its card may be made anew elsewhere
         temporary.write_text(json.dumps(this_machine(device)._asdict(), indent=2) + "\n")
     state = method.encoder.state_dict()
-    with whole(folder / "encoder.safetensors") as temporary:
+    with atomic_path(folder / "encoder.safetensors") as temporary:
         halves = {name: value.half().cpu() for name, value in state.items()}
         temporary.write_bytes(save(halves, {"recipe": fingerprint(recipe)}))
     checkpoint.unlink(missing_ok=True)

@@ -46,7 +46,7 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
         RosettaError: a folder is no finished run, the runs don't share an encoder, or `to` holds
             anything but a translation.
     """
-    from rosetta_core.io.atomic import keep_others, whole
+    from rosetta_core.io.atomic import atomic_path, keep_others
     from rosetta_core.mining.matching.cross_run import translate as join
     from rosetta_core.pages.translation.site import write_translation_page
     from rosetta_core.runs.run import run_config
@@ -62,7 +62,7 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
     rosetta = [beyond_chance(config) for config in configs]
     found = join(*rosetta, units=units)
     sides = tuple(_side(side, its, folder) for side, its in zip(encoders, rosetta, strict=True))
-    with whole(folder) as temporary:
+    with atomic_path(folder) as temporary:
         temporary.mkdir()
         for name, table in zip(TABLES, (found.pairs, found.units, found.chance), strict=True):
             write_table(table, temporary / "tables" / f"{name}.parquet")

@@ -40,10 +40,10 @@ def verify(config: Config, *, delete: bool = False) -> Verified:
         config: the run.
         delete: damaged pieces; what is a user's own, or came with this package, is left.
     """
-    from rosetta_core.runs.artifacts import pieces_of
+    from rosetta_core.runs.artifacts import artifacts_of
     from rosetta_core.runtime.progress import Progress
 
-    pieces = pieces_of(config)
+    pieces = artifacts_of(config)
     sizes = [piece.size for piece in pieces]
     problems, targets = [], []
     with Progress(f"verifying {config.run}", total=sum(sizes), unit="bytes") as progress:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.mining.correlation.grids import Grid
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
 from rosetta_core.zoo.network import Generator
 
@@ -127,10 +127,10 @@ class Pivot:
         mean, std = (torch.from_numpy(m[channels])[:, None, None] for m in self.moments[layer])
         return (maps[layer].detach().cpu().double()[:, torch.from_numpy(channels)] - mean) / std
 
-    def match(self, maps: Mapping[str, Tensor], units: NDArray[np.int64]) -> list[Match]:
+    def match(self, maps: Mapping[str, Tensor], units: NDArray[np.int64]) -> list[MapTarget]:
         """Units' own maps as their targets, all with weight 1."""
         found = []
         for layer, channels in self.by_layer(units).items():
             targets = self.standardised(maps, layer, channels)  # (n, u, h, w)
-            found.append(Match(layer, channels, targets, torch.ones(targets.shape[:2])))
+            found.append(MapTarget(layer, channels, targets, torch.ones(targets.shape[:2])))
         return found

@@ -16,15 +16,15 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.network import Encoder
 
-__all__ = ["Seen", "matched_pairs", "matches_of"]
+__all__ = ["EncoderView", "matched_pairs", "matches_of"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class EncoderView:
     """An encoder and what the run knows of it.
 
     Attributes:
@@ -67,12 +67,12 @@ def matched_pairs(
 
 @torch.no_grad()
 def matches_of(
-    seen: Seen,
+    seen: EncoderView,
     images: NDArray[np.uint8],
     *,
     pivot: Pivot,
     pairs: NDArray[np.int64] | None = None,
-) -> list[Match]:
+) -> list[MapTarget]:
     """Look at images and return the matched maps, standardised by the run's images, weight 1.
 
     Args:
@@ -97,7 +97,7 @@ def matches_of(
         )
         targets = (chosen.double() - mean) / std  # (n, p, h, w)
         channels = rows["own_channel"].to_numpy(np.int64)
-        found.append(Match(own_layer, channels, targets, torch.ones(targets.shape[:2])))
+        found.append(MapTarget(own_layer, channels, targets, torch.ones(targets.shape[:2])))
     return found
 
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runtime import user_code as own_code
 from rosetta_core.runtime.code_fingerprint import fingerprint
 from rosetta_core.validation import to_json
@@ -94,7 +94,7 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> Descrip
             truncates=not model.target or takes_truncation(model.target),
             spaces=["z", *(built.further_spaces if isinstance(built, Generator) else ())],
         )
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(asdict(description)))
     return description
 

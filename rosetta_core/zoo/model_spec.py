@@ -19,11 +19,11 @@ from rosetta_core.zoo.weights.sources import Weights
 
 __all__ = ["GENERATORS", "EncoderSpec", "Input", "ModelSpec"]
 
-Drawing = Literal[
+GeneratorFamily = Literal[
     "dcgan", "stylegan2", "stylegan2_rosinality", "stylegan3", "stylegan_xl", "biggan"
 ]
-Looking = Literal["timm", "torchvision", "open_clip", "mtcnn_onet"]
-GENERATORS: tuple[str, ...] = get_args(Drawing)
+EncoderFamily = Literal["timm", "torchvision", "open_clip", "mtcnn_onet"]
+GENERATORS: tuple[str, ...] = get_args(GeneratorFamily)
 SINGLE = ("dcgan", "mtcnn_onet")  # families of one architecture
 TARGET = r"^[^\s:]+:[A-Za-z_]\w*$"
 PATTERNS[TARGET] = "names no function; write MODULE:NAME or FILE.py:NAME"
@@ -45,9 +45,9 @@ class ModelSpec(Section):
     """A network of the zoo."""
 
     name: Name = Field(description="your name for it, used in files, tables and pages")
-    family: Literal[Drawing, Looking, "python"] = Field(
+    family: Literal[GeneratorFamily, EncoderFamily, "python"] = Field(
         description="kind of network; those that draw images are "
-        f"{', '.join(GENERATORS)}; those that look at them {', '.join(get_args(Looking))}; python "
+        f"{', '.join(GENERATORS)}; those that look at them {', '.join(get_args(EncoderFamily))}; python "
         "is one of your own, of either kind"
     )
     architecture: str | None = Field(
@@ -121,8 +121,8 @@ class ModelSpec(Section):
 class EncoderSpec(ModelSpec):
     """A network that looks at images."""
 
-    family: Literal[Looking, "python"] = Field(
-        description=f"kind of network: {', '.join(get_args(Looking))}, or python for your own"
+    family: Literal[EncoderFamily, "python"] = Field(
+        description=f"kind of network: {', '.join(get_args(EncoderFamily))}, or python for your own"
     )
     untrained: bool | Seed = Field(
         False,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT, tiny
 
-from rosetta_core.config import Config, default_yaml, json_schema, parse_config, typed_texts
+from rosetta_core.config import Config, default_yaml, json_schema, parse_config, typed_values
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.validation import parse_bytes
@@ -22,9 +22,11 @@ def test_default_yaml_and_schema_are_in_step_with_the_models() -> None:
 
 
 def test_texts_of_the_command_line_are_typed_as_in_a_file() -> None:
-    assert typed_texts(yaml.load(default_yaml(), yaml.BaseLoader)) == yaml.safe_load(default_yaml())
+    assert typed_values(yaml.load(default_yaml(), yaml.BaseLoader)) == yaml.safe_load(
+        default_yaml()
+    )
     texts = {"a": ["1", "-2.5", "true", "null", "1 GiB", "2024-01-01", "", "0x_"], "b": 3}
-    assert typed_texts(texts) == {
+    assert typed_values(texts) == {
         "a": [1, -2.5, True, None, "1 GiB", "2024-01-01", None, "0x_"], "b": 3
     }  # fmt: skip
 

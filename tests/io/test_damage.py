@@ -16,14 +16,14 @@ from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import sha256_of
-from rosetta_core.io.file_index import seal, unseal
+from rosetta_core.io.file_index import sign, verify_signature
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.mining.correlation.store import read_correlations
 from rosetta_core.mining.examples.concept_store import StoredConceptExamples
 from rosetta_core.mining.examples.unit_store import read_unit_examples
-from rosetta_core.mining.matching.topk_store import read_nearest
+from rosetta_core.mining.matching.topk_store import read_topk
 from rosetta_core.mining.sampling.samples import Samples
-from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steering import finished as finished_job
 from rosetta_core.steering.result_io.job_arrays import read_arrays
@@ -89,7 +89,9 @@ def samples(config: Config) -> list[Any]:
 
 
 def activations(config: Config) -> list[Any]:
-    found = StoredMaps([RunPaths(config).activations(TRAINED, shard) for shard in config.shards])
+    found = StoredActivations(
+        [RunPaths(config).activations(TRAINED, shard) for shard in config.shards]
+    )
     maps = [found.read(layer, range(found.images)).numpy() for layer in range(len(found.layers))]
     moments = [value for its in found.moments() for value in (its.count, its.mean, its.deviation)]
     return [found.name, [vars(layer) for layer in found.layers], *maps, *moments]
@@ -100,7 +102,7 @@ def correlations(config: Config) -> list[Any]:
 
 
 def nearest(config: Config) -> list[Any]:
-    pivot, encoder = read_nearest(RunPaths(config).correlations(TRAINED), 2)
+    pivot, encoder = read_topk(RunPaths(config).correlations(TRAINED), 2)
     assert encoder is not None
     return [pivot.neighbour, pivot.corr, encoder.neighbour, encoder.corr]
 
@@ -349,11 +351,11 @@ def test_weights_without_a_checksum_are_held_to_that_of_their_first_fetch(
 
 def test_a_sealed_text_says_what_was_put_in_or_nothing() -> None:
     content = {"model": "a", "layers": [{"name": "ü", "height": 3}], "truncation": 0.7}
-    text = seal(content).encode()
+    text = sign(content).encode()
     random = np.random.default_rng(0)
     for changed_text in damages(text, random, 1000):
         try:
-            found = unseal((changed_text or b"").decode())
+            found = verify_signature((changed_text or b"").decode())
         except ValueError:
             continue
         assert {name: value for name, value in found.items() if name != "checksum"} == content

@@ -14,14 +14,14 @@ from torch import nn
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import manifest_of, whole
+from rosetta_core.io.atomic import atomic_path, manifest_of
 from rosetta_core.io.file_index import write_contents
 from rosetta_core.io.zarr_store import create_array, open_store, read_array, write_manifest
 from rosetta_core.mining.sampling.generator import image_seed
 from rosetta_core.mining.sampling.samples import Samples
-from rosetta_core.mining.sources.live import LiveMaps
+from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.mining.sources.recording import block_images, record_shard
-from rosetta_core.mining.sources.stored import StoredMaps
+from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.layer import Layer
@@ -83,7 +83,7 @@ def test_stored_maps_are_those_of_a_plain_forward_pass(configure) -> None:
     config = configure(memory_budget="64 MiB")
     stages.sample(config, shard="00000")
     model = config.model("mobilenet_v2")
-    maps = StoredMaps([stages.activations(config, model="mobilenet_v2", shard="00000")])
+    maps = StoredActivations([stages.activations(config, model="mobilenet_v2", shard="00000")])
     encoder = load(model, RunPaths(config).weights(model), device=CPU)
     seen = []
     hook = (
@@ -149,7 +149,7 @@ def test_a_lost_or_truncated_chunk_is_noticed(configure, damage, problem: str) -
     store = stages.activations(config, model="mtcnn_onet", shard="00000")
     damage(chunk_of(store))
     with pytest.raises(RosettaError, match=problem) as caught:
-        StoredMaps([store])
+        StoredActivations([store])
     assert str(store) in str(caught.value)
 
 
@@ -162,7 +162,7 @@ def test_a_flipped_bit_is_never_read_as_data(configure, place) -> None:
     file = chunk_of(store)
     sound = file.read_bytes()
     images, first, last = place
-    expected = StoredMaps([store]).read(1, range(images), slice(first, last))
+    expected = StoredActivations([store]).read(1, range(images), slice(first, last))
     damage = rf"prelu2/maps, images 0 to {images - 1}: is damaged"
     noticed = 0
     for flipped in np.random.default_rng(0).integers(0, len(sound), 20):
@@ -170,7 +170,7 @@ def test_a_flipped_bit_is_never_read_as_data(configure, place) -> None:
         content[flipped] ^= 1 << (int(flipped) % 8)
         file.write_bytes(content)
         try:
-            found = StoredMaps([store]).read(1, range(images), slice(first, last))
+            found = StoredActivations([store]).read(1, range(images), slice(first, last))
         except RosettaError as error:
             assert re.search(damage, str(error))
             noticed += 1
@@ -187,7 +187,7 @@ def test_a_store_of_another_shape_than_its_manifest(configure) -> None:
     manifest["layers"][1]["height"] += 1
     write_manifest(store, manifest)
     with pytest.raises(RosettaError, match=r"layer 'prelu2' holds float16 \(8, 64, 21, 21\), not"):
-        StoredMaps([store])
+        StoredActivations([store])
 
 
 def test_a_stored_map_that_is_not_finite_stops_the_correlations(configure) -> None:
@@ -231,7 +231,7 @@ def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
         network.network.act.forward = lambda x: torch.where(x > 0.5, value, x)
     with pytest.raises(RosettaError, match=r"constant: layer 'act', image 13, channel 1"):
         record_shard(
-            LiveMaps(
+            LiveActivations(
                 network, name="constant", layers=[Layer("act", 2, 4, 4)], images=6, first=10,
                 inputs=lambda images: (inputs[images.start : images.stop],), batch_size=2,
                 device=CPU,
@@ -258,12 +258,12 @@ def test_block_images(budget: int, expected: int) -> None:
 def test_outputs_are_whole_or_absent(tmp_path) -> None:
     target = tmp_path / "deep" / "store"
     for text in ("first", "second"):
-        with whole(target) as temporary:
+        with atomic_path(target) as temporary:
             temporary.mkdir()
             (temporary / "file").write_text(text)
             assert not target.exists() or (target / "file").read_text() == "first"
         assert (target / "file").read_text() == text
-    with pytest.raises(KeyError), whole(target) as temporary:
+    with pytest.raises(KeyError), atomic_path(target) as temporary:
         temporary.mkdir()
         raise KeyError
     assert [path.name for path in target.parent.iterdir()] == ["store"]
@@ -271,11 +271,11 @@ def test_outputs_are_whole_or_absent(tmp_path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path) -> None:
-    with whole(tmp_path / "table") as temporary:
+    with atomic_path(tmp_path / "table") as temporary:
         temporary.write_text("new")
         stem, _, _ = temporary.name.rpartition(f".{temporary.suffixes[-2][1:]}.part")
     left = tmp_path / f"{stem}.999999999.part"
     left.write_text("half")
-    with whole(tmp_path / "table") as temporary:
+    with atomic_path(tmp_path / "table") as temporary:
         temporary.write_text("newer")
     assert [path.name for path in tmp_path.iterdir()] == ["table"]

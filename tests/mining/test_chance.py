@@ -16,16 +16,16 @@ from rosetta_core.mining.significance.null_tests import (
     p_values,
     pair_evidence,
 )
-from rosetta_core.mining.sources.base import ArrayMaps, Maps
-from rosetta_core.mining.sources.permuted import ImagesShuffled, PositionsShuffled, shifts
-from rosetta_core.mining.sources.subset import SomeUnits
+from rosetta_core.mining.sources.base import ActivationSource, InMemoryActivations
+from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
+from rosetta_core.mining.sources.subset import UnitSubset
 
 IMAGES, UNITS, SIDE, K = 48, 40, 6, 3
 DRAWS = range(2)
 SHUFFLED = {
-    "images": lambda maps, draw: ImagesShuffled(maps, shift=shifts(IMAGES, seed=5)[draw]),
+    "images": lambda maps, draw: PermutedImages(maps, shift=shifts(IMAGES, seed=5)[draw]),
 }
-ROLLED = {"positions": lambda maps, draw: PositionsShuffled(maps, seed=draw)}
+ROLLED = {"positions": lambda maps, draw: RolledPositions(maps, seed=draw)}
 
 
 @pytest.fixture
@@ -37,16 +37,16 @@ def noise(rng: np.random.Generator, units: int = UNITS) -> np.ndarray:
     return rng.standard_normal((IMAGES, units, SIDE, SIDE)).astype(np.float32)
 
 
-def arrays(maps: np.ndarray) -> ArrayMaps:
-    return ArrayMaps({"layer": maps})
+def arrays(maps: np.ndarray) -> InMemoryActivations:
+    return InMemoryActivations({"layer": maps})
 
 
-def mined(pivot: Maps, encoder: Maps) -> tuple[np.ndarray, pd.DataFrame]:
+def mined(pivot: ActivationSource, encoder: ActivationSource) -> tuple[np.ndarray, pd.DataFrame]:
     corr = correlate(pivot, encoder)
     return corr, best_buddies(neighbours(nearest(corr, K), nearest(corr.T, K)))
 
 
-class Held:
+class ActivityPenalty:
     """What one encoder or several have in common with a pivot, held against nulls."""
 
     def __init__(self, pivot: np.ndarray, *encoders: np.ndarray, nulls=SHUFFLED) -> None:
@@ -76,7 +76,7 @@ class Held:
 @pytest.mark.parametrize("largest", [1, 7, 16, IMAGES])
 def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int) -> None:
     pivot, encoder = noise(rng, 5), rng.random((IMAGES, 4, 3, 9), dtype=np.float32)
-    shuffled = ImagesShuffled(arrays(encoder), shift=13)
+    shuffled = PermutedImages(arrays(encoder), shift=13)
     expected = correlations({"f": pivot}, {"g": np.roll(encoder, 13, axis=0)})
     np.testing.assert_allclose(correlate(arrays(pivot), shuffled), expected, atol=1e-6)
     read = [shuffled.read(0, piece).numpy() for piece in shuffled.pieces(largest)]
@@ -85,7 +85,7 @@ def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int)
 
 def test_positions_shuffled_rolls_every_map_whatever_is_read_at_once(rng) -> None:
     maps = noise(rng, 3)
-    rolled = PositionsShuffled(arrays(maps), seed=4)
+    rolled = RolledPositions(arrays(maps), seed=4)
     whole = rolled.read(0, range(IMAGES)).numpy()
     parts = [rolled.read(0, piece).numpy() for piece in rolled.pieces(5)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -107,7 +107,7 @@ def test_positions_shuffled_rolls_every_map_whatever_is_read_at_once(rng) -> Non
 
 def test_maps_of_one_position_cannot_be_rolled(rng) -> None:
     maps = rng.random((IMAGES, 3, 1, 1), dtype=np.float32)
-    rolled = PositionsShuffled(arrays(maps), seed=4)
+    rolled = RolledPositions(arrays(maps), seed=4)
     np.testing.assert_array_equal(rolled.read(0, range(IMAGES)).numpy(), maps)
 
 
@@ -123,9 +123,9 @@ def test_no_image_has_its_neighbours_maps(images: int) -> None:
 def test_some_units_are_correlated_as_among_all(rng) -> None:
     layers = {"a": rng.random((IMAGES, 7, 4, 4)), "b": rng.random((IMAGES, 5, 3, 3))}
     layers["c"] = rng.random((IMAGES, 6, 2, 5))
-    maps = ArrayMaps({name: maps.astype(np.float32) for name, maps in layers.items()})
+    maps = InMemoryActivations({name: maps.astype(np.float32) for name, maps in layers.items()})
     units = [13, 2, 5, 17, 2, 12]
-    some = SomeUnits(maps, units)
+    some = UnitSubset(maps, units)
     assert [(layer.name, layer.channels) for layer in some.layers] == [("a", 2), ("c", 3)]
     assert some.units.tolist() == [2, 5, 12, 13, 17]
     maps.together = lambda layer: 4  # stored so many channels at once
@@ -146,19 +146,19 @@ def test_noise_has_uniform_p_values() -> None:
     found = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        held = Held(noise(rng), noise(rng))
+        held = ActivityPenalty(noise(rng), noise(rng))
         found.append(held.pairs["p_value"].to_numpy(np.float64))
     assert kstest(np.concatenate(found), "uniform").pvalue > 0.01
 
 
-def planted(rng: np.random.Generator, units: int, matches: int) -> Held:
+def planted(rng: np.random.Generator, units: int, matches: int) -> ActivityPenalty:
     """The first units of the encoder are the pivot's, with noise."""
     pivot, encoder = noise(rng, units), noise(rng, units)
     encoder[:, :matches] = pivot[:, :matches] + 0.7 * encoder[:, :matches]
-    return Held(pivot, encoder)
+    return ActivityPenalty(pivot, encoder)
 
 
-def true_pairs(held: Held, matches: int) -> np.ndarray:
+def true_pairs(held: ActivityPenalty, matches: int) -> np.ndarray:
     same = held.pairs["pivot_unit"] == held.pairs["unit"]
     return (same & (held.pairs["unit"] < matches)).to_numpy()
 
@@ -188,21 +188,21 @@ def test_a_centre_that_all_images_share_is_no_match_once_images_are_shuffled(rng
     centre = np.exp(-(rows**2 + columns**2) / 4).astype(np.float32)
     pivot, encoder = (noise(rng) * 0.3 + 3 * centre for _ in range(2))
     assert correlate(arrays(pivot), arrays(encoder)).min() > 0.8
-    held = Held(pivot, encoder)
+    held = ActivityPenalty(pivot, encoder)
     assert np.abs(held.pairs["excess"]).max() < 0.05
     assert held.pairs["p_value"].median() > 0.25
     assert held.false() == pytest.approx(1, abs=0.2)
-    rolled = Held(pivot, encoder, nulls=ROLLED)
+    rolled = ActivityPenalty(pivot, encoder, nulls=ROLLED)
     assert rolled.pairs["excess"].min() > 0.5
 
 
 def test_brightness_that_all_units_share_is_no_match_once_positions_are(rng) -> None:
     bright = 3 * rng.standard_normal((IMAGES, 1, 1, 1)).astype(np.float32)
     pivot, encoder = (noise(rng) + bright for _ in range(2))
-    rolled = Held(pivot, encoder, nulls=ROLLED)
+    rolled = ActivityPenalty(pivot, encoder, nulls=ROLLED)
     assert np.abs(rolled.pairs["excess"]).max() < 0.05
-    assert Held(pivot, encoder).pairs["excess"].min() > 0.5
-    both = Held(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
+    assert ActivityPenalty(pivot, encoder).pairs["excess"].min() > 0.5
+    both = ActivityPenalty(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
     assert np.abs(both.pairs["excess"]).max() < 0.05
     assert both.pairs["p_value"].median() > 0.25
 
@@ -214,7 +214,7 @@ def test_rosetta_neurons_and_concepts_that_chance_gives_are_counted(rng) -> None
         maps = noise(rng)
         maps[:, :12] = pivot[:, :12] + 0.5 * maps[:, :12]
         encoders.append(maps)
-    held = Held(pivot, *encoders)
+    held = ActivityPenalty(pivot, *encoders)
     given = held.chance["images"]
     neurons = set(given["a"]["pivot_unit"]) & set(given["b"]["pivot_unit"])
     row = held.counts[held.counts["what"] == "Rosetta neurons"].iloc[0]
@@ -232,7 +232,7 @@ def test_rosetta_neurons_and_concepts_that_chance_gives_are_counted(rng) -> None
 def test_where_nothing_is_found_nothing_is_claimed(rng) -> None:
     pivot = noise(rng, 4)
     constant = np.ones((IMAGES, 3, SIDE, SIDE), np.float32)
-    held = Held(pivot, constant)
+    held = ActivityPenalty(pivot, constant)
     assert held.pairs.empty
     assert held.concepts.empty
     assert held.counts["false"].isna().all()

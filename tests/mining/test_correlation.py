@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.correlation.accumulator import Pooling
-from rosetta_core.mining.correlation.matmul import halves, multiply, multiply_halves
+from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
+from rosetta_core.mining.correlation.matmul import halves, multiply, multiply_split
 from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
-from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.mining.sources.base import InMemoryActivations
 
 BOUND = 1e-5  # against the definition
 SPLIT = 1e-6  # between splits
@@ -54,7 +54,7 @@ def test_agrees_with_the_definition(mean: float, images: int) -> None:
     pivot, encoder = zoo(images, mean=mean)
     with np.errstate(invalid="ignore"):
         expected = oracle.correlations(pivot, encoder)
-    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    found = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
     assert found.dtype == np.float32
     constant = np.isnan(expected)
     assert constant.any() == (images == 1)  # a 1×1 map of one image doesn't vary
@@ -77,7 +77,7 @@ def test_any_shapes(images: int, first, second, scale: float) -> None:
     encoder = {f"e{i}": noise(50 + i, (images, *s), mean=1) for i, s in enumerate(second)}
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = oracle.correlations(pivot, encoder)
-    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    found = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
     both = np.isfinite(found) & np.isfinite(expected)
     assert np.abs(found - expected)[both].max(initial=0) <= BOUND
     assert both.mean() >= (np.isfinite(expected)).mean()
@@ -86,11 +86,11 @@ def test_any_shapes(images: int, first, second, scale: float) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_any_type_of_maps(dtype) -> None:
     pivot, encoder = zoo(8, mean=2, dtype=dtype)
-    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    found = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
     assert np.abs(found - oracle.correlations(pivot, encoder)).max() <= BOUND
 
 
-class Split(ArrayMaps):
+class Split(InMemoryActivations):
     """Maps that come in pieces of at most `most` images."""
 
     def __init__(self, arrays, most: int) -> None:
@@ -105,11 +105,11 @@ class Split(ArrayMaps):
 @pytest.mark.parametrize("budget", [3_000, 70_001, 2**31])
 def test_the_split_into_images_and_units_does_not_matter(most: int, budget: int) -> None:
     pivot, encoder = zoo(40, mean=3)
-    whole = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    whole = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
     device = torch.device("cpu")
     blocks = list(
         correlate_blocks(
-            Split(pivot, most), [ArrayMaps(encoder)], memory_budget=budget, device=device
+            Split(pivot, most), [InMemoryActivations(encoder)], memory_budget=budget, device=device
         )
     )
     split = np.concatenate([block.corr for block in blocks], axis=1)
@@ -122,7 +122,7 @@ def test_the_split_into_images_and_units_does_not_matter(most: int, budget: int)
 
 def test_a_model_with_itself() -> None:
     pivot, _ = zoo(20, mean=1)
-    found = correlate(ArrayMaps(pivot), ArrayMaps(pivot))
+    found = correlate(InMemoryActivations(pivot), InMemoryActivations(pivot))
     np.testing.assert_allclose(np.diag(found), 1, atol=SPLIT)
     np.testing.assert_allclose(found, found.T, atol=SPLIT)
 
@@ -130,14 +130,17 @@ def test_a_model_with_itself() -> None:
 def test_scaling_and_shifting_a_unit_changes_nothing() -> None:
     pivot, encoder = zoo(10)
     moved = {name: maps * np.float32(4) + np.float32(64) for name, maps in encoder.items()}
-    first, second = (correlate(ArrayMaps(pivot), ArrayMaps(maps)) for maps in (encoder, moved))
+    first, second = (
+        correlate(InMemoryActivations(pivot), InMemoryActivations(maps))
+        for maps in (encoder, moved)
+    )
     assert np.abs(first - second).max() <= BOUND
 
 
 def test_constant_units_correlate_with_nothing() -> None:
     pivot, encoder = zoo(6)
     pivot["a"][:, 2] = 0.1
-    found = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    found = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
     assert np.isnan(found[2]).all()
     assert np.isfinite(np.delete(found, 2, axis=0)).all()
 
@@ -147,14 +150,14 @@ def test_pooled_over_images_not_averaged() -> None:
     levels = np.arange(6, dtype=np.float32)[:, None, None, None]
     pattern = np.tile(np.array([[1, -1], [-1, 1]], np.float32), (6, 1, 1, 1))
     f, g = 10 * levels + pattern, 10 * levels - pattern
-    found = correlate(ArrayMaps({"f": f}), ArrayMaps({"g": g}))
+    found = correlate(InMemoryActivations({"f": f}), InMemoryActivations({"g": g}))
     assert found[0, 0] > 0.99
 
 
 def test_different_numbers_of_images() -> None:
     pivot, encoder = zoo(3)[0], zoo(4)[1]
     with pytest.raises(RosettaError, match=r"3 images and .* of 4"):
-        correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+        correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
 
 
 def test_working_memory_stays_within_the_budget() -> None:
@@ -195,7 +198,7 @@ def test_working_memory_stays_within_the_budget() -> None:
     assert 0.1 < float(done.stdout) < 1, f"{float(done.stdout):.2f} of the budget"
 
 
-class Counted(ArrayMaps):
+class Counted(InMemoryActivations):
     """Maps that count how often each was read."""
 
     def __init__(self, arrays, name: str) -> None:
@@ -219,20 +222,20 @@ def test_one_pass_over_the_pivot_for_all_models(threads: int) -> None:
     )
     assert [block.model for block in blocks] == [0, 1]
     for block, arrays in zip(blocks, (encoder, other), strict=True):
-        alone = correlate(ArrayMaps(pivot), ArrayMaps(arrays))
+        alone = correlate(InMemoryActivations(pivot), InMemoryActivations(arrays))
         assert np.abs(block.corr - alone).max() <= SPLIT
     assert all((source.reads == 1).all() for source in maps)
 
 
 def test_blocks_of_rows_make_up_the_matrix() -> None:
     pivot, encoder = zoo(9, mean=1)
-    whole = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
+    whole = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
     parts = [
         block.corr
         for rows in (range(4), range(4, 6), range(6, 17))
         for block in correlate_blocks(
-            ArrayMaps(pivot),
-            [ArrayMaps(encoder)],
+            InMemoryActivations(pivot),
+            [InMemoryActivations(encoder)],
             memory_budget=2**31,
             device=torch.device("cpu"),
             rows=rows,
@@ -247,7 +250,7 @@ def test_a_map_that_is_not_finite_is_named(value: float) -> None:
     pivot, encoder = zoo(20)
     encoder["y"][13, 4, 50, 3] = value
     with pytest.raises(RosettaError) as caught:
-        correlate(Split(pivot, 8), ArrayMaps(encoder, name="net"))
+        correlate(Split(pivot, 8), InMemoryActivations(encoder, name="net"))
     assert "net: layer 'y', image 13, channel 4, position (50, 3): the map holds" in str(
         caught.value
     )
@@ -264,7 +267,7 @@ def test_tensor_cores_lose_nothing(spread: float) -> None:
     second[3] = 0
     exact = first.double() @ second.double().T
     norm = torch.outer(first.double().norm(dim=1), second.double().norm(dim=1)).clamp(min=1e-300)
-    for product in (multiply(first, second), multiply_halves(first, second)):
+    for product in (multiply(first, second), multiply_split(first, second)):
         assert product.dtype == torch.float32
         assert float(((product.double() - exact) / norm).abs().max()) < 1e-6
     high, low, scale = halves(first)
@@ -276,13 +279,13 @@ def test_tensor_cores_lose_nothing(spread: float) -> None:
 def test_reading_ahead_changes_nothing(monkeypatch) -> None:
     """What a GPU's maps take: read in other threads, worked on in this one."""
     pivot, encoder = zoo(21, mean=2)
-    expected = correlate(ArrayMaps(pivot), ArrayMaps(encoder))
-    monkeypatch.setattr(Pooling, "_reads_ahead", lambda _: True)
+    expected = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
+    monkeypatch.setattr(CorrelationAccumulator, "_reads_ahead", lambda _: True)
     device = torch.device("cpu")
     for threads in (1, 4):
         blocks = correlate_blocks(
             Split(pivot, 8),
-            [ArrayMaps(encoder)],
+            [InMemoryActivations(encoder)],
             memory_budget=2**31,
             device=device,
             threads=threads,

@@ -15,7 +15,7 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.sources.permuted import shifts
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.sources import live_maps, maps_of
+from rosetta_core.runs.sources import activation_source, live_activations
 from rosetta_core.runtime.workers import Workers
 
 ENCODER = "mobilenet_v2"
@@ -33,7 +33,7 @@ def copied(finished: Checkout, tmp_path: Path) -> Path:
 
 
 def stored(config: Config, model: str) -> dict[str, np.ndarray]:
-    maps = maps_of(config, model)
+    maps = activation_source(config, model)
     return {
         layer.name: maps.read(number, range(maps.images)).numpy().astype(np.float64)
         for number, layer in enumerate(maps.layers)
@@ -174,7 +174,7 @@ def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None
     seed = crc32(ENCODER.encode()) + 1  # the second draw
     encoders[number] = {**encoders[number], "weights": {"random": seed}}
     untrained = of_run(copied, encoders=encoders)
-    maps = live_maps(untrained, ENCODER)
+    maps = live_activations(untrained, ENCODER)
     with Workers(1) as workers:
         maps.load(range(maps.images), workers)
     others = {

@@ -30,9 +30,9 @@ from rosetta_core.mining.examples.selection import (
 from rosetta_core.mining.examples.standardised import reduced, standardised, to_bytes
 from rosetta_core.mining.examples.unit_store import read_unit_examples, write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
-from rosetta_core.mining.matching.representative import leading_units
-from rosetta_core.mining.sources.base import ArrayMaps
-from rosetta_core.mining.sources.unit_positions import ChosenUnits
+from rosetta_core.mining.matching.representative import representative_units
+from rosetta_core.mining.sources.base import InMemoryActivations
+from rosetta_core.mining.sources.unit_positions import UnitPositions
 from rosetta_core.mining.units import unit_table
 from rosetta_core.runtime.workers import Workers
 
@@ -41,7 +41,7 @@ MIB = 2**20
 
 def made_maps(
     images: int, layers: dict[str, tuple[int, int, int]], seed: int
-) -> tuple[ArrayMaps, pd.DataFrame]:
+) -> tuple[InMemoryActivations, pd.DataFrame]:
     """Random maps and the table of their units; unit 1 is dead, unit 2 saturates."""
     rng = np.random.default_rng(seed)
     arrays = {
@@ -51,11 +51,11 @@ def made_maps(
     first = next(iter(arrays.values()))
     first[:, 1] = 3
     first[:, 2] = first[:, 2].clip(max=1)  # saturates: all its peaks are the same
-    maps = ArrayMaps(arrays, name=f"model{seed}")
+    maps = InMemoryActivations(arrays, name=f"model{seed}")
     return maps, unit_table(maps.layers, maps.moments(), near_constant=0.01)
 
 
-def standard(maps: ArrayMaps, units: pd.DataFrame, unit: int) -> np.ndarray:
+def standard(maps: InMemoryActivations, units: pd.DataFrame, unit: int) -> np.ndarray:
     """A unit's maps in float64, less its mean, in its std."""
     row = units.loc[unit]
     layer = [layer.name for layer in maps.layers].index(row["layer"])
@@ -69,12 +69,12 @@ def test_leading_units_have_the_best_buddies_on_average() -> None:
         (2, "x", 11, 0.6), (2, "x", 12, 0.7), (2, "y", 21, 0.5), (2, "y", 20, 0.2),
     ]  # fmt: skip
     concept = pd.DataFrame(rows, columns=["pivot_unit", "model", "unit", "corr"])
-    assert leading_units(concept, pivot="g") == {"g": 2, "x": 12, "y": 21}
+    assert representative_units(concept, pivot="g") == {"g": 2, "x": 12, "y": 21}
 
 
 def concept_evidence(
     members: pd.DataFrame,
-    maps: dict[str, ArrayMaps],
+    maps: dict[str, InMemoryActivations],
     units: dict[str, pd.DataFrame],
     pivot: str,
 ) -> np.ndarray:
@@ -93,7 +93,7 @@ def concept_evidence(
 
 
 @pytest.fixture
-def zoo() -> tuple[dict[str, ArrayMaps], dict[str, pd.DataFrame], pd.DataFrame]:
+def zoo() -> tuple[dict[str, InMemoryActivations], dict[str, pd.DataFrame], pd.DataFrame]:
     """Three models with layers of different grids, and two concepts of theirs."""
     made = {
         "g": made_maps(11, {"a": (4, 4, 4), "b": (3, 8, 8)}, 0),
@@ -130,7 +130,7 @@ def test_the_mean_evidence_of_a_pair_is_its_correlation(zoo) -> None:
     maps, units, _ = zoo
     with Workers(1) as workers:
         read = {
-            model: ChosenUnits(maps[model], units[model], [unit]).read(range(11), workers)
+            model: UnitPositions(maps[model], units[model], [unit]).read(range(11), workers)
             for model, unit in {"g": 5, "x": 6}.items()
         }
     block = PairBlock("x", 1, 1, [0], [0], np.ones((1, 1), np.float32))
@@ -153,14 +153,16 @@ def test_no_concepts_is_an_empty_store(tmp_path: Path, zoo) -> None:
 
 @pytest.mark.parametrize(("budget", "threads"), [(64 * MIB, 1), (1, 2)])
 def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threads: int) -> None:
-    class Held(ArrayMaps):
+    class CountedReads(InMemoryActivations):
         """Maps that must be loaded, so that the budget cuts the images."""
 
         def held(self) -> int:
             return 1000
 
     plain, units = made_maps(13, {"a": (5, 4, 4), "b": (3, 70, 90)}, 4)
-    maps = Held({la.name: plain.read(i, range(13)).numpy() for i, la in enumerate(plain.layers)})
+    maps = CountedReads(
+        {la.name: plain.read(i, range(13)).numpy() for i, la in enumerate(plain.layers)}
+    )
     maps.name = "model"
     duplicates = np.arange(13, dtype=np.int32)
     duplicates[[7, 9]] = 2

@@ -15,7 +15,7 @@ from rosetta_core.mining.examples.layers import (
 from rosetta_core.mining.examples.selectivity import read_sparseness, sparseness
 from rosetta_core.mining.examples.unit_store import write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
-from rosetta_core.mining.sources.base import ArrayMaps
+from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.units import unit_table
 
 IMAGES, SIDE = 12, 5
@@ -45,7 +45,7 @@ def test_sparseness_of_known_responses() -> None:
     assert np.isnan(of(np.ones(1)))
 
 
-class Held(ArrayMaps):
+class CountedReads(InMemoryActivations):
     """Maps that must be loaded, so that the budget cuts the images."""
 
     def held(self) -> int:
@@ -54,7 +54,9 @@ class Held(ArrayMaps):
 
 def measured(maps: NDArray, *, budget: int = 2**26, threads: int = 1) -> NDArray:
     """Sparsity and selectivity (2, c) of the units of maps (n, c, h, w)."""
-    source = Held({"layer": maps.copy()}, name="model")  # float32 maps are standardised in place
+    source = CountedReads(
+        {"layer": maps.copy()}, name="model"
+    )  # float32 maps are standardised in place
     units = unit_table(source.layers, source.moments(), near_constant=0.01)
     (found,) = find_unit_examples(
         source,
@@ -116,7 +118,7 @@ def test_nothing_else_counts(change: str) -> None:
 
 
 def test_stores_hold_them(tmp_path) -> None:
-    maps = ArrayMaps({f"l{i}": np.random.default_rng(i).normal(size=(6, 3, 2, 2)).astype("f4")
+    maps = InMemoryActivations({f"l{i}": np.random.default_rng(i).normal(size=(6, 3, 2, 2)).astype("f4")
                       for i in range(2)})  # fmt: skip
     units = unit_table(maps.layers, maps.moments(), near_constant=0.01)
     found = find_unit_examples(

@@ -12,7 +12,7 @@ from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.mining.correlation.pearson import correlate
 from rosetta_core.mining.sources.live import rounded
-from rosetta_core.runs.sources import live_maps, maps_of
+from rosetta_core.runs.sources import activation_source, live_activations
 from rosetta_core.runtime.workers import Workers
 
 MODELS = ["dcgan", "mobilenet_v2"]
@@ -32,7 +32,7 @@ def stored(tmp_path_factory, weights: Config) -> Config:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("model", MODELS)
 def test_maps_and_moments_are_those_of_the_stores(stored: Config, model: str, threads: int) -> None:
-    live, kept = live_maps(stored, model), maps_of(stored, model)
+    live, kept = live_activations(stored, model), activation_source(stored, model)
     assert (live.name, live.layers, live.images) == (kept.name, kept.layers, kept.images)
     with torch.no_grad(), Workers(threads) as workers:
         for images in (range(7), range(7, 16), range(3, 9)):  # some of them twice
@@ -50,8 +50,8 @@ def test_maps_and_moments_are_those_of_the_stores(stored: Config, model: str, th
 
 @pytest.mark.parametrize("budget", [2**31, 2**23])
 def test_correlations_are_those_of_the_stores(stored: Config, budget: int) -> None:
-    expected = correlate(*(maps_of(stored, model) for model in MODELS))
-    live = [live_maps(stored, model) for model in MODELS]
+    expected = correlate(*(activation_source(stored, model) for model in MODELS))
+    live = [live_activations(stored, model) for model in MODELS]
     found = correlate(live[0], live[1], memory_budget=budget)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     assert np.nanmax(np.abs(found - expected)) <= 1e-6
@@ -77,7 +77,7 @@ def test_keepbits_reach_the_maps(stored: Config) -> None:
     config = stored.model_copy(
         update={"activations": stored.activations.model_copy(update={"keepbits": 3})}
     )
-    live, kept = live_maps(config, "mobilenet_v2"), maps_of(stored, "mobilenet_v2")
+    live, kept = live_activations(config, "mobilenet_v2"), activation_source(stored, "mobilenet_v2")
     with torch.no_grad(), Workers(2) as workers:
         live.load(range(4), workers)
     found = live.read(0, range(4)).contiguous()

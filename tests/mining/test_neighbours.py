@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
-from rosetta_core.mining.matching.topk import merged, nearest, without_self
+from rosetta_core.mining.matching.topk import merge_topk, nearest, without_self
 
 # few values, so that ties are common, and NaN for dead units
 values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])
@@ -37,7 +37,7 @@ def test_the_best_of_blocks_are_those_of_the_whole(corr, k: int, cut: int) -> No
     blocks = [corr[:, :cut], corr[:, cut:]] if cut < corr.shape[1] else [corr]
     found = nearest(blocks[0], k)
     for block in blocks[1:]:
-        found = merged(found, nearest(block, k).moved(cut), k)
+        found = merge_topk(found, nearest(block, k).moved(cut), k)
     expected = nearest(corr, k)
     np.testing.assert_array_equal(found.neighbour, expected.neighbour)
     np.testing.assert_array_equal(found.corr, expected.corr)

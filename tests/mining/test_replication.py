@@ -10,14 +10,14 @@ from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
 from rosetta_core.mining.significance.pair_statistics import agreement, correlations, intervals
 from rosetta_core.mining.significance.pair_sums import pair_sums, peaks
 from rosetta_core.mining.significance.split_half import (
-    Mined,
+    MatchSet,
     concepts_again,
     pairs_again,
     replication_counts,
 )
 from rosetta_core.mining.significance.tables import concepts_told, pairs_told
-from rosetta_core.mining.sources.base import ArrayMaps
-from rosetta_core.mining.sources.concat import Joined
+from rosetta_core.mining.sources.base import InMemoryActivations
+from rosetta_core.mining.sources.concat import ConcatSource
 
 CPU = torch.device("cpu")
 
@@ -31,8 +31,8 @@ def arrays(images: int, *, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def some(content: dict[str, np.ndarray], images: list[int]) -> ArrayMaps:
-    return ArrayMaps({name: array[images] for name, array in content.items()})
+def some(content: dict[str, np.ndarray], images: list[int]) -> InMemoryActivations:
+    return InMemoryActivations({name: array[images] for name, array in content.items()})
 
 
 def members(subsets: Subsets) -> list[list[int]]:
@@ -66,7 +66,11 @@ def test_firsts_are_the_first_images_and_their_halves() -> None:
 def test_a_subset_correlates_as_it_does_by_itself(subsets, budget) -> None:
     pivot, model = arrays(11), arrays(11, seed=1)
     blocks = correlate_blocks(
-        ArrayMaps(pivot), [ArrayMaps(model)], memory_budget=budget, device=CPU, subsets=subsets
+        InMemoryActivations(pivot),
+        [InMemoryActivations(model)],
+        memory_budget=budget,
+        device=CPU,
+        subsets=subsets,
     )
     found: dict[int | None, list[np.ndarray]] = {}
     for block in blocks:
@@ -78,12 +82,12 @@ def test_a_subset_correlates_as_it_does_by_itself(subsets, budget) -> None:
         np.testing.assert_allclose(np.hstack(found[subset]), alone, atol=2e-6)
 
 
-def mined(pairs: list[tuple[int, int]], own: list[tuple[int, int]]) -> Mined:
+def mined(pairs: list[tuple[int, int]], own: list[tuple[int, int]]) -> MatchSet:
     def table(rows: list[tuple[int, int]]) -> pd.DataFrame:
         found = pd.DataFrame(rows, columns=["pivot_unit", "unit"], dtype=np.int32)
         return found.assign(corr=np.float32(0.5))
 
-    return Mined({"e": table(pairs)}, table([*own, *((b, a) for a, b in own)]))
+    return MatchSet({"e": table(pairs)}, table([*own, *((b, a) for a, b in own)]))
 
 
 RUN = mined([(0, 10), (1, 11), (2, 12), (3, 13)], [(0, 1), (2, 3)])
@@ -143,7 +147,7 @@ NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
         (FULL, [FULL, FULL], 1),
     ],
 )
-def test_nothing_may_be_found_at_all(run: Mined, halves: list[Mined], rate: float) -> None:
+def test_nothing_may_be_found_at_all(run: MatchSet, halves: list[MatchSet], rate: float) -> None:
     table = replication_counts(run, halves)
     np.testing.assert_equal(table["again"].tolist(), [rate] * 3)
     pairs = pairs_told(run.buddies, [pairs_again(run, halves)])
@@ -155,7 +159,7 @@ def test_nothing_may_be_found_at_all(run: Mined, halves: list[Mined], rate: floa
 
 @pytest.mark.parametrize("budget", [2**28, 2**12])
 def test_intervals_are_of_sums_that_give_the_correlations(budget) -> None:
-    pivot, model = ArrayMaps(arrays(9)), ArrayMaps(arrays(9, seed=1))
+    pivot, model = InMemoryActivations(arrays(9)), InMemoryActivations(arrays(9, seed=1))
     pairs = np.array([(i, j) for i in range(9) for j in (8, 0, 3, 5)])
     sums = pair_sums(pivot, model, pairs=pairs, memory_budget=budget, threads=2)
     (corr,) = correlations(sums, np.ones((1, 9)))
@@ -168,7 +172,9 @@ def test_intervals_are_of_sums_that_give_the_correlations(budget) -> None:
 
 def test_groups_of_many_images_are_consecutive() -> None:
     rng = np.random.default_rng(2)
-    pivot, model = (ArrayMaps({"l": rng.standard_normal((600, 1, 2, 2))}) for _ in range(2))
+    pivot, model = (
+        InMemoryActivations({"l": rng.standard_normal((600, 1, 2, 2))}) for _ in range(2)
+    )
     sums = pair_sums(pivot, model, pairs=np.array([[0, 0]]), memory_budget=2**20, threads=1)
     assert len(sums.positions) == 128
     assert sums.positions.sum() == 600 * 4
@@ -188,7 +194,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     f, g = (np.broadcast_to(maps, (images, units, 4, 4)).copy() for maps in (f, g))
     pairs = np.repeat(np.arange(units)[:, None], 2, axis=1)
     told = agreement(
-        ArrayMaps({"l": f}), ArrayMaps({"l": g}), pairs=pairs, memory_budget=2**28, threads=1
+        InMemoryActivations({"l": f}),
+        InMemoryActivations({"l": g}),
+        pairs=pairs,
+        memory_budget=2**28,
+        threads=1,
     )
     held = (told["corr_low"] <= rho) & (rho <= told["corr_high"])
     assert 0.9 <= held.mean() <= 0.98
@@ -196,7 +206,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_intervals_do_not_depend_on_the_other_pairs() -> None:
-    pivot, model = ArrayMaps(arrays(20)), ArrayMaps(arrays(20, seed=1))
+    pivot, model = InMemoryActivations(arrays(20)), InMemoryActivations(arrays(20, seed=1))
     pairs = np.array([(i, j) for i in range(9) for j in range(9)])
     many = intervals(pair_sums(pivot, model, pairs=pairs, memory_budget=2**28, threads=1))
     few = intervals(pair_sums(pivot, model, pairs=pairs[40:42], memory_budget=2**28, threads=1))
@@ -220,8 +230,8 @@ def test_colocation_is_told_across_grids() -> None:
         large[image, 0, 2 * row + 1, 2 * column] = 1
     large[3] = large[3, :, ::-1]
     told = agreement(
-        ArrayMaps({"l": small}),
-        ArrayMaps({"l": large}),
+        InMemoryActivations({"l": small}),
+        InMemoryActivations({"l": large}),
         pairs=np.array([[0, 0]]),
         memory_budget=2**20,
         threads=1,
@@ -231,10 +241,13 @@ def test_colocation_is_told_across_grids() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int) -> None:
-    pivot, models = ArrayMaps(arrays(20)), [ArrayMaps(arrays(20, seed=s)) for s in (1, 2)]
+    pivot, models = (
+        InMemoryActivations(arrays(20)),
+        [InMemoryActivations(arrays(20, seed=s)) for s in (1, 2)],
+    )
     rng = np.random.default_rng(3)
     pairs = [np.stack([rng.integers(0, 9, 12), rng.integers(0, 9, 12)], axis=1) for _ in models]
-    joined = Joined(models, name="both")
+    joined = ConcatSource(models, name="both")
     assert joined.firsts == [0, 9, 18]
     together = agreement(
         pivot,
@@ -253,15 +266,15 @@ def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int)
 
 
 def test_joined_models_correlate_as_each_does() -> None:
-    pivot, models = arrays(7), [ArrayMaps(arrays(7, seed=s)) for s in (1, 2)]
-    joined = Joined(models, name="both")
-    wanted = np.hstack([correlate(ArrayMaps(pivot), model) for model in models])
-    np.testing.assert_allclose(correlate(ArrayMaps(pivot), joined), wanted, atol=1e-6)
-    np.testing.assert_allclose(correlate(joined, ArrayMaps(pivot)), wanted.T, atol=1e-6)
+    pivot, models = arrays(7), [InMemoryActivations(arrays(7, seed=s)) for s in (1, 2)]
+    joined = ConcatSource(models, name="both")
+    wanted = np.hstack([correlate(InMemoryActivations(pivot), model) for model in models])
+    np.testing.assert_allclose(correlate(InMemoryActivations(pivot), joined), wanted, atol=1e-6)
+    np.testing.assert_allclose(correlate(joined, InMemoryActivations(pivot)), wanted.T, atol=1e-6)
     assert joined.place(4, 2) == models[1].place(1, 2)
 
 
 def test_no_pairs_give_an_empty_table() -> None:
-    maps = ArrayMaps(arrays(3))
+    maps = InMemoryActivations(arrays(3))
     told = agreement(maps, maps, pairs=np.zeros((0, 2), np.int64), memory_budget=2**20, threads=1)
     assert [len(values) for values in told.values()] == [0, 0, 0]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rosetta_core.mining.correlation.grids import common_grids
 from rosetta_core.mining.correlation.resize import SMALL, adjoint, bilinear, gram
-from rosetta_core.mining.correlation.resized_moments import enlarged_sums
+from rosetta_core.mining.correlation.resized_moments import resized_moments
 
 sides = st.integers(1, 40)
 
@@ -55,7 +55,7 @@ def test_several_grids_at_once_are_each_alone(grids, scale: int) -> None:
 @pytest.mark.parametrize("larges", [[(3, 5)], [(4, 5)], [(9, 20), (3, 5), (3, 64)]])
 def test_sums_of_enlarged_maps_are_those_of_interpolated_ones(larges) -> None:
     maps = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1)) + 0.5
-    found = enlarged_sums(maps, larges)
+    found = resized_moments(maps, larges)
     assert found.keys() == set(larges)
     for large, (total, squares) in found.items():
         enlarged = torch.nn.functional.interpolate(maps.double(), large, mode="bilinear")

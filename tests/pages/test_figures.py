@@ -22,7 +22,7 @@ from rosetta_core.pages.plots.figures import (
     telling_image,
     write_default_figures,
 )
-from rosetta_core.runs.run_tables import Findings, ModelFacts
+from rosetta_core.runs.run_tables import ModelFacts, RunTables
 from rosetta_core.stages import figure
 
 HOSTILE = "$x_1$<b>éΩж"
@@ -53,11 +53,11 @@ def standardised(maps: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def made(
     *, names: list[str] = NAMES, layer: str = "main.8", concepts: int = CONCEPTS
-) -> tuple[Findings, FakeExamples]:
+) -> tuple[RunTables, FakeExamples]:
     units = pd.DataFrame({"unit": range(40), "layer": layer, "channel": np.arange(40) + 100})
     numbers = range(concepts)
     table = pd.DataFrame({"concept": numbers, "mean_corr": [0.5 - c / 100 for c in numbers]})
-    findings = Findings(
+    findings = RunTables(
         run="faces",
         images=IMAGES,
         seed=0,

@@ -16,7 +16,7 @@ from rosetta_core.config import load_config
 from rosetta_core.runs import export
 from rosetta_core.runs.export import export_tables
 from rosetta_core.runs.named_tables import COLUMNS
-from rosetta_core.runs.run_tables import Findings, read_findings
+from rosetta_core.runs.run_tables import RunTables, read_run_tables
 
 LISTS = ["pivot_ids", "pivot_units"]
 FLOATS = ["mean", "std", "corr", "mean_corr", "min_corr", "share", "superiority", "p_value"]
@@ -24,8 +24,8 @@ FLOATS += ["sparsity", "sparsity_rest", "selectivity", "selectivity_rest", "acro
 
 
 @pytest.fixture(scope="module")
-def findings(finished: Checkout) -> Findings:
-    return read_findings(open_run(finished.run).config)
+def findings(finished: Checkout) -> RunTables:
+    return read_run_tables(open_run(finished.run).config)
 
 
 def plain_tables(folder: Path, name: str) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def read_back(path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("format", ["csv", "json", "parquet"])
 def test_what_is_read_back_is_the_run(
-    findings: Findings, finished: Checkout, tmp_path: Path, format
+    findings: RunTables, finished: Checkout, tmp_path: Path, format
 ) -> None:
     folder = export_tables(findings, tmp_path / "new" / "export", format=format)
     assert {path.name for path in folder.iterdir()} == {f"{name}.{format}" for name in COLUMNS}
@@ -79,7 +79,7 @@ def test_what_is_read_back_is_the_run(
                 assert found[column].tolist() == named[part].tolist()
 
 
-def test_the_files_are_plain_text(findings: Findings, tmp_path: Path) -> None:
+def test_the_files_are_plain_text(findings: RunTables, tmp_path: Path) -> None:
     pivot = findings.pivot
     layers = {name: table.assign(layer="é/\"," + table["layer"]) for name, table in
               findings.units.items()}  # fmt: skip
@@ -101,7 +101,7 @@ def test_the_files_are_plain_text(findings: Findings, tmp_path: Path) -> None:
     assert (record["id"], record["mean"], record["alive"]) == (id, None, bool(first["alive"]))
 
 
-def test_a_run_without_concepts(findings: Findings, tmp_path: Path) -> None:
+def test_a_run_without_concepts(findings: RunTables, tmp_path: Path) -> None:
     none = replace(findings, rosetta=findings.rosetta[:0], concepts=findings.concepts[:0])
     for format in ("csv", "json", "parquet"):
         folder = export_tables(none, tmp_path / format, format=format)
@@ -109,7 +109,7 @@ def test_a_run_without_concepts(findings: Findings, tmp_path: Path) -> None:
         assert len(read_back(folder / f"concepts.{format}")) == 0
 
 
-def test_only_an_export_is_replaced(findings: Findings, tmp_path: Path, monkeypatch) -> None:
+def test_only_an_export_is_replaced(findings: RunTables, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "export"
     export_tables(findings, folder)
     export_tables(findings, folder, format="json")
@@ -126,7 +126,7 @@ def test_only_an_export_is_replaced(findings: Findings, tmp_path: Path, monkeypa
     with pytest.raises(RosettaError, match=r"^no format 'xlsx'; they are csv, json, parquet$"):
         export_tables(findings, tmp_path / "other", format="xlsx")
 
-    def fail(_: Findings) -> pd.DataFrame:
+    def fail(_: RunTables) -> pd.DataFrame:
         raise RosettaError("stop")
 
     monkeypatch.setitem(export.TABLES, "rosetta", fail)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.runs.lock import at_work, occupied, taking_part
+from rosetta_core.runs.lock import at_work, job_lock, run_lock
 
 HOLD = """
 import time
@@ -45,43 +45,43 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_started_by_one_process_at_a_time(run: Path) -> None:
-    other = Holder("occupied", run)
+    other = Holder("run_lock", run)
     named = rf"is being run, by process {other.process.pid} \("
-    with pytest.raises(RosettaError, match=named), occupied(run):
+    with pytest.raises(RosettaError, match=named), run_lock(run):
         pass
     assert at_work(run) == [other.process.pid]
     other.kill()
-    with occupied(run):  # what a killed process held is free
+    with run_lock(run):  # what a killed process held is free
         pass
     assert at_work(run) == []
 
 
 def test_jobs_that_outlived_their_start_keep_the_next_one_out(run: Path) -> None:
-    one, two = Holder("taking_part", run), Holder("taking_part", run)  # jobs are many
-    with pytest.raises(RosettaError) as refused, occupied(run):
+    one, two = Holder("job_lock", run), Holder("job_lock", run)  # jobs are many
+    with pytest.raises(RosettaError) as refused, run_lock(run):
         pass
     assert "jobs are still at work" in str(refused.value)
     for job in (one, two):
         assert f"process {job.process.pid}" in str(refused.value)
         job.kill()
-    with occupied(run):
-        job = Holder("taking_part", run)  # one of this start
+    with run_lock(run):
+        job = Holder("job_lock", run)  # one of this start
         job.kill()
 
 
 def test_other_runs_of_the_folder_are_free(run: Path) -> None:
-    other = Holder("occupied", run)
-    with occupied(run.with_name("another")):
+    other = Holder("run_lock", run)
+    with run_lock(run.with_name("another")):
         pass
     other.kill()
 
 
 def test_a_job_of_no_run_makes_no_folder(tmp_path: Path) -> None:
-    with taking_part(tmp_path / "nothing"):
+    with job_lock(tmp_path / "nothing"):
         assert not (tmp_path / "nothing").exists()
 
 
 def test_a_start_lets_go_when_it_ends(run: Path) -> None:
     for _ in range(2):
-        with occupied(run):
+        with run_lock(run):
             time.sleep(0.01)

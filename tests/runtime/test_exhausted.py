@@ -19,9 +19,9 @@ from rosetta_core import stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.zarr_store import read_manifest
-from rosetta_core.runtime.memory import exhaustion, out_of_memory, with_less_memory
+from rosetta_core.runtime.memory import exhaustion, out_of_memory, retry_with_less_memory
 from rosetta_core.validation import parse_bytes
 
 GPU_FULL = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB"
@@ -88,7 +88,7 @@ def test_what_gave_out_is_said(error: BaseException, where: str | None, said: st
 
 
 def test_an_error_on_account_of_a_full_disk_counts_as_that(tmp_path: Path) -> None:
-    with pytest.raises(RosettaError) as caught, whole(tmp_path / "out.bin"):
+    with pytest.raises(RosettaError) as caught, atomic_path(tmp_path / "out.bin"):
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
@@ -127,7 +127,7 @@ class Greedy:
 )
 def test_a_job_without_memory_starts_over_with_half(error, batches, caplog) -> None:
     stage = Greedy(600, error)
-    assert with_less_memory(stage)(Config(), model="m") == "m"
+    assert retry_with_less_memory(stage)(Config(), model="m") == "m"
     assert stage.tried == list(zip([2048, 1024, 512], batches, strict=True))
     assert [record.getMessage() for record in caplog.records] == [
         f"out of memory; starting over with a memory_budget of {budget} MiB"
@@ -138,7 +138,7 @@ def test_a_job_without_memory_starts_over_with_half(error, batches, caplog) -> N
 def test_it_gives_up_after_three() -> None:
     stage = Greedy(1, torch.OutOfMemoryError(GPU_FULL))
     with pytest.raises(torch.OutOfMemoryError):
-        with_less_memory(stage)(parse_config({"activations": {"batch_size": 5}}), model="m")
+        retry_with_less_memory(stage)(parse_config({"activations": {"batch_size": 5}}), model="m")
     assert stage.tried == [(2048, 5), (1024, 2), (512, 1), (256, 1)]
 
 
@@ -146,7 +146,7 @@ def test_it_gives_up_after_three() -> None:
 def test_other_errors_are_no_reason_to_start_over(error: Exception) -> None:
     stage = Greedy(1, error)
     with pytest.raises(type(error)):
-        with_less_memory(stage)(Config(), model="m")
+        retry_with_less_memory(stage)(Config(), model="m")
     assert len(stage.tried) == 1
 
 

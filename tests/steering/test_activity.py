@@ -9,7 +9,7 @@ from affine import affine_pivot
 from torch import Tensor
 
 from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.optimise.activity import Held, activity
+from rosetta_core.steering.optimise.activity import ActivityPenalty, activity
 from rosetta_core.steering.optimise.latents import given_latents
 
 UNITS = np.array([1, 2, 6])
@@ -20,7 +20,7 @@ def pivot() -> Pivot:
     return affine_pivot(enlarged=2)
 
 
-def maps_of(pivot: Pivot, *seeds: int) -> Mapping[str, Tensor]:
+def activation_source(pivot: Pivot, *seeds: int) -> Mapping[str, Tensor]:
     latents = given_latents(pivot, list(seeds), space="z", classes=None)
     with torch.no_grad():
         return pivot.draw(latents, space="z", classes=None, layers=list(pivot.grids)).maps
@@ -36,7 +36,7 @@ def means_of(pivot: Pivot, maps: Mapping[str, Tensor]) -> np.ndarray:
 
 
 def test_activity_is_the_mean_above_the_least(pivot: Pivot) -> None:
-    maps = maps_of(pivot, 3)
+    maps = activation_source(pivot, 3)
     lowest = {
         layer: its[0].amin(dim=(1, 2)).numpy() - np.float32(0.5) for layer, its in maps.items()
     }
@@ -48,25 +48,25 @@ def test_activity_is_the_mean_above_the_least(pivot: Pivot) -> None:
 
 
 def test_held_is_the_mean_change_of_all_units(pivot: Pivot) -> None:
-    held = Held(pivot, maps_of(pivot, 3), units=UNITS)
+    held = ActivityPenalty(pivot, activation_source(pivot, 3), units=UNITS)
     assert held.layers == ["first", "second"]
-    others = maps_of(pivot, 3, 4, 5)
-    before, after = means_of(pivot, maps_of(pivot, 3)), means_of(pivot, others)
+    others = activation_source(pivot, 3, 4, 5)
+    before, after = means_of(pivot, activation_source(pivot, 3)), means_of(pivot, others)
     expected = np.abs(after - before).mean(axis=1)
     np.testing.assert_allclose(held(others), expected, rtol=1e-4, atol=1e-6)
     assert (expected[1:] > 0.01).all()
 
 
 def test_where_activity_is_makes_no_difference(pivot: Pivot) -> None:
-    maps = maps_of(pivot, 3)
-    held = Held(pivot, maps, units=UNITS)
+    maps = activation_source(pivot, 3)
+    held = ActivityPenalty(pivot, maps, units=UNITS)
     moved = {layer: its.roll((1, 2), dims=(2, 3)) for layer, its in maps.items()}
     assert float(held(moved)) == pytest.approx(0, abs=1e-6)
 
 
 def test_its_gradient_leaves_other_units_alone(pivot: Pivot) -> None:
-    held = Held(pivot, maps_of(pivot, 3), units=UNITS)
-    maps = {layer: its.requires_grad_() for layer, its in maps_of(pivot, 4).items()}
+    held = ActivityPenalty(pivot, activation_source(pivot, 3), units=UNITS)
+    maps = {layer: its.requires_grad_() for layer, its in activation_source(pivot, 4).items()}
     held(maps).sum().backward()
     table = pivot.units.set_index("unit")
     for unit, row in table.iterrows():

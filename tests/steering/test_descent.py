@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.generator import Drawing, Pivot
-from rosetta_core.steering.optimise.descent import Checkpoint, Descended, descend, rate_at
+from rosetta_core.steering.optimise.descent import Checkpoint, OptimisationResult, descend, rate_at
 from rosetta_core.steering.optimise.latents import (
     class_labels,
     drawn_image,
@@ -26,7 +26,7 @@ from rosetta_core.steering.optimise.latents import (
     starting_latents,
 )
 from rosetta_core.steering.optimise.loss import Loss, Term
-from rosetta_core.steering.optimise.objective import Match, Objective
+from rosetta_core.steering.optimise.objective import MapTarget, Objective
 from rosetta_core.steering.optimise.result import best_starts
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
 
@@ -54,7 +54,7 @@ def loss_for(
 ) -> Loss:
     """Squared distances of maps and pixels from given ones, and a prior."""
     matches = [
-        Match(
+        MapTarget(
             layer,
             np.arange(channels),
             torch.stack([targets(layer, row) for row in rows]),
@@ -136,7 +136,7 @@ def start_of(pivot: Pivot, *, space: str = "z") -> Tensor:
     return starting_latents(pivot, range(ROWS), seed=0, space=space, classes=None)
 
 
-def descended(pivot: Pivot, loss: Loss | Interruptible, **changes: object) -> Descended:
+def descended(pivot: Pivot, loss: Loss | Interruptible, **changes: object) -> OptimisationResult:
     given = {"steps": STEPS, "learning_rate": 0.1, "what": "made up", **changes}
     start = given.pop("start", None)
     return descend(
@@ -147,7 +147,7 @@ def descended(pivot: Pivot, loss: Loss | Interruptible, **changes: object) -> De
     )
 
 
-def same(one: Descended, other: Descended) -> bool:
+def same(one: OptimisationResult, other: OptimisationResult) -> bool:
     """To the last bit."""
     return (
         torch.equal(one.latents, other.latents)
@@ -169,7 +169,7 @@ def loss(pivot: Pivot) -> Loss:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(pivot: Pivot, loss: Loss) -> Descended:
+def uninterrupted(pivot: Pivot, loss: Loss) -> OptimisationResult:
     return descended(pivot, loss)
 
 
@@ -182,7 +182,9 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert rate_at(0, 1) == 1.0
 
 
-def test_steps_are_those_of_adam_at_that_rate(pivot: Pivot, uninterrupted: Descended) -> None:
+def test_steps_are_those_of_adam_at_that_rate(
+    pivot: Pivot, uninterrupted: OptimisationResult
+) -> None:
     """Kingma and Ba (2015), Algorithm 1, in float64."""
     loss, x = Quadratic(pivot, row=1), start_of(pivot)[1].double()
     m = v = torch.zeros_like(x)
@@ -205,7 +207,7 @@ def test_it_ends_where_the_loss_is_least(pivot: Pivot, loss: Loss, space: str) -
         assert found.total[0, row] > 1.2 * found.total[-1, row]
 
 
-def test_every_latent_goes_its_own_way(pivot: Pivot, uninterrupted: Descended) -> None:
+def test_every_latent_goes_its_own_way(pivot: Pivot, uninterrupted: OptimisationResult) -> None:
     for row in range(ROWS):
         alone = descend(
             pivot,
@@ -219,7 +221,7 @@ def test_every_latent_goes_its_own_way(pivot: Pivot, uninterrupted: Descended) -
 
 
 def test_the_way_is_recorded_from_the_start_to_the_result(
-    pivot: Pivot, loss: Loss, uninterrupted: Descended
+    pivot: Pivot, loss: Loss, uninterrupted: OptimisationResult
 ) -> None:
     found, start = uninterrupted, start_of(pivot)
     assert list(found.terms) == ["similarity", "prior", "pixels"]
@@ -344,7 +346,7 @@ def test_a_loss_that_is_no_number_is_one_line(
 
 @pytest.mark.parametrize("calls", [2, 12, STEPS])
 def test_it_goes_on_where_it_was_interrupted(
-    pivot: Pivot, loss: Loss, uninterrupted: Descended, calls: int, tmp_path: Path
+    pivot: Pivot, loss: Loss, uninterrupted: OptimisationResult, calls: int, tmp_path: Path
 ) -> None:
     checkpoint = Checkpoint(tmp_path / "kept", "key", seconds=0)
     with pytest.raises(Interrupted):
@@ -364,7 +366,7 @@ def descend_slowly(file: Path) -> None:
 
 
 def test_it_goes_on_after_it_was_killed(
-    pivot: Pivot, loss: Loss, uninterrupted: Descended, tmp_path: Path
+    pivot: Pivot, loss: Loss, uninterrupted: OptimisationResult, tmp_path: Path
 ) -> None:
     checkpoint = Checkpoint(tmp_path / "kept", "key", seconds=0)
     process = multiprocessing.get_context("spawn").Process(
@@ -387,7 +389,7 @@ STATES = ["other settings", "cut off", "garbage", "empty", "a list", "a flipped 
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_checkpoint_that_does_not_fit_is_passed_over(
-    pivot: Pivot, loss: Loss, uninterrupted: Descended, state: str, tmp_path: Path
+    pivot: Pivot, loss: Loss, uninterrupted: OptimisationResult, state: str, tmp_path: Path
 ) -> None:
     checkpoint = Checkpoint(tmp_path / "kept", "key", seconds=0)
     with pytest.raises(Interrupted):

@@ -28,7 +28,7 @@ from rosetta_core.steering.metrics.random_baseline import (
 )
 from rosetta_core.steering.optimise.latents import starting_latents
 from rosetta_core.steering.optimise.loss import loss_of
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 
 SIDES = {"first": 4, "second": 8}
 UNITS = np.array([1, 6])  # one of each layer
@@ -60,7 +60,7 @@ def maps(pivot: Pivot) -> Mapping[str, Tensor]:
 
 def targets_of(
     pivot: Pivot, job: Edit, maps: Mapping[str, Tensor], **given: object
-) -> dict[str, Match]:
+) -> dict[str, MapTarget]:
     found = edited_matches(pivot, job, maps, **{"change": None, "function": None, **given})
     return {match.layer: match for match in found}
 
@@ -266,7 +266,7 @@ def test_lowest_activations_and_random_similarities_are_those_of_64_random_image
 
 
 def distance_to(
-    pivot: Pivot, matches: Sequence[Match], maps: Mapping[str, Tensor], units: np.ndarray
+    pivot: Pivot, matches: Sequence[MapTarget], maps: Mapping[str, Tensor], units: np.ndarray
 ) -> float:
     """Of some units, the weighted sum of squared distances."""
     total = 0.0

@@ -23,7 +23,7 @@ from rosetta_core.config.steering import Evaluation
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.jobs import evaluation
 from rosetta_core.steering.jobs.evaluation import Evaluated, evaluate
-from rosetta_core.steering.map_targets import Seen, matches_of
+from rosetta_core.steering.map_targets import EncoderView, matches_of
 from rosetta_core.steering.metrics.evaluation_table import markdown, table_of
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.steering.metrics.similarity import psnr
@@ -47,7 +47,7 @@ class Zoo:
 
     def __init__(self, config: Config) -> None:
         self.pivot: Pivot = pivot_of(config)
-        self.seen: list[Seen] = seen_of(config, self.pivot)
+        self.seen: list[EncoderView] = seen_of(config, self.pivot)
         self.perceptual: PerceptualDistance
         self.perceptual, self.judge = distances_of(config)
         self.images = target_images(self.pivot, seeds=2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from rosetta_core.steering.optimise.objective import FLAT, Match, Objective, Similarity
+from rosetta_core.steering.optimise.objective import FLAT, MapTarget, Objective, Similarity
 
 SIMILARITIES = get_args(Similarity)
 GRIDS = {"first": (4, 4), "second": (8, 6), "third": (9, 10)}  # dense products, and separable ones
@@ -53,10 +53,12 @@ def maps(items: int = ITEMS, *, seed: int = 0) -> dict[str, Tensor]:
     return found
 
 
-def match(layer: str, channels: Sequence[int], grid: tuple[int, int], *, seed: int = 0) -> Match:
+def match(
+    layer: str, channels: Sequence[int], grid: tuple[int, int], *, seed: int = 0
+) -> MapTarget:
     targets = drawn(ITEMS, len(channels), *grid, seed=seed + 100) + 0.3
     weights = drawn(ITEMS, len(channels), seed=seed + 200).abs()
-    return Match(layer, np.array(channels), targets.double(), weights)
+    return MapTarget(layer, np.array(channels), targets.double(), weights)
 
 
 MATCHES = [
@@ -73,13 +75,13 @@ MATCHES = [
 
 
 def objective(
-    matches: Sequence[Match], similarity: str, known: Mapping | None = None, grids: dict = GRIDS
+    matches: Sequence[MapTarget], similarity: str, known: Mapping | None = None, grids: dict = GRIDS
 ) -> Objective:
     return Objective(matches, grids=grids, moments=known or moments(), similarity=similarity)
 
 
 def by_definition(
-    matches: Sequence[Match], similarity: str, known: Mapping | None = None
+    matches: Sequence[MapTarget], similarity: str, known: Mapping | None = None
 ) -> Callable[[Mapping[str, Tensor]], Tensor]:
     """The mean over pairs, in float64, of what is compared on the larger grid."""
     known = known or moments()
@@ -171,7 +173,7 @@ def test_any_grids_and_units(
 ) -> None:
     known = {"layer": moments()["third"]}
     matches = [
-        Match(
+        MapTarget(
             "layer",
             np.array(channels[i:] + channels[:i]),
             drawn(items, len(channels), *grid, seed=seed + i),
@@ -186,10 +188,10 @@ def test_any_grids_and_units(
 
 @each
 def test_a_pair_of_weight_zero_is_left_out(similarity: str) -> None:
-    zeros = [Match(m.layer, m.channels, m.targets, m.weights.clone()) for m in MATCHES]
+    zeros = [MapTarget(m.layer, m.channels, m.targets, m.weights.clone()) for m in MATCHES]
     zeros[0].weights[1, 1] = zeros[3].weights[1] = zeros[7].weights[1] = 0
     without = [
-        Match(m.layer, m.channels[kept], m.targets[:, kept], m.weights[:, kept])
+        MapTarget(m.layer, m.channels[kept], m.targets[:, kept], m.weights[:, kept])
         for m in zeros
         if (kept := (m.weights[1] > 0).numpy()).any()
     ]
@@ -226,7 +228,7 @@ def test_an_item_does_not_depend_on_the_others(similarity: str) -> None:
 
 @each
 def test_weights_are_shares(similarity: str) -> None:
-    scaled = [Match(m.layer, m.channels, m.targets, 40 * m.weights) for m in MATCHES]
+    scaled = [MapTarget(m.layer, m.channels, m.targets, 40 * m.weights) for m in MATCHES]
     torch.testing.assert_close(
         objective(scaled, similarity)(maps()), objective(MATCHES, similarity)(maps())
     )
@@ -268,7 +270,8 @@ def test_flat_maps_and_flat_targets_have_a_value_and_a_gradient(
     """A map that is level lies `level` stds from its mean; to correlate, rounding is no signal."""
     flat = {layer: torch.full_like(m, level) for layer, m in maps().items()}
     level_targets = [
-        Match(m.layer, m.channels, torch.full_like(m.targets, level), m.weights) for m in MATCHES
+        MapTarget(m.layer, m.channels, torch.full_like(m.targets, level), m.weights)
+        for m in MATCHES
     ]
     for matches, its in ((MATCHES, flat), (level_targets, maps()), (level_targets, flat)):
         value, gradient = value_and_gradient(objective(matches, similarity), its)
@@ -298,7 +301,7 @@ def test_image_similarity_is_correlation(grid: tuple[int, int]) -> None:
     """Where both maps vary by so much that being flat plays no part."""
     g, d = 100 * drawn(1, 1, 4, 4, seed=1), 100 * drawn(1, 1, *grid, seed=2)
     known = {"layer": (np.zeros(1), np.ones(1))}
-    matches = [Match("layer", np.array([0]), d, torch.ones(1, 1))]
+    matches = [MapTarget("layer", np.array([0]), d, torch.ones(1, 1))]
     ours = objective(matches, "image", known, {"layer": (4, 4)})
     large = [max(4, side) for side in grid]
     enlarged = [
@@ -356,10 +359,10 @@ def test_distance_is_zero_at_the_target_and_less_elsewhere(size: float) -> None:
     assert ours(in_data(off)).numpy() == pytest.approx(-(size**2), rel=0.3)
 
 
-def all_units(targets: Mapping[str, Tensor]) -> list[Match]:
+def all_units(targets: Mapping[str, Tensor]) -> list[MapTarget]:
     """All units of all layers, with the same weight, and targets on their own grids."""
     return [
-        Match(layer, np.arange(m.shape[1]), m, torch.ones(m.shape[:2]))
+        MapTarget(layer, np.arange(m.shape[1]), m, torch.ones(m.shape[:2]))
         for layer, m in targets.items()
     ]
 

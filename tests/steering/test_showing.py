@@ -8,7 +8,7 @@ from rosetta_core.config.steering import Show
 from rosetta_core.steering.jobs.activation_maximisation import show
 from rosetta_core.steering.metrics.random_baseline import similarity_of_random_images
 from rosetta_core.steering.optimise.latents import starting_latents
-from rosetta_core.steering.optimise.objective import Match, Objective
+from rosetta_core.steering.optimise.objective import MapTarget, Objective
 
 
 def test_activity_is_what_it_is_and_not_what_the_loss_counts_of_it() -> None:
@@ -17,7 +17,7 @@ def test_activity_is_what_it_is_and_not_what_the_loss_counts_of_it() -> None:
     grid = pivot.grids["first"]
 
     def activity(latents: torch.Tensor) -> np.ndarray:
-        ones = Match("first", np.array([0]), torch.ones(1, 1, *grid), torch.ones(1, 1))
+        ones = MapTarget("first", np.array([0]), torch.ones(1, 1, *grid), torch.ones(1, 1))
         objective = Objective(
             [ones], grids=pivot.grids, moments=pivot.moments, similarity="dataset"
         )

@@ -48,7 +48,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-class Mined:
+class MinedRun:
     """What jobs read of a mined run, in a folder of its own."""
 
     def __init__(self, finished: Checkout, folder: Path) -> None:
@@ -69,8 +69,8 @@ class Mined:
 
 
 @pytest.fixture
-def mined(finished: Checkout, tmp_path: Path) -> Mined:
-    return Mined(finished, tmp_path)
+def mined(finished: Checkout, tmp_path: Path) -> MinedRun:
+    return MinedRun(finished, tmp_path)
 
 
 def folder_of(finished: Checkout, job: str) -> Path:
@@ -180,7 +180,9 @@ def test_a_video_shows_the_way(finished: Checkout, job: str) -> None:
 
 
 @each_job
-def test_a_job_leaves_the_same_bytes_every_time(finished: Checkout, mined: Mined, job: str) -> None:
+def test_a_job_leaves_the_same_bytes_every_time(
+    finished: Checkout, mined: MinedRun, job: str
+) -> None:
     first, again = folder_of(finished, job), mined.run / JOBS[job] / job
     shutil.rmtree(again, ignore_errors=True)
     assert mined.steer(job, **STEERING) == 0
@@ -196,7 +198,7 @@ def inversion(name: str = "own", **settings: Any) -> dict[str, Any]:
     return {"invert": [{"name": name, "image": image, "steps": 1, "starts": 1, **settings}]}
 
 
-def test_an_inversion_is_more_similar_than_random_images(mined: Mined) -> None:
+def test_an_inversion_is_more_similar_than_random_images(mined: MinedRun) -> None:
     jobs = {**inversion(steps=50, starts=2), "tune": [], "edit": []}
     assert mined.steer("own", **jobs) == 0
     found = metrics_of(mined.run / "inversions/own")
@@ -204,7 +206,7 @@ def test_an_inversion_is_more_similar_than_random_images(mined: Mined) -> None:
     assert found["similarity after"] > found["similarity before"] + 0.1
 
 
-def test_an_inversion_by_pixels_alone_measures_its_maps(mined: Mined) -> None:
+def test_an_inversion_by_pixels_alone_measures_its_maps(mined: MinedRun) -> None:
     jobs = {**inversion(activations=0.0, pixel_weight=1.0, steps=5), "tune": [], "edit": []}
     assert mined.steer("own", **jobs) == 0
     found = metrics_of(mined.run / "inversions/own")
@@ -213,7 +215,7 @@ def test_an_inversion_by_pixels_alone_measures_its_maps(mined: Mined) -> None:
     assert curve < set(found.index)
 
 
-def test_a_unit_is_shown_with_its_concept(mined: Mined) -> None:
+def test_a_unit_is_shown_with_its_concept(mined: MinedRun) -> None:
     rosetta = pd.read_parquet(mined.run / "tables/rosetta.parquet")
     units = pd.read_parquet(mined.run / "tables/units/dcgan.parquet").query("alive")
     one = rosetta.iloc[-1]
@@ -233,7 +235,7 @@ def test_a_unit_is_shown_with_its_concept(mined: Mined) -> None:
         assert (after.to_numpy() > before.to_numpy()).all()
 
 
-def test_a_function_of_ones_own_edits_an_inversion(mined: Mined) -> None:
+def test_a_function_of_ones_own_edits_an_inversion(mined: MinedRun) -> None:
     file = mined.folder / "own.py"
     file.write_text("def mirrored(maps, layer, channels):\n    return maps[:, :, ::-1]\n")
     job = {
@@ -249,7 +251,7 @@ def test_a_function_of_ones_own_edits_an_inversion(mined: Mined) -> None:
     assert after > found["similarity to the edited maps before"] + 0.05
 
 
-def test_a_concept_is_removed_inside_a_mask(mined: Mined) -> None:
+def test_a_concept_is_removed_inside_a_mask(mined: MinedRun) -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[:, :32] = 255
     Image.fromarray(mask).save(mined.folder / "mask.png")
@@ -302,7 +304,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("jobs", "said"), REFUSED)
 def test_bad_input_is_one_line_and_leaves_nothing(
-    mined: Mined, monkeypatch: pytest.MonkeyPatch, capsys, jobs: dict[str, Any], said: str
+    mined: MinedRun, monkeypatch: pytest.MonkeyPatch, capsys, jobs: dict[str, Any], said: str
 ) -> None:
     monkeypatch.chdir(mined.folder)
     Path("bad.png").write_bytes(b"no image")
@@ -323,7 +325,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not left and not list(mined.run.glob("*/*own*"))
 
 
-def test_a_run_that_was_not_mined_is_one_line(mined: Mined, capsys) -> None:
+def test_a_run_that_was_not_mined_is_one_line(mined: MinedRun, capsys) -> None:
     shutil.rmtree(mined.run / "tables")
     assert mined.steer("strongest", **STEERING) == 2
     assert "no readable table; run the stage that writes it" in capsys.readouterr().err
@@ -331,7 +333,7 @@ def test_a_run_that_was_not_mined_is_one_line(mined: Mined, capsys) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"garbage"])
-def test_an_inversion_that_was_cut_off_is_one_line(mined: Mined, content: bytes, capsys) -> None:
+def test_an_inversion_that_was_cut_off_is_one_line(mined: MinedRun, content: bytes, capsys) -> None:
     (mined.run / "inversions/astronaut/latents.npz").write_bytes(content)
     jobs = edit(of_seed=None, of_job="astronaut")
     assert mined.steer("own", **{**STEERING, **jobs}) == 2
@@ -352,7 +354,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(mined: Mined) -> None:
+def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(mined: MinedRun) -> None:
     jobs = {**STEERING, **show(concept=0, steps=100)}
     folder, checkpoint = mined.run / "shows/own", mined.run / "shows/.own.checkpoint"
     command = [sys.executable, "-c", OFTEN, "steer", "own", "--threads", "1", "--config"]

@@ -15,11 +15,11 @@ os.environ.update(PYTHONPATH=workflow.basedir)
 from rosetta_core import stages
 from rosetta_core.runs import triggers
 from rosetta_core.zoo.weights.sources import Fetched
-from rosetta_core.config import parse_config, typed_texts
+from rosetta_core.config import parse_config, typed_values
 from rosetta_core.validation import to_json
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import manifest_of
-from rosetta_core.runs.lock import occupied
+from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import needs as of_cluster
 from rosetta_core.runs.progress import watch
@@ -39,7 +39,7 @@ def growing(asked):
 # this is a job of a cluster, or starts some: locally `--jobs` is another word for `--cores`
 on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
-update_config(config, typed_texts(workflow.config_settings.config))
+update_config(config, typed_values(workflow.config_settings.config))
 try:
     settings = parse_config(config, source="configuration")
     stages.check(settings, elsewhere=on_cluster)
@@ -107,7 +107,7 @@ def manifests(*names):
     ]
 
 
-def maps_of(*names):
+def activation_source(*names):
     """What maps come from: stores, or weights and samples where networks run without stores."""
     names = list(dict.fromkeys(names))
     if not live:

@@ -1,4 +1,4 @@
-# Nearest neighbours and best buddies of the pivot and a model.
+# TopK neighbours and best buddies of the pivot and a model.
 
 
 rule neighbours:

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.correlation.channel_blocks import PIVOT, Part, groups
+from rosetta_core.mining.correlation.channel_blocks import PIVOT, ChannelBlock, groups
 from rosetta_core.mining.correlation.grids import Grid, common_grids
 from rosetta_core.mining.correlation.matmul import multiply
 from rosetta_core.mining.correlation.moments import centre
 from rosetta_core.mining.correlation.resize import adjoint
-from rosetta_core.mining.correlation.resized_moments import EnlargedSums
+from rosetta_core.mining.correlation.resized_moments import ResizedMoments
 from rosetta_core.mining.correlation.tiles import centred, moved, not_finite
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
 
-__all__ = ["Pooling"]
+__all__ = ["CorrelationAccumulator"]
 
 MOST_IMAGES = 128  # read at once
 # bytes of reduced maps multiplied at once, and of maps centred and reduced at once: what stays in a
@@ -34,16 +34,16 @@ MOST_POSITIONS = 16_384  # summed in float32 before they are added up in float64
 Reduced = dict[Grid, Tensor]  # by grid the maps at that grid, as a matrix (units, n·positions)
 
 
-class Pooling:
+class CorrelationAccumulator:
     """The pooled sums of some units of the pivot with some units of other models."""
 
     def __init__(
         self,
-        pivot: Maps,
-        models: Sequence[Maps],
+        pivot: ActivationSource,
+        models: Sequence[ActivationSource],
         *,
-        rows: Sequence[Part],
-        columns: Sequence[Part],
+        rows: Sequence[ChannelBlock],
+        columns: Sequence[ChannelBlock],
         device: torch.device,
         memory_budget: int,
         workers: Workers,
@@ -65,10 +65,10 @@ class Pooling:
         shape = (groups, sum(len(p.units) for p in rows), sum(len(p.units) for p in columns))
         self._products = torch.zeros(shape, dtype=torch.float64, device=device)
         # which rows meet a grid of the columns, by the small grid they meet at
-        self._meetings: dict[Grid, dict[Grid, list[Part]]] = {}
+        self._meetings: dict[Grid, dict[Grid, list[ChannelBlock]]] = {}
         larges: dict[Grid, set[Grid]] = defaultdict(set)
         for grid in dict.fromkeys(part.grid for part in columns):
-            meetings: dict[Grid, list[Part]] = defaultdict(list)
+            meetings: dict[Grid, list[ChannelBlock]] = defaultdict(list)
             for row in rows:
                 small, large = common_grids(row.grid, grid)
                 meetings[small].append(row)
@@ -76,7 +76,7 @@ class Pooling:
                 larges[grid].add(large)
             self._meetings[grid] = meetings
         self._sums = {
-            part: EnlargedSums(
+            part: ResizedMoments(
                 part.grid,
                 larges[part.grid],
                 channels=len(part.units),
@@ -122,7 +122,7 @@ class Pooling:
         self._row_matrices = {}
         self.images[group] += len(images)
 
-    def _models_at_once(self) -> list[list[Maps]]:
+    def _models_at_once(self) -> list[list[ActivationSource]]:
         """Models by turns: all that hold nothing together, others alone; the pivot, loaded, first.
 
         The more there is to do in a turn, the less threads wait for each other at its end.
@@ -133,29 +133,29 @@ class Pooling:
             return [models]
         return [[model] for model in models]
 
-    def _source(self, part: Part) -> Maps:
+    def _source(self, part: ChannelBlock) -> ActivationSource:
         return self.pivot if part.model == PIVOT else self.models[part.model]
 
     def _each(
         self,
-        together: Sequence[Sequence[Part]],
+        together: Sequence[Sequence[ChannelBlock]],
         images: range,
-        work: Callable[[Sequence[Part], Iterator[Tensor], range], object],
+        work: Callable[[Sequence[ChannelBlock], Iterator[Tensor], range], object],
     ) -> list:
         """Do the work for every group of parts; on a GPU maps are read ahead in other threads."""
 
-        def read(tile: tuple[Part, slice]) -> Tensor:
+        def read(tile: tuple[ChannelBlock, slice]) -> Tensor:
             part, channels = tile
             first = part.channels.start
             inside = slice(first + channels.start, first + channels.stop)
             return self._source(part).read(part.layer, images, inside)
 
-        def tiles(group: Sequence[Part]) -> Iterator[tuple[Part, slice]]:
+        def tiles(group: Sequence[ChannelBlock]) -> Iterator[tuple[ChannelBlock, slice]]:
             for part in group:
                 for channels in self._tiles(part, images):
                     yield part, channels
 
-        def read_and_work(group: Sequence[Part]) -> object:
+        def read_and_work(group: Sequence[ChannelBlock]) -> object:
             return work(group, map(read, tiles(group)), images)
 
         if not self._reads_ahead():
@@ -167,7 +167,7 @@ class Pooling:
         """Whether one thread computes while others read, as suits a GPU, or all do both."""
         return self.device.type != "cpu"
 
-    def _tiles(self, part: Part, images: range) -> list[slice]:
+    def _tiles(self, part: ChannelBlock, images: range) -> list[slice]:
         """The channels of a part in tiles that are read and worked on at once."""
         channels, first = len(part.units), part.channels.start
         per_channel = 4 * len(images) * part.grid[0] * part.grid[1]
@@ -179,13 +179,15 @@ class Pooling:
 
     def _reduce_rows(self, images: range) -> dict[tuple[Grid, ...], Tensor]:
         """The rows at every small grid, as one matrix (units, n·positions) for each meeting."""
-        wanted: dict[Part, set[Grid]] = defaultdict(set)
+        wanted: dict[ChannelBlock, set[Grid]] = defaultdict(set)
         for meetings in self._meetings.values():
             for small, rows in meetings.items():
                 for row in rows:
                     wanted[row].add(small)
 
-        def reduce(group: Sequence[Part], arrays: Iterator[Tensor], images: range) -> Reduced:
+        def reduce(
+            group: Sequence[ChannelBlock], arrays: Iterator[Tensor], images: range
+        ) -> Reduced:
             return self._reduce(group[0], arrays, wanted[group[0]], images)
 
         largest_first = sorted(self.rows, key=lambda row: -row.size)
@@ -199,7 +201,9 @@ class Pooling:
                     matrices[key] = _stacked([reduced[row][small] for row in rows])
         return matrices
 
-    def _add_group(self, group: Sequence[Part], arrays: Iterator[Tensor], images: range) -> None:
+    def _add_group(
+        self, group: Sequence[ChannelBlock], arrays: Iterator[Tensor], images: range
+    ) -> None:
         """Reduce parts of equal grid, and multiply each small grid's with the rows that meet it."""
         meetings = self._meetings[group[0].grid]
         reduced = [self._reduce(part, arrays, set(meetings), images) for part in group]
@@ -211,7 +215,9 @@ class Pooling:
                 inside = slice(start, start + step)
                 self._add_product(multiply(matrix[:, inside], columns[:, inside]), rows, group)
 
-    def _add_product(self, product: Tensor, rows: Sequence[Part], columns: Sequence[Part]) -> None:
+    def _add_product(
+        self, product: Tensor, rows: Sequence[ChannelBlock], columns: Sequence[ChannelBlock]
+    ) -> None:
         top = 0
         for row in rows:
             left = 0
@@ -226,7 +232,7 @@ class Pooling:
 
     def _reduce(
         self,
-        part: Part,
+        part: ChannelBlock,
         arrays: Iterator[Tensor],
         grids: set[Grid],
         images: range,
@@ -249,7 +255,7 @@ class Pooling:
             adjoint(tile, grids, out=into)
         return {grid: reduced.flatten(1) for grid, reduced in result.items()}
 
-    def _cost(self, part: Part) -> int:
+    def _cost(self, part: ChannelBlock) -> int:
         """Bytes that an image of a part takes when it is reduced."""
         return 4 * len(part.units) * sum(h * w for h, w in self._meetings[part.grid])
 
@@ -290,7 +296,7 @@ def _stacked(matrices: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(matrices)) if len(matrices) > 1 else matrices[0]
 
 
-def _places(parts: Sequence[Part]) -> dict[Part, slice]:
+def _places(parts: Sequence[ChannelBlock]) -> dict[ChannelBlock, slice]:
     """Where the parts stand, one after the other."""
     places, start = {}, 0
     for part in parts:

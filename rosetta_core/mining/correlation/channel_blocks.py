@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from rosetta_core.mining.correlation.grids import Grid
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["PIVOT", "Part", "column_blocks", "groups", "parts"]
+__all__ = ["PIVOT", "ChannelBlock", "groups", "pack_blocks", "parts"]
 
 
 PIVOT = -1  # the model of rows; the pivot may stand among the columns too
 
 
 @dataclass(frozen=True)
-class Part:
+class ChannelBlock:
     """Some channels of a layer.
 
     Attributes:
@@ -54,7 +54,7 @@ def parts(
     model: int = PIVOT,
     units: range | None = None,
     most: int | None = None,
-) -> list[Part]:
+) -> list[ChannelBlock]:
     """Return a model's layers in order, cut where they have more than `most` channels.
 
     Args:
@@ -72,14 +72,14 @@ def parts(
         for low in range(start, stop, step):
             high = min(low + step, stop)
             numbers = range(first + low, first + high)
-            result.append(Part(model, number, layer.grid, numbers, first))
+            result.append(ChannelBlock(model, number, layer.grid, numbers, first))
         first += layer.channels
     return result
 
 
-def column_blocks(columns: Sequence[Part], most: int) -> Iterator[list[Part]]:
+def pack_blocks(columns: Sequence[ChannelBlock], most: int) -> Iterator[list[ChannelBlock]]:
     """Group parts in order into blocks of at most `most` units."""
-    block: list[Part] = []
+    block: list[ChannelBlock] = []
     for part in columns:
         if block and sum(len(p.units) for p in block) + len(part.units) > most:
             yield block
@@ -89,12 +89,14 @@ def column_blocks(columns: Sequence[Part], most: int) -> Iterator[list[Part]]:
         yield block
 
 
-def groups(block: Sequence[Part], *, cost: Callable[[Part], int], most: int) -> list[list[Part]]:
+def groups(
+    block: Sequence[ChannelBlock], *, cost: Callable[[ChannelBlock], int], most: int
+) -> list[list[ChannelBlock]]:
     """Group parts of equal grid so that each group costs at most `most`, if a part does.
 
     The dearest groups come first, so that threads finish together.
     """
-    result: list[list[Part]] = []
+    result: list[list[ChannelBlock]] = []
     for part in sorted(block, key=lambda part: part.grid, reverse=True):
         last = result[-1] if result else []
         if last and last[0].grid == part.grid and sum(map(cost, last)) + cost(part) <= most:

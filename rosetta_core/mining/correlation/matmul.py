@@ -7,7 +7,7 @@ halves       a matrix as two in float16 that add up to it
 import torch
 from torch import Tensor
 
-__all__ = ["halves", "multiply", "multiply_halves"]
+__all__ = ["halves", "multiply", "multiply_split"]
 
 SHIFT = 11  # bits of mantissa that a float16 holds
 
@@ -15,7 +15,7 @@ SHIFT = 11  # bits of mantissa that a float16 holds
 def multiply(first: Tensor, second: Tensor) -> Tensor:
     """Return first @ secondᵀ (r, c) in float32, of float32 matrices (r, k) and (c, k)."""
     if first.device.type == "cuda":
-        return multiply_halves(first, second)
+        return multiply_split(first, second)
     return first @ second.T
 
 
@@ -33,7 +33,7 @@ def halves(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return high, low, scale
 
 
-def multiply_halves(first: Tensor, second: Tensor) -> Tensor:
+def multiply_split(first: Tensor, second: Tensor) -> Tensor:
     """Return first @ secondᵀ by three products of float16 with float32 sums.
 
     high·high + 2⁻¹¹ (high·low + low·high); what is left out is below float32's own rounding.

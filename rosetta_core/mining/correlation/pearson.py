@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.correlation.accumulator import Pooling
+from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
 from rosetta_core.mining.correlation.block import Block
-from rosetta_core.mining.correlation.channel_blocks import column_blocks, parts
+from rosetta_core.mining.correlation.channel_blocks import pack_blocks, parts
 from rosetta_core.mining.correlation.image_subsets import Subsets, everything
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
 
@@ -36,7 +36,11 @@ CPU = torch.device("cpu")
 
 
 def correlate(
-    pivot: Maps, model: Maps, *, memory_budget: int = 2**31, device: torch.device = CPU
+    pivot: ActivationSource,
+    model: ActivationSource,
+    *,
+    memory_budget: int = 2**31,
+    device: torch.device = CPU,
 ) -> NDArray[np.float32]:
     """Return the correlations (units of pivot, units of model); NaN where a unit is constant."""
     blocks = correlate_blocks(pivot, [model], memory_budget=memory_budget, device=device)
@@ -45,8 +49,8 @@ def correlate(
 
 @torch.no_grad()
 def correlate_blocks(
-    pivot: Maps,
-    models: Sequence[Maps],
+    pivot: ActivationSource,
+    models: Sequence[ActivationSource],
     *,
     memory_budget: int,
     device: torch.device,
@@ -84,12 +88,12 @@ def correlate_blocks(
     units = sum(len(part.units) for part in row_parts)
     most = max(1, memory_budget // 4 // (8 * units * subsets.groups))
     columns = [part for i, m in enumerate(models) for part in parts(m.layers, model=i, most=most)]
-    blocks = list(column_blocks(columns, most))
+    blocks = list(pack_blocks(columns, most))
     title = f"{pivot.name} × {', '.join(model.name for model in models)}"
     total = pivot.images * len(blocks)
     with Workers(threads) as workers, Progress(title, total=total) as progress:
         for block in blocks:
-            pooling = Pooling(
+            pooling = CorrelationAccumulator(
                 pivot,
                 models,
                 rows=row_parts,

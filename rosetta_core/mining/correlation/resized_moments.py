@@ -19,12 +19,12 @@ from torch import Tensor
 from rosetta_core.mining.correlation.grids import Grid
 from rosetta_core.mining.correlation.resize import bilinear, gram
 
-__all__ = ["EnlargedSums", "enlarged_sums"]
+__all__ = ["ResizedMoments", "resized_moments"]
 
 LAGS = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1)]  # (rows, columns); the other four by symmetry
 
 
-class EnlargedSums:
+class ResizedMoments:
     """Sums over images of a layer's maps, in float64, at each of several larger grids."""
 
     def __init__(
@@ -92,7 +92,7 @@ class EnlargedSums:
         return mean, (square - mean.square()).clamp(min=0).sqrt()
 
 
-def enlarged_sums(maps: Tensor, larges: Collection[Grid]) -> dict[Grid, tuple[Tensor, Tensor]]:
+def resized_moments(maps: Tensor, larges: Collection[Grid]) -> dict[Grid, tuple[Tensor, Tensor]]:
     """Return by grid sum(U f) and |U f|² (…,) of every float32 map (…, h, w), enlarged to it."""
     grid, flat = (maps.shape[-2], maps.shape[-1]), maps.flatten(-2)  # (…, p)
     found: dict[Grid, tuple[Tensor, Tensor]] = {}

@@ -16,7 +16,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from rosetta_core.io.zarr_store import new_store, open_group, read_array
 from rosetta_core.mining.correlation.block import Alive, Block
-from rosetta_core.mining.matching.topk_store import Gathering, join_subsets, write_subsets
+from rosetta_core.mining.matching.topk_store import TopKCollector, join_subsets, write_subsets
 
 __all__ = ["join_correlations", "read_correlations", "write_correlations"]
 
@@ -30,7 +30,7 @@ def write_correlations(
     columns: Sequence[int],
     rows: range,
     alive: Alive,
-    gathering: Gathering,
+    gathering: TopKCollector,
     subsets: int,
 ) -> None:
     """Write the array `corr` (rows, columns) float32 of the pivot with several models.

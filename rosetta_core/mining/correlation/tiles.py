@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.correlation.channel_blocks import Part
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.correlation.channel_blocks import ChannelBlock
+from rosetta_core.mining.sources.base import ActivationSource
 
 __all__ = ["centred", "moved", "not_finite"]
 
@@ -38,7 +38,7 @@ def centred(stored: Tensor, centre: Tensor, *, out: Tensor | None) -> Tensor:
 
 
 def not_finite(
-    part: Part, channels: slice, stored: Tensor, source: Maps, images: range
+    part: ChannelBlock, channels: slice, stored: Tensor, source: ActivationSource, images: range
 ) -> RosettaError:
     """The error that names the first map with NaN or infinity."""
     bad = (~stored.isfinite()).nonzero()

@@ -16,9 +16,9 @@ from zarr.codecs import Crc32cCodec
 from rosetta_core.io.zarr_store import SMALL, create_array, new_store
 from rosetta_core.mining.examples.concept_score import PairBlock, evidence
 from rosetta_core.mining.examples.standardised import LARGEST_SIDE, reduced, to_bytes
-from rosetta_core.mining.matching.representative import leading_units
-from rosetta_core.mining.sources.base import MOST_IMAGES, Maps, images_at_once
-from rosetta_core.mining.sources.unit_positions import ChosenUnits
+from rosetta_core.mining.matching.representative import representative_units
+from rosetta_core.mining.sources.base import MOST_IMAGES, ActivationSource, images_at_once
+from rosetta_core.mining.sources.unit_positions import UnitPositions
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
 
@@ -30,7 +30,7 @@ def write_concept_examples(
     rosetta: pd.DataFrame,
     *,
     units: Mapping[str, pd.DataFrame],
-    maps: Mapping[str, Maps],
+    maps: Mapping[str, ActivationSource],
     memory_budget: int,
     threads: int,
 ) -> None:
@@ -50,9 +50,9 @@ def write_concept_examples(
     count = maps[pivot].images
     numbers = {model: rosetta.loc[rosetta["model"] == model, "unit"] for model in encoders}
     numbers[pivot] = rosetta["pivot_unit"]
-    chosen = {model: ChosenUnits(maps[model], units[model], numbers[model]) for model in units}
+    chosen = {model: UnitPositions(maps[model], units[model], numbers[model]) for model in units}
     concepts = [members for _, members in rosetta.groupby("concept")]
-    found = [leading_units(members, pivot=pivot) for members in concepts]
+    found = [representative_units(members, pivot=pivot) for members in concepts]
     leading = np.array([[one[model] for model in units] for one in found], np.int32)
     leading = leading.reshape(-1, len(units))
     blocks = [_pair_blocks(members, chosen, pivot=pivot) for members in concepts]
@@ -97,7 +97,7 @@ def _write(group: zarr.Group, name: str, values: NDArray) -> None:
 
 
 def _pair_blocks(
-    members: pd.DataFrame, chosen: Mapping[str, ChosenUnits], *, pivot: str
+    members: pd.DataFrame, chosen: Mapping[str, UnitPositions], *, pivot: str
 ) -> list[PairBlock]:
     """A concept's pairs, by encoder and layers."""
     found: dict[tuple[str, int, int], list[tuple[int, int]]] = {}
@@ -118,7 +118,7 @@ def _pair_blocks(
 def _create_arrays(
     group: zarr.Group,
     leading: NDArray[np.int32],
-    chosen: Mapping[str, ChosenUnits],
+    chosen: Mapping[str, UnitPositions],
     images: int,
 ) -> dict[tuple[str, int], tuple[zarr.Array, list[int]]]:
     """By model and layer an array for the leading units' maps, and their places among the read."""

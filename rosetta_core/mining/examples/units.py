@@ -12,7 +12,7 @@ from rosetta_core.mining.examples.quantisation import HISTOGRAM_BINS
 from rosetta_core.mining.examples.selectivity import Responses
 from rosetta_core.mining.examples.standardised import LARGEST_SIDE, reduced, standardised, to_bytes
 from rosetta_core.mining.examples.unit_store import NOBODY, LayerExamples
-from rosetta_core.mining.sources.base import Maps, images_at_once
+from rosetta_core.mining.sources.base import ActivationSource, images_at_once
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
 from rosetta_core.zoo.layer import Layer
@@ -24,7 +24,7 @@ SPARE = 2  # times as many candidates as examples, for near-duplicates among the
 
 
 def find_unit_examples(
-    maps: Maps,
+    maps: ActivationSource,
     units: pd.DataFrame,
     *,
     duplicates: NDArray[np.int32],
@@ -86,7 +86,7 @@ class _Candidates:
         self.positions = layer.height * layer.width
 
 
-def _parts(maps: Maps, images: int) -> list[tuple[int, slice]]:
+def _parts(maps: ActivationSource, images: int) -> list[tuple[int, slice]]:
     """Layers and channels that a thread looks at in one go."""
     parts = []
     for number, layer in enumerate(maps.layers):
@@ -101,7 +101,7 @@ def _parts(maps: Maps, images: int) -> list[tuple[int, slice]]:
 
 
 def _look(
-    maps: Maps,
+    maps: ActivationSource,
     layer: int,
     images: range,
     channels: slice,

@@ -7,12 +7,12 @@ best_buddies    the pairs in which each is among the K best of the other (paper,
 import numpy as np
 import pandas as pd
 
-from rosetta_core.mining.matching.topk import NOBODY, Nearest
+from rosetta_core.mining.matching.topk import NOBODY, TopK
 
 __all__ = ["best_buddies", "neighbours"]
 
 
-def neighbours(pivot: Nearest, encoder: Nearest | None) -> pd.DataFrame:
+def neighbours(pivot: TopK, encoder: TopK | None) -> pd.DataFrame:
     """Return side, unit, rank (1..k), neighbour, corr: the nearest of both models' units.
 
     The pivot's units have side "pivot", the model's "encoder"; the pivot with itself has one side.

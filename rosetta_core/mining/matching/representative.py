@@ -6,10 +6,10 @@ leading_units    of a concept, the Rosetta neuron with the best buddies, and tho
 import numpy as np
 import pandas as pd
 
-__all__ = ["leading_units"]
+__all__ = ["representative_units"]
 
 
-def leading_units(concept: pd.DataFrame, *, pivot: str) -> dict[str, int]:
+def representative_units(concept: pd.DataFrame, *, pivot: str) -> dict[str, int]:
     """Return one unit per model that stand for a concept, the pivot's first.
 
     The pivot's is the Rosetta neuron whose best buddies, one per encoder, correlate best on

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOBODY", "Nearest", "merged", "nearest", "without_self"]
+__all__ = ["NOBODY", "TopK", "merge_topk", "nearest", "without_self"]
 
 NOBODY = -1
 
 
 @dataclass(frozen=True)
-class Nearest:
+class TopK:
     """The best partners of every unit, highest correlation first, ties to the lower number.
 
     Attributes:
@@ -28,21 +28,21 @@ class Nearest:
     neighbour: NDArray[np.int32]
     corr: NDArray[np.float32]
 
-    def first(self, k: int) -> "Nearest":
+    def first(self, k: int) -> "TopK":
         """The k best of them."""
-        return Nearest(self.neighbour[:, :k], self.corr[:, :k])
+        return TopK(self.neighbour[:, :k], self.corr[:, :k])
 
-    def moved(self, units: int) -> "Nearest":
+    def moved(self, units: int) -> "TopK":
         """The same with every neighbour's number raised by `units`."""
         shift = np.where(self.neighbour == NOBODY, 0, units).astype(np.int32)
-        return Nearest(self.neighbour + shift, self.corr)
+        return TopK(self.neighbour + shift, self.corr)
 
 
-def nearest(corr: NDArray[np.float32], k: int) -> Nearest:
+def nearest(corr: NDArray[np.float32], k: int) -> TopK:
     """Return the k best partners of each row. NaN is nobody's neighbour."""
     values = np.where(np.isnan(corr), -np.inf, corr)
     units, partners = values.shape
-    found = Nearest(
+    found = TopK(
         np.full((units, k), NOBODY, dtype=np.int32), np.full((units, k), np.nan, dtype=np.float32)
     )
     k = min(k, partners)
@@ -58,12 +58,12 @@ def nearest(corr: NDArray[np.float32], k: int) -> Nearest:
     return found
 
 
-def merged(first: Nearest, second: Nearest, k: int) -> Nearest:
+def merge_topk(first: TopK, second: TopK, k: int) -> TopK:
     """Return each unit's k best of two disjoint sets of partners."""
     neighbour = np.concatenate([first.neighbour, second.neighbour], axis=1)
     corr = np.concatenate([first.corr, second.corr], axis=1)
     order = np.lexsort((neighbour, -corr), axis=1)[:, :k]  # NaN, and with it nobody, comes last
-    return Nearest(*(np.take_along_axis(x, order, axis=1) for x in (neighbour, corr)))
+    return TopK(*(np.take_along_axis(x, order, axis=1) for x in (neighbour, corr)))
 
 
 def without_self(

@@ -17,22 +17,22 @@ import zarr
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_store import create_array, new_store, open_group, read_array
 from rosetta_core.mining.correlation.block import Alive, Block
-from rosetta_core.mining.matching.topk import Nearest, merged, nearest, without_self
+from rosetta_core.mining.matching.topk import TopK, merge_topk, nearest, without_self
 
 __all__ = [
-    "Gathering",
-    "join_nearest",
+    "TopKCollector",
     "join_subsets",
-    "read_nearest",
-    "write_nearest",
+    "join_topk",
+    "read_topk",
     "write_subsets",
+    "write_topk",
 ]
 
 PIVOT, ENCODER = "pivot", "encoder"  # sides
 SUBSETS = "subsets"
 
 
-class Gathering:
+class TopKCollector:
     """The best partners of the pivot's units and of models', over all images and over subsets.
 
     Args:
@@ -48,8 +48,8 @@ class Gathering:
     ) -> None:
         self._models, self._rows, self._alive = models, rows, alive
         self._itself, self._kept = itself, kept
-        self._pivots: dict[tuple[int | None, int], Nearest] = {}  # by subset and model
-        self._encoders: dict[tuple[int | None, int], list[Nearest]] = {}
+        self._pivots: dict[tuple[int | None, int], TopK] = {}  # by subset and model
+        self._encoders: dict[tuple[int | None, int], list[TopK]] = {}
 
     def add(self, block: Block) -> None:
         """Take in a block; nothing of it is held on to."""
@@ -62,18 +62,18 @@ class Gathering:
             self._encoders.setdefault(key, []).append(found)
         found = nearest(corr, self._kept).moved(first)
         known = self._pivots.get(key)
-        self._pivots[key] = found if known is None else merged(known, found, self._kept)
+        self._pivots[key] = found if known is None else merge_topk(known, found, self._kept)
 
-    def found(self, model: int, subset: int | None = None) -> tuple[Nearest, Nearest | None]:
+    def found(self, model: int, subset: int | None = None) -> tuple[TopK, TopK | None]:
         """Return the partners of the pivot's units and of a model's, once all blocks have come."""
         encoder = self._encoders.get((subset, model))
         return self._pivots[subset, model], _stacked(encoder) if encoder else None
 
 
-def write_nearest(
+def write_topk(
     stores: Sequence[Path],
     blocks: Iterable[Block],
-    gathering: Gathering,
+    gathering: TopKCollector,
     *,
     subsets: int,
 ) -> None:
@@ -93,13 +93,13 @@ def write_nearest(
             write_subsets(group, gathering, model=model, subsets=subsets)
 
 
-def write_subsets(group: zarr.Group, gathering: Gathering, *, model: int, subsets: int) -> None:
+def write_subsets(group: zarr.Group, gathering: TopKCollector, *, model: int, subsets: int) -> None:
     """Write the same arrays below `subsets/{number}` for every subset."""
     for subset in range(subsets):
         _write(group, *gathering.found(model, subset), under=_under(subset))
 
 
-def join_nearest(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:
+def join_topk(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:
     """Write one store from those of consecutive blocks of rows; RosettaError if one is damaged."""
     groups = [open_group(block) for block in blocks]
     with new_store(store) as group:
@@ -113,9 +113,7 @@ def join_subsets(groups: Sequence[zarr.Group], into: zarr.Group, *, subsets: int
         _join(groups, into, under=_under(subset))
 
 
-def read_nearest(
-    store: Path, k: int, *, subset: int | None = None
-) -> tuple[Nearest, Nearest | None]:
+def read_topk(store: Path, k: int, *, subset: int | None = None) -> tuple[TopK, TopK | None]:
     """Return the k best partners of the pivot's units and of the model's.
 
     The second is None for the pivot with itself. RosettaError if the store keeps fewer than k.
@@ -135,8 +133,8 @@ def _under(subset: int | None) -> str:
     return "" if subset is None else f"{SUBSETS}/{subset}/"
 
 
-def _stacked(parts: Sequence[Nearest]) -> Nearest:
-    return Nearest(
+def _stacked(parts: Sequence[TopK]) -> TopK:
+    return TopK(
         np.concatenate([part.neighbour for part in parts]),
         np.concatenate([part.corr for part in parts]),
     )
@@ -148,11 +146,11 @@ def _join(groups: Sequence[zarr.Group], into: zarr.Group, *, under: str) -> None
     if under + ENCODER in groups[0]:
         encoder, *others = (_read(group, under + ENCODER) for group in groups)
         for other in others:
-            encoder = merged(encoder, other, encoder.corr.shape[1])
+            encoder = merge_topk(encoder, other, encoder.corr.shape[1])
     _write(into, pivot, encoder, under=under)
 
 
-def _write(group: zarr.Group, pivot: Nearest, encoder: Nearest | None, *, under: str = "") -> None:
+def _write(group: zarr.Group, pivot: TopK, encoder: TopK | None, *, under: str = "") -> None:
     for side, found in ((PIVOT, pivot), (ENCODER, encoder)):
         if found is None:
             continue
@@ -167,5 +165,5 @@ def _write(group: zarr.Group, pivot: Nearest, encoder: Nearest | None, *, under:
             array[...] = values
 
 
-def _read(group: zarr.Group, side: str) -> Nearest:
-    return Nearest(read_array(group, f"{side}/neighbour"), read_array(group, f"{side}/corr"))
+def _read(group: zarr.Group, side: str) -> TopK:
+    return TopK(read_array(group, f"{side}/neighbour"), read_array(group, f"{side}/corr"))

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from rosetta_core.mining.correlation.block import Block
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
-from rosetta_core.mining.matching.topk import Nearest
-from rosetta_core.mining.matching.topk_store import Gathering
-from rosetta_core.mining.sources.base import Maps
-from rosetta_core.mining.sources.subset import SomeUnits
+from rosetta_core.mining.matching.topk import TopK
+from rosetta_core.mining.matching.topk_store import TopKCollector
+from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.mining.sources.subset import UnitSubset
 
 __all__ = ["Chance", "Mining", "of_shuffled", "of_untrained"]
 
@@ -35,34 +35,36 @@ class Mining:
         k: of how many partners each is to be.
     """
 
-    correlate: Callable[[Maps, Maps], Iterator[Block]]
-    living: Callable[[Maps], NDArray[np.bool_]]
+    correlate: Callable[[ActivationSource, ActivationSource], Iterator[Block]]
+    living: Callable[[ActivationSource], NDArray[np.bool_]]
     k: int
 
-    def nearest(self, pivot: Maps, encoder: Maps, k: int) -> tuple[Nearest, Nearest | None]:
+    def nearest(
+        self, pivot: ActivationSource, encoder: ActivationSource, k: int
+    ) -> tuple[TopK, TopK | None]:
         """The k best partners of the living units of both."""
 
         def alive(model: int | None) -> NDArray[np.bool_]:
             return self.living(pivot if model is None else encoder)
 
         rows = range(sum(layer.channels for layer in pivot.layers))
-        gathering = Gathering(models=1, rows=rows, alive=alive, itself=None, kept=k)
+        gathering = TopKCollector(models=1, rows=rows, alive=alive, itself=None, kept=k)
         for block in self.correlate(pivot, encoder):
             gathering.add(block)
         return gathering.found(0)
 
-    def best_buddies(self, pivot: Maps, encoder: Maps) -> pd.DataFrame:
+    def best_buddies(self, pivot: ActivationSource, encoder: ActivationSource) -> pd.DataFrame:
         """The best buddies of both."""
         return best_buddies(neighbours(*self.nearest(pivot, encoder, self.k)))
 
     def correlations(
-        self, pivot: Maps, encoder: Maps, tables: Sequence[pd.DataFrame]
+        self, pivot: ActivationSource, encoder: ActivationSource, tables: Sequence[pd.DataFrame]
     ) -> list[NDArray[np.float32]]:
         """The correlations of the pairs of some tables; only their units are correlated."""
         pairs = pd.concat(tables)
         if not len(pairs):
             return [np.zeros(0, np.float32) for _ in tables]
-        own, others = SomeUnits(pivot, pairs["pivot_unit"]), SomeUnits(encoder, pairs["unit"])
+        own, others = UnitSubset(pivot, pairs["pivot_unit"]), UnitSubset(encoder, pairs["unit"])
         row = np.searchsorted(own.units, pairs["pivot_unit"].to_numpy())
         column = np.searchsorted(others.units, pairs["unit"].to_numpy())
         corr = np.empty(len(pairs), np.float32)
@@ -86,7 +88,11 @@ class Chance:
 
 
 def of_shuffled(
-    pivots: tuple[Maps, Maps], encoder: Maps, *, pairs: pd.DataFrame, mining: Mining
+    pivots: tuple[ActivationSource, ActivationSource],
+    encoder: ActivationSource,
+    *,
+    pairs: pd.DataFrame,
+    mining: Mining,
 ) -> Chance:
     """Mine an encoder with a draw of the pivot's maps, and correlate the same pairs with another.
 
@@ -104,7 +110,11 @@ def of_shuffled(
 
 
 def of_untrained(
-    pivot: Maps, encoders: tuple[Maps, Maps], *, pairs: pd.DataFrame, mining: Mining
+    pivot: ActivationSource,
+    encoders: tuple[ActivationSource, ActivationSource],
+    *,
+    pairs: pd.DataFrame,
+    mining: Mining,
 ) -> Chance:
     """Mine an encoder with random weights; its nearest unit with others stands for the buddy.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rosetta_core.mining.significance.pair_sums import PairSums, pair_sums
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 
 __all__ = ["Agreement", "agreement", "correlations", "intervals"]
 
@@ -30,7 +30,12 @@ class Agreement(TypedDict):
 
 
 def agreement(
-    pivot: Maps, encoder: Maps, *, pairs: NDArray[np.int64], memory_budget: int, threads: int
+    pivot: ActivationSource,
+    encoder: ActivationSource,
+    *,
+    pairs: NDArray[np.int64],
+    memory_budget: int,
+    threads: int,
 ) -> Agreement:
     """Tell of pairs of units between which values their correlation lies, and where they peak.
 

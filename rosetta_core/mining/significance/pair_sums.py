@@ -17,10 +17,10 @@ from torch import Tensor
 from rosetta_core.mining.correlation.grids import Grid, common_grids
 from rosetta_core.mining.correlation.moments import centre
 from rosetta_core.mining.correlation.resize import adjoint
-from rosetta_core.mining.correlation.resized_moments import enlarged_sums
+from rosetta_core.mining.correlation.resized_moments import resized_moments
 from rosetta_core.mining.correlation.tiles import centred
-from rosetta_core.mining.sources.base import Maps, images_at_once
-from rosetta_core.mining.sources.subset import SomeUnits
+from rosetta_core.mining.sources.base import ActivationSource, images_at_once
+from rosetta_core.mining.sources.subset import UnitSubset
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
 
@@ -87,8 +87,8 @@ class _Side:
         larger: by layer the grids that its maps are enlarged to.
     """
 
-    def __init__(self, maps: Maps, units: NDArray[np.int64]) -> None:
-        self.maps = SomeUnits(maps, units)
+    def __init__(self, maps: ActivationSource, units: NDArray[np.int64]) -> None:
+        self.maps = UnitSubset(maps, units)
         ends = np.cumsum([layer.channels for layer in self.maps.layers])
         row = np.searchsorted(self.maps.units, units)
         self.layer = np.searchsorted(ends, row, side="right")
@@ -102,7 +102,7 @@ class _Side:
         stored = self.maps.read(layer, images, channels).transpose(0, 1)  # (c, n, h, w)
         maps = centred(stored, self._centres[layer][channels], out=None)
         reduced = adjoint(maps, self.smaller[layer])
-        sums = enlarged_sums(maps, self.larger[layer])
+        sums = resized_moments(maps, self.larger[layer])
         return _Seen(
             reduced={grid: found.flatten(2).numpy() for grid, found in reduced.items()},
             sums={grid: (found.numpy(), of.numpy()) for grid, (found, of) in sums.items()},
@@ -164,7 +164,12 @@ def _meetings(own: _Side, other: _Side) -> list[tuple[int, slice, list[_Meeting]
 
 @torch.no_grad()
 def pair_sums(
-    pivot: Maps, encoder: Maps, *, pairs: NDArray[np.int64], memory_budget: int, threads: int
+    pivot: ActivationSource,
+    encoder: ActivationSource,
+    *,
+    pairs: NDArray[np.int64],
+    memory_budget: int,
+    threads: int,
 ) -> PairSums:
     """Look at pairs of units on every image.
 

@@ -19,14 +19,14 @@ import pandas as pd
 
 from rosetta_core.mining.matching.concepts import adjusted_rand_index, rosetta_table
 
-__all__ = ["Mined", "concepts_again", "pairs_again", "replication_counts"]
+__all__ = ["MatchSet", "concepts_again", "pairs_again", "replication_counts"]
 
 PAIR = ["pivot_unit", "unit"]
 Half = TypeVar("Half")
 
 
 @dataclass(frozen=True)
-class Mined:
+class MatchSet:
     """What some images give.
 
     Attributes:
@@ -53,7 +53,7 @@ class Mined:
         return pd.MultiIndex.from_frame(self.buddies[model][PAIR])
 
 
-def pairs_again(run: Mined, halves: Sequence[Mined]) -> pd.DataFrame:
+def pairs_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     """Return pivot_unit, model, unit, replication, replicated of every pair of best buddies.
 
     Replication is the share of the halves in which they are best buddies; replicated are those that
@@ -66,7 +66,7 @@ def pairs_again(run: Mined, halves: Sequence[Mined]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def concepts_again(run: Mined, halves: Sequence[Mined]) -> pd.DataFrame:
+def concepts_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     """Return concept, replication, replicated.
 
     Replication is the share of its Rosetta neurons that are Rosetta neurons of a half, the mean
@@ -84,7 +84,7 @@ def concepts_again(run: Mined, halves: Sequence[Mined]) -> pd.DataFrame:
     )
 
 
-def replication_counts(run: Mined, halves: Sequence[Mined]) -> pd.DataFrame:
+def replication_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     """Return what, model, found, in_half, again, agreement.
 
     One row for each encoder's best buddies, one for Rosetta neurons and one for concepts, whose
@@ -130,7 +130,7 @@ def _row(
     return what, model, len(run), count, float(np.mean(found_again)), float(np.mean(shared))
 
 
-def _rand_index(first: Mined, second: Mined) -> float:
+def _rand_index(first: MatchSet, second: MatchSet) -> float:
     """How alike two sets of images join the neurons that both give; NaN if there is none."""
     both = sorted(first.concept_of.keys() & second.concept_of.keys())
     if not both:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from rosetta_core.mining.significance.split_half import Mined, replication_counts
+from rosetta_core.mining.significance.split_half import MatchSet, replication_counts
 
 __all__ = ["sweep_table"]
 
@@ -15,7 +15,7 @@ COLUMNS = {"best_buddies": "best buddies", "neurons": "Rosetta neurons", "concep
 
 
 def sweep_table(
-    mined: Callable[[int, int], Mined],
+    mined: Callable[[int, int], MatchSet],
     *,
     images: Sequence[int],
     k: Sequence[int],
@@ -40,7 +40,7 @@ def sweep_table(
             every = [mined(3 * number + part, neighbours) for part in range(3)]
             for most in range(1, len(encoders) + 1):
                 run, *halves = (
-                    Mined({name: one.buddies[name] for name in encoders[:most]}, one.own)
+                    MatchSet({name: one.buddies[name] for name in encoders[:most]}, one.own)
                     for one in every
                 )
                 found = replication_counts(run, halves).groupby("what")

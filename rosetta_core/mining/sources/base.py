@@ -17,7 +17,7 @@ from rosetta_core.mining.correlation.moments import Moments, moments_of
 from rosetta_core.runtime.workers import Workers
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["MOST_IMAGES", "ArrayMaps", "Maps", "images_at_once"]
+__all__ = ["MOST_IMAGES", "ActivationSource", "InMemoryActivations", "images_at_once"]
 
 MOST_IMAGES = 128
 
@@ -33,7 +33,7 @@ def images_at_once(held: int, *, memory_budget: int) -> int:
     return 1 << fit.bit_length() - 1
 
 
-class Maps(Protocol):
+class ActivationSource(Protocol):
     """The maps of a model's layers over `images` images; several threads may read at once.
 
     What stands here is for maps that are there whenever they are read.
@@ -81,7 +81,7 @@ class Maps(Protocol):
         return f"{self.name}: layer {self.layers[layer].name!r}, image {image}"
 
 
-class ArrayMaps(Maps):
+class InMemoryActivations(ActivationSource):
     """Maps that lie in memory, as arrays (n, c, h, w) by layer."""
 
     def __init__(self, arrays: Mapping[str, NDArray], *, name: str = "arrays") -> None:

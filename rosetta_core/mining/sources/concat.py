@@ -9,19 +9,19 @@ from itertools import accumulate
 from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 
-__all__ = ["Joined"]
+__all__ = ["ConcatSource"]
 
 
-class Joined(Maps):
+class ConcatSource(ActivationSource):
     """The layers of several models, one model after the other; units are numbered through them.
 
     Attributes:
         firsts: the number of each model's first unit; at last how many units there are.
     """
 
-    def __init__(self, models: Sequence[Maps], *, name: str) -> None:
+    def __init__(self, models: Sequence[ActivationSource], *, name: str) -> None:
         """Join maps of the same images that are there whenever they are read."""
         self.name, self.images = name, models[0].images
         self.layers = [layer for model in models for layer in model.layers]

@@ -15,20 +15,20 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.moments import Moments, pool
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
 from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.network import Encoder, Network
 
-__all__ = ["LiveMaps", "map_moments", "raw_moments", "rounded"]
+__all__ = ["LiveActivations", "map_moments", "raw_moments", "rounded"]
 
 LARGEST = torch.finfo(torch.float16).max
 MANTISSA = 10  # bits of float16's
 PILOT = 8  # images that maps are centred by
 
 
-class LiveMaps(Maps):
+class LiveActivations(ActivationSource):
     """The activation maps of one model over images; `load` runs the network over some of them.
 
     Attributes:

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
 
-__all__ = ["ImagesShuffled", "PositionsShuffled", "shifts"]
+__all__ = ["PermutedImages", "RolledPositions", "shifts"]
 
 
-class _Changed(Maps):
+class _Changed(ActivationSource):
     """Maps that are those of others, changed as they are read."""
 
-    def __init__(self, maps: Maps) -> None:
+    def __init__(self, maps: ActivationSource) -> None:
         self._maps = maps
         self.name, self.layers, self.images = maps.name, maps.layers, maps.images
 
@@ -46,7 +46,7 @@ class _Changed(Maps):
         return self._maps.moments()
 
 
-class ImagesShuffled(_Changed):
+class PermutedImages(_Changed):
     """Image i + `shift` has the maps of image i, in a circle.
 
     Args:
@@ -54,7 +54,7 @@ class ImagesShuffled(_Changed):
         shift: 1 up to the number of images less one.
     """
 
-    def __init__(self, maps: Maps, *, shift: int) -> None:
+    def __init__(self, maps: ActivationSource, *, shift: int) -> None:
         super().__init__(maps)
         assert 0 < shift < maps.images
         self._shift = shift
@@ -68,7 +68,7 @@ class ImagesShuffled(_Changed):
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-class PositionsShuffled(_Changed):
+class RolledPositions(_Changed):
     """Every image's maps are rolled, by no offset in common with another image or layer.
 
     Maps of one position stay as they are.
@@ -78,7 +78,7 @@ class PositionsShuffled(_Changed):
         seed: of the offsets.
     """
 
-    def __init__(self, maps: Maps, *, seed: int) -> None:
+    def __init__(self, maps: ActivationSource, *, seed: int) -> None:
         super().__init__(maps)
         self._seed = seed
 

@@ -19,7 +19,7 @@ from rosetta_core.io.zarr_store import (
     versions,
     write_manifest,
 )
-from rosetta_core.mining.sources.live import LiveMaps
+from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
 from rosetta_core.zoo.layer import Layer
@@ -31,7 +31,7 @@ LARGEST_BLOCK = 128  # images written at once; a power of two, so that blocks of
 
 @torch.no_grad()
 def record_shard(
-    maps: LiveMaps,
+    maps: LiveActivations,
     store: Path,
     *,
     images: range,

@@ -12,10 +12,10 @@ from rosetta_core.io.zarr_store import cure_of, open_store, read_array
 from rosetta_core.mining.correlation.moments import Moments, pool
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["StoredShards"]
+__all__ = ["ActivationShards"]
 
 
-class StoredShards:
+class ActivationShards:
     """The stores of one model.
 
     Attributes:

@@ -17,14 +17,14 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_reader import StoredArray
 from rosetta_core.io.zarr_store import cure_of
 from rosetta_core.mining.correlation.moments import Moments
-from rosetta_core.mining.sources.base import Maps
-from rosetta_core.mining.sources.shards import StoredShards
+from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.mining.sources.shards import ActivationShards
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["StoredMaps"]
+__all__ = ["StoredActivations"]
 
 
-class StoredMaps(Maps):
+class StoredActivations(ActivationSource):
     """The activation maps of one model over all images, read piece by piece from its shards.
 
     Attributes:
@@ -35,7 +35,7 @@ class StoredMaps(Maps):
 
     def __init__(self, stores: Sequence[Path]) -> None:
         """Open the shards; RosettaError if one is damaged or they are of different models."""
-        self._shards = StoredShards(stores)
+        self._shards = ActivationShards(stores)
         self.name, self.layers = self._shards.name, self._shards.layers
         self.images = self._shards.starts[-1]
         self._moments: list[Moments] = []

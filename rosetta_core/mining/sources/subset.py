@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
 
-__all__ = ["SomeUnits"]
+__all__ = ["UnitSubset"]
 
 
-class SomeUnits(Maps):
+class UnitSubset(ActivationSource):
     """Some units of a model, numbered anew in their order.
 
     Attributes:
         units: their numbers in the model, ascending.
     """
 
-    def __init__(self, maps: Maps, units: Iterable[int]) -> None:
+    def __init__(self, maps: ActivationSource, units: Iterable[int]) -> None:
         """Choose units of maps that are there whenever they are read."""
         self.name, self.images, self._maps = maps.name, maps.images, maps
         self.units = np.unique(np.fromiter(units, np.int64))

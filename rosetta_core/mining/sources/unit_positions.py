@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from rosetta_core.mining.examples.standardised import standardised
-from rosetta_core.mining.sources.base import Maps
+from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
 
-__all__ = ["ChosenUnits"]
+__all__ = ["UnitPositions"]
 
 
-class ChosenUnits:
+class UnitPositions:
     """Some units of a model; what is read together in a store is read once.
 
     Attributes:
         maps: the model's.
     """
 
-    def __init__(self, maps: Maps, units: pd.DataFrame, numbers: Iterable[int]) -> None:
+    def __init__(self, maps: ActivationSource, units: pd.DataFrame, numbers: Iterable[int]) -> None:
         """Find the units' places.
 
         Args:

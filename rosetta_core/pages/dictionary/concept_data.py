@@ -22,7 +22,7 @@ from rosetta_core.mining.examples.selection import (
 from rosetta_core.pages.dictionary.lookup import Neighbourhood
 from rosetta_core.pages.dictionary.maximisation_data import Show, show_data
 from rosetta_core.pages.packed import pack, significant, thousandths
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["Chosen", "choose", "concept_data"]
 
@@ -76,7 +76,7 @@ def concept_data(
     members: pd.DataFrame,
     chosen: Chosen,
     *,
-    findings: Findings,
+    findings: RunTables,
     examples: ConceptExamples,
     own: Neighbourhood,
     moments: Mapping[str, NDArray[np.float64]],
@@ -128,7 +128,7 @@ def concept_data(
 
 
 def _units(
-    pairs: Sequence[tuple[int, str, int, float]], findings: Findings
+    pairs: Sequence[tuple[int, str, int, float]], findings: RunTables
 ) -> dict[str, list[int]]:
     """By model the concept's units, those with the best correlations first.
 
@@ -147,7 +147,7 @@ def _units(
     }
 
 
-def _told(pairs: pd.DataFrame, findings: Findings) -> dict[str, list[int]]:
+def _told(pairs: pd.DataFrame, findings: RunTables) -> dict[str, list[int]]:
     """What is told of pairs, in their order, in 1/10,000; nothing of what isn't known."""
     if findings.told is None:
         return {}

@@ -14,13 +14,13 @@ from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.pages.dictionary.lookup import unit_concepts
 from rosetta_core.pages.dictionary.unit_data import UNITS_PER_FILE
 from rosetta_core.pages.packed import thousandths
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["index_data", "search_data"]
 
 
 def index_data(
-    findings: Findings, examples: ConceptExamples, *, pages: list[int], missing: list[int]
+    findings: RunTables, examples: ConceptExamples, *, pages: list[int], missing: list[int]
 ) -> dict[str, Any]:
     """Return the content of `data/index.js`.
 
@@ -64,7 +64,7 @@ def index_data(
     }
 
 
-def _told(findings: Findings) -> dict[str, Any]:
+def _told(findings: RunTables) -> dict[str, Any]:
     """What is told of the concepts; nothing of what isn't known."""
     if findings.told is None:
         return {}
@@ -78,7 +78,7 @@ def _told(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _model(findings: Findings, number: int) -> dict[str, Any]:
+def _model(findings: RunTables, number: int) -> dict[str, Any]:
     facts, pivot = findings.models[number], findings.pivot
     units, pairs = findings.units[facts.name], findings.best_buddies[facts.name]
     layers = units.groupby("layer", sort=False)
@@ -96,7 +96,7 @@ def _model(findings: Findings, number: int) -> dict[str, Any]:
     }
 
 
-def search_data(findings: Findings) -> list[dict[str, list[int]]]:
+def search_data(findings: RunTables) -> list[dict[str, list[int]]]:
     """Return the content of `data/search.js`: by model its units in concepts, and those concepts.
 
     A unit stands there once for every concept that it is in.

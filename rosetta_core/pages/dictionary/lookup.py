@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.mining.examples.unit_store import LayerExamples
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["HISTOGRAM_BARS", "Neighbour", "Neighbourhood", "histograms", "unit_concepts"]
 
@@ -40,7 +40,7 @@ class Neighbour:
 class Neighbourhood:
     """The nearest units of the pivot's units in a model, and the other way round."""
 
-    def __init__(self, findings: Findings, model: str) -> None:
+    def __init__(self, findings: RunTables, model: str) -> None:
         """Sort the tables of the pivot and a model."""
         table = findings.neighbours[model]
         same = model == findings.pivot
@@ -103,7 +103,7 @@ def histograms(layers: Sequence[LayerExamples]) -> NDArray[np.uint8]:
     return (255 * np.sqrt(bars / largest)).round().astype(np.uint8)
 
 
-def unit_concepts(findings: Findings, model: str) -> dict[int, list[int]]:
+def unit_concepts(findings: RunTables, model: str) -> dict[int, list[int]]:
     """Return by unit the concepts it is in, ascending; units in none are left out."""
     rosetta = findings.rosetta
     if model == findings.pivot:

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from rosetta_core.mining.examples.selectivity import MEASURES
 from rosetta_core.pages.packed import significant, thousandths
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["model_data"]
 
 SCORE_BINS = 40  # of correlations from 0 to 1
 
 
-def model_data(findings: Findings) -> dict[str, Any]:
+def model_data(findings: RunTables) -> dict[str, Any]:
     """Return the content of `data/models.js`.
 
     `layers`: by model and layer the units, the dead, those with a best buddy in the pivot (of the
@@ -45,7 +45,7 @@ def model_data(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _chance(findings: Findings) -> list[list[Any]]:
+def _chance(findings: RunTables) -> list[list[Any]]:
     if findings.told is None or findings.told.chance is None:
         return []
     counts = findings.told.chance
@@ -53,7 +53,7 @@ def _chance(findings: Findings) -> list[list[Any]]:
     return [list(row) for row in zip(*columns, thousandths(counts["false"] * 10), strict=True)]
 
 
-def _replication(findings: Findings) -> list[list[Any]]:
+def _replication(findings: RunTables) -> list[list[Any]]:
     if findings.told is None or findings.told.replication is None:
         return []
     counts = findings.told.replication
@@ -62,11 +62,11 @@ def _replication(findings: Findings) -> list[list[Any]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _in_dictionary(findings: Findings, model: str) -> pd.DataFrame:
+def _in_dictionary(findings: RunTables, model: str) -> pd.DataFrame:
     return findings.rosetta[findings.rosetta["model"] == model]
 
 
-def _layers(findings: Findings, model: str) -> list[list[int | None]]:
+def _layers(findings: RunTables, model: str) -> list[list[int | None]]:
     rows = findings.layers[findings.layers["model"] == model]
     dead = rows["units"] - rows["alive"]
     counts = [rows["units"], dead, rows["matched"], rows["rosetta"]]
@@ -75,7 +75,7 @@ def _layers(findings: Findings, model: str) -> list[list[int | None]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _superiority(findings: Findings) -> list[list[Any]]:
+def _superiority(findings: RunTables) -> list[list[Any]]:
     table = findings.superiority
     numbers = [
         [None if np.isnan(value) else value for value in significant(values)]
@@ -93,7 +93,7 @@ def _thousandths(values: ArrayLike) -> list[int | None]:
     return [x if one else None for x, one in zip(thousandths(values), known, strict=True)]
 
 
-def _depth(findings: Findings, model: str) -> dict[str, list[list[int]]]:
+def _depth(findings: RunTables, model: str) -> dict[str, list[list[int]]]:
     own, other = (_layer_numbers(findings, name) for name in (findings.pivot, model))
     tables = {
         "buddies": findings.best_buddies[model],
@@ -107,12 +107,12 @@ def _depth(findings: Findings, model: str) -> dict[str, list[list[int]]]:
     return found
 
 
-def _layer_numbers(findings: Findings, model: str) -> NDArray[np.intp]:
+def _layer_numbers(findings: RunTables, model: str) -> NDArray[np.intp]:
     """The number of every unit's layer."""
     return pd.factorize(findings.units[model]["layer"])[0]
 
 
-def _scores(findings: Findings, model: str) -> dict[str, list[int]]:
+def _scores(findings: RunTables, model: str) -> dict[str, list[int]]:
     def spread(table: pd.DataFrame) -> list[int]:
         return np.histogram(table["corr"], bins=SCORE_BINS, range=(0, 1))[0].tolist()
 
@@ -122,7 +122,7 @@ def _scores(findings: Findings, model: str) -> dict[str, list[int]]:
     }
 
 
-def _overlap(findings: Findings) -> list[list[int]]:
+def _overlap(findings: RunTables) -> list[list[int]]:
     bits = np.zeros(len(findings.units[findings.pivot]), int)
     for place, model in enumerate(findings.encoders):
         bits[findings.best_buddies[model]["pivot_unit"].unique()] |= 1 << place

@@ -26,7 +26,7 @@ from rosetta_core.pages.dictionary.maximisation_data import Show, write_show
 from rosetta_core.pages.dictionary.model_data import model_data
 from rosetta_core.pages.dictionary.unit_data import UNITS_PER_FILE, files, unit_data
 from rosetta_core.pages.packed import write_data
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 from rosetta_core.runtime.progress import Progress
 
 __all__ = ["write_site"]
@@ -37,7 +37,7 @@ Images = Callable[[range], NDArray[np.uint8]]
 
 def write_site(
     folder: Path,
-    findings: Findings,
+    findings: RunTables,
     *,
     unit_examples: Mapping[str, Sequence[LayerExamples]],
     concept_examples: ConceptExamples,
@@ -104,7 +104,7 @@ def write_site(
 
 def _write_concepts(
     folder: Path,
-    findings: Findings,
+    findings: RunTables,
     examples: ConceptExamples,
     chosen: Sequence[Chosen],
     *,
@@ -139,7 +139,7 @@ def _write_concepts(
 
 def _write_image_pages(
     folder: Path,
-    findings: Findings,
+    findings: RunTables,
     examples: ConceptExamples,
     pages: Sequence[int],
     origins: Sequence[str],
@@ -162,7 +162,7 @@ def _write_image_pages(
 
 def _write_units(
     folder: Path,
-    findings: Findings,
+    findings: RunTables,
     unit_examples: Mapping[str, Sequence[LayerExamples]],
     *,
     near: Mapping[str, Neighbourhood],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rosetta_core.mining.examples.unit_store import LayerExamples
 from rosetta_core.pages.dictionary.lookup import Neighbour, Neighbourhood
 from rosetta_core.pages.packed import pack, significant, thousandths
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["UNITS_PER_FILE", "files", "unit_data"]
 
@@ -26,7 +26,7 @@ def unit_data(
     model: str,
     units: range,
     *,
-    findings: Findings,
+    findings: RunTables,
     near: Mapping[str, Neighbourhood],
     layers: Sequence[LayerExamples],
     histograms: NDArray[np.uint8],
@@ -76,7 +76,7 @@ def unit_data(
 
 
 def _near(
-    model: str, unit: int, findings: Findings, near: Mapping[str, Neighbourhood]
+    model: str, unit: int, findings: RunTables, near: Mapping[str, Neighbourhood]
 ) -> list[list[int]]:
     """Rows of model, unit, correlation, best buddy or not, bound of the other."""
     if model == findings.pivot:

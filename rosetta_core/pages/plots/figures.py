@@ -21,7 +21,7 @@ from rosetta_core.drawing.heatmap import contrast, overlay, picture
 from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.quantisation import from_bytes
 from rosetta_core.mining.examples.selection import top_examples
-from rosetta_core.runs.run_tables import Findings
+from rosetta_core.runs.run_tables import RunTables
 
 __all__ = [
     "concepts_figure",
@@ -43,7 +43,7 @@ CAPTION = 24  # below a tile
 
 
 def concepts_figure(
-    findings: Findings,
+    findings: RunTables,
     examples: ConceptExamples,
     *,
     shown: Mapping[int, Sequence[int]],
@@ -101,7 +101,7 @@ class _Heads:
 
     def __init__(
         self,
-        findings: Findings,
+        findings: RunTables,
         examples: ConceptExamples,
         *,
         concepts: Iterable[int],
@@ -147,7 +147,7 @@ class _Heads:
 
 
 def image_figure(
-    findings: Findings,
+    findings: RunTables,
     examples: ConceptExamples,
     *,
     image: int,
@@ -217,7 +217,7 @@ def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
 
 def write_default_figures(
     folder: Path,
-    findings: Findings,
+    findings: RunTables,
     examples: ConceptExamples,
     images: Images,
     duplicates: NDArray[np.int32],

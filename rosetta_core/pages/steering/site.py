@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.pages.steering.results import KINDS, Result, read_result
 from rosetta_core.pages.templates import templates
 
@@ -65,7 +65,7 @@ def write_steering_site(
         kinds={kind: [one for one in results if one.kind == kind] for kind in KINDS},
         count=len(results),
     )
-    with whole(folder) as temporary:
+    with atomic_path(folder) as temporary:
         temporary.mkdir()
         (temporary / "index.html").write_text(text, encoding="utf-8")
         shutil.copyfile(DICTIONARY_STYLE, temporary / "style.css")

@@ -15,7 +15,7 @@ from rosetta_core.steering.metrics.random_baseline import similarity_of_random_i
 from rosetta_core.steering.optimise.descent import Checkpoint, descend_for
 from rosetta_core.steering.optimise.latents import class_labels, starting_latents
 from rosetta_core.steering.optimise.loss import Loss, loss_of
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 from rosetta_core.steering.optimise.result import Measure, Outcome, Panel
 
 __all__ = ["show"]
@@ -98,7 +98,7 @@ def show(
 def _activity(pivot: Pivot, job: config.Show, units: NDArray[np.int64], *, count: int) -> Loss:
     """The mean of units' standardised maps as a loss, for a batch of `count` latents."""
     ones = [
-        Match(
+        MapTarget(
             layer,
             channels,
             torch.ones(count, len(channels), *pivot.grids[layer]),

@@ -18,7 +18,7 @@ from rosetta_core.mining.correlation.grids import Grid
 from rosetta_core.mining.correlation.resize import bilinear
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.jobs.edits import Function, copy_paste, shift, zoom
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 
 __all__ = ["Change", "edited_matches"]
 
@@ -47,7 +47,7 @@ def edited_matches(
     *,
     change: Change | None,
     function: Function | None,
-) -> list[Match]:
+) -> list[MapTarget]:
     """Return the maps (1, u, h, w) that the Rosetta neurons are to have, and how much each counts.
 
     Args:
@@ -72,13 +72,15 @@ def edited_matches(
             assert function is not None
             edited = _by_function(function, raw, layer, channels)
         mean, std = (torch.from_numpy(m[channels])[:, None, None] for m in pivot.moments[layer])
-        found.append(Match(layer, channels, (edited - mean) / std, torch.ones(1, len(channels))))
+        found.append(
+            MapTarget(layer, channels, (edited - mean) / std, torch.ones(1, len(channels)))
+        )
     return found
 
 
 def _changed_matches(
     pivot: Pivot, job: config.Edit, maps: Mapping[str, Tensor], change: Change
-) -> list[Match]:
+) -> list[MapTarget]:
     """The chosen units lowered or raised, all other Rosetta neurons as they are.
 
     Weights are such that a squared distance begins at 1 for the chosen units together, however
@@ -92,7 +94,7 @@ def _changed_matches(
         goal = own + job.amount if job.do == "add" else lowest.expand_as(own)
         edited = own + _on_grid(change.mask, pivot.grids[layer]) * (goal - own)
         off = off + (edited - own).square().mean(dim=(2, 3)).sum()
-        chosen.append(Match(layer, channels, edited, torch.ones(1, len(channels))))
+        chosen.append(MapTarget(layer, channels, edited, torch.ones(1, len(channels))))
     if not off > 0:
         raise RosettaError(
             f"{job.name}: {change.what} has nothing to change there; name other units or a larger "

@@ -18,11 +18,11 @@ from rosetta_core.steering.jobs.edits import Function
 from rosetta_core.steering.metrics.edits import changed, moved
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.steering.metrics.recovery import recovery
-from rosetta_core.steering.optimise.activity import Held
+from rosetta_core.steering.optimise.activity import ActivityPenalty
 from rosetta_core.steering.optimise.descent import Checkpoint, descend_for
 from rosetta_core.steering.optimise.latents import class_labels, starting_latents
 from rosetta_core.steering.optimise.loss import loss_of
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 from rosetta_core.steering.optimise.result import Measure, Outcome, Panel, best_starts
 
 __all__ = ["Source", "edit"]
@@ -81,7 +81,7 @@ def edit(
         strength = float(sum(match.weights.sum() for match in matches))
         loss = replace(loss, weights={**loss.weights, "similarity": strength})
         if len(others := pivot.others(change.units)):
-            held = Held(pivot, maps, units=others)
+            held = ActivityPenalty(pivot, maps, units=others)
             loss = replace(loss, held=held, weights={**loss.weights, "held": job.hold_activity})
     start = starting_latents(
         pivot, range(job.starts), seed=job.seed, space=job.space, classes=classes
@@ -138,7 +138,7 @@ def _words(job: config.Edit, change: Change | None) -> str:
 
 def _panels(
     pivot: Pivot,
-    matches: list[Match],
+    matches: list[MapTarget],
     before: tuple[NDArray[np.uint8], Mapping[str, Tensor]],
     after: tuple[NDArray[np.uint8], Mapping[str, Tensor]],
     *,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rosetta_core.config import steering as config
 from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.map_targets import Seen, matches_of
+from rosetta_core.steering.map_targets import EncoderView, matches_of
 from rosetta_core.steering.metrics.evaluation_table import (
     DISTRACTORS,
     RECOGNISED,
@@ -29,7 +29,7 @@ from rosetta_core.steering.metrics.recovery import recovery
 from rosetta_core.steering.optimise.descent import Checkpoint, descend_for
 from rosetta_core.steering.optimise.latents import class_labels, starting_latents
 from rosetta_core.steering.optimise.loss import guided_loss, loss_of
-from rosetta_core.steering.optimise.objective import Match
+from rosetta_core.steering.optimise.objective import MapTarget
 from rosetta_core.steering.optimise.result import best_starts
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
@@ -80,7 +80,7 @@ def evaluate(
     images: NDArray[np.uint8],
     *,
     names: Sequence[str],
-    seen: Sequence[Seen],
+    seen: Sequence[EncoderView],
     perceptual: PerceptualDistance,
     judge: PerceptualDistance,
     checkpoint: Checkpoint | None = None,
@@ -141,7 +141,7 @@ def evaluate(
     )
 
 
-def _methods(job: config.Evaluation, seen: Sequence[Seen]) -> dict[str, set[str]]:
+def _methods(job: config.Evaluation, seen: Sequence[EncoderView]) -> dict[str, set[str]]:
     """By method the encoders whose matches guide it."""
     terms = {
         (False, False): "prior only",
@@ -170,7 +170,7 @@ def _found(
     images: NDArray[np.uint8],
     *,
     methods: dict[str, set[str]],
-    seen: Sequence[Seen],
+    seen: Sequence[EncoderView],
     perceptual: PerceptualDistance,
     judge: PerceptualDistance,
     checkpoint: Checkpoint | None,
@@ -232,7 +232,7 @@ def _found(
 def _similarity(
     pivot: Pivot,
     job: config.Evaluation,
-    matches: Sequence[Match],
+    matches: Sequence[MapTarget],
     maps: Mapping[str, Tensor],
     *,
     methods: int,

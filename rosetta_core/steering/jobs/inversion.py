@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rosetta_core.config import steering as config
 from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.map_targets import Seen, matches_of
+from rosetta_core.steering.map_targets import EncoderView, matches_of
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.steering.metrics.random_baseline import similarity_of_random_images
 from rosetta_core.steering.metrics.recovery import recovery
@@ -31,7 +31,7 @@ def invert(
     job: config.Inversion,
     image: NDArray[np.uint8],
     *,
-    seen: Sequence[Seen],
+    seen: Sequence[EncoderView],
     perceptual: PerceptualDistance,
     judge: PerceptualDistance,
     checkpoint: Checkpoint | None = None,
@@ -103,7 +103,7 @@ def invert(
 
 def _panels(
     pivot: Pivot,
-    seen: Sequence[Seen],
+    seen: Sequence[EncoderView],
     *,
     image: NDArray[np.uint8],
     result: NDArray[np.uint8],

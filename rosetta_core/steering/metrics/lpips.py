@@ -15,7 +15,7 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 from torchvision import models
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.zoo.weights.assignment import load_weights
 from rosetta_core.zoo.weights.sources import FileWeights
@@ -69,7 +69,7 @@ def _download(url: str, path: Path, *, name: str) -> None:
     """Download a file of weights whose name ends in the first digits of its SHA-256."""
     digits = path.stem.rpartition("-")[2]
     try:
-        with whole(path) as temporary:
+        with atomic_path(path) as temporary:
             torch.hub.download_url_to_file(url, str(temporary), digits, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rosetta_core.steering.generator import Pivot
 
-__all__ = ["Held", "activity"]
+__all__ = ["ActivityPenalty", "activity"]
 
 
 def activity(
@@ -40,7 +40,7 @@ def activity(
     return np.concatenate(found)
 
 
-class Held:
+class ActivityPenalty:
     """The mean change of units' activity, up or down, for a batch of latents.
 
     Unlike a distance of maps it lets activity move within the image, and it grows in proportion:

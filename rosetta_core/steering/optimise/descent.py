@@ -30,7 +30,7 @@ from rosetta_core.steering.optimise.adam import Adam
 from rosetta_core.steering.optimise.loss import Term
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
 
-__all__ = ["Checkpoint", "Descended", "Minimised", "descend", "descend_for", "rate_at"]
+__all__ = ["Checkpoint", "Minimised", "OptimisationResult", "descend", "descend_for", "rate_at"]
 
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps
 FRAMES = 72  # of the way, evenly spaced: three seconds
@@ -84,7 +84,7 @@ class Minimised(Protocol):
 
 
 @dataclass(frozen=True)
-class Descended:
+class OptimisationResult:
     """What a descent found.
 
     Attributes:
@@ -131,7 +131,7 @@ def descend(
     classes: Tensor | None = None,
     checkpoint: Checkpoint | None = None,
     what: str = "descent",
-) -> Descended:
+) -> OptimisationResult:
     """Move a batch of latents to where the loss is least. Each goes its own way.
 
     Args:
@@ -179,7 +179,7 @@ def descend(
             total.sum().backward()
             adam.step(learning_rate * rate_at(step, steps))
             progress.advance()
-    return Descended(
+    return OptimisationResult(
         latents.detach().cpu(),
         {name: torch.stack([at[name] for at in way.terms]).numpy() for name in way.terms[0]},
         torch.stack(way.total).numpy(),
@@ -188,7 +188,7 @@ def descend(
 
 
 def descend_for(
-    job: config.Descent,
+    job: config.DescentSettings,
     pivot: Pivot,
     loss: Minimised,
     start: Tensor,
@@ -196,7 +196,7 @@ def descend_for(
     classes: Tensor | None,
     checkpoint: Checkpoint | None,
     what: str | None = None,
-) -> Descended:
+) -> OptimisationResult:
     """Move a batch of latents as a job's settings say.
 
     Args:

@@ -17,8 +17,8 @@ from torch import Tensor
 from rosetta_core.config import steering as config
 from rosetta_core.steering.generator import Drawing, Pivot
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
-from rosetta_core.steering.optimise.activity import Held
-from rosetta_core.steering.optimise.objective import Match, Objective, Similarity
+from rosetta_core.steering.optimise.activity import ActivityPenalty
+from rosetta_core.steering.optimise.objective import MapTarget, Objective, Similarity
 
 __all__ = ["Loss", "Term", "guided_loss", "loss_of"]
 
@@ -44,7 +44,7 @@ class Loss:
     weights: Mapping[Term, float]
     objective: Objective
     enough: float = math.inf
-    held: Held | None = None
+    held: ActivityPenalty | None = None
     prior: Literal["l1", "l2", "start"] = "l2"
     target: Tensor | None = None
     pixels: Literal["l1", "l2"] = "l1"
@@ -91,7 +91,11 @@ class Loss:
 
 
 def loss_of(
-    job: config.Descent, pivot: Pivot, matches: Sequence[Match], *, similarity: Similarity
+    job: config.DescentSettings,
+    pivot: Pivot,
+    matches: Sequence[MapTarget],
+    *,
+    similarity: Similarity,
 ) -> Loss:
     """-L_act + α L_reg (Eq. 5), as a job's settings describe it.
 
@@ -115,7 +119,7 @@ def loss_of(
 def guided_loss(
     job: config.Guided,
     pivot: Pivot,
-    matches: Sequence[Match],
+    matches: Sequence[MapTarget],
     *,
     target: Tensor,
     perceptual: PerceptualDistance,

@@ -30,7 +30,7 @@ from torch.autograd.function import once_differentiable
 from rosetta_core.mining.correlation.grids import Grid, common_grids
 from rosetta_core.mining.correlation.resize import bilinear, gram
 
-__all__ = ["Match", "Objective", "Similarity"]
+__all__ = ["MapTarget", "Objective", "Similarity"]
 
 Similarity = Literal["image", "dataset", "distance"]
 
@@ -44,7 +44,7 @@ SMALL = 64  # positions up to which one dense product is faster than one for eac
 
 
 @dataclass(frozen=True)
-class Match:
+class MapTarget:
     """Targets of units of one layer of the generator.
 
     Attributes:
@@ -59,13 +59,13 @@ class Match:
     targets: Tensor
     weights: Tensor
 
-    def of_items(self, items: Sequence[int], weights: Sequence[float] | None = None) -> "Match":
+    def of_items(self, items: Sequence[int], weights: Sequence[float] | None = None) -> "MapTarget":
         """The same for some of the items, in any order, several times; weighted anew if given."""
         chosen = torch.tensor(items)
         its = self.weights[chosen]
         if weights is not None:
             its = torch.tensor(weights, dtype=its.dtype)[:, None].expand(its.shape)
-        return Match(self.layer, self.channels, self.targets[chosen], its)
+        return MapTarget(self.layer, self.channels, self.targets[chosen], its)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Objective:
 
     def __init__(
         self,
-        matches: Sequence[Match],
+        matches: Sequence[MapTarget],
         *,
         grids: Mapping[str, Grid],
         moments: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
@@ -225,7 +225,7 @@ def _through_and_back(rows: Tensor, layer: _Layer, own: Grid) -> Tensor:
 
 
 def _reduced(
-    match: Match, own: Grid, total: Tensor, similarity: Similarity
+    match: MapTarget, own: Grid, total: Tensor, similarity: Similarity
 ) -> tuple[_Pairs, Tensor]:
     """A match as pairs, and the mean squares of its targets, by their weights (n,).
 

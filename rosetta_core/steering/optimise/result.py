@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.steering.optimise.descent import Descended
+from rosetta_core.steering.optimise.descent import OptimisationResult
 
 __all__ = ["Measure", "Outcome", "Panel", "best_starts"]
 
@@ -70,7 +70,7 @@ class Outcome:
     best: Sequence[int]
     measures: Sequence[Measure]
     summary: Sequence[tuple[str, str]]
-    descended: Descended
+    descended: OptimisationResult
     target: NDArray[np.uint8] | None = None
     panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
     columns: Sequence[str] = ()

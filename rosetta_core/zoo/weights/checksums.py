@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of, whole
+from rosetta_core.io.atomic import atomic_path, sha256_of
 from rosetta_core.zoo.weights.sources import FileWeights, FromFile, ShippedWeights
 
 __all__ = ["Record", "read_record", "record_of", "verify", "verify_weights", "write_record"]
@@ -92,7 +92,7 @@ def read_record(path: Path) -> Record | None:
 
 def write_record(path: Path, record: Record) -> None:
     """Write the record of a file beside it."""
-    with whole(record_of(path)) as temporary:
+    with atomic_path(record_of(path)) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 

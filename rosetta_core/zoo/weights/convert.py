@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of, whole
+from rosetta_core.io.atomic import atomic_path, sha256_of
 from rosetta_core.validation import Name
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.checkpoints import read_checkpoint, state_in
@@ -138,7 +138,7 @@ def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) ->
     own = {name: x.clone(memory_format=torch.contiguous_format) for name, x in state.items()}
     try:
         content = save(own, metadata)
-        with whole(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_bytes(content)
     except (OSError, SafetensorError) as error:
         raise RosettaError(f"{path}: cannot be written ({error})") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rosetta_core import __version__
-from rosetta_core.io.atomic import whole
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runtime.progress import Progress, log
 
 __all__ = ["UnreachableError", "download"]
@@ -142,7 +142,7 @@ def _go_on(address: str, part: Path, authorization: str | None) -> bool:
                 raise UnreachableError(address, "a web page is there, no file")
             there = 0
             part.unlink(missing_ok=True)
-            with whole(_beside(part)) as temporary:
+            with atomic_path(_beside(part)) as temporary:
                 temporary.write_text(json.dumps(asdict(found)), encoding="utf-8")
         elif found != known or _begin(response.headers) != there:
             part.unlink()
