@@ -28,17 +28,17 @@ include: "workflow/rules/concepts.smk"
 
 if settings.nulls:
 
-    include: "workflow/rules/chance.smk"
+    include: "workflow/rules/null_models.smk"
 
 
 if settings.intervals:
 
-    include: "workflow/rules/agreement.smk"
+    include: "workflow/rules/pair_statistics.smk"
 
 
-if settings.has_evidence:
+if settings.has_significance:
 
-    include: "workflow/rules/evidence.smk"
+    include: "workflow/rules/significance.smk"
 
 
 include: "workflow/rules/sweep.smk"
@@ -51,7 +51,7 @@ include: "workflow/rules/costs.smk"
 
 onstart:
     try:
-        kept.enter_context(occupied(paths.run))
+        kept.enter_context(run_lock(paths.run))
     except RosettaError as error:
         refuse(error)
     stages.configure(settings)  # the jobs read results/{run}/config.yaml

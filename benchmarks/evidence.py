@@ -24,16 +24,18 @@ TRIES = 3
 def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
     paths = RunPaths(config)
-    pairs = read_table(paths.pair_evidence).groupby("model")[["corr", "excess"]].median()
+    pairs = read_table(paths.pair_significance).groupby("model")[["corr", "corr_excess"]].median()
     print("| null | | found | by chance | false | median correlation | median excess |")
     print("|---|---|---|---|---|---|---|")
-    for row in read_table(paths.chance_counts).itertuples():
+    for row in read_table(paths.null_counts).itertuples():
         medians = [f"{value:.2f}" for value in pairs.loc[row.model]] if row.model else ["", ""]
         what = f"{row.what} in {row.model}" if row.model else row.what
         counts = f"{row.found:,} | {row.by_chance:,} | {row.false:.0%}"
         print(f"| {row.null} | {what} | {counts} | {' | '.join(medians)} |")
-    concepts = read_table(paths.concept_evidence).merge(read_table(paths.concepts), on="concept")
-    concepts = concepts.sort_values("excess", ignore_index=True)
+    concepts = read_table(paths.concept_significance).merge(
+        read_table(paths.concepts), on="concept"
+    )
+    concepts = concepts.sort_values("corr_excess", ignore_index=True)
     print(f"\nConcepts with p <= 0.05: {(concepts['p_value'] <= 0.05).sum()} of {len(concepts)}")
     for title, some in (("least", concepts[:8]), ("most", concepts[:-9:-1])):
         said = [f"{c.concept} ({c.excess:.2f} of {c.mean_corr:.2f})" for c in some.itertuples()]
@@ -43,24 +45,24 @@ def main() -> None:
 
 
 def print_replication(paths: RunPaths) -> None:
-    pairs, concepts = read_table(paths.pair_evidence), read_table(paths.concept_evidence)
-    width = (pairs["corr_high"] - pairs["corr_low"]).groupby(pairs["model"]).median()
-    places = pairs.groupby("model")["colocation"].median()
+    pairs, concepts = read_table(paths.pair_significance), read_table(paths.concept_significance)
+    width = (pairs["corr_ci_high"] - pairs["corr_ci_low"]).groupby(pairs["model"]).median()
+    places = pairs.groupby("model")["peak_overlap"].median()
     print("\n| | found | in a half | found again | halves agree | interval | at one place |")
     print("|---|---|---|---|---|---|---|")
-    for row in read_table(paths.replication_counts).itertuples():
+    for row in read_table(paths.split_half).itertuples():
         what = f"{row.what} in {row.model}" if row.model else row.what
         told = f"{row.found:,} | {row.in_half:,.0f} | {row.again:.0%} | {row.agreement:.0%}"
         of_pairs = f"{width[row.model]:.3f} | {places[row.model]:.0%}" if row.model else " | "
         print(f"| {what} | {told} | {of_pairs} |")
-    print(f"\nConcepts with a neuron in every half: {concepts['replicated'].sum()}")
-    order = concepts.sort_values("replication", kind="stable")["concept"].tolist()
+    print(f"\nConcepts with a neuron in every half: {concepts['recovered'].sum()}")
+    order = concepts.sort_values("recovery_rate", kind="stable")["concept"].tolist()
     print(f"found again least: {order[:8]}")
     again = pairs.merge(read_table(paths.rosetta), on=["pivot_unit", "model", "unit"])
-    print(f"pairs found again in every half: {pairs['replicated'].mean():.0%} of all, ", end="")
-    print(f"{again['replicated'].mean():.0%} of the dictionary's")
+    print(f"pairs found again in every half: {pairs['recovered'].mean():.0%} of all, ", end="")
+    print(f"{again['recovered'].mean():.0%} of the dictionary's")
     clear = pairs["p_value"] <= 0.05
-    rates = [pairs.loc[some, "replication"].mean() for some in (clear, ~clear)]
+    rates = [pairs.loc[some, "recovery_rate"].mean() for some in (clear, ~clear)]
     print(f"found again: {rates[0]:.0%} of the pairs with p <= 0.05, {rates[1]:.0%} of the others")
 
 
@@ -69,7 +71,7 @@ def print_costs(paths: RunPaths, halves: float) -> None:
     costs = pd.read_csv(paths.costs, dtype={"job": str})
     taken = costs.groupby("stage")["cpu_seconds"].sum()
     plain = taken["correlations"] / halves
-    stages = {stage: taken[stage] / plain for stage in ("chance", "agreement", "evidence")}
+    stages = {stage: taken[stage] / plain for stage in ("chance", "agreement", "significance")}
     shares = stages | {"halves": halves - 1}
     said = ", ".join(f"{stage} {share:.2f}" for stage, share in shares.items())
     print(f"of the plain correlations ({plain:.0f} s of the CPU): {said}")

@@ -26,10 +26,10 @@ def main() -> None:
     own, selectivity = read_table(paths.best_buddies(names[0])), read_table(paths.selectivity)
     nulls = {}
     for null in config.nulls:  # the same of those that chance gives
-        buddies = {name: read_table(paths.chance(null, name)) for name in names[1:]}
+        buddies = {name: read_table(paths.null_matches(null, name)) for name in names[1:]}
         rosetta = rosetta_table(buddies, own)
         given = superiority_table(units, selectivity, buddies=buddies, rosetta=rosetta)
-        nulls[null] = given.set_index(KEYS)["superiority"]
+        nulls[null] = given.set_index(KEYS)["vargha_delaney_a"]
     heads = ["network", "a Rosetta unit is", "in pairs of a layer", "p", "in all pairs"]
     heads += [f"of those by chance ({null})" for null in nulls]
     print(f"| {' | '.join([*heads, 'Rosetta units', 'others'])} |")

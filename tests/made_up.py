@@ -22,13 +22,13 @@ class MadeUpExamples:
 
     models: list[str]
     leading: np.ndarray
-    evidence: np.ndarray
+    scores: np.ndarray
     grids: dict[str, list[tuple[int, int]]]  # by model the grid of every unit
 
     def maps(self, concept: int, model: str) -> np.ndarray:
         unit = self.leading[concept, self.models.index(model)]
         rng = np.random.default_rng([concept, self.models.index(model)])
-        size = (self.evidence.shape[1], *self.grids[model][unit])
+        size = (self.scores.shape[1], *self.grids[model][unit])
         return rng.integers(20, 120, size, dtype=np.uint8)
 
 
@@ -131,7 +131,7 @@ def make_up(
     examples = MadeUpExamples(
         models=list(names),
         leading=np.repeat(np.arange(concepts, dtype=np.int32)[:, None], len(names), axis=1),
-        evidence=rng.normal(0, 1, (concepts, images)).astype(np.float32),
+        scores=rng.normal(0, 1, (concepts, images)).astype(np.float32),
         grids=dict.fromkeys(names, grids),
     )
     return MadeUp(

@@ -46,7 +46,7 @@ class Examples:
 
     models = ("p", *MODELS)
     leading = np.zeros((CONCEPTS, 3), np.int32)
-    evidence = np.ones((CONCEPTS, 6), np.float32)
+    scores = np.ones((CONCEPTS, 6), np.float32)
 
     def maps(self, concept: int, model: str) -> np.ndarray:
         return np.full((6, 4, 4), 40, np.uint8)
@@ -65,5 +65,5 @@ def side(run: str, *, images: int = 6) -> Side:
         duplicates=np.minimum(np.arange(6), images - 1).astype(np.int32),
         dictionary=None,
         random=True,
-        nulls=["images"],
+        nulls=["permute_images"],
     )

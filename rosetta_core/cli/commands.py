@@ -158,8 +158,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _translate(arguments: argparse.Namespace) -> None:
     found, page = stages.translate(arguments.one, arguments.other, to=arguments.to)
     for row in found.chance.itertuples():
-        what = f"{row.what} of {row.model}" if row.model else row.what
-        print(f"{what}: {row.found:,} found, {row.by_chance:,.1f} by chance")
+        what = f"{row.level} of {row.model}" if row.model else row.level
+        print(f"{what}: {row.n_observed:,} found, {row.n_null:,.1f} by chance")
     print(f"wrote {page}")
 
 
@@ -214,20 +214,20 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ),
     ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
     (
-        "chance",
-        _stage(stages.chance, "model", "null"),
+        "null-models",
+        _stage(stages.null_models, "model", "null"),
         "mine an encoder under a null, to tell how many best buddies chance gives",
         ("model", "null"),
     ),
     (
-        "agreement",
-        _stage(stages.agreement),
+        "pair-statistics",
+        _stage(stages.pair_statistics),
         "tell how pairs of the pivot and the encoders agree from image to image",
         (),
     ),
     (
-        "evidence",
-        _stage(stages.evidence),
+        "significance",
+        _stage(stages.significance),
         "tell which pairs of units and concepts exceed chance and are found again",
         (),
     ),

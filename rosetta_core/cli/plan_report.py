@@ -8,7 +8,7 @@ from rosetta_core.runs.plan import Plan, Rates, Stage
 
 __all__ = ["report"]
 
-SINGLE = ("sample", "neighbours", "concepts", "evidence", "layers", "steer", "dictionary")
+SINGLE = ("sample", "neighbours", "concepts", "significance", "layers", "steer", "dictionary")
 SCALES = [(1e12, "T"), (1e9, "G"), (1e6, "M")]
 SIZES = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")]
 

@@ -145,7 +145,7 @@ class Config(Section):
     mining: Mining = Field(default_factory=Mining, description="where activation maps go")
     correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
     neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
-    evidence: Evidence = Field(
+    significance: Evidence = Field(
         default_factory=Evidence, description="which matches are more than chance"
     )
     dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
@@ -205,36 +205,36 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _nulls_read_stores(self) -> "Config":
-        shuffled = [null for null in self.evidence.nulls or [] if null != "untrained"]
+        shuffled = [null for null in self.significance.nulls or [] if null != "untrained"]
         if shuffled and self.mining.store == "none":
             raise ValueError(
-                f"evidence.nulls: {shuffled[0]} needs stored maps; leave it out, or use "
+                f"significance.nulls: {shuffled[0]} needs stored maps; leave it out, or use "
                 "mining.store: zarr"
             )
-        if "images" in shuffled and self.sampling.images < FEW:
-            raise ValueError(f"evidence.nulls: images needs {FEW} images or more")
+        if "permute_images" in shuffled and self.sampling.images < FEW:
+            raise ValueError(f"significance.nulls: permute_images needs {FEW} images or more")
         return self
 
     @model_validator(mode="after")
     def _enough_images_for_evidence(self) -> "Config":
-        evidence, images = self.evidence, self.sampling.images
-        for key, wanted in (("splits", evidence.splits), ("intervals", evidence.intervals)):
+        significance, images = self.significance, self.sampling.images
+        for key, wanted in (("splits", significance.splits), ("intervals", significance.intervals)):
             if wanted and images < FEW_TO_SPLIT:
                 raise ValueError(
-                    f"evidence.{key}: needs {FEW_TO_SPLIT} images or more, not {images}"
+                    f"significance.{key}: needs {FEW_TO_SPLIT} images or more, not {images}"
                 )
-        if evidence.intervals and self.mining.store == "none":
+        if significance.intervals and self.mining.store == "none":
             raise ValueError(
-                "evidence.intervals: needs stored maps; leave it out, or use mining.store: zarr"
+                "significance.intervals: needs stored maps; leave it out, or use mining.store: zarr"
             )
         return self
 
     @model_validator(mode="after")
     def _swept_images_are_there(self) -> "Config":
-        wanted, images = self.evidence.sweep.images or [], self.sampling.images
+        wanted, images = self.significance.sweep.images or [], self.sampling.images
         if wanted and wanted[-1] > images:
             raise ValueError(
-                f"evidence.sweep.images: {wanted[-1]} is more than the {images} of sampling.images"
+                f"significance.sweep.images: {wanted[-1]} is more than the {images} of sampling.images"
             )
         return self
 
@@ -282,35 +282,39 @@ class Config(Section):
     @property
     def nulls(self) -> list[str]:
         """What is mined beside the run to tell what chance gives."""
-        if self.evidence.nulls is not None:
-            return list(dict.fromkeys(self.evidence.nulls))
-        return ["images"] if self.mining.store == "zarr" and self.sampling.images >= FEW else []
+        if self.significance.nulls is not None:
+            return list(dict.fromkeys(self.significance.nulls))
+        return (
+            ["permute_images"]
+            if self.mining.store == "zarr" and self.sampling.images >= FEW
+            else []
+        )
 
     @property
     def splits(self) -> int:
         """How many ways the images are split into halves that are mined by themselves."""
-        if self.evidence.splits is not None:
-            return self.evidence.splits
+        if self.significance.splits is not None:
+            return self.significance.splits
         return 1 if self.sampling.images >= FEW_TO_SPLIT else 0
 
     @property
     def intervals(self) -> bool:
         """Whether pairs are looked at image by image."""
-        if self.evidence.intervals is not None:
-            return self.evidence.intervals
+        if self.significance.intervals is not None:
+            return self.significance.intervals
         return self.mining.store == "zarr" and self.sampling.images >= FEW_TO_SPLIT
 
     @property
     def swept_images(self) -> list[int]:
         """How many of the images a sweep tries, ascending; the last are all of them."""
-        chosen, every = self.evidence.sweep.images, self.sampling.images
+        chosen, every = self.significance.sweep.images, self.sampling.images
         if chosen is None:
             doubled = range(FEWEST_SWEPT.bit_length() - 1, every.bit_length())
             chosen = [2**power for power in doubled]
         return sorted({*chosen, every})
 
     @property
-    def has_evidence(self) -> bool:
+    def has_significance(self) -> bool:
         """Whether anything is told of pairs and concepts beside their correlation."""
         return bool(self.nulls or self.splits or self.intervals)
 

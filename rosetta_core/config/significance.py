@@ -16,7 +16,7 @@ __all__ = ["MOST_SPLITS", "Evidence", "Null", "Sweep"]
 
 MOST_SPLITS = 35  # of eight groups of images into halves
 
-Null = Literal["images", "positions", "untrained"]
+Null = Literal["permute_images", "roll_positions", "untrained"]
 
 
 class Sweep(Section):
@@ -45,8 +45,8 @@ class Evidence(Section):
 
     nulls: list[Null] | None = Field(
         None,
-        description="how chance is told (docs/evidence.md): images (encoders see other images than "
-        "the pivot), positions (maps are moved round), untrained (encoders with random weights); "
+        description="how chance is told (docs/evidence.md): permute_images (encoders see other images than "
+        "the pivot), roll_positions (maps are moved round), untrained (encoders with random weights); "
         "null takes images where maps are stored, [] nothing",
     )
     splits: int | None = Field(

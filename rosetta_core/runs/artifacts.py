@@ -66,10 +66,12 @@ def artifacts_of(config: Config) -> list[Artifact]:
     tables += [paths.selectivity, paths.layers, paths.superiority]
     for null in config.nulls:
         encoders = [encoder.name for encoder in config.encoders]
-        tables += [table(null, e) for table in (paths.chance, paths.held) for e in encoders]
+        tables += [
+            table(null, e) for table in (paths.null_matches, paths.null_corr) for e in encoders
+        ]
     if config.intervals:
-        tables.append(paths.agreement)
-    tables += paths.evidence
+        tables.append(paths.pair_statistics)
+    tables += paths.significance
     jobs = [paths.job(job) for job in config.steering.jobs.values()]
     return [
         *_weights(config),

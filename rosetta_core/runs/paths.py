@@ -138,41 +138,41 @@ class RunPaths:
         return self.run / "tables" / "concepts.parquet"
 
     @property
-    def _evidence(self) -> Path:
-        return self.run / "tables" / "evidence"
+    def _significance(self) -> Path:
+        return self.run / "tables" / "significance"
 
-    def chance(self, null: str, model: str) -> Path:
-        """The table of best buddies of the pivot and an encoder that a null gives."""
-        return self._evidence / null / f"{self.pivot}--{model}.parquet"
+    def null_matches(self, null: str, model: str) -> Path:
+        """Table of the best buddies of the pivot and an encoder under a null model."""
+        return self._significance / "null_matches" / null / f"{self.pivot}--{model}.parquet"
 
-    def held(self, null: str, model: str) -> Path:
-        """The table of the run's best buddies, held against a null: what is left of them."""
-        return self._evidence / f"held_{null}" / f"{self.pivot}--{model}.parquet"
-
-    @property
-    def agreement(self) -> Path:
-        """The table of how pairs of the pivot and the encoders agree from image to image."""
-        return self._evidence / "agreement.parquet"
+    def null_corr(self, null: str, model: str) -> Path:
+        """Table of the run's best buddies with their correlation under a null model."""
+        return self._significance / "null_corr" / null / f"{self.pivot}--{model}.parquet"
 
     @property
-    def pair_evidence(self) -> Path:
-        """The table of the evidence of every pair of best buddies."""
-        return self._evidence / "pairs.parquet"
+    def pair_statistics(self) -> Path:
+        """Table of confidence intervals and peak overlap of best-buddy pairs."""
+        return self._significance / "pair_statistics.parquet"
 
     @property
-    def concept_evidence(self) -> Path:
-        """The table of the evidence of every concept."""
-        return self._evidence / "concepts.parquet"
+    def pair_significance(self) -> Path:
+        """Table of the significance of best-buddy pairs."""
+        return self._significance / "pairs.parquet"
 
     @property
-    def chance_counts(self) -> Path:
-        """The table of how many findings chance gives."""
-        return self._evidence / "chance.parquet"
+    def concept_significance(self) -> Path:
+        """Table of the significance of concepts."""
+        return self._significance / "concepts.parquet"
 
     @property
-    def replication_counts(self) -> Path:
-        """The table of how much is found again in halves of the images."""
-        return self._evidence / "replication.parquet"
+    def null_counts(self) -> Path:
+        """Table of observed and null counts, with the FDR."""
+        return self._significance / "null_counts.parquet"
+
+    @property
+    def split_half(self) -> Path:
+        """Table of recovery rates and split-half agreement."""
+        return self._significance / "split_half.parquet"
 
     def sweep(self, model: str) -> Path:
         """The store of the best partners of the pivot's and a model's units, of few images on."""
@@ -189,13 +189,13 @@ class RunPaths:
         return [self.run / "figures" / f"sweep.{kind}" for kind in ("pdf", "png")]
 
     @property
-    def evidence(self) -> list[Path]:
-        """The tables of what is told of pairs and concepts beside their correlation."""
-        if not self._config.has_evidence:
+    def significance(self) -> list[Path]:
+        """Tables of the significance of pairs and concepts, and their counts."""
+        if not self._config.has_significance:
             return []
-        counts = [self.chance_counts] if self._config.nulls else []
-        counts += [self.replication_counts] if self._config.splits else []
-        return [self.pair_evidence, self.concept_evidence, *counts]
+        counts = [self.null_counts] if self._config.nulls else []
+        counts += [self.split_half] if self._config.splits else []
+        return [self.pair_significance, self.concept_significance, *counts]
 
     def unit_examples(self, model: str) -> Path:
         """The store of what a model's units fire at."""

@@ -269,7 +269,7 @@ def _evidence(config: Config, models: Mapping[str, Description], rates: Rates) -
     if nulls:
         stages.append(
             Stage(
-                "chance",
+                "null_models",
                 jobs=nulls * len(encoders),
                 operations=nulls * products + passed,
                 reads=nulls * FLOAT16 * read / COMPRESSED,
@@ -286,15 +286,15 @@ def _evidence(config: Config, models: Mapping[str, Description], rates: Rates) -
         together = images * sum(_size(model.layers) for model in (pivot, *encoders))
         stages.append(
             Stage(
-                "agreement",
+                "pair_statistics",
                 jobs=1,
                 reads=FLOAT16 * together / COMPRESSED,
                 memory=PROCESS + min(budget, FLOAT32 * together),
                 seconds=START + together * (rates.reduced + rates.read),
             )
         )
-    if config.has_evidence:
-        stages.append(Stage("evidence", jobs=1, memory=PROCESS, seconds=START))
+    if config.has_significance:
+        stages.append(Stage("significance", jobs=1, memory=PROCESS, seconds=START))
     return stages
 
 

@@ -208,11 +208,11 @@ class Run:
         return read_correlations(store)
 
     @property
-    def evidence(self) -> NDArray[np.float32]:
+    def concept_scores(self) -> NDArray[np.float32]:
         """How strongly each concept shows on each image (concepts, images)."""
         from rosetta_core.mining.examples.concept_store import StoredConceptExamples
 
-        return StoredConceptExamples(self._paths.concept_examples, self._findings.units).evidence
+        return StoredConceptExamples(self._paths.concept_examples, self._findings.units).scores
 
     @cached_property
     def _samples(self) -> "Samples":

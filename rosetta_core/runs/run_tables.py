@@ -142,17 +142,17 @@ def read_run_tables(config: Config) -> RunTables:
         layers=read_table(paths.layers),
         superiority=read_table(paths.superiority),
         folder=config.sampling.folder,
-        told=_told(config) if config.has_evidence else None,
+        told=_told(config) if config.has_significance else None,
     )
 
 
 def _told(config: Config) -> Told:
     paths = RunPaths(config)
     return Told(
-        pairs=read_table(paths.pair_evidence),
-        concepts=read_table(paths.concept_evidence),
-        chance=read_table(paths.chance_counts) if config.nulls else None,
-        replication=read_table(paths.replication_counts) if config.splits else None,
+        pairs=read_table(paths.pair_significance),
+        concepts=read_table(paths.concept_significance),
+        chance=read_table(paths.null_counts) if config.nulls else None,
+        replication=read_table(paths.split_half) if config.splits else None,
     )
 
 

@@ -36,18 +36,18 @@ MODULES = {
         "rosetta_core.mining.correlation.store",
     ],
     "concepts": ["rosetta_core.mining.matching.concepts"],
-    "chance": [
+    "null_models": [
         "rosetta_core.mining.correlation.pearson",
         "rosetta_core.mining.significance.null_models",
         "rosetta_core.mining.sources.permuted",
         "rosetta_core.mining.sources.stored",
     ],
-    "agreement": [
+    "pair_statistics": [
         "rosetta_core.mining.significance.pair_statistics",
         "rosetta_core.mining.sources.concat",
         "rosetta_core.mining.sources.stored",
     ],
-    "evidence": [
+    "significance": [
         "rosetta_core.mining.significance.null_tests",
         "rosetta_core.mining.matching.topk_store",
         "rosetta_core.mining.matching.best_buddies",
@@ -153,26 +153,26 @@ def settings(
         "join": [config.keeps_matrix, config.splits],
         "neighbours": [config.neighbours.k],
         "concepts": [[encoder.name for encoder in config.encoders]],
-        "chance": [
+        "null_models": [
             *(config.activations.near_constant, config.neighbours.k, sampling["seed"]),
             *((_network(config, model), keepbits) if null == "untrained" else ()),
         ],
-        "agreement": [
+        "pair_statistics": [
             [encoder.name for encoder in config.encoders],
             config.activations.near_constant,
         ],
-        "evidence": [
+        "significance": [
             [encoder.name for encoder in config.encoders],
             *(config.nulls, config.splits, config.intervals, config.neighbours.k),
         ],
         "sweep": [
             config.activations.near_constant,
-            *(config.swept_images, max(config.evidence.sweep.k)),
+            *(config.swept_images, max(config.significance.sweep.k)),
             *networks,
         ],
         "sweep_curves": [
             [encoder.name for encoder in config.encoders],
-            *(config.swept_images, config.evidence.sweep.k),
+            *(config.swept_images, config.significance.sweep.k),
         ],
         "unit_examples": [pages["unit_examples"], *networks],
         "concept_examples": networks,

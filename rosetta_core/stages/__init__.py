@@ -50,7 +50,6 @@ from rosetta_core.config import Config
 from rosetta_core.stages.before import check, configure, fetch, list_layers, plan
 from rosetta_core.stages.convert import convert
 from rosetta_core.stages.costs import costs, measured, summary
-from rosetta_core.stages.evidence import agreement, chance, evidence
 from rosetta_core.stages.examples import concept_examples, unit_examples
 from rosetta_core.stages.export import export
 from rosetta_core.stages.figures import figure
@@ -59,6 +58,7 @@ from rosetta_core.stages.mining import concepts, correlations, join, neighbours,
 from rosetta_core.stages.networks import activations, sample, units
 from rosetta_core.stages.pages import dictionary
 from rosetta_core.stages.provenance import compare, provenance
+from rosetta_core.stages.significance import null_models, pair_statistics, significance
 from rosetta_core.stages.steering import needed, steer, steering_pages
 from rosetta_core.stages.sweep import sweep, sweep_curves
 from rosetta_core.stages.training import train
@@ -68,8 +68,6 @@ from rosetta_core.stages.zoo import zoo
 
 __all__ = [
     "activations",
-    "agreement",
-    "chance",
     "check",
     "compare",
     "concept_examples",
@@ -79,7 +77,6 @@ __all__ = [
     "correlations",
     "costs",
     "dictionary",
-    "evidence",
     "export",
     "fetch",
     "figure",
@@ -90,10 +87,13 @@ __all__ = [
     "mine",
     "needed",
     "neighbours",
+    "null_models",
+    "pair_statistics",
     "passes",
     "plan",
     "provenance",
     "sample",
+    "significance",
     "steer",
     "steering_pages",
     "summary",
@@ -141,8 +141,8 @@ def mine(config: Config) -> Path:
 def _tell(config: Config) -> None:
     """Run the stages of the evidence, as far as the run has any."""
     for null, encoder in product(config.nulls, config.encoders):
-        chance(config, model=encoder.name, null=null)
+        null_models(config, model=encoder.name, null=null)
     if config.intervals:
-        agreement(config)
-    if config.has_evidence:
-        evidence(config)
+        pair_statistics(config)
+    if config.has_significance:
+        significance(config)

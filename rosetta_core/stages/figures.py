@@ -36,7 +36,7 @@ def figure(
     Args:
         config: of a run that has been mined.
         concepts: which; default: the four strongest, or all with `image`.
-        examples: images per concept, those with the most evidence.
+        examples: images per concept, those with the most score.
         images: the example images of every concept, in place of these.
         models: the encoders that get columns, in this order; default: all.
         image: draw the concepts on this one image.
@@ -58,7 +58,7 @@ def figure(
     _check_options(examples=examples, images=images, models=models, image=image)
     findings = read_run_tables(config)
     stored = StoredConceptExamples(paths.concept_examples, findings.units)
-    found, drawn = stored.evidence.shape
+    found, drawn = stored.scores.shape
     if found == 0:
         raise RosettaError(f"run {config.run!r} found no concepts to draw; raise neighbours.k")
     _check_numbers(config, "concept", concepts or (), found)
@@ -80,7 +80,7 @@ def figure(
     else:
         duplicates = find_near_duplicates(samples.images, samples.count)
         shown = {
-            concept: top_examples(stored.evidence[concept], duplicates, count=examples)
+            concept: top_examples(stored.scores[concept], duplicates, count=examples)
             for concept in chosen
         }
     columns = list(dict.fromkeys([findings.pivot, *(names or findings.encoders)]))

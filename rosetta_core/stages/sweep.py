@@ -60,7 +60,7 @@ def sweep(config: Config, *, model: str) -> Path:
         rows=rows,
         alive=alive,
         itself=0 if other is pivot else None,
-        kept=max(config.evidence.sweep.k),
+        kept=max(config.significance.sweep.k),
     )
     write_topk([paths.sweep(model)], blocks, gathering, subsets=len(subsets))
     return paths.sweep(model)
@@ -72,7 +72,7 @@ def sweep_curves(config: Config) -> list[Path]:
     from rosetta_core.mining.significance.sweep import sweep_table
     from rosetta_core.pages.plots.sweep_curves import sweep_figure
 
-    paths, tried = RunPaths(config), config.evidence.sweep
+    paths, tried = RunPaths(config), config.significance.sweep
     table = sweep_table(
         lambda subset, k: mined(config, paths.sweep, k=k, subset=subset),
         images=config.swept_images,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["beyond_chance", "translate"]
 
-TABLES = ("translation", "shared_units", "chance")
+TABLES = ("translation", "shared_units", "null_models")
 PAGE = "index.html"
 WRITTEN = {PAGE, "style.css", "translation.css", "pictures", "tables"}
 
@@ -82,7 +82,7 @@ def beyond_chance(config: Config) -> "pd.DataFrame":
     rosetta = read_table(paths.rosetta)
     if not config.nulls:
         return rosetta
-    pairs = read_table(paths.pair_evidence)
+    pairs = read_table(paths.pair_significance)
     clear = rosetta.merge(pairs.loc[pairs["p_value"] <= CLEAR, KEYS], on=KEYS)
     met = clear.groupby("pivot_unit")["model"].transform("nunique")
     return clear[met == len(config.encoders)].reset_index(drop=True)

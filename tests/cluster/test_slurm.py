@@ -227,7 +227,7 @@ def test_small_jobs_share_a_submission(disturbed: OnSlurm) -> None:
     small = [text for text in comments if "units_units" in text or "neighbours" in text]
     assert len(small) == 2, "three tables of units; three of neighbours, and the concepts"
     mined = 2 + 6 + 3 + 2  # samples, activations, correlations, and the small ones
-    told = 2 + 1 + 1 + 1  # chance of each encoder; agreement, evidence and layers
+    told = 2 + 1 + 1 + 1  # chance of each encoder; agreement, significance and layers
     shown = 3 + 1 + 1  # examples of each model and of concepts; the pages
     assert len(set(comments)) == mined + told + shown  # without groups there are five more
 

@@ -65,8 +65,8 @@ def mined(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Path:
         stages.unit_examples(config, model=name)
     stages.concepts(config)
     for name in names[1:]:
-        stages.chance(config, model=name, null="images")
-    stages.evidence(config)
+        stages.null_models(config, model=name, null="permute_images")
+    stages.significance(config)
     stages.concept_examples(config)
     stages.layers(config)
     stages.steer(config, job=SHOWN)
@@ -117,9 +117,9 @@ def concept_examples(config: Config) -> list[Any]:
     names = [model.name for model in config.models]
     units = {name: read_table(paths.units(name)) for name in names}
     found = StoredConceptExamples(paths.concept_examples, units)
-    assert len(found.evidence)
+    assert len(found.scores)
     maps = [found.maps(0, name) for name in found.models]
-    return [found.models, found.leading, found.evidence, *maps]
+    return [found.models, found.leading, found.scores, *maps]
 
 
 def job(config: Config) -> list[Any]:

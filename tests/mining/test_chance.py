@@ -11,10 +11,10 @@ from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
 from rosetta_core.mining.matching.concepts import rosetta_table
 from rosetta_core.mining.matching.topk import nearest, without_self
 from rosetta_core.mining.significance.null_tests import (
-    chance_counts,
-    concept_evidence,
+    concept_significance,
+    null_counts,
     p_values,
-    pair_evidence,
+    pair_significance,
 )
 from rosetta_core.mining.sources.base import ActivationSource, InMemoryActivations
 from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
@@ -46,7 +46,7 @@ def mined(pivot: ActivationSource, encoder: ActivationSource) -> tuple[np.ndarra
     return corr, best_buddies(neighbours(nearest(corr, K), nearest(corr.T, K)))
 
 
-class ActivityPenalty:
+class ArraySource:
     """What one encoder or several have in common with a pivot, held against nulls."""
 
     def __init__(self, pivot: np.ndarray, *encoders: np.ndarray, nulls=SHUFFLED) -> None:
@@ -61,15 +61,15 @@ class ActivityPenalty:
                 rest = correlate(arrays(pivot), under(arrays(maps), 1))
                 for into, pairs in ((self.held, found), (self.chance, given)):
                     left = rest[pairs["pivot_unit"], pairs["unit"]]
-                    into[null][name] = pairs.assign(left=left)
-        self.pairs = pair_evidence(self.held, self.chance)
-        self.counts = chance_counts(self.held, self.chance, self.own)
+                    into[null][name] = pairs.assign(null_corr=left)
+        self.pairs = pair_significance(self.held, self.chance)
+        self.counts = null_counts(self.held, self.chance, self.own)
         self.rosetta = rosetta_table(next(iter(self.held.values())), self.own)
-        self.concepts = concept_evidence(self.rosetta, self.pairs, self.chance, self.own)
+        self.concepts = concept_significance(self.rosetta, self.pairs, self.chance, self.own)
 
     def false(self, what: str = "best buddies") -> float:
         """The share of what was found that is estimated to be false."""
-        (share,) = self.counts.loc[self.counts["what"] == what, "false"]
+        (share,) = self.counts.loc[self.counts["level"] == what, "fdr"]
         return float(share)
 
 
@@ -146,19 +146,19 @@ def test_noise_has_uniform_p_values() -> None:
     found = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        held = ActivityPenalty(noise(rng), noise(rng))
+        held = ArraySource(noise(rng), noise(rng))
         found.append(held.pairs["p_value"].to_numpy(np.float64))
     assert kstest(np.concatenate(found), "uniform").pvalue > 0.01
 
 
-def planted(rng: np.random.Generator, units: int, matches: int) -> ActivityPenalty:
+def planted(rng: np.random.Generator, units: int, matches: int) -> ArraySource:
     """The first units of the encoder are the pivot's, with noise."""
     pivot, encoder = noise(rng, units), noise(rng, units)
     encoder[:, :matches] = pivot[:, :matches] + 0.7 * encoder[:, :matches]
-    return ActivityPenalty(pivot, encoder)
+    return ArraySource(pivot, encoder)
 
 
-def true_pairs(held: ActivityPenalty, matches: int) -> np.ndarray:
+def true_pairs(held: ArraySource, matches: int) -> np.ndarray:
     same = held.pairs["pivot_unit"] == held.pairs["unit"]
     return (same & (held.pairs["unit"] < matches)).to_numpy()
 
@@ -169,7 +169,7 @@ def test_planted_matches_are_found(rng) -> None:
     assert true.sum() == 10
     strong, others = held.pairs[true], held.pairs[~true]
     assert strong["p_value"].max() < 0.02
-    np.testing.assert_allclose(strong["excess"], strong["corr"], atol=0.15)
+    np.testing.assert_allclose(strong["corr_excess"], strong["corr"], atol=0.15)
     assert others["p_value"].median() > 0.25
 
 
@@ -188,22 +188,22 @@ def test_a_centre_that_all_images_share_is_no_match_once_images_are_shuffled(rng
     centre = np.exp(-(rows**2 + columns**2) / 4).astype(np.float32)
     pivot, encoder = (noise(rng) * 0.3 + 3 * centre for _ in range(2))
     assert correlate(arrays(pivot), arrays(encoder)).min() > 0.8
-    held = ActivityPenalty(pivot, encoder)
-    assert np.abs(held.pairs["excess"]).max() < 0.05
+    held = ArraySource(pivot, encoder)
+    assert np.abs(held.pairs["corr_excess"]).max() < 0.05
     assert held.pairs["p_value"].median() > 0.25
     assert held.false() == pytest.approx(1, abs=0.2)
-    rolled = ActivityPenalty(pivot, encoder, nulls=ROLLED)
-    assert rolled.pairs["excess"].min() > 0.5
+    rolled = ArraySource(pivot, encoder, nulls=ROLLED)
+    assert rolled.pairs["corr_excess"].min() > 0.5
 
 
 def test_brightness_that_all_units_share_is_no_match_once_positions_are(rng) -> None:
     bright = 3 * rng.standard_normal((IMAGES, 1, 1, 1)).astype(np.float32)
     pivot, encoder = (noise(rng) + bright for _ in range(2))
-    rolled = ActivityPenalty(pivot, encoder, nulls=ROLLED)
-    assert np.abs(rolled.pairs["excess"]).max() < 0.05
-    assert ActivityPenalty(pivot, encoder).pairs["excess"].min() > 0.5
-    both = ActivityPenalty(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
-    assert np.abs(both.pairs["excess"]).max() < 0.05
+    rolled = ArraySource(pivot, encoder, nulls=ROLLED)
+    assert np.abs(rolled.pairs["corr_excess"]).max() < 0.05
+    assert ArraySource(pivot, encoder).pairs["corr_excess"].min() > 0.5
+    both = ArraySource(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
+    assert np.abs(both.pairs["corr_excess"]).max() < 0.05
     assert both.pairs["p_value"].median() > 0.25
 
 
@@ -214,14 +214,14 @@ def test_rosetta_neurons_and_concepts_that_chance_gives_are_counted(rng) -> None
         maps = noise(rng)
         maps[:, :12] = pivot[:, :12] + 0.5 * maps[:, :12]
         encoders.append(maps)
-    held = ActivityPenalty(pivot, *encoders)
+    held = ArraySource(pivot, *encoders)
     given = held.chance["images"]
     neurons = set(given["a"]["pivot_unit"]) & set(given["b"]["pivot_unit"])
-    row = held.counts[held.counts["what"] == "Rosetta neurons"].iloc[0]
-    assert row["by_chance"] == len(neurons)
-    assert row["found"] == held.rosetta["pivot_unit"].nunique()
+    row = held.counts[held.counts["level"] == "Rosetta neurons"].iloc[0]
+    assert row["n_null"] == len(neurons)
+    assert row["n_observed"] == held.rosetta["pivot_unit"].nunique()
     really = (held.rosetta.groupby("pivot_unit").first().index >= 12).mean()
-    assert row["false"] == pytest.approx(really, abs=0.15)
+    assert row["fdr"] == pytest.approx(really, abs=0.15)
     planted = set(held.rosetta.loc[held.rosetta["pivot_unit"] < 12, "concept"])
     strong = held.concepts.set_index("concept")["p_value"]
     of_planted_alone = held.rosetta.groupby("concept")["pivot_unit"].max()
@@ -232,7 +232,7 @@ def test_rosetta_neurons_and_concepts_that_chance_gives_are_counted(rng) -> None
 def test_where_nothing_is_found_nothing_is_claimed(rng) -> None:
     pivot = noise(rng, 4)
     constant = np.ones((IMAGES, 3, SIDE, SIDE), np.float32)
-    held = ActivityPenalty(pivot, constant)
+    held = ArraySource(pivot, constant)
     assert held.pairs.empty
     assert held.concepts.empty
-    assert held.counts["false"].isna().all()
+    assert held.counts["fdr"].isna().all()

@@ -166,10 +166,10 @@ def test_working_memory_stays_within_the_budget() -> None:
         from pathlib import Path
         import numpy as np, torch
         from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
-        from rosetta_core.mining.sources.base import ArrayMaps
+        from rosetta_core.mining.sources.base import InMemoryActivations
         torch.set_num_threads(1)
 
-        class Endless(ArrayMaps):
+        class Endless(InMemoryActivations):
             def __init__(self, images, **layers):
                 super().__init__({name: np.ones((1, *s), np.float32) for name, s in layers.items()})
                 self.images = images

@@ -62,44 +62,44 @@ def test_the_null_is_the_definition_on_other_images(finished: Checkout) -> None:
     )
     living(config, "dcgan", first, 0)
     living(config, ENCODER, first, 1)
-    given = pd.read_parquet(paths.chance("images", ENCODER))
+    given = pd.read_parquet(paths.null_matches("permute_images", ENCODER))
     assert set(zip(given["pivot_unit"], given["unit"], strict=True)) == oracle.best_buddies(
         first, K
     )
     pairs = pd.read_parquet(paths.best_buddies(ENCODER))
-    held = pd.read_parquet(paths.held("images", ENCODER))
+    held = pd.read_parquet(paths.null_corr("permute_images", ENCODER))
     same = ["pivot_unit", "unit", "corr"]
     assert held[same].equals(pairs[same])
     np.testing.assert_allclose(given["corr"], at(first, given), atol=1e-5)
-    np.testing.assert_allclose(given["left"], at(second, given), atol=1e-5)
-    np.testing.assert_allclose(held["left"], at(second, held), atol=1e-5)
+    np.testing.assert_allclose(given["null_corr"], at(second, given), atol=1e-5)
+    np.testing.assert_allclose(held["null_corr"], at(second, held), atol=1e-5)
 
 
 def test_every_pair_and_every_concept_has_its_evidence(finished: Checkout) -> None:
     config = of_run(finished.run)
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]
-    pairs = pd.read_parquet(paths.pair_evidence)
+    pairs = pd.read_parquet(paths.pair_significance)
     for name in names:
         rows = pairs[pairs["model"] == name].reset_index(drop=True)
         buddies = pd.read_parquet(paths.best_buddies(name))
         assert rows[["pivot_unit", "unit", "corr"]].equals(buddies[["pivot_unit", "unit", "corr"]])
         held, given = (
-            pd.read_parquet(of("images", name)).astype({"corr": "float64", "left": "float64"})
-            for of in (paths.held, paths.chance)
+            pd.read_parquet(of("images", name)).astype({"corr": "float64", "null_corr": "float64"})
+            for of in (paths.null_corr, paths.null_matches)
         )
-        np.testing.assert_allclose(rows["excess"], held["corr"] - held["left"], atol=1e-6)
-        theirs = (given["corr"] - given["left"]).to_numpy()
-        as_much = [(theirs >= found).sum() for found in held["corr"] - held["left"]]
+        np.testing.assert_allclose(rows["corr_excess"], held["corr"] - held["null_corr"], atol=1e-6)
+        theirs = (given["corr"] - given["null_corr"]).to_numpy()
+        as_much = [(theirs >= found).sum() for found in held["corr"] - held["null_corr"]]
         np.testing.assert_allclose(rows["p_value"], (1 + np.array(as_much)) / (1 + len(given)))
-    concepts = pd.read_parquet(paths.concept_evidence)
+    concepts = pd.read_parquet(paths.concept_significance)
     assert concepts["concept"].tolist() == pd.read_parquet(paths.concepts)["concept"].tolist()
     assert concepts["p_value"].between(0, 1, inclusive="right").all()
-    counts = pd.read_parquet(paths.chance_counts)
-    assert counts["what"].tolist() == ["best buddies"] * 3 + ["Rosetta neurons", "concepts"]
+    counts = pd.read_parquet(paths.null_counts)
+    assert counts["level"].tolist() == ["best buddies"] * 3 + ["Rosetta neurons", "concepts"]
     neurons = pd.read_parquet(paths.rosetta)["pivot_unit"].nunique()
-    assert counts.loc[3, "found"] == neurons
-    assert counts["false"].between(0, 1).all()
+    assert counts.loc[3, "n_observed"] == neurons
+    assert counts["fdr"].between(0, 1).all()
 
 
 def test_halves_are_the_definition_on_half_of_the_images(finished: Checkout) -> None:
@@ -119,35 +119,37 @@ def test_halves_are_the_definition_on_half_of_the_images(finished: Checkout) -> 
             living(config, name, corr, 1)
             found[name] = oracle.best_buddies(corr, K, same=name == "dcgan")
         halves.append(found)
-    pairs = pd.read_parquet(paths.pair_evidence)
+    pairs = pd.read_parquet(paths.pair_significance)
     for row in pairs.itertuples():
         again = [(row.pivot_unit, row.unit) in half[row.model] for half in halves]
         assert row.replication == np.mean(again)
         assert row.replicated == all(again)
-    assert 0 < pairs["replication"].mean() < 1
+    assert 0 < pairs["recovery_rate"].mean() < 1
     neurons = [
         set.intersection(*({j for j, _ in half[e.name]} for e in config.encoders))
         for half in halves
     ]
-    counts = pd.read_parquet(paths.replication_counts).set_index("what")
+    counts = pd.read_parquet(paths.split_half).set_index("level")
     of_all = set(pd.read_parquet(paths.rosetta)["pivot_unit"])
     row = counts.loc["Rosetta neurons"]
-    assert row["in_half"] == np.mean([len(some) for some in neurons])
-    assert row["again"] == pytest.approx(np.mean([len(of_all & n) for n in neurons]) / len(of_all))
-    concepts = pd.read_parquet(paths.concept_evidence).set_index("concept")
+    assert row["n_half"] == np.mean([len(some) for some in neurons])
+    assert row["recovery_rate"] == pytest.approx(
+        np.mean([len(of_all & n) for n in neurons]) / len(of_all)
+    )
+    concepts = pd.read_parquet(paths.concept_significance).set_index("concept")
     for concept, units in (
         pd.read_parquet(paths.concepts).set_index("concept")["pivot_units"].items()
     ):
         rate = np.mean([len(set(units) & some) / len(units) for some in neurons])
-        assert concepts.loc[concept, "replication"] == pytest.approx(rate)
+        assert concepts.loc[concept, "recovery_rate"] == pytest.approx(rate)
 
 
 def test_intervals_and_peaks_are_of_the_stored_maps(finished: Checkout) -> None:
     config = of_run(finished.run)
     paths = RunPaths(config)
-    pairs = pd.read_parquet(paths.pair_evidence)
-    assert (pairs["corr_low"] <= pairs["corr"]).mean() > 0.99
-    assert (pairs["corr"] <= pairs["corr_high"]).mean() > 0.99
+    pairs = pd.read_parquet(paths.pair_significance)
+    assert (pairs["corr_ci_low"] <= pairs["corr"]).mean() > 0.99
+    assert (pairs["corr"] <= pairs["corr_ci_high"]).mean() > 0.99
     pivot, encoder = stored(config, "dcgan"), stored(config, ENCODER)
     units = [
         [(layer, channel) for layer, maps in of.items() for channel in range(maps.shape[1])]
@@ -167,8 +169,8 @@ def test_intervals_and_peaks_are_of_the_stored_maps(finished: Checkout) -> None:
 
 
 def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None:
-    config = of_run(copied, evidence={"nulls": ["untrained"]}, steering=NO_JOBS)
-    stages.chance(config, model=ENCODER, null="untrained")
+    config = of_run(copied, significance={"nulls": ["untrained"]}, steering=NO_JOBS)
+    stages.null_models(config, model=ENCODER, null="untrained")
     encoders = tiny()["encoders"]
     number = [encoder["name"] for encoder in encoders].index(ENCODER)
     seed = crc32(ENCODER.encode()) + 1  # the second draw
@@ -183,16 +185,16 @@ def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None
     }
     corr = oracle.correlations(stored(config, "dcgan"), others)
     living(config, "dcgan", corr, 0)
-    held = pd.read_parquet(RunPaths(config).held("untrained", ENCODER))
+    held = pd.read_parquet(RunPaths(config).null_corr("untrained", ENCODER))
     best = np.nanmax(corr[held["pivot_unit"]], axis=1)
-    np.testing.assert_allclose(held["left"], best, atol=1e-4)
+    np.testing.assert_allclose(held["null_corr"], best, atol=1e-4)
 
 
 def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:
     config = of_run(copied, encoders=tiny()["encoders"][1:])
-    path = RunPaths(config).chance("images", ENCODER)
+    path = RunPaths(config).null_matches("permute_images", ENCODER)
     before = path.read_bytes()
-    stages.chance(config, model=ENCODER, null="images")
+    stages.null_models(config, model=ENCODER, null="permute_images")
     assert path.read_bytes() == before
 
 
@@ -206,14 +208,14 @@ def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:
 )
 def test_what_there_is_not(finished: Checkout, model: str, null: str, said: str) -> None:
     with pytest.raises(RosettaError, match=said):
-        stages.chance(of_run(finished.run), model=model, null=null)
+        stages.null_models(of_run(finished.run), model=model, null=null)
 
 
 def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:
-    assert parse_config(tiny()).nulls == ["images"]
+    assert parse_config(tiny()).nulls == ["permute_images"]
     assert parse_config(tiny(mining={"store": "none"})).nulls == []
-    assert parse_config(tiny(evidence={"nulls": []})).nulls == []
-    live = tiny(mining={"store": "none"}, evidence={"nulls": ["positions"]})
+    assert parse_config(tiny(significance={"nulls": []})).nulls == []
+    live = tiny(mining={"store": "none"}, significance={"nulls": ["roll_positions"]})
     with pytest.raises(RosettaError, match=r"positions needs stored maps"):
         parse_config(live)
 
@@ -221,22 +223,22 @@ def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:
 @pytest.mark.parametrize(
     ("images", "changes", "said"),
     [
-        (15, {"splits": 1}, r"evidence\.splits: needs 16 images or more, not 15"),
-        (15, {"intervals": True}, r"evidence\.intervals: needs 16 images or more, not 15"),
-        (16, {"splits": 36}, r"evidence\.splits: .*35"),
+        (15, {"splits": 1}, r"significance\.splits: needs 16 images or more, not 15"),
+        (15, {"intervals": True}, r"significance\.intervals: needs 16 images or more, not 15"),
+        (16, {"splits": 36}, r"significance\.splits: .*35"),
     ],
 )
 def test_halves_and_intervals_need_images(images, changes, said) -> None:
     with pytest.raises(RosettaError, match=said):
-        parse_config(tiny(evidence=changes, sampling={"images": images}))
+        parse_config(tiny(significance=changes, sampling={"images": images}))
 
 
 def test_parts_that_a_run_cannot_have_are_left_out_and_refused_where_asked_for() -> None:
     few, live = tiny(sampling={"images": 15}), tiny(mining={"store": "none"})
     assert (parse_config(few).splits, parse_config(few).intervals) == (0, False)
     assert (parse_config(live).splits, parse_config(live).intervals) == (1, False)
-    with pytest.raises(RosettaError, match=r"evidence\.intervals: needs stored maps"):
-        parse_config({**live, "evidence": {"intervals": True}})
-    nothing = parse_config(tiny(evidence={"nulls": [], "splits": 0, "intervals": False}))
-    assert not nothing.has_evidence
-    assert RunPaths(nothing).evidence == []
+    with pytest.raises(RosettaError, match=r"significance\.intervals: needs stored maps"):
+        parse_config({**live, "significance": {"intervals": True}})
+    nothing = parse_config(tiny(significance={"nulls": [], "splits": 0, "intervals": False}))
+    assert not nothing.has_significance
+    assert RunPaths(nothing).significance == []

@@ -11,7 +11,7 @@ from PIL import Image
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_store import new_store
-from rosetta_core.mining.examples.concept_score import PairBlock, evidence
+from rosetta_core.mining.examples.concept_score import PairBlock, concept_scores
 from rosetta_core.mining.examples.concept_store import StoredConceptExamples
 from rosetta_core.mining.examples.concepts import write_concept_examples
 from rosetta_core.mining.examples.near_duplicates import (
@@ -72,7 +72,7 @@ def test_leading_units_have_the_best_buddies_on_average() -> None:
     assert representative_units(concept, pivot="g") == {"g": 2, "x": 12, "y": 21}
 
 
-def concept_evidence(
+def concept_significance(
     members: pd.DataFrame,
     maps: dict[str, InMemoryActivations],
     units: dict[str, pd.DataFrame],
@@ -117,8 +117,8 @@ def test_concept_examples(tmp_path: Path, zoo, budget: int) -> None:
     assert found.models == ["g", "x", "y"]
     assert found.leading.tolist() == [[5, 6, 0], [3, 0, 5]]
     for concept, members in rosetta.groupby("concept"):
-        expected = concept_evidence(members, maps, units, "g")
-        np.testing.assert_allclose(found.evidence[concept], expected, atol=2e-5)
+        expected = concept_significance(members, maps, units, "g")
+        np.testing.assert_allclose(found.scores[concept], expected, atol=2e-5)
     for concept in range(2):
         for place, model in enumerate(found.models):
             exact = standard(maps[model], units[model], int(found.leading[concept, place]))
@@ -134,7 +134,7 @@ def test_the_mean_evidence_of_a_pair_is_its_correlation(zoo) -> None:
             for model, unit in {"g": 5, "x": 6}.items()
         }
     block = PairBlock("x", 1, 1, [0], [0], np.ones((1, 1), np.float32))
-    mean = evidence([block], read, pivot="g").mean()
+    mean = concept_scores([block], read, pivot="g").mean()
     f = oracle.enlarge(standard(maps["g"], units["g"], 5)[:, None], (14, 14)).flatten()
     g = torch.from_numpy(standard(maps["x"], units["x"], 6)).flatten()
     # both factors are in their std at their own grid, which enlarging lowers
@@ -147,7 +147,7 @@ def test_no_concepts_is_an_empty_store(tmp_path: Path, zoo) -> None:
     store = tmp_path / "concepts.zarr"
     write_concept_examples(store, rosetta[:0], units=units, maps=maps, memory_budget=MIB, threads=1)
     found = StoredConceptExamples(store, units)
-    assert found.evidence.shape == (0, 11)
+    assert found.scores.shape == (0, 11)
     assert found.leading.shape == (0, 3)
 
 

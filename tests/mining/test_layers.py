@@ -165,12 +165,12 @@ def test_planted_rosetta_units_are_found_to_be_more_selective() -> None:
     known, found = made(values, inside, layers=3)
     rows = superiority_table(*known, **found).set_index(["model", "measure"])
     planted, other = rows.loc[("g", "selectivity")], rows.loc[("x", "selectivity")]
-    assert planted["superiority"] > 0.7
+    assert planted["vargha_delaney_a"] > 0.7
     assert planted["p_value"] < 1e-4
-    assert 0.35 < other["superiority"] < 0.65
+    assert 0.35 < other["vargha_delaney_a"] < 0.65
     assert (planted["rosetta"], planted["rest"]) == (40, 260)
     mirrored = rows.loc[("g", "sparsity")]
-    assert mirrored["superiority"] == pytest.approx(1 - planted["superiority"])
+    assert mirrored["vargha_delaney_a"] == pytest.approx(1 - planted["vargha_delaney_a"])
     assert mirrored["p_value"] == pytest.approx(planted["p_value"])
     table = layer_table(*known, **found)
     of_pivot = table[table["model"] == "g"]
@@ -250,4 +250,4 @@ def test_a_run_without_rosetta_neurons_compares_nothing() -> None:
     known, found = made({"g": np.ones(4), "x": np.ones(4)}, {"g": [0], "x": [0]}, layers=2)
     found = {name: table[:0] if name == "rosetta" else table for name, table in found.items()}
     assert layer_table(*known, **found)["rosetta"].sum() == 0
-    assert superiority_table(*known, **found)["superiority"].isna().all()
+    assert superiority_table(*known, **found)["vargha_delaney_a"].isna().all()

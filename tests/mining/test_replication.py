@@ -13,7 +13,7 @@ from rosetta_core.mining.significance.split_half import (
     MatchSet,
     concepts_again,
     pairs_again,
-    replication_counts,
+    split_half_counts,
 )
 from rosetta_core.mining.significance.tables import concepts_told, pairs_told
 from rosetta_core.mining.sources.base import InMemoryActivations
@@ -99,8 +99,8 @@ HALVES = [
 
 def test_a_pair_is_found_again_in_the_halves_that_have_it() -> None:
     found = pairs_again(RUN, HALVES)
-    assert found["replication"].tolist() == [1, 0.5, 0.5, 0.5]
-    assert found["replicated"].tolist() == [True, False, False, False]
+    assert found["recovery_rate"].tolist() == [1, 0.5, 0.5, 0.5]
+    assert found["recovered"].tolist() == [True, False, False, False]
 
 
 def test_a_concept_is_found_again_by_its_neurons() -> None:
@@ -110,25 +110,29 @@ def test_a_concept_is_found_again_by_its_neurons() -> None:
     ]
     found = concepts_again(RUN, HALVES).set_index("concept")
     for concept, rate in ((RUN.concept_of[0], 0.75), (RUN.concept_of[2], 0.75)):
-        assert found.loc[concept, "replication"] == rate
-        assert found.loc[concept, "replicated"]
+        assert found.loc[concept, "recovery_rate"] == rate
+        assert found.loc[concept, "recovered"]
     gone = concepts_again(RUN, [HALVES[0], mined([(0, 10), (1, 11)], [])]).set_index("concept")
-    assert not gone.loc[RUN.concept_of[2], "replicated"]
+    assert not gone.loc[RUN.concept_of[2], "recovered"]
 
 
 def test_counts_of_what_is_found_again() -> None:
-    table = replication_counts(RUN, HALVES).set_index("what")
-    assert table.loc["best buddies", ["found", "in_half", "again"]].tolist() == [4, 3, 0.625]
+    table = split_half_counts(RUN, HALVES).set_index("level")
+    assert table.loc["best buddies", ["n_observed", "n_half", "recovery_rate"]].tolist() == [
+        4,
+        3,
+        0.625,
+    ]
     assert table.loc["best buddies", "agreement"] == pytest.approx(2 * 1 / 6)
     assert table.loc["Rosetta neurons", "agreement"] == pytest.approx(2 * 2 / 6)
-    assert table.loc["concepts", ["found", "in_half"]].tolist() == [2, 2]
+    assert table.loc["concepts", ["n_observed", "n_half"]].tolist() == [2, 2]
 
 
 def test_halves_that_join_neurons_alike_agree_and_others_do_not() -> None:
     pairs = [(i, 10 + i) for i in range(6)]
     one, same = (mined(pairs, [(0, 1), (2, 3), (4, 5)]) for _ in range(2))
     other = mined(pairs, [(0, 3), (2, 5), (4, 1)])
-    rand = [replication_counts(one, [one, half])["agreement"].iloc[-1] for half in (same, other)]
+    rand = [split_half_counts(one, [one, half])["agreement"].iloc[-1] for half in (same, other)]
     assert rand[0] == 1
     assert rand[1] < 0.1
 
@@ -148,13 +152,13 @@ NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
     ],
 )
 def test_nothing_may_be_found_at_all(run: MatchSet, halves: list[MatchSet], rate: float) -> None:
-    table = replication_counts(run, halves)
-    np.testing.assert_equal(table["again"].tolist(), [rate] * 3)
+    table = split_half_counts(run, halves)
+    np.testing.assert_equal(table["recovery_rate"].tolist(), [rate] * 3)
     pairs = pairs_told(run.buddies, [pairs_again(run, halves)])
     concepts = concepts_told(run.rosetta, pairs, [concepts_again(run, halves)])
-    assert pairs["replication"].tolist() == [rate] * len(pairs)
-    assert concepts["replication"].tolist() == [rate] * len(concepts)
-    assert (pairs["replicated"].dtype, concepts["replicated"].dtype) == ("boolean", "boolean")
+    assert pairs["recovery_rate"].tolist() == [rate] * len(pairs)
+    assert concepts["recovery_rate"].tolist() == [rate] * len(concepts)
+    assert (pairs["recovered"].dtype, concepts["recovered"].dtype) == ("boolean", "boolean")
 
 
 @pytest.mark.parametrize("budget", [2**28, 2**12])
@@ -200,9 +204,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         memory_budget=2**28,
         threads=1,
     )
-    held = (told["corr_low"] <= rho) & (rho <= told["corr_high"])
+    held = (told["corr_ci_low"] <= rho) & (rho <= told["corr_ci_high"])
     assert 0.9 <= held.mean() <= 0.98
-    assert np.all(told["corr_low"] < told["corr_high"])
+    assert np.all(told["corr_ci_low"] < told["corr_ci_high"])
 
 
 def test_intervals_do_not_depend_on_the_other_pairs() -> None:
@@ -236,7 +240,7 @@ def test_colocation_is_told_across_grids() -> None:
         memory_budget=2**20,
         threads=1,
     )
-    assert told["colocation"].tolist() == [0.75]
+    assert told["peak_overlap"].tolist() == [0.75]
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -20,7 +20,7 @@ SWEEP = {"sweep": {"images": [8, 16], "k": [2, 5]}}
 def swept(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Config:
     run = tmp_path_factory.mktemp("swept") / "results" / "tiny"
     shutil.copytree(finished.run, run, symlinks=True)
-    config = parse_config(tiny(results=str(run.parent), evidence=SWEEP))
+    config = parse_config(tiny(results=str(run.parent), significance=SWEEP))
     for model in config.models:
         stages.sweep(config, model=model.name)
     stages.sweep_curves(config)
@@ -41,19 +41,19 @@ def test_all_images_give_what_the_run_has(swept: Config, table: pd.DataFrame) ->
     assert row["concepts"] == rosetta["concept"].nunique()
     buddies = [len(pd.read_parquet(paths.best_buddies(e.name))) for e in swept.encoders]
     assert row["best_buddies"] == sum(buddies)
-    counts = pd.read_parquet(paths.replication_counts).groupby("what")["agreement"].mean()
+    counts = pd.read_parquet(paths.split_half).groupby("level")["agreement"].mean()
     for key, what in (("neurons", "Rosetta neurons"), ("best_buddies", "best buddies")):
         assert row[f"{key}_agreement"] == pytest.approx(counts[what], abs=1e-6)
 
 
 def test_half_of_the_images_are_the_first_half_of_the_run(swept: Config, table) -> None:
-    counts = pd.read_parquet(RunPaths(swept).replication_counts).set_index("what")
+    counts = pd.read_parquet(RunPaths(swept).split_half).set_index("level")
     row = table.set_index(["images", "k", "encoders"]).loc[(8, 5, len(swept.encoders))]
     first = stages.mining.mined(swept, RunPaths(swept).correlations, k=5, subset=0)
     second = stages.mining.mined(swept, RunPaths(swept).correlations, k=5, subset=1)
     assert row["neurons"] == len(first.concept_of)
     mean = (len(first.concept_of) + len(second.concept_of)) / 2
-    assert counts.loc["Rosetta neurons", "in_half"] == mean
+    assert counts.loc["Rosetta neurons", "n_half"] == mean
 
 
 def test_more_neighbours_give_more_and_more_encoders_give_less(table: pd.DataFrame) -> None:
@@ -76,7 +76,7 @@ def test_the_curves_are_drawn(swept: Config) -> None:
 
 
 def test_snakemake_makes_it_of_stored_maps_when_asked(rerun: Checkout) -> None:
-    rerun.configure(tiny(evidence={"sweep": {"images": [8], "k": [2]}}))
+    rerun.configure(tiny(significance={"sweep": {"images": [8], "k": [2]}}))
     planned = rerun.planned("sweep_curves")
     made = {Path(path).parts[2] for path in planned}
     assert made == {"sweep", "tables", "figures"}
@@ -89,14 +89,14 @@ def test_snakemake_makes_it_of_stored_maps_when_asked(rerun: Checkout) -> None:
     [
         ({"images": [8, 17]}, "17 is more than the 16 of sampling.images"),
         ({"images": [16, 8]}, "must ascend"),
-        ({"images": [2]}, "evidence.sweep.images"),
-        ({"k": []}, "evidence.sweep.k"),
-        ({"k": [0, 1]}, "evidence.sweep.k"),
+        ({"images": [2]}, "significance.sweep.images"),
+        ({"k": []}, "significance.sweep.k"),
+        ({"k": [0, 1]}, "significance.sweep.k"),
     ],
 )
 def test_what_cannot_be_swept(sweep: dict, said: str) -> None:
     with pytest.raises(RosettaError, match=said):
-        parse_config(tiny(evidence={"sweep": sweep}))
+        parse_config(tiny(significance={"sweep": sweep}))
 
 
 def test_a_sweep_doubles_the_images_from_64_on() -> None:

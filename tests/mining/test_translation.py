@@ -48,7 +48,7 @@ def test_shared_units_and_overlap_are_counted_by_hand() -> None:
         ["e", 2, 100, 104],
         ["f", 7, 100, 104],
     ]
-    by_chance = found.chance.set_index(["what", "model"])["by_chance"]
+    by_chance = found.chance.set_index(["level", "model"])["n_null"]
     assert by_chance["shared units", "e"] == pytest.approx(3 * 2 / WIDTH)
     assert by_chance["shared units", "f"] == pytest.approx(1 * 2 / WIDTH)
 
@@ -78,8 +78,8 @@ def test_random_sharing_is_chance(among: int) -> None:
     for seed in range(12):
         one, other = random_run(2 * seed, among=among), random_run(2 * seed + 1, among=among)
         found = translate(one, other, units=UNITS, draws=DRAWS)
-        rows = found.chance.set_index("what").loc["clear pairs"]
-        clear, chance = clear + rows["found"], chance + rows["by_chance"]
+        rows = found.chance.set_index("level").loc["clear pairs"]
+        clear, chance = clear + rows["n_observed"], chance + rows["n_null"]
         pairs, translated = pairs + CONCEPTS**2, translated + bool(len(found.translated))
     assert clear / pairs <= CLEAR + 0.01
     assert abs(clear - chance) <= 3 * chance**0.5
@@ -89,8 +89,8 @@ def test_random_sharing_is_chance(among: int) -> None:
 def test_random_units_would_take_hubs_for_translations() -> None:
     """Why chance keeps which units are matched: runs of hubs share more than random units do."""
     found = translate(random_run(0, among=12), random_run(1, among=12), units=UNITS, draws=DRAWS)
-    shared = found.chance[found.chance["what"] == "shared units"]
-    assert (shared["found"] > 2 * shared["by_chance"]).all()
+    shared = found.chance[found.chance["level"] == "shared units"]
+    assert (shared["n_observed"] > 2 * shared["n_null"]).all()
     assert found.translated.empty
 
 
@@ -127,7 +127,7 @@ def test_which_run_comes_first_makes_no_difference() -> None:
     pd.testing.assert_frame_equal(a[exact], b[exact])
     assert np.abs(a["p_value"] - b["p_value"]).max() < 0.05  # other draws
     assert len(forth.units) == len(back.units)
-    shared = [found.chance[found.chance["what"] == "shared units"] for found in (forth, back)]
+    shared = [found.chance[found.chance["level"] == "shared units"] for found in (forth, back)]
     pd.testing.assert_frame_equal(*shared)
 
 
@@ -143,7 +143,7 @@ def test_runs_without_concepts_share_none() -> None:
         found = translate(one, other, units=UNITS, draws=3)
         assert found.pairs.empty
         assert found.units.empty
-        assert (found.chance["found"] == 0).all()
+        assert (found.chance["n_observed"] == 0).all()
 
 
 def test_encoders_that_one_run_lacks_are_left_out() -> None:
@@ -234,12 +234,12 @@ def test_neurons_that_nulls_give_too_take_no_part(tmp_path: Path) -> None:
         columns=["pivot_unit", "model", "unit"],
     )
     p_values = [0.01, 0.5, 0.05, 0.04, 0.2, 0.01] + 4 * [0.01] + 2 * [0.06] + 6 * [0.9]
-    content = tiny(results=str(tmp_path), evidence={"nulls": ["images"]})
-    config, unaware = parse_config(content), parse_config(content | {"evidence": {"nulls": []}})
+    content = tiny(results=str(tmp_path), significance={"nulls": ["permute_images"]})
+    config, unaware = parse_config(content), parse_config(content | {"significance": {"nulls": []}})
     paths = RunPaths(config)
     rosetta = pairs.assign(concept=[0] * 6 + [1] * 12)
     write_table(rosetta, paths.rosetta)
-    write_table(pairs[::-1].assign(p_value=p_values[::-1]), paths.pair_evidence)
+    write_table(pairs[::-1].assign(p_value=p_values[::-1]), paths.pair_significance)
     found = beyond_chance(config)
     left = list(
         found[["pivot_unit", "model", "unit", "concept"]].itertuples(index=False, name=None)
@@ -254,7 +254,7 @@ def test_neurons_that_nulls_give_too_take_no_part(tmp_path: Path) -> None:
 def other_seed(finished: Checkout, tmp_path: Path) -> Path:
     """A run like the finished one, of images of another seed."""
     content = tiny(run="other", results=str(tmp_path / "results"), sampling={"seed": 1})
-    content |= {"steering": NO_JOBS, "evidence": {"nulls": []}}
+    content |= {"steering": NO_JOBS, "significance": {"nulls": []}}
     path = tmp_path / "other.yaml"
     path.write_text(yaml.safe_dump(content))
     assert main(["mine", "--config", str(path), "--threads", "1"]) == 0
@@ -273,8 +273,8 @@ def test_two_runs_are_translated(
     pairs = read_table(folder / "tables" / "translation.parquet")
     units = read_table(folder / "tables" / "shared_units.parquet")
     chance = read_table(folder / "tables" / "chance.parquet")
-    shared = chance[chance["what"] == "shared units"]
-    assert shared["found"].sum() > 1.5 * shared["by_chance"].sum()
+    shared = chance[chance["level"] == "shared units"]
+    assert shared["n_observed"].sum() > 1.5 * shared["n_null"].sum()
     same = keys(units[units["pivot_unit_a"] == units["pivot_unit_b"]])
     told = keys(pairs[pairs["q_value"] <= CLEAR])
     assert len(same & told) > 0.6 * len(same)

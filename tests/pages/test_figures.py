@@ -37,7 +37,7 @@ class FakeExamples:
     def __init__(self, models: list[str], concepts: int) -> None:
         self.models = models
         self.leading = np.repeat(np.arange(1, concepts + 1, dtype=np.int32)[:, None], 4, axis=1)
-        self.evidence = np.random.default_rng(0).random((concepts, IMAGES), np.float32)
+        self.scores = np.random.default_rng(0).random((concepts, IMAGES), np.float32)
 
     def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
         maps = np.full((IMAGES, 4, 4), 32, np.uint8)  # 0 standard deviations
@@ -130,7 +130,7 @@ def test_rows_are_images_and_columns_models(tmp_path: Path, images: Draw) -> Non
     assert "mobilenet_v2" not in words(drawn)
 
 
-@pytest.mark.parametrize("order", ["evidence", "number"])
+@pytest.mark.parametrize("order", ["score", "number"])
 @pytest.mark.parametrize("across", [3, 8])
 def test_concepts_on_one_image(tmp_path: Path, images: Draw, order: str, across: int) -> None:
     findings, examples = made()
@@ -143,8 +143,8 @@ def test_concepts_on_one_image(tmp_path: Path, images: Draw, order: str, across:
         x, y = tile_at(png, tile)
         places[concept] = (y, x)
     read = sorted(places, key=places.__getitem__)  # line by line
-    strongest = np.argsort(-examples.evidence[:, 4]).tolist()
-    assert read == (strongest if order == "evidence" else list(range(CONCEPTS)))
+    strongest = np.argsort(-examples.scores[:, 4]).tolist()
+    assert read == (strongest if order == "score" else list(range(CONCEPTS)))
     assert words(drawn) == ["image 4", *map(str, read)]
 
 
@@ -206,7 +206,7 @@ def test_default_figures(tmp_path: Path, images: Draw) -> None:
         parts = (sheet[y : y + side, x : x + side] for y in range(30, 70) for x in range(30))
         return min(float(np.sqrt(((part - tile) ** 2).mean())) for part in parts)
 
-    best = int(examples.evidence[2].argmax())
+    best = int(examples.scores[2].argmax())
     assert distance(best) < 30
     assert distance((best + 1) % IMAGES) > 60
 
@@ -219,10 +219,10 @@ def test_no_concepts_no_figures(tmp_path: Path, images: Draw) -> None:
 
 def test_telling_image_is_no_single_concepts_favourite() -> None:
     _, examples = made(concepts=3)
-    examples.evidence[:] = 0
-    examples.evidence[0, 5] = 1000  # of most evidence, but low for the other two
-    examples.evidence[:, 7] = [1, 2, 3]
-    examples.evidence[1:, 9] = 1
+    examples.scores[:] = 0
+    examples.scores[0, 5] = 1000  # of most score, but low for the other two
+    examples.scores[:, 7] = [1, 2, 3]
+    examples.scores[1:, 9] = 1
     assert telling_image(examples) == 7
 
 

@@ -98,13 +98,13 @@ def test_concept(site: Path, run: MadeUp) -> None:
         for row in rows.itertuples()
     ]
     assert [[unit[0] for unit in units] for units in content["units"]] == [[3], [3], [3]]
-    evidence = run.concept_examples.evidence[3]
-    assert content["top"] == np.argsort(-evidence, kind="stable")[:2].tolist()
+    scores = run.concept_examples.scores[3]
+    assert content["top"] == np.argsort(-scores, kind="stable")[:2].tolist()
     assert len(content["quarters"]) == 4
     peaks = [run.concept_examples.maps(3, model).max(axis=(1, 2)) for model in HOSTILE]
     apart = disagreement(np.stack(peaks))
     assert content["apart"] == np.argsort(-apart, kind="stable")[:2].tolist()
-    assert content["evidence"] == thousandths(evidence[content["images"]])
+    assert content["scores"] == thousandths(scores[content["images"]])
     maps = unpack(content["maps"])
     start = 0
     for model, (height, width) in zip(HOSTILE, content["grids"], strict=True):
@@ -189,8 +189,8 @@ def test_images(site: Path, run: MadeUp) -> None:
     examples = run.concept_examples
     for image in read(site, "index")["pages"]:
         content = read(site, f"images/{image}")
-        evidence = examples.evidence[:, image]
-        assert content["concepts"] == np.argsort(-evidence, kind="stable").tolist()
+        scores = examples.scores[:, image]
+        assert content["concepts"] == np.argsort(-scores, kind="stable").tolist()
         maps = np.concatenate([examples.maps(c, "g")[image].ravel() for c in content["concepts"]])
         np.testing.assert_array_equal(unpack(content["maps"]), maps)
 

@@ -145,8 +145,8 @@ def test_maps_and_images_are_what_the_stores_hold(run: Run) -> None:
         store = zarr.open_group(folder / "correlations" / f"{run.pivot}--{model}.zarr", mode="r")
         np.testing.assert_array_equal(run.correlations(model), store["corr"][...])
     store = zarr.open_group(folder / "examples" / "concepts.zarr", mode="r")
-    np.testing.assert_array_equal(run.evidence, store["evidence"][...])
-    assert run.evidence.shape == (len(run.concepts), 16)
+    np.testing.assert_array_equal(run.scores, store["score"][...])
+    assert run.scores.shape == (len(run.concepts), 16)
 
 
 def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
@@ -157,7 +157,7 @@ def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
         tmp_path / "other" / "results" / "my run (copy)",
         mining={"store": "none"},
         resources="resources",
-        evidence={"nulls": [], "splits": 0, "intervals": False},
+        significance={"nulls": [], "splits": 0, "intervals": False},
     )
     shutil.rmtree(folder / "activations")
     (tmp_path / "other" / "resources").symlink_to(ROOT / "resources")

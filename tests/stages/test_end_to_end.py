@@ -145,7 +145,7 @@ def content(folder: Path, key: str) -> Any:
 
 
 def test_examples(run: Run) -> None:
-    """Every unit's peaks, from the stored maps; every concept's evidence is its correlation."""
+    """Every unit's peaks, from the stored maps; every concept's scores is its correlation."""
     group = zarr.open_group(run.folder / "examples" / "units" / "mobilenet_v2.zarr", mode="r")
     units = run.units("mobilenet_v2")
     for number, (layer, maps) in enumerate(run.all_maps["mobilenet_v2"].items()):
@@ -160,10 +160,10 @@ def test_examples(run: Run) -> None:
         counted = group[f"{number}/histogram"][...].sum(axis=1)
         assert (counted == maps[:, 0].size).all()
     examples = zarr.open_group(run.folder / "examples" / "concepts.zarr", mode="r")
-    evidence, concepts = examples["evidence"][...], run.table("concepts.parquet")
-    assert evidence.shape == (len(concepts), 16)
+    scores, concepts = examples["score"][...], run.table("concepts.parquet")
+    assert scores.shape == (len(concepts), 16)
     # means of the same products, but weighted by encoder, and at the grids' own stds
-    assert np.corrcoef(evidence.mean(axis=1), concepts["mean_corr"])[0, 1] > 0.8
+    assert np.corrcoef(scores.mean(axis=1), concepts["mean_corr"])[0, 1] > 0.8
 
 
 def test_layers(run: Run) -> None:

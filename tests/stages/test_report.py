@@ -24,8 +24,8 @@ ITEMS = {  # of the report, and their captions
     "tables/rosetta.parquet": "rosetta",
     **{f"tables/{table}.parquet": table for table in ("layers", "selectivity", "superiority")},
     **{
-        f"tables/evidence/{table}.parquet": f"evidence_{table}"
-        for table in ("chance", "concepts", "pairs", "replication")
+        f"tables/significance/{table}.parquet": f"significance_{table}"
+        for table in ("null_models", "concepts", "pairs", "replication")
     },
     "tables/costs.csv": "costs",
     "steering/index.html": "steering_pages",

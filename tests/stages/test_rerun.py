@@ -26,15 +26,18 @@ JOBS = {
     "shifted": "edits",
     "table": "evaluations",
 }
-EVIDENCE = [
-    f"tables/evidence/{table}.parquet" for table in ("chance", "concepts", "pairs", "replication")
+SIGNIFICANCE = [
+    f"tables/significance/{table}.parquet"
+    for table in ("null_counts", "concepts", "pairs", "split_half")
 ]
 LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "superiority")]
 STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
 CONCEPTS = ["tables/rosetta.parquet", "tables/concepts.parquet"]
-JOINS = [*CONCEPTS, *EVIDENCE, *LAYERS, *EXAMPLES, *STEERED]
+JOINS = [*CONCEPTS, *SIGNIFICANCE, *LAYERS, *EXAMPLES, *STEERED]
 NEURONS = "results/tiny/tables/rosetta.parquet"  # enough where pages are not what is asked about
-AGREEMENT = "tables/evidence/agreement.parquet"  # of the best buddies of all encoders
+PAIR_STATISTICS = (
+    "tables/significance/pair_statistics.parquet"  # of the best buddies of all encoders
+)
 
 
 def outputs(
@@ -51,12 +54,12 @@ def outputs(
         for model in neighbours
     ]
     made += [
-        f"tables/evidence/{table}/dcgan--{model}.parquet"
-        for table in ("images", "held_images")
+        f"tables/significance/{table}/dcgan--{model}.parquet"
+        for table in ("null_matches/permute_images", "null_corr/permute_images")
         for model in neighbours
         if model != "dcgan"
     ]
-    made += [AGREEMENT] if set(neighbours) - {"dcgan"} else []
+    made += [PAIR_STATISTICS] if set(neighbours) - {"dcgan"} else []
     made += [f"examples/units/{model}.zarr" for model in examples]
     return sorted(f"results/tiny/{path}" for path in [*made, *joins])
 
@@ -95,7 +98,7 @@ def test_device_batch_and_memory_change_nothing(finished: Checkout) -> None:
 def test_a_change_of_k(rerun: Checkout) -> None:
     rerun.configure(tiny(neighbours={"k": 3}))
     assert rerun.planned() == outputs(neighbours=PAIRS)
-    rerun.configure(tiny(neighbours={"k": 3}, steering=NO_JOBS, evidence=HALVES_ONLY))
+    rerun.configure(tiny(neighbours={"k": 3}, steering=NO_JOBS, significance=HALVES_ONLY))
     rerun.snakemake("--cores", "2")
     assert rerun.planned() == []
     rerun.configure(tiny())
@@ -133,7 +136,7 @@ def test_another_run_of_the_same_models_fetches_nothing(rerun: Checkout) -> None
 
 def test_one_encoder_less(rerun: Checkout) -> None:
     rerun.configure(tiny(encoders=tiny()["encoders"][:2], steering=STEERING))
-    assert rerun.planned() == outputs(joins=[*JOINS, AGREEMENT])
+    assert rerun.planned() == outputs(joins=[*JOINS, PAIR_STATISTICS])
 
 
 def test_more_images(rerun: Checkout) -> None:
@@ -264,7 +267,7 @@ def test_a_changed_comment(rerun: Checkout) -> None:
 def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> None:
     (rerun.run / "activations/mobilenet_v2/00001.json").unlink()
     assert rerun.planned() == []  # what was made of it is still there
-    rerun.configure(tiny(steering=NO_JOBS, evidence=HALVES_ONLY))
+    rerun.configure(tiny(steering=NO_JOBS, significance=HALVES_ONLY))
     again = (NEURONS, "--forcerun", "results/tiny/tables/units/mobilenet_v2.parquet")
     assert [path for path in rerun.planned(*again) if "activations" in path] == [
         f"results/tiny/activations/mobilenet_v2/00001.{end}" for end in ("json", "zarr")
@@ -288,7 +291,7 @@ def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Conf
     assert "Traceback" not in done.stdout + done.stderr
     folder: Path = rerun.run / "activations" / encoders[2]["name"]
     assert not list(folder.glob("*.zarr"))
-    rerun.configure(tiny(steering=NO_JOBS, evidence=HALVES_ONLY))
+    rerun.configure(tiny(steering=NO_JOBS, significance=HALVES_ONLY))
     rerun.snakemake("--cores", "2", NEURONS)
     assert rerun.planned(NEURONS) == []
 

@@ -155,16 +155,16 @@ def test_concept_page(opened, real: Path, finished: Checkout, concepts: pd.DataF
     page.locator("details th button", has_text="correlation").click()
     numbers = page.locator("details tbody td.number")
     order = numbers.all_text_contents()
-    columns = ("correlation", "excess", "p", "found again", "at one place")
+    columns = ("correlation", "corr_excess", "p", "found again", "at one place")
     correlations = order[:: len(columns)]
     assert correlations == sorted(correlations, reverse=True)
     page.reload()
     expect(numbers.last).to_be_visible()
     assert numbers.all_text_contents() == order
     pairs = saved(page, "concept-1-pairs")
-    evidence = pd.read_parquet(finished.run / "tables" / "evidence" / "pairs.parquet")
+    significance = pd.read_parquet(finished.run / "tables" / "significance" / "pairs.parquet")
     known = members.merge(evidence, on=["pivot_unit", "model", "unit"])
-    told = ("corr_x", "excess", "p_value", "replication", "colocation")
+    told = ("corr_x", "corr_excess", "p_value", "replication", "peak_overlap")
     for head, column in zip(columns, told, strict=True):
         assert sorted(float(pair[head]) for pair in pairs) == pytest.approx(
             sorted(known[column]), abs=1e-4
@@ -272,9 +272,9 @@ def test_image_page(opened, real: Path, concepts: pd.DataFrame) -> None:
     page = opened(real, "#/image/3")
     expect(page.locator("h1")).to_have_text("Image 3")
     expect(page.locator(".tiles canvas")).to_have_count(len(concepts))
-    evidence = [float(t.split("·")[1].replace("−", "-")) for t in
+    scores = [float(t.split("·")[1].replace("−", "-")) for t in
                 page.locator(".tiles .small").all_text_contents()]  # fmt: skip
-    assert evidence == sorted(evidence, reverse=True)
+    assert scores == sorted(scores, reverse=True)
     page.select_option("select[name=order]", "number")
     numbers = [int(t.split("·")[0]) for t in page.locator(".tiles .small").all_text_contents()]
     assert numbers == concepts["concept"].tolist()
@@ -299,15 +299,15 @@ def test_models_page(opened, real: Path, finished: Checkout) -> None:
 
 
 def test_what_chance_gives_is_told(opened, real: Path, finished: Checkout) -> None:
-    tables = finished.run / "tables" / "evidence"
+    tables = finished.run / "tables" / "significance"
     counts = pd.read_parquet(tables / "chance.parquet")
     page = opened(real, "#/models")
     rows = saved(page, "chance")
-    assert [int(row["by chance"]) for row in rows] == counts["by_chance"].tolist()
+    assert [int(row["by chance"]) for row in rows] == counts["n_null"].tolist()
     assert [float(row["false"]) for row in rows] == pytest.approx(
         counts["false"].tolist(), abs=1e-3
     )
-    excess = pd.read_parquet(tables / "concepts.parquet").set_index("concept")["excess"]
+    excess = pd.read_parquet(tables / "concepts.parquet").set_index("concept")["corr_excess"]
     page.goto(page.url.partition("#")[0] + "#/concept/1")
     expect(page.locator("a.chance")).to_contain_text(f"{excess[1]:.2f}".replace("-", "−"))
     page.locator("a.chance").click()
@@ -315,7 +315,7 @@ def test_what_chance_gives_is_told(opened, real: Path, finished: Checkout) -> No
     page.goto(page.url.partition("#")[0] + "#/concepts")
     expect(page.locator("select[name=sort]")).to_be_visible()
     with redrawn(page):
-        page.select_option("select[name=sort]", "excess")
+        page.select_option("select[name=sort]", "corr_excess")
     found = [excess[concept] for concept in shown_concepts(page)]
     assert found == sorted(found, reverse=True)
     bound = round(float(excess.median()), 2)
@@ -326,7 +326,7 @@ def test_what_chance_gives_is_told(opened, real: Path, finished: Checkout) -> No
 
 
 def test_what_halves_give_is_told(opened, real: Path, finished: Checkout) -> None:
-    tables = finished.run / "tables" / "evidence"
+    tables = finished.run / "tables" / "significance"
     counts = pd.read_parquet(tables / "replication.parquet")
     page = opened(real, "#/models")
     rows = saved(page, "replication")
@@ -347,7 +347,7 @@ def test_what_halves_give_is_told(opened, real: Path, finished: Checkout) -> Non
 
 
 def test_pairs_are_told_image_by_image(opened, real: Path, finished: Checkout) -> None:
-    pairs = pd.read_parquet(finished.run / "tables" / "evidence" / "pairs.parquet")
+    pairs = pd.read_parquet(finished.run / "tables" / "significance" / "pairs.parquet")
     page = opened(real, "#/concept/0?pairs=1")
     rows = saved(page, "concept-0-pairs")
     known = {f"{corr:.4f}" for corr in pairs["corr"]}

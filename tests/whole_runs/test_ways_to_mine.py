@@ -18,7 +18,7 @@ TABLES = [
     "selectivity",
     "layers",
     "superiority",
-    "evidence/replication",
+    "significance/split_half",
     *(f"{table}/dcgan--{model}" for table in ("neighbours", "best_buddies") for model in PAIRS),
     *(f"units/{model}" for model in PAIRS),
 ]
@@ -35,8 +35,8 @@ def assert_same_tables(mine: Checkout, theirs: Checkout) -> None:
 
 def without_nulls(paths: list[str]) -> list[str]:
     """Those that are made where maps are not stored: nothing that looks at them once more."""
-    left_out = ("agreement", "images", "held_images", "chance.parquet")
-    return [path for path in paths if not any(f"/evidence/{name}" in path for name in left_out)]
+    left_out = ("pair_statistics", "null_")
+    return [path for path in paths if not any(f"/significance/{name}" in path for name in left_out)]
 
 
 def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
@@ -68,15 +68,15 @@ def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
 
 def test_untrained_encoders_are_a_null_without_stores_too(rerun: Checkout) -> None:
     shutil.rmtree(rerun.run / "activations")
-    rerun.configure(tiny(mining={"store": "none"}, evidence={"nulls": ["untrained"]}))
+    rerun.configure(tiny(mining={"store": "none"}, significance={"nulls": ["untrained"]}))
     planned = rerun.planned()
     for model in PAIRS[1:]:
-        assert f"results/tiny/tables/evidence/untrained/dcgan--{model}.parquet" in planned
+        assert f"results/tiny/tables/significance/untrained/dcgan--{model}.parquet" in planned
 
 
 def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -> None:
     changes = {"blocks": 2, "keep_matrix": False}
-    rerun.configure(tiny(correlation=changes, steering=NO_JOBS, evidence=HALVES_ONLY))
+    rerun.configure(tiny(correlation=changes, steering=NO_JOBS, significance=HALVES_ONLY))
     rerun.snakemake("--cores", "2")
     assert_same_tables(rerun, finished)
     store = rerun.run / "correlations/dcgan--mtcnn_onet.zarr"
@@ -93,7 +93,9 @@ def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -
 
 
 def test_all_models_in_one_job(finished: Checkout, rerun: Checkout) -> None:
-    rerun.configure(tiny(correlation={"together": True}, steering=NO_JOBS, evidence=HALVES_ONLY))
+    rerun.configure(
+        tiny(correlation={"together": True}, steering=NO_JOBS, significance=HALVES_ONLY)
+    )
     rerun.snakemake("--cores", "2", "--forcerun", *[
         f"results/tiny/correlations/dcgan--{model}.zarr" for model in PAIRS
     ])  # fmt: skip

@@ -78,7 +78,7 @@ watch(settings.run, {stage.name: stage.each for stage in planned})
 wildcard_constraints:
     model="|".join(map(re.escape, models)),
     shard=r"\d{5}",
-    null="images|positions|untrained",
+    null="permute_images|roll_positions|untrained",
 
 
 def cfg(stage):
@@ -107,7 +107,7 @@ def manifests(*names):
     ]
 
 
-def activation_source(*names):
+def activation_inputs(*names):
     """What maps come from: stores, or weights and samples where networks run without stores."""
     names = list(dict.fromkeys(names))
     if not live:

@@ -9,7 +9,7 @@ for members in stages.passes(settings):
             name:
                 "_".join(["correlations", *members, *block_name(block)])
             input:
-                **maps_of(pivot, *members),
+                **activation_inputs(pivot, *members),
             output:
                 stores=[part_of_run(paths.correlations(m, block)) for m in members],
                 units=[

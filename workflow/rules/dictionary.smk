@@ -4,7 +4,7 @@
 rule dictionary:
     input:
         [paths.rosetta, paths.concepts],
-        paths.evidence,
+        paths.significance,
         [paths.selectivity, paths.layers, paths.superiority],
         [paths.units(model) for model in models],
         [paths.neighbours(model) for model in models],

@@ -3,7 +3,7 @@
 
 rule unit_examples:
     input:
-        unpack(lambda wildcards: maps_of(wildcards.model)),
+        unpack(lambda wildcards: activation_inputs(wildcards.model)),
         units=paths.units("{model}"),
         images=[manifest_of(paths.samples(shard)) for shard in shards],
     output:
@@ -29,7 +29,7 @@ rule unit_examples:
 
 rule concept_examples:
     input:
-        **maps_of(*models),
+        **activation_inputs(*models),
         rosetta=paths.rosetta,
         units=[paths.units(model) for model in models],
     output:

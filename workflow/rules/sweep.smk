@@ -4,7 +4,7 @@
 
 rule sweep:
     input:
-        unpack(lambda wildcards: maps_of(pivot, wildcards.model)),
+        unpack(lambda wildcards: activation_inputs(pivot, wildcards.model)),
     output:
         directory(paths.sweep("{model}")),
     log:

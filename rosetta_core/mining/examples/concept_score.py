@@ -1,11 +1,11 @@
 """How strongly a concept shows on an image: its units fire together, at the same places.
 
 PairBlock    pairs of a concept between one layer of the pivot and one of an encoder
-evidence     of a concept on every image
+scores     of a concept on every image
 
 For a Rosetta neuron j and its best buddy k, standardised and enlarged to their common grid, the
 mean over all images and positions of G^j · D^k is their correlation (Eq. 1 and 2). Taken over the
-positions of one image it tells how much of that correlation is this image's. A concept's evidence
+positions of one image it tells how much of that correlation is this image's. A concept's scores
 is this product averaged over its pairs with an encoder, and then over the encoders, so that an
 encoder with many units doesn't drown one with few. As in the correlations, no map is enlarged.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from rosetta_core.mining.correlation.grids import Grid, common_grids
 from rosetta_core.mining.correlation.resize import adjoint
 
-__all__ = ["PairBlock", "evidence"]
+__all__ = ["PairBlock", "concept_scores"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PairBlock:
     which: NDArray[np.float32]
 
 
-def evidence(
+def concept_scores(
     blocks: Sequence[PairBlock],
     maps: Mapping[str, Mapping[int, Tensor]],
     *,

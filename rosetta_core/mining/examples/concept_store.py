@@ -23,12 +23,12 @@ class ConceptExamples(Protocol):
     Attributes:
         models: their names, the pivot first.
         leading: the unit of each model that stands for a concept (concepts, models) int32.
-        evidence: how strongly a concept shows on an image (concepts, images) float32.
+        scores: how strongly a concept shows on an image (concepts, images) float32.
     """
 
     models: list[str]
     leading: NDArray[np.int32]
-    evidence: NDArray[np.float32]
+    scores: NDArray[np.float32]
 
     def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
         """The standardised maps (n, h, w) of a concept's leading unit on all images, as bytes."""
@@ -48,7 +48,7 @@ class StoredConceptExamples(ConceptExamples):
         self._group = open_group(store)
         self.models = list(read_attribute(self._group, "models"))
         self.leading = read_array(self._group, "leading")
-        self.evidence = read_array(self._group, "evidence")
+        self.scores = read_array(self._group, "score")
         self._layers = {  # by model the layer of every unit
             model: pd.factorize(units[model]["layer"])[0] for model in self.models
         }

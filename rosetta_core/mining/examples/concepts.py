@@ -14,7 +14,7 @@ from torch import Tensor
 from zarr.codecs import Crc32cCodec
 
 from rosetta_core.io.zarr_store import SMALL, create_array, new_store
-from rosetta_core.mining.examples.concept_score import PairBlock, evidence
+from rosetta_core.mining.examples.concept_score import PairBlock, concept_scores
 from rosetta_core.mining.examples.standardised import LARGEST_SIDE, reduced, to_bytes
 from rosetta_core.mining.matching.representative import representative_units
 from rosetta_core.mining.sources.base import MOST_IMAGES, ActivationSource, images_at_once
@@ -34,7 +34,7 @@ def write_concept_examples(
     memory_budget: int,
     threads: int,
 ) -> None:
-    """Write the arrays `evidence` and `leading`, and `maps/{model}/{layer}` by their numbers.
+    """Write the arrays `scores` and `leading`, and `maps/{model}/{layer}` by their numbers.
 
     The last hold the maps (units, images, h, w) of the layer's leading units, in ascending order.
 
@@ -76,7 +76,7 @@ def write_concept_examples(
             def look(
                 concept: int, read: Mapping[str, Mapping[int, Tensor]] = read
             ) -> NDArray[np.float64]:
-                return evidence(blocks[concept], read, pivot=pivot)
+                return concept_scores(blocks[concept], read, pivot=pivot)
 
             for concept, values in enumerate(workers.map(look, range(len(concepts)))):
                 result[concept, inside] = values
@@ -84,7 +84,7 @@ def write_concept_examples(
                 shown = to_bytes(reduced(read[model][layer][:, places]))  # (n, few, h, w)
                 array[:, inside] = shown.transpose(0, 1).numpy()
             bar.advance(len(images))
-        _write(group, "evidence", result)
+        _write(group, "score", result)
         _write(group, "leading", leading)
 
 

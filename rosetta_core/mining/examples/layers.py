@@ -95,7 +95,15 @@ def superiority_table(
             across, _ = superiority(values, inside, np.zeros_like(layers))
             count = int(inside.sum())
             rows.append((model, measure, count, len(inside) - count, within, p_value, across))
-    columns = ["model", "measure", "rosetta", "rest", "superiority", "p_value", "across_layers"]
+    columns = [
+        "model",
+        "measure",
+        "rosetta",
+        "rest",
+        "vargha_delaney_a",
+        "p_value",
+        "across_layers",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"rosetta": np.int32, "rest": np.int32})
 

@@ -28,7 +28,7 @@ def top_examples(
     """Return at most `count` images with the highest scores, one of each near-duplicates.
 
     Args:
-        scores: per image, as `evidence` returns them.
+        scores: per image, as `scores` returns them.
         duplicates: per image its group of near-duplicates.
         count: how many.
     """

@@ -113,12 +113,12 @@ def translate(
         ),
     ]
     chance = pd.DataFrame(
-        [*_shared(first, second, units), *rows], columns=["what", "model", "found", "by_chance"]
+        [*_shared(first, second, units), *rows], columns=["level", "model", "n_observed", "n_null"]
     )
     return Translation(
         pairs=pairs.iloc[clearest].reset_index(drop=True),
         units=_unit_pairs(first, second),
-        chance=chance.assign(beyond=(chance["found"] - chance["by_chance"]).clip(lower=0)),
+        chance=chance.assign(beyond=(chance["n_observed"] - chance["n_null"]).clip(lower=0)),
     )
 
 

@@ -106,7 +106,7 @@ def of_shuffled(
     first, second = pivots
     given = mining.best_buddies(first, encoder)
     of_given, left = mining.correlations(second, encoder, [given, pairs])
-    return Chance(given.assign(left=of_given), left)
+    return Chance(given.assign(null_corr=of_given), left)
 
 
 def of_untrained(
@@ -128,4 +128,4 @@ def of_untrained(
     given = mining.best_buddies(pivot, first)
     best, _ = mining.nearest(pivot, second, 1)
     of_given, left = (best.corr[table["pivot_unit"].to_numpy(), 0] for table in (given, pairs))
-    return Chance(given.assign(left=of_given), left)
+    return Chance(given.assign(null_corr=of_given), left)

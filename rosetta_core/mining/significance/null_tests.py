@@ -3,9 +3,9 @@
 excess             what a pair correlates more than is left of it under a null
 p_values           how often chance gives as much
 clear              best buddies that exceed it
-pair_evidence      excess and p-value of every pair of best buddies
-concept_evidence   the same of every concept
-chance_counts      how many best buddies, Rosetta neurons and concepts chance gives
+pair_significance      excess and p-value of every pair of best buddies
+concept_significance   the same of every concept
+null_counts      how many best buddies, Rosetta neurons and concepts chance gives
 
 A null is drawn twice (`nulls`, `draws`). The first draw is mined as the run is: each encoder's best
 buddies with the pivot, then the pivot units that have one in every encoder, joined by the pivot's
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from rosetta_core.mining.matching.concepts import rosetta_neurons, rosetta_table
 
 __all__ = [
-    "chance_counts",
     "clear",
-    "concept_evidence",
+    "concept_significance",
     "excess",
+    "null_counts",
     "p_values",
-    "pair_evidence",
+    "pair_significance",
 ]
 
 CLEAR = 0.05  # p-value up to which a pair is
@@ -39,7 +39,7 @@ Buddies = Mapping[str, pd.DataFrame]
 
 def excess(pairs: pd.DataFrame) -> NDArray[np.float64]:
     """Return what pairs correlate more than is left of them under a null (n,)."""
-    return (pairs["corr"].astype(np.float64) - pairs["left"].astype(np.float64)).to_numpy()
+    return (pairs["corr"].astype(np.float64) - pairs["null_corr"].astype(np.float64)).to_numpy()
 
 
 def p_values(found: NDArray, chance: NDArray) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def clear(pairs: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
     return pairs[p_values(excess(pairs), excess(chance)) <= CLEAR]
 
 
-def pair_evidence(held: Mapping[str, Buddies], chance: Mapping[str, Buddies]) -> pd.DataFrame:
+def pair_significance(held: Mapping[str, Buddies], chance: Mapping[str, Buddies]) -> pd.DataFrame:
     """Return pivot_unit, model, unit, corr, excess, p_value of every pair of best buddies.
 
     The p-value tells how often best buddies of a null have as much excess. Of several nulls the
@@ -77,12 +77,12 @@ def pair_evidence(held: Mapping[str, Buddies], chance: Mapping[str, Buddies]) ->
             most = np.minimum(most, exceeds)
             p_value = np.maximum(p_value, p_values(exceeds, excess(chance[null][model])))
         found = pairs[["pivot_unit", "unit", "corr"]].assign(model=model)
-        found["excess"], found["p_value"] = most.astype(np.float32), p_value.astype(np.float32)
+        found["corr_excess"], found["p_value"] = most.astype(np.float32), p_value.astype(np.float32)
         tables.append(found)
-    return pd.concat(tables, ignore_index=True)[[*KEYS, "corr", "excess", "p_value"]]
+    return pd.concat(tables, ignore_index=True)[[*KEYS, "corr", "corr_excess", "p_value"]]
 
 
-def concept_evidence(
+def concept_significance(
     rosetta: pd.DataFrame, pairs: pd.DataFrame, chance: Mapping[str, Buddies], own: pd.DataFrame
 ) -> pd.DataFrame:
     """Return concept, excess, p_value of every concept.
@@ -92,19 +92,19 @@ def concept_evidence(
 
     Args:
         rosetta: the table of Rosetta neurons.
-        pairs: as `pair_evidence` returns them.
+        pairs: as `pair_significance` returns them.
         chance: by null the best buddies that it gives.
         own: the pivot's best buddies with itself.
     """
     known = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
-    mean = known.groupby("concept")["excess"].mean()
+    mean = known.groupby("concept")["corr_excess"].mean()
     p_value = np.zeros(len(mean))
     for buddies in chance.values():
         p_value = np.maximum(p_value, p_values(mean.to_numpy(), _of_concepts(buddies, own)))
     return pd.DataFrame(
         {
             "concept": mean.index.to_numpy(dtype=np.int32),
-            "excess": mean.to_numpy(dtype=np.float32),
+            "corr_excess": mean.to_numpy(dtype=np.float32),
             "p_value": p_value.astype(np.float32),
         }
     )
@@ -115,10 +115,12 @@ def _of_concepts(buddies: Buddies, own: pd.DataFrame) -> NDArray[np.float64]:
     rosetta = rosetta_table(buddies, own)
     pairs = pd.concat([table.assign(model=model) for model, table in buddies.items()])
     known = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
-    return known.assign(excess=excess(known)).groupby("concept")["excess"].mean().to_numpy()
+    return (
+        known.assign(corr_excess=excess(known)).groupby("concept")["corr_excess"].mean().to_numpy()
+    )
 
 
-def chance_counts(
+def null_counts(
     held: Mapping[str, Buddies], chance: Mapping[str, Buddies], own: pd.DataFrame
 ) -> pd.DataFrame:
     """Return null, what, model, found, by_chance, false.
@@ -147,6 +149,6 @@ def chance_counts(
             count = found[column].nunique()
             false = count - found.loc[clear_ones, column].nunique()
             rows.append((null, what, "", count, alone[column].nunique(), false))
-    table = pd.DataFrame(rows, columns=["null", "what", "model", "found", "by_chance", "false"])
-    share = table["false"] / table["found"].where(table["found"] > 0)
-    return table.assign(false=share.clip(upper=1.0))
+    table = pd.DataFrame(rows, columns=["null", "level", "model", "n_observed", "n_null", "fdr"])
+    share = table["fdr"] / table["n_observed"].where(table["n_observed"] > 0)
+    return table.assign(fdr=share.clip(upper=1.0))

@@ -24,9 +24,9 @@ PAIRS = 256  # at once
 class Agreement(TypedDict):
     """What is told of pairs (n,) each."""
 
-    corr_low: Float64
-    corr_high: Float64
-    colocation: Float64
+    corr_ci_low: Float64
+    corr_ci_high: Float64
+    peak_overlap: Float64
 
 
 def agreement(
@@ -51,10 +51,10 @@ def agreement(
     """
     if not len(pairs):
         none = np.zeros(0)
-        return Agreement(corr_low=none, corr_high=none, colocation=none)
+        return Agreement(corr_ci_low=none, corr_ci_high=none, peak_overlap=none)
     sums = pair_sums(pivot, encoder, pairs=pairs, memory_budget=memory_budget, threads=threads)
     low, high = intervals(sums)
-    return Agreement(corr_low=low, corr_high=high, colocation=sums.colocated)
+    return Agreement(corr_ci_low=low, corr_ci_high=high, peak_overlap=sums.colocated)
 
 
 def correlations(sums: PairSums, weights: Float64) -> Float64:

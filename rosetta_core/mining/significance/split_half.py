@@ -3,7 +3,7 @@
 Mined                what some images give: best buddies with every encoder, Rosetta neurons
 pairs_again          in how many halves each pair of best buddies is
 concepts_again       which share of a concept's neurons is found
-replication_counts   the same of a run, and how far the halves of a split agree
+split_half_counts   the same of a run, and how far the halves of a split agree
 
 Half the images give noisier correlations, so what is found in all of them and not in a half isn't
 wrong for that; what is found in every half is no accident of some images.
@@ -19,7 +19,7 @@ import pandas as pd
 
 from rosetta_core.mining.matching.concepts import adjusted_rand_index, rosetta_table
 
-__all__ = ["MatchSet", "concepts_again", "pairs_again", "replication_counts"]
+__all__ = ["MatchSet", "concepts_again", "pairs_again", "split_half_counts"]
 
 PAIR = ["pivot_unit", "unit"]
 Half = TypeVar("Half")
@@ -62,7 +62,7 @@ def pairs_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     tables = []
     for model, buddies in run.buddies.items():
         rate = np.mean([run.pairs(model).isin(half.pairs(model)) for half in halves], axis=0)
-        tables.append(buddies[PAIR].assign(model=model, replication=rate, replicated=rate == 1))
+        tables.append(buddies[PAIR].assign(model=model, recovery_rate=rate, recovered=rate == 1))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -78,13 +78,13 @@ def concepts_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "concept": by_half.index.to_numpy(dtype=np.int32),
-            "replication": by_half.mean(axis=1).to_numpy(dtype=np.float32),
-            "replicated": (by_half > 0).all(axis=1).to_numpy(dtype=bool),
+            "recovery_rate": by_half.mean(axis=1).to_numpy(dtype=np.float32),
+            "recovered": (by_half > 0).all(axis=1).to_numpy(dtype=bool),
         }
     )
 
 
-def replication_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
+def split_half_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     """Return what, model, found, in_half, again, agreement.
 
     One row for each encoder's best buddies, one for Rosetta neurons and one for concepts, whose
@@ -104,12 +104,12 @@ def replication_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFram
     neurons = [pd.Index(list(mined.concept_of), dtype=np.int64) for mined in (run, *halves)]
     rows.append(_row("Rosetta neurons", "", neurons[0], neurons[1:]))
     counts = [len(set(mined.concept_of.values())) for mined in (run, *halves)]
-    rates = concepts_again(run, halves)["replication"]
+    rates = concepts_again(run, halves)["recovery_rate"]
     alike = [_rand_index(first, second) for first, second in _splits(halves)]
     means = (pd.Series(values, dtype=float).mean() for values in (counts[1:], rates, alike))
     count, rate, index = map(float, means)  # NaN where there is no concept
     rows.append(("concepts", "", counts[0], count, rate, index))
-    columns = ["what", "model", "found", "in_half", "again", "agreement"]
+    columns = ["level", "model", "n_observed", "n_half", "recovery_rate", "agreement"]
     return pd.DataFrame(rows, columns=columns)
 
 

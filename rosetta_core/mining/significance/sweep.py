@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from rosetta_core.mining.significance.split_half import MatchSet, replication_counts
+from rosetta_core.mining.significance.split_half import MatchSet, split_half_counts
 
 __all__ = ["sweep_table"]
 
@@ -24,7 +24,7 @@ def sweep_table(
     """Return images, k, encoders, best_buddies, neurons, concepts, and how far halves agree.
 
     The last are best_buddies_agreement, neurons_agreement and concepts_agreement, as
-    `replication_counts` defines `agreement`: between the first and the second half of these images.
+    `split_half_counts` defines `agreement`: between the first and the second half of these images.
     With m encoders, the first m of them are taken, in their order; best buddies are those with all
     m together, and their agreement is the mean over these encoders.
 
@@ -43,8 +43,8 @@ def sweep_table(
                     MatchSet({name: one.buddies[name] for name in encoders[:most]}, one.own)
                     for one in every
                 )
-                found = replication_counts(run, halves).groupby("what")
-                sums, means = found["found"].sum(), found["agreement"].mean()
+                found = split_half_counts(run, halves).groupby("level")
+                sums, means = found["n_observed"].sum(), found["agreement"].mean()
                 row = {"images": count, "k": neighbours, "encoders": most}
                 for key, what in COLUMNS.items():
                     row |= {key: sums[what], f"{key}_agreement": means[what]}

@@ -16,9 +16,9 @@ import pandas as pd
 __all__ = ["CONCEPTS", "PAIRS", "concepts_told", "pairs_told"]
 
 KEYS = ["pivot_unit", "model", "unit"]
-SHARED = ["excess", "p_value", "replication", "replicated"]
-PAIRS = [*SHARED, "corr_low", "corr_high", "colocation"]
-CONCEPTS = [*SHARED, "colocation"]
+SHARED = ["corr_excess", "p_value", "recovery_rate", "recovered"]
+PAIRS = [*SHARED, "corr_ci_low", "corr_ci_high", "peak_overlap"]
+CONCEPTS = [*SHARED, "peak_overlap"]
 
 
 def pairs_told(buddies: Mapping[str, pd.DataFrame], told: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def concepts_told(
         told: tables of concepts with some of the columns.
     """
     known = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
-    mean = known.groupby("concept")["colocation"].mean().reset_index()
+    mean = known.groupby("concept")["peak_overlap"].mean().reset_index()
     concepts = mean[["concept"]].astype(np.int32)
     return _joined(concepts, [mean, *told], keys=["concept"], columns=CONCEPTS)
 
@@ -56,7 +56,7 @@ def _joined(
     """A table with columns of others, float32 or boolean, empty where nothing is told."""
     places = pd.MultiIndex.from_frame(table[keys])
     for column in columns:
-        kind = "boolean" if column == "replicated" else np.float32
+        kind = "boolean" if column == "recovered" else np.float32
         found = [
             pd.Series(other[column].to_numpy(), index=pd.MultiIndex.from_frame(other[keys]))
             for other in told

@@ -60,13 +60,13 @@ def choose(
         duplicates: by image its group of near-duplicates.
         count: how many.
     """
-    evidence = examples.evidence[concept]
+    score = examples.scores[concept]
     maps = (examples.maps(concept, model) for model in examples.models)  # (n, h, w) each
     apart = disagreement(np.stack([its.max(axis=(1, 2)) for its in maps]))
     return Chosen(
-        top=top_examples(evidence, duplicates, count=count),
-        random=random_examples(len(evidence), count=count, seed=concept),
-        quarters=quantile_examples(evidence, count=max(1, count // 2)),
+        top=top_examples(score, duplicates, count=count),
+        random=random_examples(len(score), count=count, seed=concept),
+        quarters=quantile_examples(score, count=max(1, count // 2)),
         apart=top_examples(apart, duplicates, count=count),
     )
 
@@ -120,7 +120,7 @@ def concept_data(
         "quarters": chosen.quarters,
         "apart": chosen.apart,
         "images": images,
-        "evidence": thousandths(examples.evidence[concept, images]),
+        "score": thousandths(examples.scores[concept, images]),
         "shows": show_data(shows, concept),
         "grids": [list(maps.shape[1:]) for maps in shown],
         "maps": pack(shown),
@@ -155,7 +155,14 @@ def _told(pairs: pd.DataFrame, findings: RunTables) -> dict[str, list[int]]:
     found = pairs[keys].merge(findings.told.pairs, on=keys, how="left", validate="one_to_one")
     return {
         column: thousandths(found[column] * 10)
-        for column in ("excess", "p_value", "replication", "corr_low", "corr_high", "colocation")
+        for column in (
+            "corr_excess",
+            "p_value",
+            "recovery_rate",
+            "corr_ci_low",
+            "corr_ci_high",
+            "peak_overlap",
+        )
         if found[column].notna().any()
     }
 

@@ -29,26 +29,26 @@ def page_images(best: Iterable[int], images: int, *, count: int) -> list[int]:
     return sorted(wanted[:count])
 
 
-def strongest(evidence: NDArray[np.float32]) -> list[int]:
-    """Return the concepts that show most strongly on an image, of its evidence (concepts,)."""
-    return np.argsort(-evidence, kind="stable")[:MOST_CONCEPTS].tolist()
+def strongest(score: NDArray[np.float32]) -> list[int]:
+    """Return the concepts that show most strongly on an image, of its score (concepts,)."""
+    return np.argsort(-score, kind="stable")[:MOST_CONCEPTS].tolist()
 
 
 def image_data(
-    evidence: NDArray[np.float32], maps: Mapping[int, NDArray[np.uint8]], *, origin: str = ""
+    score: NDArray[np.float32], maps: Mapping[int, NDArray[np.uint8]], *, origin: str = ""
 ) -> dict[str, Any]:
     """Return the content of `data/images/{image}.js`.
 
     Args:
-        evidence: how strongly each concept shows on the image (concepts,).
+        score: how strongly each concept shows on the image (concepts,).
         maps: by concept, those of `strongest`, the map (h, w) of the pivot's leading unit.
         origin: the file that the image was taken from, or "class 3"; empty for neither.
     """
-    order = strongest(evidence)
+    order = strongest(score)
     return {
         "origin": origin,
         "concepts": order,
-        "evidence": thousandths(evidence[order]),
+        "score": thousandths(score[order]),
         "grids": [list(maps[concept].shape) for concept in order],
         "maps": pack(maps[concept] for concept in order),
     }

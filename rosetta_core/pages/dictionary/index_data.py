@@ -69,8 +69,8 @@ def _told(findings: RunTables) -> dict[str, Any]:
     if findings.told is None:
         return {}
     found = findings.told.concepts.set_index("concept").reindex(findings.concepts["concept"])
-    columns = {"excess": "excess", "p": "p_value", "replication": "replication"}
-    columns["colocation"] = "colocation"
+    columns = {"excess": "corr_excess", "p": "p_value", "replication": "recovery_rate"}
+    columns["peak_overlap"] = "peak_overlap"
     return {
         key: thousandths(found[column])
         for key, column in columns.items()

@@ -49,16 +49,16 @@ def _chance(findings: RunTables) -> list[list[Any]]:
     if findings.told is None or findings.told.chance is None:
         return []
     counts = findings.told.chance
-    columns = (counts[name].tolist() for name in ("null", "what", "model", "found", "by_chance"))
-    return [list(row) for row in zip(*columns, thousandths(counts["false"] * 10), strict=True)]
+    columns = (counts[name].tolist() for name in ("null", "level", "model", "n_observed", "n_null"))
+    return [list(row) for row in zip(*columns, thousandths(counts["fdr"] * 10), strict=True)]
 
 
 def _replication(findings: RunTables) -> list[list[Any]]:
     if findings.told is None or findings.told.replication is None:
         return []
     counts = findings.told.replication
-    columns = [counts[name].tolist() for name in ("what", "model", "found", "in_half")]
-    columns += [thousandths(counts[name] * 10) for name in ("again", "agreement")]
+    columns = [counts[name].tolist() for name in ("level", "model", "n_observed", "n_half")]
+    columns += [thousandths(counts[name] * 10) for name in ("recovery_rate", "agreement")]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -79,7 +79,7 @@ def _superiority(findings: RunTables) -> list[list[Any]]:
     table = findings.superiority
     numbers = [
         [None if np.isnan(value) else value for value in significant(values)]
-        for values in table[["superiority", "p_value", "across_layers"]].to_numpy()
+        for values in table[["vargha_delaney_a", "p_value", "across_layers"]].to_numpy()
     ]
     return [
         [findings.names.index(row.model), row.measure, row.rosetta, row.rest, *values]

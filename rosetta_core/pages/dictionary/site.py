@@ -67,7 +67,7 @@ def write_site(
     near = {model: Neighbourhood(findings, model) for model in findings.names}
     chosen = [
         choose(concept, concept_examples, duplicates=duplicates, count=examples)
-        for concept in range(len(concept_examples.evidence))
+        for concept in range(len(concept_examples.scores))
     ]
     best = (image for rank in zip_longest(*(c.top for c in chosen)) for image in rank)
     pages = page_images(
@@ -144,7 +144,7 @@ def _write_image_pages(
     pages: Sequence[int],
     origins: Sequence[str],
 ) -> None:
-    order = {image: strongest(examples.evidence[:, image]) for image in pages}
+    order = {image: strongest(examples.scores[:, image]) for image in pages}
     wanted: dict[int, list[int]] = {}  # by concept the images: its maps are read once
     for image, concepts in order.items():
         for concept in concepts:
@@ -156,7 +156,7 @@ def _write_image_pages(
             maps[image][concept] = found[image]
     for image in pages:
         origin = origins[image] if origins else ""
-        content = image_data(examples.evidence[:, image], maps[image], origin=origin)
+        content = image_data(examples.scores[:, image], maps[image], origin=origin)
         write_data(folder, f"images/{image}", content)
 
 

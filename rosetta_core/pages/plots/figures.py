@@ -153,7 +153,7 @@ def image_figure(
     image: int,
     images: Images,
     concepts: Sequence[int] | None = None,
-    order: Literal["evidence", "number"] = "evidence",
+    order: Literal["score", "number"] = "score",
     across: int = 8,
 ) -> Figure:
     """Draw an image and beside it concepts on it: the maps of the pivot's leading units.
@@ -167,12 +167,12 @@ def image_figure(
         image: its number.
         images: gives some of the run's images.
         concepts: which; default: all.
-        order: by the evidence of the concepts on this image, the strongest first, or by number.
+        order: by the score of the concepts on this image, the strongest first, or by number.
         across: how many tiles stand side by side.
     """
     chosen = sorted(range(len(examples.leading)) if concepts is None else concepts)
-    if order == "evidence":
-        chosen.sort(key=lambda concept: -examples.evidence[concept, image])
+    if order == "score":
+        chosen.sort(key=lambda concept: -examples.scores[concept, image])
     original = images(range(image, image + 1))[0]
     # with more than a row of concepts, the image takes the place of 2 × 2 tiles
     large = 2 if len(chosen) > across - 1 else 1
@@ -203,9 +203,9 @@ def image_figure(
 def telling_image(examples: ConceptExamples) -> int:
     """The image that stands highest in the concepts' rankings of images, on average.
 
-    Ranks and not evidence, of which a few concepts have many times more than the others.
+    Ranks and not score, of which a few concepts have many times more than the others.
     """
-    ranks = examples.evidence.argsort(axis=1, kind="stable").argsort(axis=1)
+    ranks = examples.scores.argsort(axis=1, kind="stable").argsort(axis=1)
     return int(ranks.mean(axis=0).argmax())
 
 
@@ -241,7 +241,7 @@ def write_default_figures(
         return
     shown = {
         concept: top_examples(scores, duplicates, count=count)
-        for concept, scores in enumerate(examples.evidence)
+        for concept, scores in enumerate(examples.scores)
     }
 
     @lru_cache(maxsize=64)  # strong examples of one concept are often those of others

@@ -109,12 +109,12 @@ def write_translation_page(
 
 
 def _write_examples(path: Path, side: Side, concept: int) -> int:
-    """The images with the most evidence of a concept and, below, the pivot's map over each.
+    """The images with the most scores of a concept and, below, the pivot's map over each.
 
     Returns:
         The picture's width.
     """
-    numbers = top_examples(side.examples.evidence[concept], side.duplicates, count=SHOWN)
+    numbers = top_examples(side.examples.scores[concept], side.duplicates, count=SHOWN)
     maps = from_bytes(side.examples.maps(concept, side.pivot)[numbers])  # (n, h, w)
     full = contrast(maps)
     originals = [side.images(range(number, number + 1))[0] for number in numbers]

@@ -38,7 +38,7 @@ rosetta.pages.concept = (() => {
     viewer.clear();
     const row = (image) => {
       const place = data.images.indexOf(image);
-      const evidence = `evidence ${fixed(data.evidence[place] / 1000)}`;
+      const score = `score ${fixed(data.scores[place] / 1000)}`;
       return h(
         "tr",
         {},
@@ -46,7 +46,7 @@ rosetta.pages.concept = (() => {
           "th",
           { scope: "row" },
           rosetta.maps.picture(image),
-          h("span", { class: "small" }, imageName(image), h("br"), evidence),
+          h("span", { class: "small" }, imageName(image), h("br"), score),
         ),
         maps.map((its) => h("td", {}, viewer.tile(its[place], image))),
       );

@@ -73,12 +73,12 @@ rosetta.pages.guide = (() => {
             "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures.",
           ),
           term(
-            "evidence",
+            "score",
             "How strongly a concept shows on an image: the product of the standardised maps of a Rosetta neuron and its buddy, averaged over the positions, over the concept's pairs with an encoder, and over the encoders. Over all images its mean is about the mean correlation.",
           ),
           term(
             "examples",
-            "The best are the images with the highest evidence, one of each near-duplicates; random ones are any; the quarters are those of the ranking by evidence. A unit's own examples are the images on which its map has the highest peaks. Trust a concept that you can name from its random images.",
+            "The best are the images with the highest score, one of each near-duplicates; random ones are any; the quarters are those of the ranking by score. A unit's own examples are the images on which its map has the highest peaks. Trust a concept that you can name from its random images.",
           ),
         ),
         h("h2", {}, "Keys"),

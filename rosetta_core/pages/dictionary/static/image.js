@@ -19,13 +19,13 @@ rosetta.pages.image = (() => {
         label: unit.id,
       };
       start += height * width;
-      return { concept, map, evidence: data.evidence[place] / 1000 };
+      return { concept, map, score: data.scores[place] / 1000 };
     });
     if (order === "number") maps.sort((a, b) => a.concept - b.concept);
     return h(
       "ol",
       { class: "tiles", "aria-label": `Maps of ${models[0].name}'s leading units` },
-      maps.map(({ concept, map, evidence }) =>
+      maps.map(({ concept, map, score }) =>
         h(
           "li",
           {},
@@ -33,7 +33,7 @@ rosetta.pages.image = (() => {
             "a",
             { href: rosetta.route.link(["concept", concept]) },
             viewer.tile(map, image),
-            h("span", { class: "small" }, h("b", {}, concept), ` · ${fixed(evidence)}`),
+            h("span", { class: "small" }, h("b", {}, concept), ` · ${fixed(score)}`),
           ),
         ),
       ),
@@ -54,7 +54,7 @@ rosetta.pages.image = (() => {
     const data = await rosetta.load(`images/${image}`),
       bytes = await rosetta.unpack(data.maps);
     const viewer = new rosetta.maps.Viewer(set);
-    let order = set.order === "number" ? "number" : "evidence";
+    let order = set.order === "number" ? "number" : "score";
     const holder = h("div", {}, grid(order, data, bytes, image, viewer));
     const at = (by) =>
       pages[place + by] === undefined
@@ -77,7 +77,7 @@ rosetta.pages.image = (() => {
               ? `From ${data.origin || `the folder ${folder}`}`
               : `Drawn by ${models[0].name} (run seed ${seed}${data.origin && `, ${data.origin}`})`) +
               `. Below, ${plural(data.concepts.length, "concept")} on it: ` +
-              `the map of ${models[0].name}'s leading unit, with the concept's number and its evidence here, which is about 0 on an image that doesn't show it.`,
+              `the map of ${models[0].name}'s leading unit, with the concept's number and its score here, which is about 0 on an image that doesn't show it.`,
           ),
         ),
         h(
@@ -93,13 +93,13 @@ rosetta.pages.image = (() => {
                 name: "order",
                 onchange: (event) => {
                   order = event.target.value;
-                  rosetta.route.keep({ order: order === "evidence" ? undefined : order });
+                  rosetta.route.keep({ order: order === "score" ? undefined : order });
                   holder.replaceChildren(grid(order, data, bytes, image, viewer));
                   viewer.draw();
                 },
               },
               [
-                ["evidence", "strongest first"],
+                ["score", "strongest first"],
                 ["number", "by number"],
               ].map(([value, label]) => h("option", { value, selected: value === order }, label)),
             ),

@@ -1,7 +1,7 @@
 # Which pairs and concepts exceed chance, and are found again.
 
 
-rule evidence:
+rule significance:
     input:
         [paths.best_buddies(model) for model in models],
         [
@@ -9,31 +9,31 @@ rule evidence:
             for null in settings.nulls
             for model in models
             if model != pivot
-            for table in (paths.chance, paths.held)
+            for table in (paths.null_matches, paths.null_corr)
         ],
         [paths.correlations(model) for model in models if settings.splits],
-        [paths.agreement] if settings.intervals else [],
+        [paths.pair_statistics] if settings.intervals else [],
         paths.rosetta,
     output:
         [
             report(
                 path,
-                caption=f"../report/evidence_{path.stem}.rst",
+                caption=f"../report/significance_{path.stem}.rst",
                 category="Tables",
             )
-            for path in paths.evidence
+            for path in paths.significance
         ],
     log:
-        paths.log("evidence"),
+        paths.log("significance"),
     benchmark:
-        paths.benchmark("evidence")
+        paths.benchmark("significance")
     conda:
         "../../envs/rosetta.yaml"
     resources:
-        **needs["evidence"],
+        **needs["significance"],
     params:
         config=paths.config,
-        cfg=cfg("evidence"),
-        code=code("evidence"),
+        cfg=cfg("significance"),
+        code=code("significance"),
     shell:
-        "python -m rosetta_core evidence --config {params.config:q} > {log:q} 2>&1"
+        "python -m rosetta_core significance --config {params.config:q} > {log:q} 2>&1"

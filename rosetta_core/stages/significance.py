@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from rosetta_core.mining.correlation.block import Block
     from rosetta_core.mining.sources.base import ActivationSource
 
-__all__ = ["agreement", "chance", "evidence"]
+__all__ = ["null_models", "pair_statistics", "significance"]
 
 
 @retry_with_less_memory
-def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
+def null_models(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
     """Mine an encoder under a null, and tell what another draw of it leaves.
 
     Returns:
@@ -66,8 +66,8 @@ def chance(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
         found = of_shuffled(pivots, encoder, pairs=pairs, mining=mining)
     mine = pairs[["pivot_unit", "unit", "corr"]]
     return (
-        write_table(found.given, paths.chance(null, model)),
-        write_table(mine.assign(left=found.left), paths.held(null, model)),
+        write_table(found.given, paths.null_matches(null, model)),
+        write_table(mine.assign(null_corr=found.left), paths.null_corr(null, model)),
     )
 
 
@@ -84,7 +84,7 @@ def _encoder(config: Config, model: str) -> str:
 
 def _listed(nulls: Iterable[str]) -> str:
     names = ", ".join(nulls)
-    return f"; they are {names}" if names else "; evidence.nulls names none"
+    return f"; they are {names}" if names else "; significance.nulls names none"
 
 
 def _shuffled(
@@ -98,7 +98,7 @@ def _shuffled(
     from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
 
     seed = _seed(config, by)
-    if null == "positions":
+    if null == "roll_positions":
         first, second = (RolledPositions(pivot, seed=seed + draw) for draw in range(2))
         return first, second
     one, other = shifts(pivot.images, seed=seed)
@@ -130,7 +130,7 @@ def _seed(config: Config, model: str) -> int:
 
 
 @retry_with_less_memory
-def agreement(config: Config) -> Path:
+def pair_statistics(config: Config) -> Path:
     """Look at the best buddies of the pivot and all encoders image by image; return the table."""
     import numpy as np
     import pandas as pd
@@ -141,7 +141,7 @@ def agreement(config: Config) -> Path:
     from rosetta_core.runs.sources import activation_source
 
     if not config.intervals:
-        raise RosettaError(f"run {config.run!r} has no intervals; see evidence.intervals")
+        raise RosettaError(f"run {config.run!r} has no intervals; see significance.intervals")
     paths, names = RunPaths(config), [encoder.name for encoder in config.encoders]
     encoders = ConcatSource(
         [activation_source(config, name) for name in names], name="all encoders"
@@ -161,11 +161,11 @@ def agreement(config: Config) -> Path:
         threads=torch.get_num_threads(),
     )
     return write_table(
-        pairs.assign(**told)[["pivot_unit", "model", "unit", *told]], paths.agreement
+        pairs.assign(**told)[["pivot_unit", "model", "unit", *told]], paths.pair_statistics
     )
 
 
-def evidence(config: Config) -> list[Path]:
+def significance(config: Config) -> list[Path]:
     """Write the tables of the evidence of pairs and concepts, of chance, and of halves."""
     from rosetta_core.mining.significance import null_tests as by_chance
     from rosetta_core.mining.significance import split_half as replication
@@ -179,12 +179,12 @@ def evidence(config: Config) -> list[Path]:
     )
     rosetta, of_pairs, of_concepts = read_table(paths.rosetta), [], []
     if config.nulls:
-        given = {n: {e: read_table(paths.chance(n, e)) for e in names} for n in config.nulls}
-        held = {n: {e: read_table(paths.held(n, e)) for e in names} for n in config.nulls}
-        exceeding = by_chance.pair_evidence(held, given)
+        given = {n: {e: read_table(paths.null_matches(n, e)) for e in names} for n in config.nulls}
+        held = {n: {e: read_table(paths.null_corr(n, e)) for e in names} for n in config.nulls}
+        exceeding = by_chance.pair_significance(held, given)
         of_pairs.append(exceeding)
-        of_concepts.append(by_chance.concept_evidence(rosetta, exceeding, given, run.own))
-        write_table(by_chance.chance_counts(held, given, run.own), paths.chance_counts)
+        of_concepts.append(by_chance.concept_significance(rosetta, exceeding, given, run.own))
+        write_table(by_chance.null_counts(held, given, run.own), paths.null_counts)
     if config.splits:
         halves = [
             mined(config, paths.correlations, k=config.neighbours.k, subset=subset)
@@ -192,10 +192,10 @@ def evidence(config: Config) -> list[Path]:
         ]
         of_pairs.append(replication.pairs_again(run, halves))
         of_concepts.append(replication.concepts_again(run, halves))
-        write_table(replication.replication_counts(run, halves), paths.replication_counts)
+        write_table(replication.split_half_counts(run, halves), paths.split_half)
     if config.intervals:
-        of_pairs.append(read_table(paths.agreement))
+        of_pairs.append(read_table(paths.pair_statistics))
     pairs = pairs_told(run.buddies, of_pairs)
-    write_table(pairs, paths.pair_evidence)
-    write_table(concepts_told(rosetta, pairs, of_concepts), paths.concept_evidence)
-    return paths.evidence
+    write_table(pairs, paths.pair_significance)
+    write_table(concepts_told(rosetta, pairs, of_concepts), paths.concept_significance)
+    return paths.significance
