@@ -40,16 +40,27 @@ def barren(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("barren") / "dictionary", run)
 
 
-@pytest.fixture(scope="session")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dictionary of 10,000 concepts and six models."""
+def six_networks(folder: Path, *, concepts: int) -> Path:
+    """A dictionary of six models; its concepts are in 17 of 20 layers, however many they are."""
     run = make_up(
         [f"network_number_{number}" for number in range(6)],
-        concepts=10_000,
+        concepts=concepts,
         layers=[f"stage{number}.block.conv2.act" for number in range(20)],
-        channels=600,
+        channels=concepts * 3 // 50,
     )
-    return write(tmp_path_factory.mktemp("large") / "dictionary", run, examples=1, pages=1)
+    return write(folder, run, examples=1, pages=1)
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dictionary of 10,000 concepts."""
+    return six_networks(tmp_path_factory.mktemp("large") / "dictionary", concepts=10_000)
+
+
+@pytest.fixture(scope="session")
+def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dictionary as the large one, of 500 concepts."""
+    return six_networks(tmp_path_factory.mktemp("smaller") / "dictionary", concepts=500)
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,9 @@ const rosetta = (() => {
   }
 
   const units = (model) => startsOf(model).at(-1);
-  const count = (number) => number.toLocaleString("en");
+  // A whole number with commas. toLocaleString would do, but its first call loads the browser's
+  // tables of languages, which takes longer than drawing a page.
+  const count = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
   const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
   const fixed = (number, digits = 2) => number.toFixed(digits).replace("-", "−");
 

@@ -14,26 +14,48 @@ rosetta.pages.concepts = (() => {
     number: "number",
   };
 
-  const numbers = () => rosetta.index.concepts.size.map((_, number) => number);
-
   // By concept the correlation to go by: the mean over its pairs, with one encoder if one is chosen.
   const strength = (model) => {
     const { corr, mean } = rosetta.index.concepts;
     return model > 0 ? corr[model - 1] : mean;
   };
 
-  function matches(number, set, model, found) {
-    const { size, leading, excess, replication } = rosetta.index.concepts;
-    const unit = rosetta.unit(Math.max(model, 0), leading[Math.max(model, 0)][number]);
-    return (
-      strength(model)[number] >= 1000 * Number(set.corr || 0) &&
-      size[number] >= Number(set.size || 1) &&
-      (!excess || excess[number] >= 1000 * Number(set.excess || -1)) &&
-      (!replication || replication[number] >= 10 * Number(set.again || 0)) &&
-      (!set.layer || unit.layer === set.layer) &&
-      (!set.grid || `${unit.height}×${unit.width}` === set.grid) &&
-      (!found || found.has(number))
+  // By layer of a network whether the filters let its units through; null if no filter asks for it.
+  function layersLet(set, place) {
+    if (!set.layer && !set.grid) return null;
+    return rosetta.index.models[place].layers.map(
+      ([layer, , height, width]) =>
+        (!set.layer || layer === set.layer) && (!set.grid || `${height}×${width}` === set.grid),
     );
+  }
+
+  // The numbers of the concepts that the filters let through. It looks at every concept, so it
+  // makes no unit's name.
+  function chosenBy(set, model, found) {
+    const { size, leading, excess, replication } = rosetta.index.concepts;
+    const place = Math.max(model, 0),
+      units = leading[place],
+      value = strength(model);
+    const layers = layersLet(set, place);
+    const least = {
+      corr: 1000 * Number(set.corr || 0),
+      size: Number(set.size || 1),
+      excess: 1000 * Number(set.excess || -1),
+      again: 10 * Number(set.again || 0),
+    };
+    const chosen = [];
+    for (let number = 0; number < size.length; number += 1) {
+      if (
+        value[number] >= least.corr &&
+        size[number] >= least.size &&
+        (!excess || excess[number] >= least.excess) &&
+        (!replication || replication[number] >= least.again) &&
+        (!layers || layers[rosetta.layerOf(place, units[number])]) &&
+        (!found || found.has(number))
+      )
+        chosen.push(number);
+    }
+    return chosen;
   }
 
   function sorted(chosen, sort, model) {
@@ -96,13 +118,19 @@ rosetta.pages.concepts = (() => {
     );
   }
 
+  // The layers of a network that units are in, in its order.
+  function layersOf(place, units) {
+    const present = new Set();
+    for (const unit of units) present.add(rosetta.layerOf(place, unit));
+    return rosetta.index.models[place].layers.filter((_, layer) => present.has(layer));
+  }
+
   function filters(set, model, change) {
     const { models, concepts } = rosetta.index;
     const place = Math.max(model, 0);
-    const units = concepts.leading[place].map((unit) => rosetta.unit(place, unit));
-    const present = new Map(units.map((unit) => [unit.layer, unit.place]));
-    const layers = [...present].sort((a, b) => a[1] - b[1]).map(([layer]) => layer);
-    const grids = [...new Set(units.map((unit) => `${unit.height}×${unit.width}`))].sort(
+    const present = layersOf(place, concepts.leading[place]);
+    const layers = present.map(([layer]) => layer);
+    const grids = [...new Set(present.map(([, , height, width]) => `${height}×${width}`))].sort(
       (a, b) => parseInt(a, 10) - parseInt(b, 10),
     );
     const select = (name, label, options, value, also = {}) =>
@@ -231,11 +259,8 @@ rosetta.pages.concepts = (() => {
   return async function concepts({ set }) {
     const model = rosetta.index.models.findIndex((one) => one.name === set.model);
     const found = set.q ? await rosetta.search(set.q) : null;
-    const chosen = sorted(
-      numbers().filter((number) => matches(number, set, model, found?.concepts)),
-      set.sort || "mean",
-      model,
-    );
+    const total = rosetta.index.concepts.size.length;
+    const chosen = sorted(chosenBy(set, model, found?.concepts), set.sort || "mean", model);
     const pages = Math.max(1, Math.ceil(chosen.length / A_PAGE));
     const page = Math.min(Math.max(Number(set.page) || 0, 0), pages - 1);
     const change = (changes) => {
@@ -247,7 +272,7 @@ rosetta.pages.concepts = (() => {
         : rosetta.route.link(["concepts"], { ...set, page: page + by || undefined });
     const shown = chosen.slice(page * A_PAGE, (page + 1) * A_PAGE);
     rosetta.say(`${plural(chosen.length, "concept")} found`);
-    const none = rosetta.index.concepts.size.length
+    const none = total
       ? "No concept is like this. "
       : `No unit of ${rosetta.index.models[0].name} has a best buddy in every encoder. More images ` +
         "(sampling.images), a larger neighbours.k or fewer encoders give more. ";
@@ -261,9 +286,9 @@ rosetta.pages.concepts = (() => {
         h(
           "p",
           { class: "quiet", id: "count" },
-          chosen.length === numbers().length
+          chosen.length === total
             ? `All ${plural(chosen.length, "concept")}`
-            : `${plural(chosen.length, "concept")} of ${count(numbers().length)}`,
+            : `${plural(chosen.length, "concept")} of ${count(total)}`,
           " ",
           saver(chosen),
         ),
