@@ -20,8 +20,9 @@ from rosetta_core.mining.correlation.matmul import multiply
 from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.sources.live import raw_moments
 from rosetta_core.runs.plan import Rates
+from rosetta_core.runtime.devices import resolve_device
 from rosetta_core.runtime.workers import Workers
-from rosetta_core.zoo.loading import build, resolve_device
+from rosetta_core.zoo.loading import build
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["measure_rates"]

@@ -12,7 +12,8 @@ from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.loading import layers_of, load, resolve_device
+from rosetta_core.runtime.devices import resolve_device
+from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.network import Generator, Network
 
 __all__ = ["activation_source", "live_activations"]

@@ -45,7 +45,7 @@ def check(config: Config, *, elsewhere: bool = False) -> dict[str, list["Layer"]
     """
     _check_folders(config)
     if config.device.startswith("cuda") and not elsewhere:
-        from rosetta_core.zoo.loading import resolve_device
+        from rosetta_core.runtime.devices import resolve_device
 
         resolve_device(config.device)
     _check_weights(config)

@@ -67,7 +67,7 @@ def correlations(
     from rosetta_core.mining.correlation.store import write_correlations
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
     from rosetta_core.runs.sources import activation_source
-    from rosetta_core.zoo.loading import resolve_device
+    from rosetta_core.runtime.devices import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
     models = [config.model(name).name for name in dict.fromkeys(models)]

@@ -29,7 +29,8 @@ def sample(config: Config, *, shard: str) -> Path:
     """Draw the images of a shard, or take them from a folder; return their store."""
     from rosetta_core.mining.sampling.folder import take_shard
     from rosetta_core.mining.sampling.generator import sample_shard
-    from rosetta_core.zoo.loading import load_generator, resolve_device
+    from rosetta_core.runtime.devices import resolve_device
+    from rosetta_core.zoo.loading import load_generator
 
     paths, sampling = RunPaths(config), config.sampling
     store, images = paths.samples(shard), config.shard_images(shard)

@@ -39,7 +39,7 @@ def null_models(config: Config, *, model: str, null: str) -> tuple[Path, Path]:
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.significance.null_models import Mining, of_shuffled, of_untrained
     from rosetta_core.runs.sources import activation_source
-    from rosetta_core.zoo.loading import resolve_device
+    from rosetta_core.runtime.devices import resolve_device
 
     paths, model = RunPaths(config), _encoder(config, model)
     if null not in config.nulls:

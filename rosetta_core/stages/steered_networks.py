@@ -42,7 +42,7 @@ class Networks:
 
     def __init__(self, config: Config) -> None:
         """Nothing is loaded yet."""
-        from rosetta_core.zoo.loading import resolve_device
+        from rosetta_core.runtime.devices import resolve_device
 
         self.config, self._paths = config, RunPaths(config)
         self.device: torch.device = resolve_device(config.device)

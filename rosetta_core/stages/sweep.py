@@ -36,7 +36,7 @@ def sweep(config: Config, *, model: str) -> Path:
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
     from rosetta_core.runs.sources import activation_source
-    from rosetta_core.zoo.loading import resolve_device
+    from rosetta_core.runtime.devices import resolve_device
 
     model, paths = config.model(model).name, RunPaths(config)
     pivot = activation_source(config, config.pivot.name)

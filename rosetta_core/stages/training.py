@@ -38,8 +38,8 @@ def train(recipe: Recipe) -> Path:
     A training that was stopped goes on from its last checkpoint. Of one that is finished only
     probes and card are made anew.
     """
+    from rosetta_core.runtime.devices import resolve_device
     from rosetta_core.training.untrained import untaught
-    from rosetta_core.zoo.loading import resolve_device
 
     folder = Path(recipe.results) / recipe.name
     device = resolve_device(recipe.device)

@@ -4,7 +4,6 @@ build                    the network without its weights
 load                     the network with its weights, on a device
 load_generator           the same of a run's pivot, which draws images
 layers_of                the layers that are mined, with their shapes
-resolve_device           "auto" as a device that is there
 """
 
 import importlib
@@ -32,7 +31,6 @@ __all__ = [
     "layers_of",
     "load",
     "load_generator",
-    "resolve_device",
 ]
 
 
@@ -142,16 +140,3 @@ def layers_of(model: ModelSpec, built: Network, *, all: bool = False) -> list[La
         return probe_layers(built, select_layers(names, patterns), lenient=all)
     except RosettaError as error:
         raise RosettaError(f"{model.name}: {error}") from None
-
-
-def resolve_device(name: str) -> torch.device:
-    """Turn auto, cpu, cuda or cuda:N into a device; RosettaError if it isn't there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise RosettaError(
-            f"device: {name!r} isn't there (this machine has {torch.cuda.device_count()} CUDA "
-            "devices); use auto or cpu"
-        )
-    return device

@@ -249,7 +249,7 @@ def test_stages_that_use_a_card_ask_for_one(
     here = torch.cuda.is_available()
     assert run.finish() == (0 if here else 1), run.text
     assert {(job.partition, job.cards) for job in run.jobs} == {("gpu", "gres:gpu:1")}
-    assert here or "device: 'cuda' isn't there" in run.text
+    assert here or "device: 'cuda' is not available" in run.text
 
 
 def test_steering_ends_where_it_does_on_this_machine(partitions: Path, tmp_path: Path) -> None:

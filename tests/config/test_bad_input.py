@@ -480,7 +480,7 @@ def test_what_does_not_fit_the_models_or_the_files(changes, said: str, folder, c
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_there(folder: Path, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(tiny(device="cuda:1")))
-    refused(["check", "--config", CONFIG], "device: 'cuda:1' isn't there", capsys)
+    refused(["check", "--config", CONFIG], "device: 'cuda:1' is not available", capsys)
 
 
 def test_samples_are_as_large_as_the_configuration_thinks() -> None:
