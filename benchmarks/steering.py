@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from stages import machine
 
 from rosetta_core.config import Config, load_config
-from rosetta_core.config.images import Target
+from rosetta_core.config.images import TargetImage
 from rosetta_core.config.steering import Edit, Inversion
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
@@ -88,13 +88,13 @@ def inversion(
     pool: Executor, networks: Networks, images: dict[int, NDArray[np.uint8]], *, counts: list[int]
 ) -> None:
     """Print how well images are found again by their maps alone."""
-    judge = networks.distance(networks.config.judge)
+    judge = networks.distance(networks.config.evaluation_distance)
     print(f"Inversion of {len(HELD_OUT)} images, recognised by {judge.name}\n")
     print("| steps | similarity of maps | of random images | twice that | recognised | PSNR, dB |")
     print("|---|---|---|---|---|---|")
     for steps in counts:
         jobs = [
-            Inversion(name=f"seed-{seed}", image=Target(seed=seed), steps=steps)
+            Inversion(name=f"seed-{seed}", image=TargetImage(seed=seed), steps=steps)
             for seed in HELD_OUT
         ]
         found = list(pool.map(run, jobs))
@@ -120,7 +120,7 @@ def recognised(
     others: Iterable[NDArray[np.uint8]],
 ) -> bool:
     """Whether the judge finds the image nearer to its target than to every other."""
-    judge = networks.distance(networks.config.judge)
+    judge = networks.distance(networks.config.evaluation_distance)
     candidates = to_pixels(np.stack([target, *others]), device=networks.device)
     result = to_pixels(image[None], device=networks.device).expand(candidates.shape)
     return int(judge(result, judge.look_at(candidates)).argmin()) == 0
@@ -133,7 +133,7 @@ def shift(pool: Executor, images: dict[int, NDArray[np.uint8]], edited: range) -
     print("|---|---|---|---|---|")
     for way, (right, down) in WAYS.items():
         jobs = [
-            Edit(name=f"{way}-{seed}", do="shift", of_seed=seed, right=right, down=down)
+            Edit(name=f"{way}-{seed}", kind="shift", source_seed=seed, dx=right, dy=down)
             for seed in edited
         ]
         found = list(pool.map(run, jobs))
@@ -154,7 +154,7 @@ def removal(pool: Executor, edited: range) -> None:
     print("|---|---|---|---|")
     for concept in CONCEPTS:
         jobs = [
-            Edit(name=f"remove-{concept}-{seed}", do="remove", of_seed=seed, concept=concept)
+            Edit(name=f"remove-{concept}-{seed}", kind="remove", source_seed=seed, concept=concept)
             for seed in edited
         ]
         found = list(pool.map(run, jobs))
@@ -171,7 +171,7 @@ def zoom(pool: Executor, images: dict[int, NDArray[np.uint8]], edited: range) ->
     print("| similarity | magnified by, median | quartiles | agreement |\n|---|---|---|---|")
     for similarity in ("image", "distance"):
         jobs = [
-            Edit(name=f"zoom-{seed}", do="zoom", of_seed=seed, similarity=similarity)
+            Edit(name=f"zoom-{seed}", kind="zoom", source_seed=seed, similarity=similarity)
             for seed in edited
         ]
         found = list(pool.map(run, jobs))
@@ -214,13 +214,13 @@ def prepare(config: Config) -> None:
     keep_freed_memory()
     global NETWORKS, LOWEST  # noqa: PLW0603
     NETWORKS = Networks(config)
-    LOWEST = lowest_activations(NETWORKS.pivot, Edit(name="any", do="zoom", of_seed=0))
+    LOWEST = lowest_activations(NETWORKS.pivot, Edit(name="any", kind="zoom", source_seed=0))
 
 
 def run(job: Inversion | Edit) -> Found:
     """Run a job in one of the processes."""
     networks, config = NETWORKS, NETWORKS.config
-    judge = networks.distance(config.judge)
+    judge = networks.distance(config.evaluation_distance)
     if isinstance(job, Inversion):
         seen = networks.seen([encoder.name for encoder in config.encoders], pairs=job.pairs)
         outcome = invert(
@@ -228,7 +228,7 @@ def run(job: Inversion | Edit) -> Found:
             job,
             drawn_image(networks.pivot, job.image.seed or 0),
             seen=seen,
-            perceptual=networks.distance(config.perceptual),
+            perceptual=networks.distance(config.loss_distance),
             judge=judge,
         )
     else:
@@ -237,8 +237,10 @@ def run(job: Inversion | Edit) -> Found:
             concepts = read_table(RunPaths(config).concepts)
             units = np.array(concepts["pivot_units"].iloc[job.concept], np.int64)
             change = Change(np.unique(units), f"concept {job.concept}", LOWEST)
-        latent = given_latents(networks.pivot, [job.of_seed or 0], space=job.space, classes=None)
-        source = Source(latent, f"seed {job.of_seed}")
+        latent = given_latents(
+            networks.pivot, [job.source_seed or 0], space=job.space, classes=None
+        )
+        source = Source(latent, f"seed {job.source_seed}")
         outcome = edit(networks.pivot, job, source, change=change, judge=judge)
     measures = {m.metric: m.value for m in outcome.measures if m.best}
     return Found(measures, outcome.after[0])

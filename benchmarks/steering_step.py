@@ -58,7 +58,7 @@ def main() -> None:
 
 def timed(pivot: Pivot, objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     """Seconds of a step without the objective and with it, by block; each goes first in turn."""
-    ways = [DescentSettings(pivot, None), DescentSettings(pivot, objective)]
+    ways = [_Steps(pivot, None), _Steps(pivot, objective)]
     for way in ways:
         way.seconds(STEPS)
     blocks = np.array(
@@ -70,7 +70,7 @@ def timed(pivot: Pivot, objective: Objective) -> tuple[np.ndarray, np.ndarray]:
     return blocks[:, 0], blocks[:, 1]
 
 
-class DescentSettings:
+class _Steps:
     """Adam on a batch of latents."""
 
     def __init__(self, pivot: Pivot, objective: Objective | None) -> None:

@@ -43,19 +43,21 @@ PAPER = [
 CNNS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet")  # a run of three is quick
 
 STEERING = {  # a job of every kind, each with few steps
-    "perceptual": {"encoder": "mobilenet_v2", "size": 32, "layers": ["features.3.conv.1.2"]},
-    "judge": {"encoder": "efficientnet_lite0", "size": 64},
+    "perceptual": {
+        "loss": {"encoder": "mobilenet_v2", "size": 32, "layers": ["features.3.conv.1.2"]},
+        "evaluation": {"encoder": "efficientnet_lite0", "size": 64},
+    },
     "invert": [
         {
             "name": "astronaut",
             "image": {"sample": "astronaut", "box": [148, 28, 152]},
             "steps": 4,
-            "starts": 2,
+            "restarts": 2,
         }
     ],
-    "show": [{"name": "strongest", "concept": 0, "steps": 4, "starts": 2}],
-    "tune": [{"name": "tuned", "of_job": "astronaut", "steps": 2}],
-    "edit": [{"name": "shifted", "of_job": "tuned", "do": "shift", "steps": 4}],
+    "show": [{"name": "strongest", "concept": 0, "steps": 4, "restarts": 2}],
+    "tune": [{"name": "tuned", "source_job": "astronaut", "steps": 2}],
+    "edit": [{"name": "shifted", "source_job": "tuned", "kind": "shift", "steps": 4}],
     "evaluate": [{"name": "table", "seeds": 2, "steps": 2}],
 }
 NO_JOBS = Steering().model_dump(mode="json")

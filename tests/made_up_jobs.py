@@ -112,7 +112,7 @@ def write_job(
         write_sheet(into / "maps.png", tiles, rows=names, columns=columns, caption=about)
     if kind != "evaluation":
         fall = np.exp(-np.linspace(0, 5, 60))[:, None] * np.linspace(1, 1.4, starts)
-        terms = {"similarity": 0.7 - fall, "prior": fall + 0.5, "total": fall - 0.6}
+        terms = {"similarity": 0.7 - fall, "regulariser": fall + 0.5, "total": fall - 0.6}
         write_curve(into / "curve.png", terms, best=0, about=about)
         write_video(into / "way.mp4", _blended(before[0], after[0]))
     return into

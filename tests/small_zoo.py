@@ -116,13 +116,19 @@ def small_run(
                 "image": {"sample": "chelsea"},
                 "space": "z" if generator == "biggan" else "w+",
                 "steps": 8,
-                "starts": 1,
+                "restarts": 1,
                 "pairs": "best_buddies",
             }
         ],
-        "show": [{"name": "shown", "concept": 0, "steps": 8, "starts": 2}],
+        "show": [{"name": "shown", "concept": 0, "steps": 8, "restarts": 2}],
         "edit": [
-            {"name": "shifted", "of_seed": 1, "do": "shift", "steps": 8, "learning_rate": 0.02}
+            {
+                "name": "shifted",
+                "source_seed": 1,
+                "kind": "shift",
+                "steps": 8,
+                "learning_rate": 0.02,
+            }
         ],
     }
     if has_classes:

@@ -5,14 +5,20 @@ face_encoders     its encoders
 face_steering     what is done with them
 """
 
-from rosetta_core.config.images import Perceptual, Target
-from rosetta_core.config.steering import Edit, Evaluation, Inversion, Show, Steering
+from rosetta_core.config.images import DistanceSpec, PerceptualSettings, TargetImage
+from rosetta_core.config.steering import (
+    ActivationMaximisation,
+    Edit,
+    Evaluation,
+    Inversion,
+    Steering,
+)
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
 
 __all__ = ["face_encoders", "face_generator", "face_steering"]
 
-ASTRONAUT = Target(sample="astronaut", box=[148, 28, 152])
-CAT = Target(sample="chelsea", box=[98, 0, 300])
+ASTRONAUT = TargetImage(sample="astronaut", box=[148, 28, 152])
+CAT = TargetImage(sample="chelsea", box=[98, 0, 300])
 ENCODERS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces", "dino_faces")
 
 
@@ -27,25 +33,30 @@ def face_encoders() -> list[EncoderSpec]:
 
 
 def face_steering() -> Steering:
-    """A small job of every kind."""
+    """Small jobs of four kinds: inversion, activation maximisation, edit and evaluation."""
     early = ["features.1.conv.0.2", "features.3.conv.1.2", "features.6.conv.1.2"]
     sketch = ASTRONAUT.model_copy(update={"sketch": True})
     return Steering(
-        # layers near the image, which tell the latent where to go from afar
-        perceptual=Perceptual(encoder="mobilenet_v2", size=64, layers=early),
-        judge=Perceptual(encoder="efficientnet_lite0", size=112),
+        perceptual=PerceptualSettings(
+            # early layers, which give a useful gradient far from the target
+            loss=DistanceSpec(encoder="mobilenet_v2", size=64, layers=early),
+            evaluation=DistanceSpec(encoder="efficientnet_lite0", size=112),
+        ),
         invert=[
             Inversion(name="astronaut", image=ASTRONAUT, steps=300),
             Inversion(name="cat", image=CAT, steps=300),
             Inversion(name="sketch", image=sketch, steps=300),
         ],
-        show=[Show(name=f"concept-{concept}", concept=concept) for concept in (1, 23, 30)],
+        show=[
+            ActivationMaximisation(name=f"concept-{concept}", concept=concept)
+            for concept in (1, 23, 30)
+        ],
         edit=[
-            Edit(name="zoom", of_seed=41, do="zoom"),
-            Edit(name="shift-left", of_seed=41, do="shift", right=-0.25),
-            Edit(name="shift-right", of_seed=41, do="shift"),
-            Edit(name="copy-paste", of_seed=41, do="copy_paste", starts=3),
-            Edit(name="remove-concept-30", of_seed=41, do="remove", concept=30),
+            Edit(name="zoom", source_seed=41, kind="zoom"),
+            Edit(name="shift-left", source_seed=41, kind="shift", dx=-0.25),
+            Edit(name="shift-right", source_seed=41, kind="shift"),
+            Edit(name="copy-paste", source_seed=41, kind="copy_paste", restarts=3),
+            Edit(name="remove-concept-30", source_seed=41, kind="remove", concept=30),
         ],
         evaluate=[
             Evaluation(name="table-1-short", seeds=4, images=[ASTRONAUT, CAT], steps=100),

@@ -1,8 +1,7 @@
-"""Images in a configuration: what is to be inverted, and how alike two of them look.
+"""Images and image distances in a configuration: inversion targets and perceptual distances.
 
-Target        an image to invert
-Perceptual    a distance between images
-one_of        that exactly one of a section's keys is given
+An image is a file, a photograph of scikit-image or an image of the generator. A distance compares
+features of one of the run's encoders, or is LPIPS (Zhang et al., 2018).
 """
 
 from typing import Annotated, Literal
@@ -11,10 +10,10 @@ from pydantic import Field, model_validator
 
 from rosetta_core.validation import File, Name, Section, Seed
 
-__all__ = ["Perceptual", "Target", "one_of"]
+__all__ = ["DistanceSpec", "PerceptualSettings", "TargetImage", "exactly_one"]
 
 Box = Annotated[list[int], Field(min_length=3, max_length=3)]
-SAMPLES = {  # their width and height
+SAMPLES = {  # (width, height) in pixels
     "astronaut": (512, 512),
     "chelsea": (451, 300),
     "coffee": (600, 400),
@@ -22,38 +21,50 @@ SAMPLES = {  # their width and height
 }
 
 
-def one_of(section: Section, keys: tuple[str, ...], *, what: str) -> None:
-    """ValueError unless exactly one of the keys is given."""
-    given = [key for key in keys if getattr(section, key) is not None]
-    if len(given) != 1:
-        state = f"{' and '.join(given)} are given" if given else "none is given"
+def exactly_one(section: Section, keys: tuple[str, ...], *, what: str) -> None:
+    """Check that exactly one of the keys is set.
+
+    Args:
+        section: the section with these keys; None means "not set".
+        keys: names of its fields.
+        what: the setting that they express, for the message.
+
+    Raises:
+        ValueError: none or several of the keys are set.
+    """
+    present = [key for key in keys if getattr(section, key) is not None]
+    if len(present) != 1:
+        state = f"{' and '.join(present)} are given" if present else "none is given"
         raise ValueError(f"give one of {', '.join(keys)} as {what}; {state}")
 
 
-class Target(Section):
-    """An image, cropped to a square and resized to what the generator draws."""
+class TargetImage(Section):
+    """An image, cropped to a square and resized to the size of the generator's images."""
 
-    file: File | None = Field(None, description="any image file", min_length=1)
+    file: File | None = Field(None, description="image file", min_length=1)
     sample: Literal["astronaut", "chelsea", "coffee", "rocket"] | None = Field(
-        None, description="a photograph of scikit-image: astronaut, chelsea, coffee or rocket"
+        None, description="photograph of scikit-image: astronaut, chelsea, coffee or rocket"
     )
-    seed: Seed | None = Field(None, description="an image that the generator draws")
+    seed: Seed | None = Field(None, description="seed of an image that the generator produces")
     box: Box | None = Field(
-        None, description="left, top and side of a square; null takes the largest in the middle"
+        None, description="left, top and side of a square crop; null: the largest central square"
     )
-    sketch: bool = Field(False, description="drawn over by edge detection, as with a pencil")
+    sketch: bool = Field(False, description="convert the image to a pencil sketch (edge detection)")
 
     @model_validator(mode="after")
-    def _one_source(self) -> "Target":
-        one_of(self, ("file", "sample", "seed"), what="the image")
+    def _one_source(self) -> "TargetImage":
+        exactly_one(self, ("file", "sample", "seed"), what="the image")
         return self
 
     @model_validator(mode="after")
-    def _box_inside(self) -> "Target":
+    def _box_inside(self) -> "TargetImage":
         if self.box:
             left, top, side = self.box
             if side < 1 or left < 0 or top < 0:
-                raise ValueError(f"box: {self.box} is none; give left, top and side, from 0, 0, 1")
+                raise ValueError(
+                    f"box: {self.box} is not a square inside an image; give left, top and side, "
+                    "from 0, 0, 1"
+                )
             width, height = SAMPLES.get(self.sample or "", (left + side, top + side))
             if left + side > width or top + side > height:
                 raise ValueError(
@@ -63,30 +74,45 @@ class Target(Section):
 
     @property
     def title(self) -> str:
-        """The image in a few words."""
+        """A short description of the image."""
         source = self.file or self.sample or f"seed {self.seed}"
         return f"{source}, a sketch" if self.sketch else source
 
 
-class Perceptual(Section):
-    """How alike two images look."""
+class DistanceSpec(Section):
+    """A perceptual distance between images."""
 
-    encoder: Name | None = Field(None, description="by the features of one of the run's encoders")
+    encoder: Name | None = Field(None, description="encoder of the run whose features are compared")
     size: int | None = Field(
-        None, description="side of the images that it sees, in pixels; null takes its own", ge=16
+        None,
+        description="side of the images that the encoder receives, in pixels; null: its own size",
+        ge=16,
     )
     layers: list[str] | None = Field(
         None,
-        description="that are compared; null takes the last at each size of map",
+        description="layers whose features are compared; null: the last layer at each map size",
         min_length=1,
     )
     lpips: Literal["alex", "vgg", "squeeze"] | None = Field(
-        None, description="by LPIPS, with a backbone that torchvision downloads once"
+        None, description="backbone of LPIPS; torchvision downloads its weights once"
     )
 
     @model_validator(mode="after")
-    def _one_kind(self) -> "Perceptual":
-        one_of(self, ("encoder", "lpips"), what="the distance")
+    def _one_kind(self) -> "DistanceSpec":
+        exactly_one(self, ("encoder", "lpips"), what="the distance")
         if self.lpips and (self.size or self.layers):
             raise ValueError("lpips takes no size and no layers")
         return self
+
+
+class PerceptualSettings(Section):
+    """The two perceptual distances of steering jobs."""
+
+    loss: DistanceSpec | None = Field(
+        None, description="distance in the loss; null: features of the first encoder"
+    )
+    evaluation: DistanceSpec | None = Field(
+        None,
+        description="distance that measures results, preferably by another network; null: features "
+        "of the last encoder",
+    )

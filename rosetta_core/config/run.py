@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
-from rosetta_core.config.images import Perceptual
+from rosetta_core.config.images import DistanceSpec
 from rosetta_core.config.significance import Evidence
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
@@ -242,10 +242,10 @@ class Config(Section):
     def _steered_by_known_encoders(self) -> "Config":
         known = [encoder.name for encoder in self.encoders]
         named = [
-            (f"steering.{key}.encoder", [distance.encoder])
+            (f"steering.perceptual.{key}.encoder", [distance.encoder])
             for key, distance in (
-                ("perceptual", self.steering.perceptual),
-                ("judge", self.steering.judge),
+                ("loss", self.steering.perceptual.loss),
+                ("evaluation", self.steering.perceptual.evaluation),
             )
             if distance and distance.encoder
         ]
@@ -260,14 +260,14 @@ class Config(Section):
         return self
 
     @property
-    def perceptual(self) -> Perceptual:
-        """How alike images look, as a term of losses."""
-        return self.steering.perceptual or Perceptual(encoder=self.encoders[0].name)
+    def loss_distance(self) -> DistanceSpec:
+        """The perceptual distance in the losses of steering jobs."""
+        return self.steering.perceptual.loss or DistanceSpec(encoder=self.encoders[0].name)
 
     @property
-    def judge(self) -> Perceptual:
-        """How alike images look, as a measure."""
-        return self.steering.judge or Perceptual(encoder=self.encoders[-1].name)
+    def evaluation_distance(self) -> DistanceSpec:
+        """The perceptual distance that measures the results of steering jobs."""
+        return self.steering.perceptual.evaluation or DistanceSpec(encoder=self.encoders[-1].name)
 
     @property
     def keeps_matrix(self) -> bool:

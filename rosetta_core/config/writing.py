@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rosetta_core.config.run import Config
-from rosetta_core.config.steering import DescentSettings, Tuning
+from rosetta_core.config.steering import LatentOptimisation, PivotalTuning
 
 __all__ = ["default_yaml", "json_schema"]
 
@@ -66,7 +66,7 @@ def _lines(section: BaseModel, explained: set[str], *, brief: bool = False) -> I
 def _in_order(section: BaseModel) -> list[tuple[str, FieldInfo]]:
     """The fields of a section; a job begins with those that say what it is about."""
     fields = list(type(section).model_fields.items())
-    if isinstance(section, DescentSettings | Tuning):
+    if isinstance(section, LatentOptimisation | PivotalTuning):
         fields.sort(key=lambda field: not field[1].is_required())
     return fields
 

@@ -11,7 +11,14 @@ out: they change results by rounding at most.
 from typing import Any
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
+from rosetta_core.config.steering import (
+    ActivationMaximisation,
+    Edit,
+    Evaluation,
+    Inversion,
+    Job,
+    PivotalTuning,
+)
 from rosetta_core.runtime import user_code as own_code
 from rosetta_core.runtime.code_fingerprint import fingerprint
 from rosetta_core.validation import to_json
@@ -89,7 +96,7 @@ STEERING = {
         "rosetta_core.steering.jobs.inversion",
         "rosetta_core.steering.result_io.job_folder",
     ],
-    Show: [
+    ActivationMaximisation: [
         "rosetta_core.steering.jobs.activation_maximisation",
         "rosetta_core.steering.result_io.job_folder",
     ],
@@ -102,7 +109,7 @@ STEERING = {
         "rosetta_core.steering.jobs.evaluation",
         "rosetta_core.steering.result_io.evaluation_folder",
     ],
-    Tuning: [
+    PivotalTuning: [
         "rosetta_core.steering.jobs.pivotal_tuning",
         "rosetta_core.steering.result_io.job_folder",
     ],
@@ -194,23 +201,27 @@ def models_of(config: Config, job: Job) -> list[ModelSpec]:
     guides = {Inversion: every, Evaluation: every}.get(type(job), [])
     if isinstance(job, Inversion) and job.encoders:
         guides = job.encoders
-    judges = [] if isinstance(job, Show) else [config.judge]
-    if isinstance(job, Inversion | Evaluation | Tuning):
-        judges.append(config.perceptual)
-    names = [*guides, *(judge.encoder for judge in judges if judge.encoder)]
+    distances = [] if isinstance(job, ActivationMaximisation) else [config.evaluation_distance]
+    if isinstance(job, Inversion | Evaluation | PivotalTuning):
+        distances.append(config.loss_distance)
+    names = [*guides, *(distance.encoder for distance in distances if distance.encoder)]
     return [config.pivot, *(config.model(name) for name in dict.fromkeys(names))]
 
 
 def _of_job(config: Config, job: Job) -> list[Any]:
     """What a steering job's result depends on: its name and what it is of are its inputs."""
     networks = [_network(config, model.name) for model in models_of(config, job)]
-    judges = [None if isinstance(job, Show) else config.judge.model_dump(mode="json")]
-    if isinstance(job, Inversion | Evaluation | Tuning):
-        judges.append(config.perceptual.model_dump(mode="json"))
+    distances = [
+        None
+        if isinstance(job, ActivationMaximisation)
+        else config.evaluation_distance.model_dump(mode="json")
+    ]
+    if isinstance(job, Inversion | Evaluation | PivotalTuning):
+        distances.append(config.loss_distance.model_dump(mode="json"))
     of = []
-    if isinstance(job, Tuning | Edit) and job.of_job:
-        of = [_of_job(config, config.steering.job(job.of_job))]
-    return [job.model_dump(mode="json"), config.sampling.classes, networks, judges, of]
+    if isinstance(job, PivotalTuning | Edit) and job.source_job:
+        of = [_of_job(config, config.steering.job(job.source_job))]
+    return [job.model_dump(mode="json"), config.sampling.classes, networks, distances, of]
 
 
 def _network(config: Config, model: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Edit, Tuning
+from rosetta_core.config.steering import Edit, PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
@@ -148,7 +148,7 @@ def _check_classes(config: Config, classes: int) -> None:
     named = config.sampling.classes or []
     given = [("sampling.classes", label) for label in named]
     for job in config.steering.jobs.values():
-        if isinstance(job, Tuning) or (isinstance(job, Edit) and job.of_job):
+        if isinstance(job, PivotalTuning) or (isinstance(job, Edit) and job.source_job):
             continue  # draws what the job that it goes on from drew
         if job.class_label is not None:
             given.append((f"steering: {job.name}: class_label", job.class_label))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
-from rosetta_core.config.images import Target
-from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Tuning
+from rosetta_core.config.images import TargetImage
+from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 
@@ -34,19 +34,22 @@ def check_steering(config: Config, pivot: "Description") -> None:
 
     jobs = config.steering
     for job in jobs.jobs.values():
-        if not isinstance(job, Tuning) and job.space not in pivot.spaces:
+        if not isinstance(job, PivotalTuning) and job.space not in pivot.spaces:
             raise RosettaError(
                 f"steering: {job.name}: space: {config.pivot.name} has no latent space "
                 f"{job.space!r}; it has {', '.join(pivot.spaces)}"
             )
-    for key, distance in (("perceptual", jobs.perceptual), ("judge", jobs.judge)):
+    for key, distance in (
+        ("loss", jobs.perceptual.loss),
+        ("evaluation", jobs.perceptual.evaluation),
+    ):
         if distance and distance.encoder and distance.layers:
             model = config.model(distance.encoder)
             chosen = model.model_copy(update={"layers": distance.layers})
             try:
                 describe(chosen, RunPaths(config).resources)
             except RosettaError as error:
-                raise RosettaError(f"steering.{key}: {error}") from error
+                raise RosettaError(f"steering.perceptual.{key}: {error}") from error
     for job in jobs.jobs.values():
         try:
             _check_files(config, job)
@@ -58,7 +61,7 @@ def check_steering(config: Config, pivot: "Description") -> None:
 
 def _check_files(config: Config, job: Job) -> None:
     """Check the images and the function of a job."""
-    targets: list[Target] = []
+    targets: list[TargetImage] = []
     if isinstance(job, Inversion | Evaluation):
         targets = [target for target in job.targets if target.file is not None]
     named = [target.file for target in targets]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rosetta_core.config import Config
-from rosetta_core.config.images import Perceptual, Target
+from rosetta_core.config.images import DistanceSpec, TargetImage
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
@@ -103,7 +103,7 @@ class Networks:
             for name in names
         ]
 
-    def distance(self, perceptual: Perceptual) -> "PerceptualDistance":
+    def distance(self, perceptual: DistanceSpec) -> "PerceptualDistance":
         """How alike two images look."""
         from dataclasses import replace
 
@@ -122,7 +122,7 @@ class Networks:
         return FeatureDistance(encoder, name=perceptual.encoder, layers=perceptual.layers)
 
 
-def target_image(target: Target, pivot: "Pivot", *, label: int | None) -> "NDArray[np.uint8]":
+def target_image(target: TargetImage, pivot: "Pivot", *, label: int | None) -> "NDArray[np.uint8]":
     """Return an image to invert (h, w, 3), of the size that the generator draws.
 
     Args:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, Show, Tuning
+from rosetta_core.config.steering import (
+    ActivationMaximisation,
+    Edit,
+    Evaluation,
+    Inversion,
+    Job,
+    PivotalTuning,
+)
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.file_index import check_contents
@@ -49,10 +56,10 @@ def needed(config: Config, name: str) -> list[Path]:
     if isinstance(job, Inversion | Evaluation):
         found += [paths.best_buddies(model.name) for model in models[1:]]
         files += [target.file for target in job.targets]
-    if isinstance(job, Show | Edit) and job.concept is not None:
+    if isinstance(job, ActivationMaximisation | Edit) and job.concept is not None:
         found.append(paths.concepts)
-    if isinstance(job, Edit | Tuning) and job.of_job:
-        found.append(paths.job(config.steering.job(job.of_job)))
+    if isinstance(job, Edit | PivotalTuning) and job.source_job:
+        found.append(paths.job(config.steering.job(job.source_job)))
     if isinstance(job, Edit):
         files += [job.mask, job.function_file]
     return list(dict.fromkeys([*found, *(Path(file) for file in files if file)]))
@@ -64,7 +71,7 @@ def steer(config: Config, *, job: str) -> Path:
     folder = RunPaths(config).job(chosen)
     checkpoint = _checkpoint(config, chosen, folder)
     try:
-        with atomic_path(folder) as temporary, _computing_with(config.steering.threads):
+        with atomic_path(folder) as temporary, _one_thread():
             temporary.mkdir()
             _run(config, chosen, temporary, checkpoint)
     except RosettaError:
@@ -75,12 +82,12 @@ def steer(config: Config, *, job: str) -> Path:
 
 
 @contextmanager
-def _computing_with(threads: int) -> Iterator[None]:
-    """Let torch use as many threads, whatever the process was given."""
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: sums in another order would be magnified by every step."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -98,7 +105,7 @@ def finished(config: Config, name: str) -> Path:
 def _run(config: Config, job: Job, folder: Path, checkpoint: "Checkpoint") -> None:
     if isinstance(job, Inversion):
         _invert(config, job, folder, checkpoint)
-    elif isinstance(job, Show):
+    elif isinstance(job, ActivationMaximisation):
         _show(config, job, folder, checkpoint)
     elif isinstance(job, Edit):
         _edit(config, job, folder, checkpoint)
@@ -130,14 +137,16 @@ def _invert(config: Config, job: Inversion, folder: Path, checkpoint: "Checkpoin
         job,
         target_image(job.image, networks.pivot, label=job.class_label),
         seen=networks.seen(names, pairs=job.pairs),
-        perceptual=networks.distance(config.perceptual),
-        judge=networks.distance(config.judge),
+        perceptual=networks.distance(config.loss_distance),
+        judge=networks.distance(config.evaluation_distance),
         checkpoint=checkpoint,
     )
     write_outcome(folder, job, outcome)
 
 
-def _show(config: Config, job: Show, folder: Path, checkpoint: "Checkpoint") -> None:
+def _show(
+    config: Config, job: ActivationMaximisation, folder: Path, checkpoint: "Checkpoint"
+) -> None:
     from rosetta_core.steering.jobs.activation_maximisation import show
     from rosetta_core.steering.result_io.job_folder import write_outcome
 
@@ -169,15 +178,15 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
 
     networks = Networks(config)
     pivot = networks.pivot
-    of = config.steering.job(job.of_job) if job.of_job else None
-    found = config.steering.job(of.of_job) if isinstance(of, Tuning) else of
+    of = config.steering.job(job.source_job) if job.source_job else None
+    found = config.steering.job(of.source_job) if isinstance(of, PivotalTuning) else of
     if isinstance(found, Inversion):  # its latent is of its own space and class
         job = job.model_copy(update={"space": found.space, "class_label": found.class_label})
     source = _source(config, job, pivot)
-    if isinstance(of, Tuning):
+    if isinstance(of, PivotalTuning):
         pivot = tuned_pivot(pivot, load_file(finished(config, of.name) / TUNED))
     change = None
-    if job.do in ("remove", "add"):
+    if job.kind in ("remove", "add"):
         height, width = drawn_image(pivot, 0, label=job.class_label).shape[:2]
         if job.concept is not None:
             units, what = _of_concept(config, job.concept), f"concept {job.concept}"
@@ -198,7 +207,7 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
         source,
         change=change,
         function=load_function(job.function, key="function") if job.function else None,
-        judge=networks.distance(config.judge),
+        judge=networks.distance(config.evaluation_distance),
         checkpoint=checkpoint,
     )
     write_outcome(folder, job, outcome)
@@ -215,21 +224,21 @@ def _evaluate(config: Config, job: Evaluation, folder: Path, checkpoint: "Checkp
         np.stack([target_image(t, networks.pivot, label=job.class_label) for t in job.targets]),
         names=[target.title for target in job.targets],
         seen=networks.seen([encoder.name for encoder in config.encoders], pairs=job.pairs),
-        perceptual=networks.distance(config.perceptual),
-        judge=networks.distance(config.judge),
+        perceptual=networks.distance(config.loss_distance),
+        judge=networks.distance(config.evaluation_distance),
         checkpoint=checkpoint,
     )
     write_evaluation(folder, job, evaluated)
 
 
-def _tune(config: Config, job: Tuning, folder: Path, checkpoint: "Checkpoint") -> None:
+def _tune(config: Config, job: PivotalTuning, folder: Path, checkpoint: "Checkpoint") -> None:
     import torch
     from safetensors.torch import save_file
 
     from rosetta_core.steering.jobs.pivotal_tuning import tune
     from rosetta_core.steering.result_io.job_folder import read_latent, write_outcome
 
-    networks, of = Networks(config), config.steering.job(job.of_job)
+    networks, of = Networks(config), config.steering.job(job.source_job)
     assert isinstance(of, Inversion)
     tuned = tune(
         networks.pivot,
@@ -238,8 +247,8 @@ def _tune(config: Config, job: Tuning, folder: Path, checkpoint: "Checkpoint") -
         target_image(of.image, networks.pivot, label=of.class_label),
         space=of.space,
         class_label=of.class_label,
-        perceptual=networks.distance(config.perceptual),
-        judge=networks.distance(config.judge),
+        perceptual=networks.distance(config.loss_distance),
+        judge=networks.distance(config.evaluation_distance),
         checkpoint=checkpoint,
     )
     save_file(tuned.weights, folder / TUNED)
@@ -263,10 +272,10 @@ def _source(config: Config, job: Edit, pivot: "Pivot") -> "Source":
     from rosetta_core.steering.optimise.latents import class_labels, given_latents
     from rosetta_core.steering.result_io.job_folder import read_latent
 
-    if job.of_job:
-        latent = torch.from_numpy(read_latent(finished(config, job.of_job)))
-        return Source(latent, job.of_job)
-    seed = job.of_seed or 0
+    if job.source_job:
+        latent = torch.from_numpy(read_latent(finished(config, job.source_job)))
+        return Source(latent, job.source_job)
+    seed = job.source_seed or 0
     label = class_labels(pivot, job.class_label, count=1)
     return Source(given_latents(pivot, [seed], space=job.space, classes=label), f"seed {seed}")
 

@@ -88,7 +88,7 @@ def refused(arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[s
 PACKAGE = {"package": "a==1", "member": "a/b", "sha256": "0" * 64}
 INPUT = {"size": 48, "mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 1.0]}
 INFINITE, LONG = float("inf"), "x" * 300
-NO_SOURCE = {"do": "zoom", "of_seed": 0}
+NO_SOURCE = {"kind": "zoom", "source_seed": 0}
 BROKEN = [
     ({"runn": "x"}, "runn: unknown key (did you mean 'run'?)"),
     ({"sampling": {"imagse": 4}}, "sampling.imagse: unknown key (did you mean 'images'?)"),
@@ -177,52 +177,60 @@ BROKEN = [
     (steering(invert={"image": {"sample": "cat"}}), "image.sample: input should be 'astronaut', "),
     (steering(invert={"image": {"seed": 0, "box": [0, 1]}}), "box: list should have at least 3"),
     (steering(invert={"step": 3}), "steering.invert[0].step: unknown key (did you mean 'steps'"),
-    (steering(invert={"activations": 0.0, "prior_weight": 0.0}),
-     "steering.invert[0]: all weights are 0; raise one of activations, pixel_weight, perceptual_"),
+    (steering(invert={"activation_weight": 0.0, "regulariser_weight": 0.0}),
+     "steering.invert[0]: all weights are 0; raise one of activation_weight, pixel_weight, "),
     (steering(invert={"encoders": ["mtcnn"]}), "steering: a: no encoder 'mtcnn'; they are eff"),
     (steering(invert={"encoders": ["mtcnn"]}), "dino_faces (did you mean 'mtcnn_onet'?)"),
     (steering(invert={"encoders": ["dcgan"]}), "steering: a: no encoder 'dcgan'; they are eff"),
-    (steering(perceptual={"encoder": "vit"}),
-     "steering.perceptual.encoder: no encoder 'vit'; they are efficientnet_lite0, mobilenet_v2"),
-    (steering(judge={"encoder": "vit"}), "steering.judge.encoder: no encoder 'vit'; they are"),
-    (steering(judge={}), "steering.judge: give one of encoder, lpips as the distance; none"),
-    (steering(judge={"encoder": "mtcnn_onet", "lpips": "vgg"}), "; encoder and lpips are given"),
-    (steering(judge={"lpips": "vgg", "size": 64}), "judge: lpips takes no size and no layers"),
+    (steering(perceptual={"loss": {"encoder": "vit"}}),
+     "steering.perceptual.loss.encoder: no encoder 'vit'; they are efficientnet_lite0, mobi"),
+    (steering(perceptual={"evaluation": {"encoder": "vit"}}),
+     "steering.perceptual.evaluation.encoder: no encoder 'vit'; they are"),
+    (steering(perceptual={"evaluation": {}}),
+     "steering.perceptual.evaluation: give one of encoder, lpips as the distance; none"),
+    (steering(perceptual={"evaluation": {"encoder": "mtcnn_onet", "lpips": "vgg"}}),
+     "; encoder and lpips are given"),
+    (steering(perceptual={"evaluation": {"lpips": "vgg", "size": 64}}),
+     "evaluation: lpips takes no size and no layers"),
     (steering(show={}), "show[0]: give one of concept, unit as what to show; none is given"),
     (steering(show={"concept": 0, "unit": "l/1"}), "what to show; concept and unit are given"),
-    (steering(edit={"do": "zoom"}),
-     "steering.edit[0]: give one of of_seed, of_job as the image to edit; none is given"),
-    (steering(edit={"do": "zoom", "of_seed": 0, "of_job": "a"}), "; of_seed and of_job are given"),
-    (steering(edit={"do": "zom", "of_seed": 0}), "steering.edit[0].do: input should be 'zoom', 's"),
-    (steering(edit={"do": "remove", "of_seed": 0}),
+    (steering(edit={"kind": "zoom"}),
+     "steering.edit[0]: give one of source_seed, source_job as the image to edit; none is given"),
+    (steering(edit={"kind": "zoom", "source_seed": 0, "source_job": "a"}),
+     "; source_seed and source_job are given"),
+    (steering(edit={"kind": "zom", "source_seed": 0}),
+     "steering.edit[0].kind: input should be 'zoom', 's"),
+    (steering(edit={"kind": "remove", "source_seed": 0}),
      "steering.edit[0]: give one of concept, units as what to remove; none is given"),
-    (steering(edit={"do": "add", "of_seed": 0, "units": []}), "units: list should have at least 1"),
-    (steering(edit={"do": "shift", "of_seed": 0, "mask": "m.png"}),
+    (steering(edit={"kind": "add", "source_seed": 0, "units": []}),
+     "units: list should have at least 1"),
+    (steering(edit={"kind": "shift", "source_seed": 0, "mask": "m.png"}),
      "steering.edit[0]: shift takes no concept, units or mask; remove and add do"),
-    (steering(edit={"do": "shift", "of_seed": 0, "right": 1.5}), "right: input should be less"),
-    (steering(edit={"do": "custom", "of_seed": 0}), "custom needs a function, FILE.py:NAME"),
-    (steering(edit={"do": "zoom", "of_seed": 0, "function": "f.py:f"}),
+    (steering(edit={"kind": "shift", "source_seed": 0, "dx": 1.5}), "dx: input should be less"),
+    (steering(edit={"kind": "custom", "source_seed": 0}), "custom needs a function, FILE.py:NAME"),
+    (steering(edit={"kind": "zoom", "source_seed": 0, "function": "f.py:f"}),
      "steering.edit[0]: zoom takes no function; custom does"),
-    (steering(invert={"name": "face"}, tune={"of_job": "fase"}),
+    (steering(invert={"name": "face"}, tune={"source_job": "fase"}),
      "steering: d: there is no inversion named 'fase' (did you mean 'face'?)"),
-    (steering(show={"concept": 0}, edit={"do": "zoom", "of_job": "b"}),
+    (steering(show={"concept": 0}, edit={"kind": "zoom", "source_job": "b"}),
      "steering: c: there is no inversion or tuning named 'b'"),
-    (steering(invert={}, tune={"of_job": "a", "pixel_weight": 0.0, "perceptual_weight": 0.0}),
+    (steering(invert={}, tune={"source_job": "a", "pixel_weight": 0.0, "perceptual_weight": 0.0}),
      "steering.tune[0]: all weights are 0; raise one of pixel_weight, perceptual_weight"),
     (steering(evaluate={"seeds": 0}), "steering.evaluate[0]: give seeds, images, or both"),
-    (steering(edit={"do": "custom", "of_seed": 0, "function": "f"}),
+    (steering(edit={"kind": "custom", "source_seed": 0, "function": "f"}),
      "steering.edit[0].function: 'f' names no function; write FILE.py:NAME"),
-    (steering(invert={}, edit={"do": "zoom", "of_job": "c"}),
+    (steering(invert={}, edit={"kind": "zoom", "source_job": "c"}),
      "steering: c: there is no inversion or tuning named 'c'"),
-    (steering(edit=NO_SOURCE, tune={"name": "a", "of_job": "a"}),
+    (steering(edit=NO_SOURCE, tune={"name": "a", "source_job": "a"}),
      "steering: a: there is no inversion named 'a'"),
     (steering(invert={"image": {"seed": 2**63}}), "invert[0].image.seed: input should be less tha"),
     (steering(invert={"image": {"seed": 0, "box": [-1, 0, 5]}}),
-     "invert[0].image: box: [-1, 0, 5] is none; give left, top and side, from 0, 0, 1"),
+     "image: box: [-1, 0, 5] is not a square inside an image; give left, top and side, from 0"),
     (steering(invert={"image": {"sample": "chelsea", "box": [0, 0, 301]}}),
      "image: box: [0, 0, 301] leaves chelsea, which is 451 wide and 300 high"),
     (steering(show={"unit": ""}), "steering.show[0].unit: string should have at least 1 character"),
-    (steering(show={"concept": 0, "reach": INFINITE}), "show[0].reach: input should be a finite"),
+    (steering(show={"concept": 0, "target_std": INFINITE}),
+     "show[0].target_std: input should be a finite"),
     (steering(invert={"pixel_weight": INFINITE}), "pixel_weight: input should be a finite number"),
     ({"sampling": {"truncation": float("nan")}}, "sampling.truncation: input should be a finite"),
     ({"sampling": {"seed": 10**30}}, "sampling.seed: input should be less than 92233720368547758"),
@@ -351,12 +359,12 @@ def test_a_wrong_recipe(recipe: dict[str, Any], said: str, folder: Path, capsys)
     refused(["train", CONFIG], said, capsys)
 
 
-OF_A = {"do": "zoom", "of_job": "a"}
-REMOVE = {"do": "remove", "of_seed": 0, "units": ["main.8/3"]}
+OF_A = {"kind": "zoom", "source_job": "a"}
+REMOVE = {"kind": "remove", "source_seed": 0, "units": ["main.8/3"]}
 
 
 def inverted(file: str, **more: Any) -> dict[str, Any]:
-    return steering(invert={"image": {"file": file, **more}}, tune={"of_job": "a"}, edit=OF_A)
+    return steering(invert={"image": {"file": file, **more}}, tune={"source_job": "a"}, edit=OF_A)
 
 
 def folder_images(folder: str) -> dict[str, Any]:
@@ -369,17 +377,17 @@ def folder_images(folder: str) -> dict[str, Any]:
 
 MISFITS = [
     (
-        steering(invert={"image": {"file": "no.png"}}, tune={"of_job": "a"}, edit=OF_A),
+        steering(invert={"image": {"file": "no.png"}}, tune={"source_job": "a"}, edit=OF_A),
         "steering: a: no file 'no.png'",
     ),
     (steering(evaluate={"images": [{"file": "no.png"}]}), "steering: e: no file 'no.png'"),
     (steering(edit={**REMOVE, "mask": "no.png"}), "steering: c: no file 'no.png'"),
     (
-        steering(edit={"do": "custom", "of_seed": 0, "function": "no.py:f"}),
+        steering(edit={"kind": "custom", "source_seed": 0, "function": "no.py:f"}),
         "steering: c: no file 'no.py'; give one that is there",
     ),
     (
-        steering(edit={"do": "custom", "of_seed": 0, "function": "own.py:f"}),
+        steering(edit={"kind": "custom", "source_seed": 0, "function": "own.py:f"}),
         "steering: c: function 'own.py:f': SyntaxError: invalid syntax (own.py, line 1)",
     ),
     (inverted("torn.jpg"), "steering: a: torn.jpg: cannot be read: "),
@@ -398,8 +406,8 @@ MISFITS = [
         "steering: b: space: dcgan has no latent space 'w+'; it has z",
     ),
     (
-        steering(judge={"encoder": "mobilenet_v2", "layers": ["features.99"]}),
-        "steering.judge: mobilenet_v2: layers: 'features.99' matches no module (did you mean 'fea",
+        steering(perceptual={"evaluation": {"encoder": "mobilenet_v2", "layers": ["features.99"]}}),
+        "steering.perceptual.evaluation: mobilenet_v2: layers: 'features.99' matches no mod",
     ),
     (steering(show={"unit": "main.8/٣"}), "steering: b: no unit 'main.8/٣' of dcgan; write layer/"),
     (folder_images("photos"), "photos/1.png: is empty; give a PNG or JPEG"),

@@ -123,7 +123,7 @@ def test_other_models_have_no_jobs_unless_they_are_given() -> None:
     assert not parse_config({"pivot": pivot}).steering.jobs
     own = parse_config({"encoders": [model()], **steering(invert={"encoders": ["m"]})})
     assert list(own.steering.jobs) == ["a"]
-    assert (own.perceptual.encoder, own.judge.encoder) == ("m", "m")
+    assert (own.loss_distance.encoder, own.evaluation_distance.encoder) == ("m", "m")
     with pytest.raises(RosettaError, match="no job 'a' in steering; there are none"):
         parse_config({"steering": {}}).steering.job("a")
 

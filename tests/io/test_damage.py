@@ -37,7 +37,7 @@ def small(results: Path, **changes: Any) -> dict[str, Any]:
     """A generator and one encoder twice, trained and not, and a steering job; four images."""
     (trained,) = (model for model in tiny()["encoders"] if model["name"] == TRAINED)
     untrained = {**trained, "name": UNTRAINED, "weights": {"random": 0}}
-    show = {"name": SHOWN, "concept": 0, "steps": 1, "starts": 1}
+    show = {"name": SHOWN, "concept": 0, "steps": 1, "restarts": 1}
     return tiny(
         results=str(results),
         encoders=[trained, untrained],

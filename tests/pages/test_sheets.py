@@ -115,10 +115,14 @@ def curves(*, starts: int, names: list[str], steps: int = 50) -> dict[str, NDArr
 def test_a_curve_draws_every_start_and_the_best_strongest(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
-    terms = curves(starts=3, names=["similarity", "prior", "total"])
+    terms = curves(starts=3, names=["similarity", "regulariser", "total"])
     write_curve(tmp_path / "a.png", terms, best=1, about=HOSTILE)
     panels = figures[0].axes
-    assert [panel.get_title(loc="left") for panel in panels] == ["total", "similarity", "prior"]
+    assert [panel.get_title(loc="left") for panel in panels] == [
+        "total",
+        "similarity",
+        "regulariser",
+    ]
     for panel in panels:
         values = terms[panel.get_title(loc="left")]
         lines = [line for line in panel.get_lines() if len(line.get_xdata()) > 1]

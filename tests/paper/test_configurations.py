@@ -28,7 +28,7 @@ def in_short(path: Path, results: Path) -> Config:
     content["dictionary"] = {"examples": 2, "unit_examples": 1, "image_pages": 1}
     for jobs in content["steering"].values():
         for job in jobs:
-            job |= {"steps": STEPS, "starts": 1}
+            job |= {"steps": STEPS, "restarts": 1}
             if "concept" in job:  # chance finds one, and perhaps no other
                 job["concept"] = 0
     content |= {"memory_budget": "8 GiB", "results": str(results)}

@@ -188,7 +188,12 @@ def changed(job: str, **settings: object) -> dict:
     }
 
 
-OTHER_IMAGE = {"name": "other", "image": {"file": "other.png"}, "steps": 1, "starts": 1}
+def perceptual_changed(**distances: object) -> dict:
+    """The jobs with other perceptual distances."""
+    return {**STEERING, "perceptual": {**STEERING["perceptual"], **distances}}
+
+
+OTHER_IMAGE = {"name": "other", "image": {"file": "other.png"}, "steps": 1, "restarts": 1}
 
 
 @pytest.mark.parametrize(
@@ -196,11 +201,11 @@ OTHER_IMAGE = {"name": "other", "image": {"file": "other.png"}, "steps": 1, "sta
     [
         (changed("astronaut", seed=1), steered("astronaut", "tuned", "shifted")),
         (changed("tuned", steps=3), steered("tuned", "shifted")),
-        (changed("shifted", right=0.5), steered("shifted")),
-        (changed("strongest", reach=2.0), steered("strongest")),
-        ({**STEERING, "judge": {"encoder": "mtcnn_onet"}},
+        (changed("shifted", dx=0.5), steered("shifted")),
+        (changed("strongest", target_std=2.0), steered("strongest")),
+        (perceptual_changed(evaluation={"encoder": "mtcnn_onet"}),
          steered("astronaut", "tuned", "shifted", "table")),
-        ({**STEERING, "perceptual": {"encoder": "mtcnn_onet"}},
+        (perceptual_changed(loss={"encoder": "mtcnn_onet"}),
          steered("astronaut", "tuned", "shifted", "table")),
         ({**STEERING, "evaluate": []}, steered()),
     ],

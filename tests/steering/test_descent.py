@@ -31,7 +31,7 @@ from rosetta_core.steering.optimise.result import best_starts
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
 
 ALONE = 1e-5  # how far a latent may be off because of those beside it
-WEIGHTS: dict[Term, float] = {"similarity": 1.0, "prior": 0.3, "pixels": 0.7}
+WEIGHTS: dict[Term, float] = {"similarity": 1.0, "regulariser": 0.3, "pixels": 0.7}
 SHAPES = {"z": (SIZE,), "w": (SIZE,), "w+": (2, SIZE)}
 ROWS, STEPS = 2, 40
 
@@ -50,9 +50,13 @@ def image(row: int) -> Tensor:
 
 
 def loss_for(
-    pivot: Pivot, rows: list[int], *, weights: Mapping[Term, float] = WEIGHTS, prior: str = "l2"
+    pivot: Pivot,
+    rows: list[int],
+    *,
+    weights: Mapping[Term, float] = WEIGHTS,
+    regulariser: str = "l2",
 ) -> Loss:
-    """Squared distances of maps and pixels from given ones, and a prior."""
+    """Squared distances of maps and pixels from given ones, and a regulariser."""
     matches = [
         MapTarget(
             layer,
@@ -65,7 +69,7 @@ def loss_for(
     return Loss(
         weights,
         Objective(matches, grids=pivot.grids, moments=pivot.moments, similarity="distance"),
-        prior=prior,
+        regulariser=regulariser,
         target=torch.stack([image(row) for row in rows]),
         pixels="l2",
     )
@@ -76,7 +80,7 @@ def roots(pivot: Pivot, latent: Tensor, *, space: str, row: int) -> Tensor:
     drawing = pivot.draw(latent[None].float(), space=space, classes=None, layers=list(LAYERS))
     off = drawing.images[0].double() - image(row).double()
     found = [
-        math.sqrt(WEIGHTS["prior"] / latent.numel()) * latent.flatten(),
+        math.sqrt(WEIGHTS["regulariser"] / latent.numel()) * latent.flatten(),
         math.sqrt(WEIGHTS["pixels"] / off.numel()) * off.flatten(),
     ]
     for layer in LAYERS:
@@ -224,10 +228,12 @@ def test_the_way_is_recorded_from_the_start_to_the_result(
     pivot: Pivot, loss: Loss, uninterrupted: OptimisationResult
 ) -> None:
     found, start = uninterrupted, start_of(pivot)
-    assert list(found.terms) == ["similarity", "prior", "pixels"]
+    assert list(found.terms) == ["similarity", "regulariser", "pixels"]
     assert {values.shape for values in found.terms.values()} == {(STEPS + 1, ROWS)}
     assert found.total.shape == (STEPS + 1, ROWS)
-    weighted = found.terms["pixels"] * 0.7 + found.terms["prior"] * 0.3 - found.terms["similarity"]
+    weighted = (
+        found.terms["pixels"] * 0.7 + found.terms["regulariser"] * 0.3 - found.terms["similarity"]
+    )
     np.testing.assert_allclose(found.total, weighted, rtol=1e-6)
     for row in range(ROWS):
         expected = Quadratic(pivot, row=row)
@@ -235,7 +241,7 @@ def test_the_way_is_recorded_from_the_start_to_the_result(
         assert found.total[-1, row] == pytest.approx(
             expected(found.latents[row].double()), rel=1e-5
         )
-    np.testing.assert_allclose(found.terms["prior"][0], start.square().mean(1), rtol=1e-6)
+    np.testing.assert_allclose(found.terms["regulariser"][0], start.square().mean(1), rtol=1e-6)
     assert (found.total[-1] < found.total[0]).all()
 
 
@@ -250,7 +256,7 @@ def test_frames_are_spread_over_the_way(pivot: Pivot, loss: Loss, steps: int, fr
 
 def test_large_frames_are_reduced() -> None:
     large = affine_pivot(enlarged=64)
-    no_pixels = loss_for(large, [0, 1], weights={"prior": 1.0})
+    no_pixels = loss_for(large, [0, 1], weights={"regulariser": 1.0})
     found = descended(large, no_pixels, steps=1)
     assert found.frames.shape == (2, ROWS, 256, 256, 3)
     images = large.draw(start_of(large), space="z", classes=None, layers=[]).images
@@ -280,21 +286,21 @@ def test_priors_are_those_of_the_definition(pivot: Pivot) -> None:
         "l2": (latents.numpy() ** 2).mean(1),
         "start": ((latents - start).numpy() ** 2).mean(1),
     }
-    for prior, values in expected.items():
-        loss = loss_for(pivot, [0, 1], prior=prior)
+    for regulariser, values in expected.items():
+        loss = loss_for(pivot, [0, 1], regulariser=regulariser)
         np.testing.assert_allclose(
-            terms_of(pivot, loss, latents, start)["prior"], values, rtol=1e-6
+            terms_of(pivot, loss, latents, start)["regulariser"], values, rtol=1e-6
         )
 
 
-@pytest.mark.parametrize("prior", ["l1", "l2"])
-def test_a_prior_alone_leads_to_the_origin(pivot: Pivot, prior: str) -> None:
-    loss = loss_for(pivot, [0, 1], weights={"prior": 1.0}, prior=prior)
+@pytest.mark.parametrize("regulariser", ["l1", "l2"])
+def test_a_prior_alone_leads_to_the_origin(pivot: Pivot, regulariser: str) -> None:
+    loss = loss_for(pivot, [0, 1], weights={"regulariser": 1.0}, regulariser=regulariser)
     assert descended(pivot, loss, steps=200).latents.abs().max() < 0.01
 
 
 def test_a_prior_on_the_start_alone_stays_there(pivot: Pivot) -> None:
-    loss = loss_for(pivot, [0, 1], weights={"prior": 1.0}, prior="start")
+    loss = loss_for(pivot, [0, 1], weights={"regulariser": 1.0}, regulariser="start")
     assert torch.equal(descended(pivot, loss).latents, start_of(pivot))
 
 
@@ -308,7 +314,7 @@ def test_pixels_are_compared_by_the_definition(pivot: Pivot, loss: Loss) -> None
 
 
 def test_terms_without_a_weight_are_left_out(pivot: Pivot, loss: Loss) -> None:
-    alone = replace(loss, weights={"similarity": 0.0, "prior": 0.0, "pixels": 2.0})
+    alone = replace(loss, weights={"similarity": 0.0, "regulariser": 0.0, "pixels": 2.0})
     assert alone.layers == []
     assert list(terms_of(pivot, alone, drawn(ROWS, SIZE), drawn(ROWS, SIZE))) == ["pixels"]
 
@@ -317,7 +323,7 @@ def test_a_similarity_that_is_enough_pulls_no_more(pivot: Pivot, loss: Loss) -> 
     free = descended(pivot, replace(loss, weights={"similarity": 1.0}), steps=100)
     similar = free.terms["similarity"]
     enough = float(similar[0].max() + similar[-1].min()) / 2
-    bounded = replace(loss, weights={"similarity": 1.0, "prior": 1e-6}, enough=enough)
+    bounded = replace(loss, weights={"similarity": 1.0, "regulariser": 1e-6}, enough=enough)
     found = descended(pivot, bounded, steps=100)
     np.testing.assert_allclose(found.terms["similarity"][-1], enough, rtol=0.01)
     assert (found.terms["similarity"] <= np.float32(enough)).all()

@@ -38,9 +38,9 @@ def drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).double()
 
 
-def job_for(do: str, **settings: object) -> Edit:
-    extra = {"units": ["first/1"]} if do in ("remove", "add") else {}
-    return Edit(name="made-up", of_seed=0, do=do, **{**extra, **settings})
+def job_for(kind: str, **settings: object) -> Edit:
+    extra = {"units": ["first/1"]} if kind in ("remove", "add") else {}
+    return Edit(name="made-up", source_seed=0, kind=kind, **{**extra, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +126,9 @@ def test_copy_and_paste_shows_the_centre_twice() -> None:
 @pytest.mark.parametrize(
     ("settings", "move"),
     [
-        ({"do": "zoom"}, zoom),
-        ({"do": "shift", "right": 0.25, "down": -0.5}, lambda m: shift(m, right=0.25, down=-0.5)),
-        ({"do": "copy_paste", "right": 0.5}, lambda m: copy_paste(m, right=0.5)),
+        ({"kind": "zoom"}, zoom),
+        ({"kind": "shift", "dx": 0.25, "dy": -0.5}, lambda m: shift(m, right=0.25, down=-0.5)),
+        ({"kind": "copy_paste", "dx": 0.5}, lambda m: copy_paste(m, right=0.5)),
     ],
 )
 def test_activations_of_rosetta_neurons_are_moved_then_standardised(
@@ -281,7 +281,7 @@ def distance_to(
 def test_removed_units_are_to_be_as_low_as_ever(
     pivot: Pivot, maps: Mapping[str, Tensor], lowest: dict[str, np.ndarray]
 ) -> None:
-    job = job_for("remove", hold_maps=5.0)
+    job = job_for("remove", map_penalty=5.0)
     matches = edited_matches(pivot, job, maps, change=Change(UNITS, "two", lowest), function=None)
     for match in matches[:2]:
         (channel,) = match.channels
@@ -391,7 +391,7 @@ def test_where_all_rosetta_neurons_are_chosen_no_others_are_measured(
 def test_moves_are_found_in_the_images_alone() -> None:
     photograph = sample_image("chelsea")[40:232, 98:290]
     before, right = photograph[32:160, 32:160], photograph[32:160, 0:128]
-    found = moved(job_for("shift", right=0.25, down=-0.5), before, right)
+    found = moved(job_for("shift", dx=0.25, dy=-0.5), before, right)
     assert found["moved right (pixels)"] == pytest.approx(32, abs=0.3)
     assert found["moved down (pixels)"] == pytest.approx(0, abs=0.3)
     assert found["asked for, right (pixels)"] == 32
@@ -428,7 +428,7 @@ def assert_alike(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 def test_an_edit_begins_at_its_source_and_others_at_random(pivot: Pivot) -> None:
-    job = job_for("shift", starts=3, steps=5, seed=4)
+    job = job_for("shift", restarts=3, steps=5, seed=4)
     random = starting_latents(pivot, range(3), seed=4, space="z", classes=None)
     images, _ = pivot.look(
         torch.cat([pivot.generator.latents([0]), random]), space="z", classes=None
@@ -436,19 +436,19 @@ def test_an_edit_begins_at_its_source_and_others_at_random(pivot: Pivot) -> None
     outcome = edited(pivot, job)
     assert np.array_equal(outcome.before, images[:1])
     assert_alike(outcome.descended.frames[0], images[[0, 2, 3]])
-    pasted = edited(pivot, job.model_copy(update={"do": "copy_paste"}))
+    pasted = edited(pivot, job.model_copy(update={"kind": "copy_paste"}))
     assert np.array_equal(pasted.before, images[:1])
     assert_alike(pasted.descended.frames[0], images[1:])
     assert outcome.latents.shape == (3, 6) and len(outcome.best) == 1
 
 
 @pytest.mark.parametrize("do", ["remove", "add"])
-@pytest.mark.parametrize("held_by", ["hold_maps", "hold_activity"])
+@pytest.mark.parametrize("held_by", ["map_penalty", "activity_penalty"])
 def test_chosen_units_change_and_others_are_held(
     pivot: Pivot, lowest: dict[str, np.ndarray], do: str, held_by: str
 ) -> None:
     change = Change(UNITS[:1], "first/1", lowest)
-    settings = {"steps": 60, "prior_weight": 0.0, "hold_maps": 0.0, "hold_activity": 0.0}
+    settings = {"steps": 60, "regulariser_weight": 0.0, "map_penalty": 0.0, "activity_penalty": 0.0}
     free, held = (
         edited(pivot, job_for(do, **{**settings, held_by: hold}), change=change)
         for hold in (0.0, 30.0)
@@ -474,18 +474,18 @@ def test_all_rosetta_neurons_can_be_removed(pivot: Pivot, lowest: dict[str, np.n
 @pytest.mark.parametrize(
     ("settings", "about"),
     [
-        ({"do": "zoom"}, "zoomed in twice"),
-        ({"do": "shift"}, "shifted right by 25% of the side"),
+        ({"kind": "zoom"}, "zoomed in twice"),
+        ({"kind": "shift"}, "shifted right by 25% of the side"),
         (
-            {"do": "shift", "right": -0.5, "down": 0.1},
+            {"kind": "shift", "dx": -0.5, "dy": 0.1},
             "shifted left by 50% of the side and down by 10% of the side",
         ),
-        ({"do": "shift", "right": 0.0}, "shifted by nothing"),
-        ({"do": "copy_paste"}, "halves pasted 25% of the side apart"),
-        ({"do": "custom", "function": "own.py:f"}, "changed by own.py:f"),
+        ({"kind": "shift", "dx": 0.0}, "shifted by nothing"),
+        ({"kind": "copy_paste"}, "halves pasted 25% of the side apart"),
+        ({"kind": "custom", "function": "own.py:f"}, "changed by own.py:f"),
     ],
 )
 def test_an_edit_says_what_was_done(pivot: Pivot, settings: dict, about: str) -> None:
-    function = (lambda maps, *_: maps) if settings["do"] == "custom" else None
+    function = (lambda maps, *_: maps) if settings["kind"] == "custom" else None
     outcome = edited(pivot, job_for(steps=1, **settings), function=function)
     assert outcome.about == f"{about}, of seed 0"

@@ -107,7 +107,7 @@ def test_a_method_finds_what_it_would_alone(zoo: Zoo, evaluated: Evaluated, meth
     image = zoo.images[:1]
     used = [one for one in zoo.seen if one.name in guides] or zoo.seen
     loss = guided_loss(
-        JOB if guides else JOB.model_copy(update={"activations": 0.0}),
+        JOB if guides else JOB.model_copy(update={"activation_weight": 0.0}),
         zoo.pivot,
         [match for one in used for match in matches_of(one, image, pivot=zoo.pivot)],
         target=to_pixels(image, device=CPU),
@@ -180,7 +180,7 @@ def test_it_goes_on_where_it_was_interrupted(
 
 
 def test_the_best_start_counts(zoo: Zoo) -> None:
-    job = JOB.model_copy(update={"starts": 3, "steps": 4})
+    job = JOB.model_copy(update={"restarts": 3, "steps": 4})
     found = zoo.evaluate(job, images=2)
     best = found.metrics[found.metrics["best"]]
     counts = found.metrics.groupby(["item", "method", "metric"])["best"].agg(["size", "sum"])
@@ -241,14 +241,14 @@ def test_the_table_holds_the_means(evaluated: Evaluated) -> None:
         (0.0, 1.0, "perceptual only"),
         (1.0, 0.0, "pixels only"),
         (1.0, 1.0, "reconstruction only"),
-        (0.0, 0.0, "prior only"),
+        (0.0, 0.0, "regulariser only"),
     ],
 )
 def test_the_first_method_says_what_it_minimises(
     zoo: Zoo, pixels: float, perceptual: float, name: str
 ) -> None:
     job = Evaluation(
-        name="t", steps=1, pixel_weight=pixels, perceptual_weight=perceptual, activations=0.0
+        name="t", steps=1, pixel_weight=pixels, perceptual_weight=perceptual, activation_weight=0.0
     )
     found = zoo.evaluate(job, images=1, seen=zoo.seen[2:])
     assert found.methods == [name, "+ mtcnn_onet"]  # one encoder is all

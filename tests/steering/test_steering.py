@@ -195,11 +195,11 @@ def test_a_job_leaves_the_same_bytes_every_time(
 
 def inversion(name: str = "own", **settings: Any) -> dict[str, Any]:
     image = {"sample": "astronaut", "box": [148, 28, 152]}
-    return {"invert": [{"name": name, "image": image, "steps": 1, "starts": 1, **settings}]}
+    return {"invert": [{"name": name, "image": image, "steps": 1, "restarts": 1, **settings}]}
 
 
 def test_an_inversion_is_more_similar_than_random_images(mined: MinedRun) -> None:
-    jobs = {**inversion(steps=50, starts=2), "tune": [], "edit": []}
+    jobs = {**inversion(steps=50, restarts=2), "tune": [], "edit": []}
     assert mined.steer("own", **jobs) == 0
     found = metrics_of(mined.run / "inversions/own")
     assert found["similarity after"] > 2 * found["similarity of random images"]
@@ -207,7 +207,7 @@ def test_an_inversion_is_more_similar_than_random_images(mined: MinedRun) -> Non
 
 
 def test_an_inversion_by_pixels_alone_measures_its_maps(mined: MinedRun) -> None:
-    jobs = {**inversion(activations=0.0, pixel_weight=1.0, steps=5), "tune": [], "edit": []}
+    jobs = {**inversion(activation_weight=0.0, pixel_weight=1.0, steps=5), "tune": [], "edit": []}
     assert mined.steer("own", **jobs) == 0
     found = metrics_of(mined.run / "inversions/own")
     assert found["similarity after"] != found["similarity before"]
@@ -223,7 +223,7 @@ def test_a_unit_is_shown_with_its_concept(mined: MinedRun) -> None:
     outside = units[~units["unit"].isin(rosetta["pivot_unit"])].iloc[0]
     for unit, concept in ((inside, int(one["concept"])), (outside, None)):
         name = f"{unit['layer']}/{unit['channel']}"
-        shows = [{"name": "own", "unit": name, "steps": 10, "starts": 2, "reach": 1000.0}]
+        shows = [{"name": "own", "unit": name, "steps": 10, "restarts": 2, "target_std": 1000.0}]
         assert mined.steer("own", **{**STEERING, "show": shows}) == 0
         content = json.loads((mined.run / "shows/own/job.json").read_text())
         assert content["concept"] == concept
@@ -239,7 +239,7 @@ def test_a_function_of_ones_own_edits_an_inversion(mined: MinedRun) -> None:
     file = mined.folder / "own.py"
     file.write_text("def mirrored(maps, layer, channels):\n    return maps[:, :, ::-1]\n")
     job = {
-        "name": "own", "of_job": "astronaut", "do": "custom", "function": f"{file}:mirrored",
+        "name": "own", "source_job": "astronaut", "kind": "custom", "function": f"{file}:mirrored",
         "steps": 30,
     }  # fmt: skip
     assert mined.steer("own", **{**STEERING, "edit": [job]}) == 0
@@ -256,7 +256,7 @@ def test_a_concept_is_removed_inside_a_mask(mined: MinedRun) -> None:
     mask[:, :32] = 255
     Image.fromarray(mask).save(mined.folder / "mask.png")
     job = {
-        "name": "own", "of_seed": 3, "do": "remove", "concept": 0, "steps": 10,
+        "name": "own", "source_seed": 3, "kind": "remove", "concept": 0, "steps": 10,
         "mask": str(mined.folder / "mask.png"),
     }  # fmt: skip
     assert mined.steer("own", **{**STEERING, "edit": [job]}) == 0
@@ -266,14 +266,14 @@ def test_a_concept_is_removed_inside_a_mask(mined: MinedRun) -> None:
 
 
 def edit(**settings: Any) -> dict[str, Any]:
-    return {"edit": [{"name": "own", "of_seed": 0, "do": "zoom", "steps": 2, **settings}]}
+    return {"edit": [{"name": "own", "source_seed": 0, "kind": "zoom", "steps": 2, **settings}]}
 
 
 def show(**settings: Any) -> dict[str, Any]:
-    return {"show": [{"name": "own", "steps": 2, "starts": 1, **settings}]}
+    return {"show": [{"name": "own", "steps": 2, "restarts": 1, **settings}]}
 
 
-REMOVE = {"do": "remove", "concept": 0}
+REMOVE = {"kind": "remove", "concept": 0}
 REFUSED = [
     (inversion(image={"file": "bad.png"}), "bad.png: is no image that Pillow reads; give a PNG"),
     (inversion(image={"file": "no.png"}), "no.png: cannot be read: No such file or directory"),
@@ -292,10 +292,13 @@ REFUSED = [
     (show(unit="main.8/128"), "no channel '128' in main.8, they are 0 to 127; write layer/channel"),
     (show(concept=9999), "no concept 9999 in run 'tiny'; they are 0 to "),
     (edit(**REMOVE, mask="small.png"), "mask small.png: has 8×9 pixels, but the generator draws 6"),
-    (edit(do="custom", function="own.py:f"), "custom function, at layer 'main.8': KeyError: 'no'"),
-    (edit(do="custom", function="own.py:g"), "own.py has no function 'g'"),
     (
-        {**inversion("new"), **edit(of_seed=None, of_job="new")},
+        edit(kind="custom", function="own.py:f"),
+        "custom function, at layer 'main.8': KeyError: 'no'",
+    ),
+    (edit(kind="custom", function="own.py:g"), "own.py has no function 'g'"),
+    (
+        {**inversion("new"), **edit(source_seed=None, source_job="new")},
         "inversions/new: is missing; run that job first",
     ),
     ({}, "no job 'own' in steering; they are astronaut, strongest, tuned, shifted, table"),
@@ -335,7 +338,7 @@ def test_a_run_that_was_not_mined_is_one_line(mined: MinedRun, capsys) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"garbage"])
 def test_an_inversion_that_was_cut_off_is_one_line(mined: MinedRun, content: bytes, capsys) -> None:
     (mined.run / "inversions/astronaut/latents.npz").write_bytes(content)
-    jobs = edit(of_seed=None, of_job="astronaut")
+    jobs = edit(source_seed=None, source_job="astronaut")
     assert mined.steer("own", **{**STEERING, **jobs}) == 2
     assert f"astronaut/latents.npz: has {len(content)} bytes, not" in capsys.readouterr().err
 
@@ -379,7 +382,7 @@ def test_as_many_threads_compute_as_the_configuration_says(
     finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     """Whatever cores there are: with others a descent ends elsewhere."""
-    config = parse_config(tiny(results=str(tmp_path), steering=STEERING | {"threads": threads}))
+    config = parse_config(tiny(results=str(tmp_path), steering=STEERING))
     before, seen = torch.get_num_threads(), []
     monkeypatch.setattr(
         steering, "_run", lambda *of: seen.append((torch.get_num_threads(), of[2].is_dir()))

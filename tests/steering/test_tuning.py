@@ -12,7 +12,7 @@ from steered import CPU, CallsLeft, Interrupted, distances_of, photograph, pivot
 from torch import Tensor
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Tuning
+from rosetta_core.config.steering import PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.jobs.pivotal_tuning import Tuned, tune, tuned_pivot
@@ -22,7 +22,7 @@ from rosetta_core.steering.optimise.descent import Checkpoint, rate_at
 from rosetta_core.steering.optimise.latents import starting_latents
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
-JOB = Tuning(name="tuned", of_job="face", steps=30, learning_rate=1e-3)
+JOB = PivotalTuning(name="tuned", source_job="face", steps=30, learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Made:
     judge: FeatureDistance
     latent: Tensor
 
-    def tune(self, job: Tuning = JOB, **changes: object) -> Tuned:
+    def tune(self, job: PivotalTuning = JOB, **changes: object) -> Tuned:
         return tune(
             self.pivot,
             job,
@@ -101,8 +101,13 @@ def test_weights_are_written_and_steered_with(made: Made, tuned: Tuned, tmp_path
 
 
 def test_weights_are_those_of_adam_on_a_copy_of_the_network(made: Made) -> None:
-    job = Tuning(
-        name="t", of_job="a", steps=6, learning_rate=1e-3, pixel_weight=2.0, perceptual_weight=0.5
+    job = PivotalTuning(
+        name="t",
+        source_job="a",
+        steps=6,
+        learning_rate=1e-3,
+        pixel_weight=2.0,
+        perceptual_weight=0.5,
     )
     network = deepcopy(made.pivot.generator.network).eval().requires_grad_(True)
     adam = torch.optim.Adam(network.parameters())

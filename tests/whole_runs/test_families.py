@@ -128,7 +128,7 @@ def in_small(path: Path, results: Path) -> Config:
     content["dictionary"] = {"examples": 2, "unit_examples": 1, "image_pages": 1}
     for jobs in content["steering"].values():
         for job in jobs:
-            job |= {"steps": 2, "starts": 1}
+            job |= {"steps": 2, "restarts": 1}
             if "concept" in job:  # chance finds one, and perhaps no other
                 job["concept"] = 0
     return parse_config({**content, "results": str(results), "resources": str(RESOURCES)})

@@ -397,13 +397,15 @@ def test_a_whole_run_with_a_generator_of_ones_own_and_its_steering(
 ) -> None:
     settings = SETTINGS[2]
     jobs = settings["steering"]
-    few = {"steps": 3, "starts": 2}
+    few = {"steps": 3, "restarts": 2}
     jobs["invert"][0] |= few
     jobs["tune"][0] |= {"steps": 2}
     jobs["edit"][0] |= few
     jobs |= {
-        "perceptual": {"encoder": "mobilenet_v2", "size": 32, "layers": ["features.3.conv.1.2"]},
-        "judge": {"encoder": "mobilenet_v2", "size": 32},
+        "perceptual": {
+            "loss": {"encoder": "mobilenet_v2", "size": 32, "layers": ["features.3.conv.1.2"]},
+            "evaluation": {"encoder": "mobilenet_v2", "size": 32},
+        },
     }
     encoders = [one for one in tiny()["encoders"] if one["name"] != "efficientnet_lite0"]
     content = tiny(encoders=encoders, steering=jobs) | {"pivot": settings["pivot"]}

@@ -20,7 +20,7 @@ for job in settings.steering.jobs.values():
             paths.benchmark("steer", job.name)
         conda:
             "../../envs/rosetta.yaml"
-        threads: settings.steering.threads
+        threads: 1
         resources:
             **needs["steer"],
             gpu=gpu,

@@ -25,7 +25,7 @@ from rosetta_core.steering.metrics.evaluation_table import DIGITS, HIGHER_IS_BET
 
 __all__ = ["KINDS", "Comparison", "Mean", "Result", "Table", "number", "read_result"]
 
-KINDS = {kind.__name__.lower(): kind.folder for kind in get_args(Job)}
+KINDS = {kind.job_kind: kind.folder for kind in get_args(Job)}
 PICTURES = ("sheet.png", "maps.png", "curve.png")
 VIDEO = ("way.mp4", "result.png")  # and what is seen before it is played
 WRITTEN = "table.md"

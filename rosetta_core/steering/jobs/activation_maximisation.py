@@ -23,7 +23,7 @@ __all__ = ["show"]
 
 def show(
     pivot: Pivot,
-    job: config.Show,
+    job: config.ActivationMaximisation,
     units: NDArray[np.int64],
     *,
     what: str,
@@ -45,13 +45,13 @@ def show(
     random = similarity_of_random_images(pivot, job, alone)
     mean, std = float(random.mean()), float(random.std())
     loss = replace(
-        _activity(pivot, job, units, count=job.starts),
-        weights={"similarity": 1 / std, "prior": job.prior_weight},
-        enough=mean + job.reach * std,
+        _activity(pivot, job, units, count=job.restarts),
+        weights={"similarity": 1 / std, "regulariser": job.regulariser_weight},
+        enough=mean + job.target_std * std,
     )
-    classes = class_labels(pivot, job.class_label, count=job.starts)
+    classes = class_labels(pivot, job.class_label, count=job.restarts)
     start = starting_latents(
-        pivot, range(job.starts), seed=job.seed, space=job.space, classes=classes
+        pivot, range(job.restarts), seed=job.seed, space=job.space, classes=classes
     )
     found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
     before, maps_before = pivot.look(start, space=job.space, classes=classes)
@@ -65,7 +65,7 @@ def show(
     ((layer, channels),) = pivot.by_layer(units[:1]).items()
     own = [pivot.standardised(m, layer, channels)[:, 0].float() for m in (maps_before, maps_after)]
     return Outcome(
-        about=f"random images, made {job.reach:g} std more active in {what}",
+        about=f"random images, made {job.target_std:g} std more active in {what}",
         before=before[order],
         after=after[order],
         latents=found.latents.numpy(),
@@ -95,7 +95,9 @@ def show(
     )
 
 
-def _activity(pivot: Pivot, job: config.Show, units: NDArray[np.int64], *, count: int) -> Loss:
+def _activity(
+    pivot: Pivot, job: config.ActivationMaximisation, units: NDArray[np.int64], *, count: int
+) -> Loss:
     """The mean of units' standardised maps as a loss, for a batch of `count` latents."""
     ones = [
         MapTarget(

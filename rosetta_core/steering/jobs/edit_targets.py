@@ -62,12 +62,12 @@ def edited_matches(
     found = []
     for layer, channels in pivot.by_layer(pivot.neurons).items():
         raw = maps[layer].cpu().double()[:, torch.from_numpy(channels)]  # (1, u, h, w)
-        if job.do == "zoom":
+        if job.kind == "zoom":
             edited = zoom(raw)
-        elif job.do == "shift":
-            edited = shift(raw, down=job.down, right=job.right)
-        elif job.do == "copy_paste":
-            edited = copy_paste(raw, right=job.right)
+        elif job.kind == "shift":
+            edited = shift(raw, down=job.dy, right=job.dx)
+        elif job.kind == "copy_paste":
+            edited = copy_paste(raw, right=job.dx)
         else:
             assert function is not None
             edited = _by_function(function, raw, layer, channels)
@@ -84,14 +84,14 @@ def _changed_matches(
     """The chosen units lowered or raised, all other Rosetta neurons as they are.
 
     Weights are such that a squared distance begins at 1 for the chosen units together, however
-    active they are, and counts `hold_maps` for all others together.
+    active they are, and counts `map_penalty` for all others together.
     """
     off, chosen = torch.zeros(()), []
     for layer, channels in pivot.by_layer(change.units).items():
         mean, std = (torch.from_numpy(m[channels])[:, None, None] for m in pivot.moments[layer])
         own = pivot.standardised(maps, layer, channels)  # (1, u, h, w)
         lowest = (torch.from_numpy(change.lowest[layer][channels])[:, None, None] - mean) / std
-        goal = own + job.amount if job.do == "add" else lowest.expand_as(own)
+        goal = own + job.amount if job.kind == "add" else lowest.expand_as(own)
         edited = own + _on_grid(change.mask, pivot.grids[layer]) * (goal - own)
         off = off + (edited - own).square().mean(dim=(2, 3)).sum()
         chosen.append(MapTarget(layer, channels, edited, torch.ones(1, len(channels))))
@@ -104,7 +104,7 @@ def _changed_matches(
     return [
         *(replace(match, weights=match.weights / off) for match in chosen),
         *(
-            replace(match, weights=match.weights * job.hold_maps / len(others))
+            replace(match, weights=match.weights * job.map_penalty / len(others))
             for match in pivot.match(maps, others)
         ),
     ]

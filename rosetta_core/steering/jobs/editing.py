@@ -67,14 +67,14 @@ def edit(
         judge: the distance by which the image changed.
         checkpoint: to go on from, and to save to.
     """
-    classes = class_labels(pivot, job.class_label, count=job.starts)
+    classes = class_labels(pivot, job.class_label, count=job.restarts)
     one = None if classes is None else classes[:1]
     before, maps = pivot.look(source.latent, space=job.space, classes=one)
     matches = edited_matches(pivot, job, maps, change=change, function=function)
     similarity = job.similarity or ("distance" if change else "image")
     alone = loss_of(job, pivot, matches, similarity=similarity)
     loss = loss_of(
-        job, pivot, [match.of_items([0] * job.starts) for match in matches], similarity=similarity
+        job, pivot, [match.of_items([0] * job.restarts) for match in matches], similarity=similarity
     )
     if change:
         # weights have a size of their own, which the mean over pairs has taken out
@@ -82,15 +82,15 @@ def edit(
         loss = replace(loss, weights={**loss.weights, "similarity": strength})
         if len(others := pivot.others(change.units)):
             held = ActivityPenalty(pivot, maps, units=others)
-            loss = replace(loss, held=held, weights={**loss.weights, "held": job.hold_activity})
+            loss = replace(loss, held=held, weights={**loss.weights, "held": job.activity_penalty})
     start = starting_latents(
-        pivot, range(job.starts), seed=job.seed, space=job.space, classes=classes
+        pivot, range(job.restarts), seed=job.seed, space=job.space, classes=classes
     )
-    if job.do != "copy_paste":
+    if job.kind != "copy_paste":
         start[0] = source.latent[0]
     found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
     after, maps_after = pivot.look(found.latents, space=job.space, classes=classes)
-    (best,) = best_starts(found.total, starts=job.starts)
+    (best,) = best_starts(found.total, starts=job.restarts)
     result = {layer: its[best : best + 1] for layer, its in maps_after.items()}
     measured = {
         **moved(job, before[0], after[best]),
@@ -120,14 +120,14 @@ def _words(job: config.Edit, change: Change | None) -> str:
     """What was done, in words."""
     if change:
         inside = " inside a mask" if change.mask is not None else ""
-        return f"{'added' if job.do == 'add' else 'removed'} {change.what}{inside}"
-    if job.do == "zoom":
+        return f"{'added' if job.kind == 'add' else 'removed'} {change.what}{inside}"
+    if job.kind == "zoom":
         return "zoomed in twice"
-    if job.do == "custom":
+    if job.kind == "custom":
         return f"changed by {job.function}"
-    if job.do == "copy_paste":
-        return f"halves pasted {job.right:.0%} of the side apart"
-    ways = (("right", "left", job.right), ("down", "up", job.down))
+    if job.kind == "copy_paste":
+        return f"halves pasted {job.dx:.0%} of the side apart"
+    ways = (("right", "left", job.dx), ("down", "up", job.dy))
     moves = [
         f"{more if share > 0 else less} by {abs(share):.0%} of the side"
         for more, less, share in ways

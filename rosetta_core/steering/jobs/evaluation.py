@@ -104,7 +104,7 @@ def evaluate(
         RosettaError: the loss is no number.
     """
     methods = _methods(job, seen)
-    at_once = max(1, ROWS // (len(methods) * job.starts))
+    at_once = max(1, ROWS // (len(methods) * job.restarts))
     firsts = range(0, len(images), at_once)
     parts = [_part(checkpoint, first, at_once) for first in firsts]
     found = [
@@ -144,7 +144,7 @@ def evaluate(
 def _methods(job: config.Evaluation, seen: Sequence[EncoderView]) -> dict[str, set[str]]:
     """By method the encoders whose matches guide it."""
     terms = {
-        (False, False): "prior only",
+        (False, False): "regulariser only",
         (False, True): "perceptual only",
         (True, False): "pixels only",
         (True, True): "reconstruction only",
@@ -177,8 +177,8 @@ def _found(
     what: str,
 ) -> _Found:
     """Invert some of the images as one batch: method by method, image by image, start by start."""
-    shape = (len(methods), len(images), job.starts)
-    items = np.repeat(np.arange(len(images)), job.starts).tolist()  # of one method
+    shape = (len(methods), len(images), job.restarts)
+    items = np.repeat(np.arange(len(images)), job.restarts).tolist()  # of one method
     every = items * len(methods)
     matches = {one.name: matches_of(one, images, pivot=pivot) for one in seen}
     weights = {
@@ -197,7 +197,7 @@ def _found(
     classes = class_labels(pivot, job.class_label, count=len(every))
     # each image has starts of its own, whatever its place among the others
     own = [crc32(image.tobytes()) for image in images]
-    numbers = [number + start for number in own for start in range(job.starts)]
+    numbers = [number + start for number in own for start in range(job.restarts)]
     starts = starting_latents(pivot, numbers, seed=job.seed, space=job.space, classes=one)
     found = descend_for(
         job,
@@ -209,9 +209,9 @@ def _found(
         what=what,
     )
     before, _ = pivot.look(
-        starts[:: job.starts],
+        starts[:: job.restarts],
         space=job.space,
-        classes=None if one is None else one[:: job.starts],
+        classes=None if one is None else one[:: job.restarts],
     )
     after, maps = pivot.look(found.latents, space=job.space, classes=classes)
     alike = [match.of_items(items) for its in matches.values() for match in its]
@@ -224,7 +224,7 @@ def _found(
         before=before,
         after=after.reshape(*shape, *after.shape[1:]),
         latents=found.latents.numpy().reshape(*shape, *found.latents.shape[1:]),
-        best=np.reshape(best_starts(found.total, starts=job.starts), shape[:2]) % job.starts,
+        best=np.reshape(best_starts(found.total, starts=job.restarts), shape[:2]) % job.restarts,
         measured={metric: values.reshape(shape) for metric, values in measured.items()},
     )
 

@@ -47,29 +47,29 @@ def invert(
         judge: the distance that results are measured by.
         checkpoint: to go on from, and to save to.
     """
-    target = np.repeat(image[None], job.starts, axis=0)  # (s, h, w, 3)
+    target = np.repeat(image[None], job.restarts, axis=0)  # (s, h, w, 3)
     matches = [match for one in seen for match in matches_of(one, image[None], pivot=pivot)]
     loss = guided_loss(
         job,
         pivot,
-        [match.of_items([0] * job.starts) for match in matches],
+        [match.of_items([0] * job.restarts) for match in matches],
         target=to_pixels(target, device=pivot.device),
         perceptual=perceptual,
     )
-    classes = class_labels(pivot, job.class_label, count=job.starts)
+    classes = class_labels(pivot, job.class_label, count=job.restarts)
     start = starting_latents(
-        pivot, range(job.starts), seed=job.seed, space=job.space, classes=classes
+        pivot, range(job.restarts), seed=job.seed, space=job.space, classes=classes
     )
     found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
     before, maps_before = pivot.look(start, space=job.space, classes=classes)
     after, maps = pivot.look(found.latents, space=job.space, classes=classes)
-    (best,) = best_starts(found.total, starts=job.starts)
+    (best,) = best_starts(found.total, starts=job.restarts)
     alone = loss_of(job, pivot, matches, similarity=job.similarity).objective
     random = similarity_of_random_images(pivot, job, alone).mean()
     similar = {
         "similarity before": loss.objective(maps_before).cpu().numpy(),
         "similarity after": loss.objective(maps).cpu().numpy(),
-        "similarity of random images": np.full(job.starts, random),
+        "similarity of random images": np.full(job.restarts, random),
     }
     measured = {**similar, **recovery(after, target, judge, device=pivot.device)}
     summary = [

@@ -70,7 +70,7 @@ class _Reproduction:
 
 def tune(
     pivot: Pivot,
-    job: config.Tuning,
+    job: config.PivotalTuning,
     latent: Tensor,
     image: NDArray[np.uint8],
     *,
@@ -149,7 +149,7 @@ def tune(
     return Tuned(
         weights,
         Outcome(
-            about=f"the generator, tuned around the result of {job.of_job}",
+            about=f"the generator, tuned around the result of {job.source_job}",
             before=before,
             after=after,
             target=image[None],

@@ -23,17 +23,17 @@ def moved(
     job: config.Edit, before: NDArray[np.uint8], after: NDArray[np.uint8]
 ) -> dict[str, float]:
     """Return what registration of two images (h, w, 3) finds, and what was asked for."""
-    if job.do == "shift":
+    if job.kind == "shift":
         found = displacement(before, after)
         height, width = before.shape[:2]
         return {
             "moved right (pixels)": found.right,
             "moved down (pixels)": found.down,
-            "asked for, right (pixels)": job.right * width,
-            "asked for, down (pixels)": job.down * height,
+            "asked for, right (pixels)": job.dx * width,
+            "asked for, down (pixels)": job.dy * height,
             "agreement of the moved images": found.agreement,
         }
-    if job.do == "zoom":
+    if job.kind == "zoom":
         scaled = magnification(before, after)
         return {
             "magnified by": scaled.scale,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rosetta_core.config.steering import DescentSettings
+from rosetta_core.config.steering import LatentOptimisation
 from rosetta_core.steering.generator import Drawing, Pivot
 from rosetta_core.steering.optimise.latents import class_labels, starting_latents
 from rosetta_core.steering.optimise.objective import Objective
@@ -23,7 +23,7 @@ FIRST = 1_000_000  # number of the first: no start has it
 
 @torch.no_grad()
 def similarity_of_random_images(
-    pivot: Pivot, job: DescentSettings, objective: Objective
+    pivot: Pivot, job: LatentOptimisation, objective: Objective
 ) -> NDArray[np.float64]:
     """Return the similarities (64,) of random images, other than the starts, with one target.
 
@@ -37,7 +37,7 @@ def similarity_of_random_images(
 
 
 @torch.no_grad()
-def lowest_activations(pivot: Pivot, job: DescentSettings) -> dict[str, NDArray[np.float32]]:
+def lowest_activations(pivot: Pivot, job: LatentOptimisation) -> dict[str, NDArray[np.float32]]:
     """Return by layer the least activation (c,) of every unit on random images."""
     lowest: dict[str, NDArray[np.float32]] = {}
     for drawing in _random_drawings(pivot, job, list(pivot.grids)):
@@ -48,7 +48,7 @@ def lowest_activations(pivot: Pivot, job: DescentSettings) -> dict[str, NDArray[
 
 
 def _random_drawings(
-    pivot: Pivot, job: DescentSettings, layers: Sequence[str]
+    pivot: Pivot, job: LatentOptimisation, layers: Sequence[str]
 ) -> Iterator[Drawing]:
     """Random images one by one, so that none depends on the others."""
     label = class_labels(pivot, job.class_label, count=1)

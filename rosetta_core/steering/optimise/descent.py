@@ -188,7 +188,7 @@ def descend(
 
 
 def descend_for(
-    job: config.DescentSettings,
+    job: config.LatentOptimisation,
     pivot: Pivot,
     loss: Minimised,
     start: Tensor,

@@ -22,7 +22,7 @@ from rosetta_core.steering.optimise.objective import MapTarget, Objective, Simil
 
 __all__ = ["Loss", "Term", "guided_loss", "loss_of"]
 
-Term = Literal["similarity", "held", "prior", "pixels", "perceptual"]
+Term = Literal["similarity", "held", "regulariser", "pixels", "perceptual"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Loss:
         objective: the similarity of maps, L_act.
         enough: a similarity that need not be exceeded.
         held: units that are to stay as active as they were, if any.
-        prior: L_reg: `l1` or `l2` of the latent, or the squared distance to its `start`.
+        regulariser: L_reg: `l1` or `l2` of the latent, or the squared distance to its `start`.
         target: images (n, 3, h, w) in -1..1 to be reproduced, if any.
         pixels: `l1` or `l2`.
         perceptual: how alike images look.
@@ -45,7 +45,7 @@ class Loss:
     objective: Objective
     enough: float = math.inf
     held: ActivityPenalty | None = None
-    prior: Literal["l1", "l2", "start"] = "l2"
+    regulariser: Literal["l1", "l2", "start"] = "l2"
     target: Tensor | None = None
     pixels: Literal["l1", "l2"] = "l1"
     perceptual: PerceptualDistance | None = None
@@ -70,10 +70,10 @@ class Loss:
             found["similarity"] = self.objective(drawing.maps).clamp(max=self.enough)
         if self.held and self.weights.get("held"):
             found["held"] = self.held(drawing.maps)
-        if self.weights.get("prior"):
-            from_start = latents - start if self.prior == "start" else latents
-            size = from_start.abs() if self.prior == "l1" else from_start.square()
-            found["prior"] = size.flatten(1).mean(dim=1)
+        if self.weights.get("regulariser"):
+            from_start = latents - start if self.regulariser == "start" else latents
+            size = from_start.abs() if self.regulariser == "l1" else from_start.square()
+            found["regulariser"] = size.flatten(1).mean(dim=1)
         if self.target is not None and self.weights.get("pixels"):
             off = drawing.images - self.target
             found["pixels"] = (off.abs() if self.pixels == "l1" else off.square()).mean((1, 2, 3))
@@ -91,7 +91,7 @@ class Loss:
 
 
 def loss_of(
-    job: config.DescentSettings,
+    job: config.LatentOptimisation,
     pivot: Pivot,
     matches: Sequence[MapTarget],
     *,
@@ -112,12 +112,12 @@ def loss_of(
         similarity=similarity,
         device=pivot.device,
     )
-    weights: dict[Term, float] = {"similarity": 1.0, "prior": job.prior_weight}
-    return Loss(weights, objective, prior=job.prior)
+    weights: dict[Term, float] = {"similarity": 1.0, "regulariser": job.regulariser_weight}
+    return Loss(weights, objective, regulariser=job.regulariser)
 
 
 def guided_loss(
-    job: config.Guided,
+    job: config.GuidedOptimisation,
     pivot: Pivot,
     matches: Sequence[MapTarget],
     *,
@@ -134,8 +134,8 @@ def guided_loss(
         perceptual: how alike images look.
     """
     weights: dict[Term, float] = {
-        "similarity": job.activations,
-        "prior": job.prior_weight,
+        "similarity": job.activation_weight,
+        "regulariser": job.regulariser_weight,
         "pixels": job.pixel_weight,
         "perceptual": job.perceptual_weight,
     }

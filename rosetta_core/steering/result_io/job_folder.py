@@ -70,7 +70,7 @@ def write_about(
     """Write job.json: name, kind, about, settings, summary, and what else a kind of job has."""
     content = {
         "name": job.name,
-        "kind": type(job).__name__.lower(),
+        "kind": job.job_kind,
         "about": about,
         "settings": job.model_dump(mode="json"),
         "summary": [list(line) for line in summary],
