@@ -37,9 +37,9 @@ from rosetta_core.config import Config
 from rosetta_core.io import zarr_store as stores
 from rosetta_core.io.zarr_reader import StoredArray
 from rosetta_core.mining.correlation.pearson import correlate
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.concepts import rosetta_neurons
-from rosetta_core.mining.matching.topk import nearest
+from rosetta_core.mining.matching.topk import topk
 from rosetta_core.mining.sources.live import rounded
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
@@ -229,7 +229,7 @@ def mined(config: Config, keepbits: int | None) -> MatchSet:
         corr = correlate(*(RoundedMaps(config, model, keepbits) for model in models))
         rows, columns = (pd.read_parquet(paths.units(m))["alive"].to_numpy() for m in models)
         corr[~np.outer(rows, columns)] = np.nan
-        table = neighbours(nearest(corr, k), nearest(corr.T, k))
+        table = neighbour_table(topk(corr, k), topk(corr.T, k))
         result[encoder.name] = (corr, best_buddies(table))
     return result
 

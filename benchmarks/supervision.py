@@ -15,8 +15,8 @@ import pandas as pd
 from rosetta_core import load_config
 from rosetta_core.config import Config
 from rosetta_core.mining.correlation.pearson import correlate
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
-from rosetta_core.mining.matching.topk import nearest
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
+from rosetta_core.mining.matching.topk import topk
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.permuted import PermutedImages
 from rosetta_core.runs.sources import activation_source, live_activations
@@ -39,7 +39,7 @@ def buddies(config: Config, pivot: ActivationSource, encoder: ActivationSource) 
     corr[~living(config, pivot)] = np.nan
     corr[:, ~living(config, encoder)] = np.nan
     k = config.neighbours.k
-    return best_buddies(neighbours(nearest(corr, k), nearest(corr.T, k)))
+    return best_buddies(neighbour_table(topk(corr, k), topk(corr.T, k)))
 
 
 def shuffled(maps: ActivationSource) -> ActivationSource:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rosetta_core.mining.examples.layers import layer_table, selectivity_table, superiority_table
+from rosetta_core.mining.examples.layers import layer_table, selectivity_table, vargha_delaney_table
 from rosetta_core.mining.examples.unit_store import LayerExamples
 from rosetta_core.pages.dictionary.maximisation_data import Show
 from rosetta_core.pages.dictionary.site import write_site
@@ -21,12 +21,12 @@ class MadeUpExamples:
     """The concepts on all images, in memory."""
 
     models: list[str]
-    leading: np.ndarray
+    representative: np.ndarray
     scores: np.ndarray
     grids: dict[str, list[tuple[int, int]]]  # by model the grid of every unit
 
     def maps(self, concept: int, model: str) -> np.ndarray:
-        unit = self.leading[concept, self.models.index(model)]
+        unit = self.representative[concept, self.models.index(model)]
         rng = np.random.default_rng([concept, self.models.index(model)])
         size = (self.scores.shape[1], *self.grids[model][unit])
         return rng.integers(20, 120, size, dtype=np.uint8)
@@ -125,12 +125,12 @@ def make_up(
         run="made up", images=images, seed=3, truncation=1.0, k=k, models=facts, units=units,
         neighbours=neighbours, best_buddies=buddies, rosetta=rosetta, concepts=table,
         selectivity=known[1], layers=layer_table(*known, **found),
-        superiority=superiority_table(*known, **found),
+        vargha_delaney=vargha_delaney_table(*known, **found),
     )  # fmt: skip
     grids = [GRIDS[i // channels % len(GRIDS)] for i in range(count)]
     examples = MadeUpExamples(
         models=list(names),
-        leading=np.repeat(np.arange(concepts, dtype=np.int32)[:, None], len(names), axis=1),
+        representative=np.repeat(np.arange(concepts, dtype=np.int32)[:, None], len(names), axis=1),
         scores=rng.normal(0, 1, (concepts, images)).astype(np.float32),
         grids=dict.fromkeys(names, grids),
     )

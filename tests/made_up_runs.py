@@ -45,7 +45,7 @@ class Examples:
     """Concepts of an encoder-like pivot on six images, all of which they show on alike."""
 
     models = ("p", *MODELS)
-    leading = np.zeros((CONCEPTS, 3), np.int32)
+    representative = np.zeros((CONCEPTS, 3), np.int32)
     scores = np.ones((CONCEPTS, 6), np.float32)
 
     def maps(self, concept: int, model: str) -> np.ndarray:

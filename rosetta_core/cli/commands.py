@@ -157,7 +157,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _translate(arguments: argparse.Namespace) -> None:
     found, page = stages.translate(arguments.one, arguments.other, to=arguments.to)
-    for row in found.chance.itertuples():
+    for row in found.counts.itertuples():
         what = f"{row.level} of {row.model}" if row.model else row.level
         print(f"{what}: {row.n_observed:,} found, {row.n_null:,.1f} by chance")
     print(f"wrote {page}")

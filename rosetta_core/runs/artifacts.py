@@ -63,7 +63,7 @@ def artifacts_of(config: Config) -> list[Artifact]:
     tables += [paths.neighbours(name) for name in names]
     tables += [paths.best_buddies(name) for name in names]
     tables += [paths.rosetta, paths.concepts]
-    tables += [paths.selectivity, paths.layers, paths.superiority]
+    tables += [paths.selectivity, paths.layers, paths.vargha_delaney]
     for null in config.nulls:
         encoders = [encoder.name for encoder in config.encoders]
         tables += [

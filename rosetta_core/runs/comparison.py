@@ -18,7 +18,7 @@ import pandas as pd
 
 from rosetta_core.mining.matching.concepts import adjusted_rand_index
 
-__all__ = ["BOUND", "Comparison", "Difference", "Found", "compare"]
+__all__ = ["BOUND", "Comparison", "Difference", "RunContents", "compare"]
 
 BOUND = 1e-5  # of a correlation, between any two ways to come to it
 PLACES = {"run", "results", "resources"}  # keys of a configuration that say where things lie
@@ -30,7 +30,7 @@ WITHOUT_EFFECT = {
 
 
 @dataclass(frozen=True)
-class Found:
+class RunContents:
     """What a run is compared by.
 
     Attributes:
@@ -91,7 +91,7 @@ class Comparison:
         return f"the same within rounding ({BOUND:g})" if self.found else "identical"
 
 
-def compare(one: Found, other: Found) -> Comparison:
+def compare(one: RunContents, other: RunContents) -> Comparison:
     """Compare two runs."""
     made = [
         *_settings(one.config, other.config),
@@ -170,7 +170,7 @@ def _units(model: str, one: pd.DataFrame, other: pd.DataFrame) -> list[Differenc
     return [Difference(where, said, bool(changes) or farthest > BOUND)]
 
 
-def _pairs(model: str, one: Found, other: Found) -> list[Difference]:
+def _pairs(model: str, one: RunContents, other: RunContents) -> list[Difference]:
     """How the best buddies of a model differ, and whether by more than rounding."""
     where = f"best buddies of {model}"
     if model not in other.buddies:

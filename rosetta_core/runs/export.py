@@ -21,8 +21,8 @@ from rosetta_core.runs.named_tables import (
     layers_table,
     neighbours_table,
     rosetta_table,
-    superiority_table,
     units_table,
+    vargha_delaney_table,
 )
 from rosetta_core.runs.run_tables import RunTables
 
@@ -38,7 +38,7 @@ TABLES: dict[str, Callable[[RunTables], pd.DataFrame]] = {
     "rosetta": rosetta_table,
     "concepts": concepts_table,
     "layers": layers_table,
-    "superiority": superiority_table,
+    "vargha_delaney": vargha_delaney_table,
 }
 
 

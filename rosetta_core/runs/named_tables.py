@@ -7,7 +7,7 @@ best_buddies_table   best buddies between the pivot and models
 rosetta_table        every buddy of every Rosetta neuron
 concepts_table       one row per concept
 layers_table         one row per model and layer
-superiority_table    one row per model and measure
+vargha_delaney_table    one row per model and measure
 """
 
 from collections.abc import Iterable
@@ -25,8 +25,8 @@ __all__ = [
     "layers_table",
     "neighbours_table",
     "rosetta_table",
-    "superiority_table",
     "units_table",
+    "vargha_delaney_table",
 ]
 
 # Columns that name a unit, and the one with its running number; `id` is the same in all tables.
@@ -47,11 +47,19 @@ COLUMNS = {
     "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIRS],
     "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CONCEPTS],
     "layers": [
-        *("model", "layer", "depth", "units", "alive", "matched", "rosetta", "share"),
-        *("sparsity", "sparsity_rest", "selectivity", "selectivity_rest"),
+        *("model", "layer", "depth", "units", "alive", "matched", "rosetta", "rosetta_share"),
+        *("sparsity", "sparsity_other", "selectivity", "selectivity_other"),
     ],
-    "superiority": [
-        *("model", "measure", "rosetta", "rest", "superiority", "p_value", "across_layers"),
+    "vargha_delaney": [
+        *(
+            "model",
+            "measure",
+            "rosetta",
+            "other",
+            "vargha_delaney_a",
+            "p_value",
+            "vargha_delaney_a_pooled",
+        ),
     ],
 }
 
@@ -105,8 +113,8 @@ def concepts_table(findings: RunTables) -> pd.DataFrame:
     numbers = [[int(unit) for unit in units] for units in findings.concepts["pivot_units"]]
     lists = {"pivot_ids": [[ids[unit] for unit in units] for units in numbers]}
     table = findings.concepts.assign(pivot_units=numbers, **lists)
-    if findings.told is not None:
-        table = table.merge(findings.told.concepts, on="concept", how="left")
+    if findings.significance is not None:
+        table = table.merge(findings.significance.concepts, on="concept", how="left")
     return table.reindex(columns=COLUMNS["concepts"])
 
 
@@ -115,17 +123,17 @@ def layers_table(findings: RunTables) -> pd.DataFrame:
     return findings.layers[COLUMNS["layers"]]
 
 
-def superiority_table(findings: RunTables) -> pd.DataFrame:
+def vargha_delaney_table(findings: RunTables) -> pd.DataFrame:
     """Return one row per model and measure: how often Rosetta units exceed others."""
-    return findings.superiority[COLUMNS["superiority"]]
+    return findings.vargha_delaney[COLUMNS["vargha_delaney"]]
 
 
 def _with_told(pairs: pd.DataFrame, findings: RunTables) -> pd.DataFrame:
     """Add what is told of pairs: nothing of the pivot with itself."""
-    if findings.told is None:
+    if findings.significance is None:
         return pairs.reindex(columns=[*pairs.columns, *PAIRS])
     keys = ["pivot_unit", "model", "unit"]
-    known = findings.told.pairs[[*keys, *PAIRS]]
+    known = findings.significance.pairs[[*keys, *PAIRS]]
     return pairs.merge(known, on=keys, how="left", validate="many_to_one")
 
 

@@ -217,9 +217,9 @@ class RunPaths:
         return self.run / "tables" / "layers.parquet"
 
     @property
-    def superiority(self) -> Path:
+    def vargha_delaney(self) -> Path:
         """The table of how often Rosetta units are more selective than others."""
-        return self.run / "tables" / "superiority.parquet"
+        return self.run / "tables" / "vargha_delaney.parquet"
 
     @property
     def costs(self) -> Path:

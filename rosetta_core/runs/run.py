@@ -23,8 +23,8 @@ from rosetta_core.runs.named_tables import (
     layers_table,
     neighbours_table,
     rosetta_table,
-    superiority_table,
     units_table,
+    vargha_delaney_table,
 )
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.run_tables import RunTables, read_run_tables
@@ -156,9 +156,9 @@ class Run:
         return layers_table(self._findings)
 
     @property
-    def superiority(self) -> pd.DataFrame:
+    def vargha_delaney(self) -> pd.DataFrame:
         """How often Rosetta units are sparser or more selective than others of their layer."""
-        return superiority_table(self._findings)
+        return vargha_delaney_table(self._findings)
 
     def concept(self, number: int) -> pd.DataFrame:
         """The rows of `rosetta` of one concept; RosettaError if there is no such concept."""

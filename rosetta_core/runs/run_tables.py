@@ -1,7 +1,7 @@
 """What a run found: its tables, in memory.
 
 ModelFacts       what a model is
-Told             what is told of pairs and concepts beside their correlation
+SignificanceTables             what is told of pairs and concepts beside their correlation
 Findings         everything but maps and images
 read_findings    out of a run's tables
 unit_id          a unit's stable name, model/layer/channel
@@ -17,7 +17,7 @@ from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.sources import RandomWeights
 
-__all__ = ["ModelFacts", "RunTables", "Told", "read_run_tables", "unit_id"]
+__all__ = ["ModelFacts", "RunTables", "SignificanceTables", "read_run_tables", "unit_id"]
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,20 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Told:
+class SignificanceTables:
     """What is told of pairs and concepts beside their correlation, as the tables say.
 
     Attributes:
         pairs: of every pair of best buddies.
         concepts: of every concept.
-        chance: how many findings chance gives under each null; None if the run has no nulls.
-        replication: how many are found again in halves; None if the run has none.
+        null_counts: how many findings chance gives under each null; None if the run has no nulls.
+        split_half: how many are found again in halves; None if the run has none.
     """
 
     pairs: pd.DataFrame
     concepts: pd.DataFrame
-    chance: pd.DataFrame | None
-    replication: pd.DataFrame | None
+    null_counts: pd.DataFrame | None
+    split_half: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class RunTables:
         concepts: the table of concepts.
         selectivity: the table of units' sparsity and selectivity.
         layers: the table of layers.
-        superiority: the table of how often Rosetta units are more selective.
+        vargha_delaney: the table of how often Rosetta units are more selective.
         folder: that the images were taken from; None if the pivot drew them.
-        told: what is told of it beside correlations; None if the run has no evidence.
+        significance: what is told of it beside correlations; None if the run has no evidence.
     """
 
     run: str
@@ -92,9 +92,9 @@ class RunTables:
     concepts: pd.DataFrame
     selectivity: pd.DataFrame
     layers: pd.DataFrame
-    superiority: pd.DataFrame
+    vargha_delaney: pd.DataFrame
     folder: str | None = None
-    told: Told | None = None
+    significance: SignificanceTables | None = None
 
     @property
     def names(self) -> list[str]:
@@ -140,19 +140,19 @@ def read_run_tables(config: Config) -> RunTables:
         concepts=read_table(paths.concepts),
         selectivity=read_table(paths.selectivity),
         layers=read_table(paths.layers),
-        superiority=read_table(paths.superiority),
+        vargha_delaney=read_table(paths.vargha_delaney),
         folder=config.sampling.folder,
-        told=_told(config) if config.has_significance else None,
+        significance=_significance(config) if config.has_significance else None,
     )
 
 
-def _told(config: Config) -> Told:
+def _significance(config: Config) -> SignificanceTables:
     paths = RunPaths(config)
-    return Told(
+    return SignificanceTables(
         pairs=read_table(paths.pair_significance),
         concepts=read_table(paths.concept_significance),
-        chance=read_table(paths.null_counts) if config.nulls else None,
-        replication=read_table(paths.split_half) if config.splits else None,
+        null_counts=read_table(paths.null_counts) if config.nulls else None,
+        split_half=read_table(paths.split_half) if config.splits else None,
     )
 
 

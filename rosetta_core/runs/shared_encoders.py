@@ -1,6 +1,6 @@
 """Which encoders two runs share: networks of one name, with the same weights and layers.
 
-Encoders          those of a run
+RunEncoders          those of a run
 shared_encoders   the units of the encoders that two runs share
 """
 
@@ -19,11 +19,11 @@ from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.sources import FromFile, RandomWeights
 
-__all__ = ["Encoders", "shared_encoders"]
+__all__ = ["RunEncoders", "shared_encoders"]
 
 
 @dataclass(frozen=True)
-class Encoders:
+class RunEncoders:
     """The encoders of a run.
 
     Attributes:
@@ -37,7 +37,7 @@ class Encoders:
     units: Mapping[str, pd.DataFrame]
 
 
-def shared_encoders(one: Encoders, other: Encoders) -> dict[str, pd.DataFrame]:
+def shared_encoders(one: RunEncoders, other: RunEncoders) -> dict[str, pd.DataFrame]:
     """Return by encoder in both runs its table of units: alive are those that are in both.
 
     How an encoder sees images may differ, as with generators that frame their subject in other
@@ -76,7 +76,7 @@ def shared_encoders(one: Encoders, other: Encoders) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _network(side: Encoders, name: str) -> dict[str, str]:
+def _network(side: RunEncoders, name: str) -> dict[str, str]:
     """What tells a network from others, in words."""
     model = side.config.model(name)
     target, _, function = (model.target or "").rpartition(":")
@@ -91,7 +91,7 @@ def _network(side: Encoders, name: str) -> dict[str, str]:
     }
 
 
-def _weights(model: ModelSpec, side: Encoders) -> str:
+def _weights(model: ModelSpec, side: RunEncoders) -> str:
     """The checksum of a model's weights, or else where they come from."""
     weights = model.weights
     if not isinstance(weights, FromFile):

@@ -19,13 +19,13 @@ def layers(config: Config) -> tuple[Path, ...]:
     from rosetta_core.mining.examples.layers import (
         layer_table,
         selectivity_table,
-        superiority_table,
+        vargha_delaney_table,
     )
-    from rosetta_core.mining.examples.selectivity import read_sparseness
+    from rosetta_core.mining.examples.selectivity import read_selectivity
 
     paths = RunPaths(config)
     names = [model.name for model in config.models]
-    found = selectivity_table({name: read_sparseness(paths.unit_examples(name)) for name in names})
+    found = selectivity_table({name: read_selectivity(paths.unit_examples(name)) for name in names})
     units = {name: read_table(paths.units(name)) for name in names}
     buddies = {e.name: read_table(paths.best_buddies(e.name)) for e in config.encoders}
     rosetta = read_table(paths.rosetta)
@@ -33,6 +33,7 @@ def layers(config: Config) -> tuple[Path, ...]:
         write_table(found, paths.selectivity),
         write_table(layer_table(units, found, buddies=buddies, rosetta=rosetta), paths.layers),
         write_table(
-            superiority_table(units, found, buddies=buddies, rosetta=rosetta), paths.superiority
+            vargha_delaney_table(units, found, buddies=buddies, rosetta=rosetta),
+            paths.vargha_delaney,
         ),
     )

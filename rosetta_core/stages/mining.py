@@ -88,12 +88,11 @@ def correlations(
         rows=rows,
         subsets=halves(config.sampling.images, splits=config.splits),
     )
-    gathering = TopKCollector(
-        models=len(models),
+    collector = TopKCollector(
         rows=rows,
         alive=alive,
-        itself=models.index(pivot) if pivot in models else None,
-        kept=config.partners,
+        pivot_index=models.index(pivot) if pivot in models else None,
+        k=config.partners,
     )
     if config.keeps_matrix:
         write_correlations(
@@ -102,11 +101,11 @@ def correlations(
             columns=[sizes[model] for model in models],
             rows=rows,
             alive=alive,
-            gathering=gathering,
+            collector=collector,
             subsets=2 * config.splits,
         )
     else:
-        write_topk(stores, blocks, gathering, subsets=2 * config.splits)
+        write_topk(stores, blocks, collector, subsets=2 * config.splits)
     if config.mining.store == "zarr":
         return tuple(stores)
     tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
@@ -148,21 +147,20 @@ def join(config: Config, *, model: str) -> Path:
 def neighbours(config: Config, *, model: str) -> tuple[Path, Path]:
     """Write the tables of nearest neighbours and best buddies of the pivot and a model."""
     from rosetta_core.mining.correlation.store import read_correlations
-    from rosetta_core.mining.matching.best_buddies import best_buddies
-    from rosetta_core.mining.matching.best_buddies import neighbours as nearest_neighbours
-    from rosetta_core.mining.matching.topk import nearest, without_self
+    from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
+    from rosetta_core.mining.matching.topk import mask_self, topk
     from rosetta_core.mining.matching.topk_store import read_topk
 
     paths, k = RunPaths(config), config.neighbours.k
     model = config.model(model).name
     store = paths.correlations(model)
     if not config.keeps_matrix:
-        table = nearest_neighbours(*read_topk(store, k))
+        table = neighbour_table(*read_topk(store, k))
     elif model == config.pivot.name:
-        table = nearest_neighbours(nearest(without_self(read_correlations(store)), k), None)
+        table = neighbour_table(topk(mask_self(read_correlations(store)), k), None)
     else:
         corr = read_correlations(store)
-        table = nearest_neighbours(nearest(corr, k), nearest(corr.T, k))
+        table = neighbour_table(topk(corr, k), topk(corr.T, k))
     return (
         write_table(table, paths.neighbours(model)),
         write_table(best_buddies(table), paths.best_buddies(model)),
@@ -178,14 +176,13 @@ def mined(config: Config, store_of: Callable[[str], Path], *, k: int, subset: in
         k: mutual nearest neighbours.
         subset: its number there.
     """
-    from rosetta_core.mining.matching.best_buddies import best_buddies
-    from rosetta_core.mining.matching.best_buddies import neighbours as nearest_neighbours
+    from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
     from rosetta_core.mining.matching.topk_store import read_topk
     from rosetta_core.mining.significance.split_half import MatchSet
 
     found = {
         model.name: best_buddies(
-            nearest_neighbours(*read_topk(store_of(model.name), k, subset=subset))
+            neighbour_table(*read_topk(store_of(model.name), k, subset=subset))
         )
         for model in config.models
     }

@@ -16,7 +16,7 @@ from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
-    from rosetta_core.runs.comparison import Comparison, Found
+    from rosetta_core.runs.comparison import Comparison, RunContents
 
 __all__ = ["compare", "provenance"]
 
@@ -38,9 +38,9 @@ def compare(one: Path, other: Path) -> "Comparison":
     return compare_found(_found(one), _found(other))
 
 
-def _found(folder: Path) -> "Found":
+def _found(folder: Path) -> "RunContents":
     from rosetta_core.io.tables import read_table
-    from rosetta_core.runs.comparison import Found
+    from rosetta_core.runs.comparison import RunContents
     from rosetta_core.runs.run import run_config
 
     config = run_config(folder)
@@ -51,7 +51,7 @@ def _found(folder: Path) -> "Found":
         made = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
     except (OSError, ValueError) as error:
         raise RosettaError(f"{written}: can't be read; delete it and run again") from error
-    return Found(
+    return RunContents(
         config=config.model_dump(mode="json"),
         provenance=made,
         units={name: read_table(paths.units(name)) for name in names},

@@ -136,7 +136,9 @@ def pair_statistics(config: Config) -> Path:
     import pandas as pd
     import torch
 
-    from rosetta_core.mining.significance.pair_statistics import agreement as of_pairs
+    from rosetta_core.mining.significance.pair_statistics import (
+        pair_statistics as statistics_of_pairs,
+    )
     from rosetta_core.mining.sources.concat import ConcatSource
     from rosetta_core.runs.sources import activation_source
 
@@ -153,7 +155,7 @@ def pair_statistics(config: Config) -> Path:
     pairs = pd.concat(tables, ignore_index=True)
     first = pairs["model"].map(dict(zip(names, encoders.firsts, strict=False)))
     units = np.stack([pairs["pivot_unit"], pairs["unit"] + first], axis=1).astype(np.int64)
-    told = of_pairs(
+    statistics = statistics_of_pairs(
         activation_source(config, config.pivot.name),
         encoders,
         pairs=units,
@@ -161,7 +163,8 @@ def pair_statistics(config: Config) -> Path:
         threads=torch.get_num_threads(),
     )
     return write_table(
-        pairs.assign(**told)[["pivot_unit", "model", "unit", *told]], paths.pair_statistics
+        pairs.assign(**statistics)[["pivot_unit", "model", "unit", *statistics]],
+        paths.pair_statistics,
     )
 
 
@@ -169,7 +172,7 @@ def significance(config: Config) -> list[Path]:
     """Write the tables of the evidence of pairs and concepts, of chance, and of halves."""
     from rosetta_core.mining.significance import null_tests as by_chance
     from rosetta_core.mining.significance import split_half as replication
-    from rosetta_core.mining.significance.tables import concepts_told, pairs_told
+    from rosetta_core.mining.significance.tables import join_concept_columns, join_pair_columns
 
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]
@@ -190,12 +193,12 @@ def significance(config: Config) -> list[Path]:
             mined(config, paths.correlations, k=config.neighbours.k, subset=subset)
             for subset in range(2 * config.splits)
         ]
-        of_pairs.append(replication.pairs_again(run, halves))
-        of_concepts.append(replication.concepts_again(run, halves))
+        of_pairs.append(replication.pair_recovery(run, halves))
+        of_concepts.append(replication.concept_recovery(run, halves))
         write_table(replication.split_half_counts(run, halves), paths.split_half)
     if config.intervals:
         of_pairs.append(read_table(paths.pair_statistics))
-    pairs = pairs_told(run.buddies, of_pairs)
+    pairs = join_pair_columns(run.buddies, of_pairs)
     write_table(pairs, paths.pair_significance)
-    write_table(concepts_told(rosetta, pairs, of_concepts), paths.concept_significance)
+    write_table(join_concept_columns(rosetta, pairs, of_concepts), paths.concept_significance)
     return paths.significance

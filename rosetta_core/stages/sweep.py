@@ -55,14 +55,13 @@ def sweep(config: Config, *, model: str) -> Path:
         threads=torch.get_num_threads(),
         subsets=subsets,
     )
-    gathering = TopKCollector(
-        models=1,
+    collector = TopKCollector(
         rows=rows,
         alive=alive,
-        itself=0 if other is pivot else None,
-        kept=max(config.significance.sweep.k),
+        pivot_index=0 if other is pivot else None,
+        k=max(config.significance.sweep.k),
     )
-    write_topk([paths.sweep(model)], blocks, gathering, subsets=len(subsets))
+    write_topk([paths.sweep(model)], blocks, collector, subsets=len(subsets))
     return paths.sweep(model)
 
 

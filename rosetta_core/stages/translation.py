@@ -22,18 +22,18 @@ from rosetta_core.zoo.weights.sources import RandomWeights
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rosetta_core.mining.matching.cross_run import Translation
+    from rosetta_core.mining.matching.cross_run import CrossRunMatches
     from rosetta_core.pages.translation.site import Side
-    from rosetta_core.runs.shared_encoders import Encoders
+    from rosetta_core.runs.shared_encoders import RunEncoders
 
 __all__ = ["beyond_chance", "translate"]
 
-TABLES = ("translation", "shared_units", "null_models")
+TABLES = ("matches", "shared_units", "counts")
 PAGE = "index.html"
 WRITTEN = {PAGE, "style.css", "translation.css", "pictures", "tables"}
 
 
-def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Translation", Path]:
+def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["CrossRunMatches", Path]:
     """Join the concepts of the finished runs in two folders; return the translation and its page.
 
     Args:
@@ -47,7 +47,7 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
             anything but a translation.
     """
     from rosetta_core.io.atomic import atomic_path, keep_others
-    from rosetta_core.mining.matching.cross_run import translate as join
+    from rosetta_core.mining.matching.cross_run import match_concepts
     from rosetta_core.pages.translation.site import write_translation_page
     from rosetta_core.runs.run import run_config
     from rosetta_core.runs.shared_encoders import shared_encoders
@@ -60,11 +60,13 @@ def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["Trans
     encoders = [_encoders(config) for config in configs]
     units = shared_encoders(*encoders)
     rosetta = [beyond_chance(config) for config in configs]
-    found = join(*rosetta, units=units)
+    found = match_concepts(*rosetta, units=units)
     sides = tuple(_side(side, its, folder) for side, its in zip(encoders, rosetta, strict=True))
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for name, table in zip(TABLES, (found.pairs, found.units, found.chance), strict=True):
+        for name, table in zip(
+            TABLES, (found.pairs, found.shared_units, found.counts), strict=True
+        ):
             write_table(table, temporary / "tables" / f"{name}.parquet")
         write_translation_page(temporary, found, (sides[0], sides[1]), encoders=list(units))
     return found, (to or beside) / PAGE
@@ -88,11 +90,11 @@ def beyond_chance(config: Config) -> "pd.DataFrame":
     return clear[met == len(config.encoders)].reset_index(drop=True)
 
 
-def _encoders(config: Config) -> "Encoders":
-    from rosetta_core.runs.shared_encoders import Encoders
+def _encoders(config: Config) -> "RunEncoders":
+    from rosetta_core.runs.shared_encoders import RunEncoders
 
     paths = RunPaths(config)
-    return Encoders(
+    return RunEncoders(
         config=config,
         provenance=_provenance(paths.provenance),
         units={model.name: read_table(paths.units(model.name)) for model in config.models},
@@ -106,7 +108,7 @@ def _provenance(path: Path) -> dict:
         raise RosettaError(f"{path}: can't be read; delete it and run again") from error
 
 
-def _side(encoders: "Encoders", rosetta: "pd.DataFrame", folder: Path) -> "Side":
+def _side(encoders: "RunEncoders", rosetta: "pd.DataFrame", folder: Path) -> "Side":
     """A run, of which some pairs are joined, as the page in a folder shows it."""
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates

@@ -119,7 +119,7 @@ def concept_examples(config: Config) -> list[Any]:
     found = StoredConceptExamples(paths.concept_examples, units)
     assert len(found.scores)
     maps = [found.maps(0, name) for name in found.models]
-    return [found.models, found.leading, found.scores, *maps]
+    return [found.models, found.representative, found.scores, *maps]
 
 
 def job(config: Config) -> list[Any]:

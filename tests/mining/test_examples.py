@@ -16,18 +16,18 @@ from rosetta_core.mining.examples.concept_store import StoredConceptExamples
 from rosetta_core.mining.examples.concepts import write_concept_examples
 from rosetta_core.mining.examples.near_duplicates import (
     find_near_duplicates,
-    near_duplicates,
-    one_of_each,
+    group_near_duplicates,
     thumbnails,
+    without_duplicates,
 )
-from rosetta_core.mining.examples.quantisation import from_bytes
+from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.selection import (
     disagreement,
-    quantile_examples,
+    quartile_examples,
     random_examples,
     top_examples,
 )
-from rosetta_core.mining.examples.standardised import reduced, standardised, to_bytes
+from rosetta_core.mining.examples.standardised import downsample, quantise, standardise
 from rosetta_core.mining.examples.unit_store import read_unit_examples, write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
 from rosetta_core.mining.matching.representative import representative_units
@@ -115,14 +115,14 @@ def test_concept_examples(tmp_path: Path, zoo, budget: int) -> None:
     write_concept_examples(store, rosetta, units=units, maps=maps, memory_budget=budget, threads=2)
     found = StoredConceptExamples(store, units)
     assert found.models == ["g", "x", "y"]
-    assert found.leading.tolist() == [[5, 6, 0], [3, 0, 5]]
+    assert found.representative.tolist() == [[5, 6, 0], [3, 0, 5]]
     for concept, members in rosetta.groupby("concept"):
         expected = concept_significance(members, maps, units, "g")
         np.testing.assert_allclose(found.scores[concept], expected, atol=2e-5)
     for concept in range(2):
         for place, model in enumerate(found.models):
-            exact = standard(maps[model], units[model], int(found.leading[concept, place]))
-            shown = from_bytes(found.maps(concept, model))
+            exact = standard(maps[model], units[model], int(found.representative[concept, place]))
+            shown = dequantise(found.maps(concept, model))
             assert np.abs(shown - exact.clip(-4, 27.875)).max() <= 1 / 16 + 1e-3
 
 
@@ -148,7 +148,7 @@ def test_no_concepts_is_an_empty_store(tmp_path: Path, zoo) -> None:
     write_concept_examples(store, rosetta[:0], units=units, maps=maps, memory_budget=MIB, threads=1)
     found = StoredConceptExamples(store, units)
     assert found.scores.shape == (0, 11)
-    assert found.leading.shape == (0, 3)
+    assert found.representative.shape == (0, 3)
 
 
 @pytest.mark.parametrize(("budget", "threads"), [(64 * MIB, 1), (1, 2)])
@@ -189,9 +189,9 @@ def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threa
                 expected.append(image)
         assert images.tolist() == expected[:3]
         np.testing.assert_allclose(peaks, highest[expected[:3]], rtol=2e-3)
-        small = reduced(torch.from_numpy(exact[images]))
+        small = downsample(torch.from_numpy(exact[images]))
         assert shown.shape[1:] == small.shape[1:] == tuple(np.minimum(exact.shape[1:], 48))
-        assert np.abs(from_bytes(shown) - small.clamp(-4, 27.875).numpy()).max() <= 1 / 16 + 1e-2
+        assert np.abs(dequantise(shown) - small.clamp(-4, 27.875).numpy()).max() <= 1 / 16 + 1e-2
         counts, _ = np.histogram(exact, bins=128, range=(-4 - 1 / 16, 28 - 1 / 16))
         assert histogram.sum() == exact.size == counts.sum()
         assert np.abs(histogram - counts).sum() <= 0.01 * exact.size  # float16 at the edges
@@ -210,9 +210,9 @@ def test_a_store_of_another_kind_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_bytes_hold_a_sixteenth_of_a_std() -> None:
     values = torch.linspace(-6, 40, 1001)
-    back = from_bytes(to_bytes(values).numpy())
+    back = dequantise(quantise(values).numpy())
     assert np.abs(back - values.clamp(-4, 27.875).numpy()).max() <= 1 / 16 + 1e-6
-    never = standardised(torch.full((2, 1, 2, 2), 5.0), mean=np.array([5.0]), std=np.zeros(1))
+    never = standardise(torch.full((2, 1, 2, 2), 5.0), mean=np.array([5.0]), std=np.zeros(1))
     assert (never == 0).all()
 
 
@@ -227,21 +227,21 @@ def test_near_duplicates_are_images_that_hardly_differ() -> None:
     )
     images[4] = np.roll(images[1], 1, axis=1)  # moved by a pixel of forty
     images[5] = np.clip(images[1].astype(int) + 4, 0, 255)  # a little brighter
-    groups = near_duplicates(thumbnails(images))
+    groups = group_near_duplicates(thumbnails(images))
     assert groups.tolist()[:4] == [0, 1, 2, 3]
     assert groups[5] == 1
     pieces = find_near_duplicates(lambda numbers: images[numbers.start : numbers.stop], 6)
     assert pieces.tolist() == groups.tolist()
-    assert one_of_each([5, 3, 1, -1, 0], groups) == [5, 3, 0]
-    assert one_of_each([5, 3, 1, 0], groups, count=2) == [5, 3]
+    assert without_duplicates([5, 3, 1, -1, 0], groups) == [5, 3, 0]
+    assert without_duplicates([5, 3, 1, 0], groups, count=2) == [5, 3]
 
 
 def test_which_images_are_shown() -> None:
     scores = np.array([0.1, 0.9, 0.5, 0.9, -0.2, 0.3, 0.0, 0.2], np.float32)
     groups = np.array([0, 1, 2, 1, 4, 5, 6, 7], np.int32)
     assert top_examples(scores, groups, count=3) == [1, 2, 5]
-    assert quantile_examples(scores, count=1) == [[1], [2], [7], [6]]
-    assert quantile_examples(scores, count=9) == [[1, 3], [2, 5], [7, 0], [6, 4]]
+    assert quartile_examples(scores, count=1) == [[1], [2], [7], [6]]
+    assert quartile_examples(scores, count=9) == [[1, 3], [2, 5], [7, 0], [6, 4]]
     assert random_examples(8, count=3, seed=5) == random_examples(8, count=3, seed=5)
     assert len(set(random_examples(8, count=20, seed=5))) == 8
     assert random_examples(100, count=8, seed=0) != random_examples(100, count=8, seed=1)

@@ -9,10 +9,10 @@ from scipy.stats import mannwhitneyu
 from rosetta_core.mining.examples.layers import (
     layer_table,
     selectivity_table,
-    superiority,
-    superiority_table,
+    vargha_delaney_a,
+    vargha_delaney_table,
 )
-from rosetta_core.mining.examples.selectivity import read_sparseness, sparseness
+from rosetta_core.mining.examples.selectivity import read_selectivity, treves_rolls_sparseness
 from rosetta_core.mining.examples.unit_store import write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
 from rosetta_core.mining.sources.base import InMemoryActivations
@@ -25,7 +25,7 @@ GAUSSIAN = 1 - 1 / np.pi  # of what is above the mean
 
 def of(responses: NDArray) -> float:
     responses = np.asarray(responses, np.float64)
-    return float(sparseness(responses.mean(), (responses**2).mean(), responses.size))
+    return float(treves_rolls_sparseness(responses.mean(), (responses**2).mean(), responses.size))
 
 
 def few(k: int, n: int) -> float:
@@ -126,7 +126,7 @@ def test_stores_hold_them(tmp_path) -> None:
         memory_budget=2**20, threads=1,
     )  # fmt: skip
     write_unit_examples(tmp_path / "units.zarr", found)
-    read = read_sparseness(tmp_path / "units.zarr")
+    read = read_selectivity(tmp_path / "units.zarr")
     for name in ("sparsity", "selectivity"):
         expected = np.concatenate([getattr(layer, name) for layer in found])
         np.testing.assert_array_equal(read[name], expected)
@@ -163,18 +163,18 @@ def test_planted_rosetta_units_are_found_to_be_more_selective() -> None:
     inside = {name: rng.choice(300, 40, replace=False).tolist() for name in values}
     values["g"][inside["g"]] += 0.2
     known, found = made(values, inside, layers=3)
-    rows = superiority_table(*known, **found).set_index(["model", "measure"])
+    rows = vargha_delaney_table(*known, **found).set_index(["model", "measure"])
     planted, other = rows.loc[("g", "selectivity")], rows.loc[("x", "selectivity")]
     assert planted["vargha_delaney_a"] > 0.7
     assert planted["p_value"] < 1e-4
     assert 0.35 < other["vargha_delaney_a"] < 0.65
-    assert (planted["rosetta"], planted["rest"]) == (40, 260)
+    assert (planted["rosetta"], planted["other"]) == (40, 260)
     mirrored = rows.loc[("g", "sparsity")]
     assert mirrored["vargha_delaney_a"] == pytest.approx(1 - planted["vargha_delaney_a"])
     assert mirrored["p_value"] == pytest.approx(planted["p_value"])
     table = layer_table(*known, **found)
     of_pivot = table[table["model"] == "g"]
-    assert (of_pivot["selectivity"] > of_pivot["selectivity_rest"]).all()
+    assert (of_pivot["selectivity"] > of_pivot["selectivity_other"]).all()
 
 
 def test_what_depth_alone_explains_is_no_superiority() -> None:
@@ -184,8 +184,8 @@ def test_what_depth_alone_explains_is_no_superiority() -> None:
     inside = {"g": [29, 30, *range(60, 80), *range(100, 120)], "x": [0]}
     strata = np.repeat([0, 1], 60)
     group = np.isin(np.arange(120), inside["g"])
-    within, p_value = superiority(values["g"], group, strata)
-    across, unlike = superiority(values["g"], group, np.zeros(120, int))
+    within, p_value = vargha_delaney_a(values["g"], group, strata)
+    across, unlike = vargha_delaney_a(values["g"], group, np.zeros(120, int))
     assert within == pytest.approx(0.5)
     assert p_value == pytest.approx(1)
     assert across > 0.8
@@ -197,19 +197,19 @@ def test_superiority_is_mann_and_whitneys() -> None:
     values, group = rng.integers(0, 12, 90).astype(float), rng.random(90) < 0.3
     here = np.zeros(90, int)
     test = mannwhitneyu(values[group], values[~group], method="asymptotic", use_continuity=False)
-    found, p_value = superiority(values, group, here)
+    found, p_value = vargha_delaney_a(values, group, here)
     assert found == pytest.approx(test.statistic / (group.sum() * (~group).sum()))
     assert p_value == pytest.approx(test.pvalue)
     with_none = np.append(values, [np.nan, np.nan])
-    same = superiority(with_none, np.append(group, [True, False]), np.append(here, [0, 1]))
+    same = vargha_delaney_a(with_none, np.append(group, [True, False]), np.append(here, [0, 1]))
     assert same == pytest.approx((found, p_value))
     # a layer of one kind has nothing to compare
     alone = np.append(values, 100.0), np.append(group, True), np.append(here, 1)
-    assert superiority(*alone) == pytest.approx((found, p_value))
-    assert np.isnan(superiority(values, np.ones(90, bool), here)).all()
-    assert superiority(np.ones(90), group, here) == (0.5, 1.0)
+    assert vargha_delaney_a(*alone) == pytest.approx((found, p_value))
+    assert np.isnan(vargha_delaney_a(values, np.ones(90, bool), here)).all()
+    assert vargha_delaney_a(np.ones(90), group, here) == (0.5, 1.0)
     # independent strata add up: two of the same give the same share, and a smaller p-value
-    twice, sure = superiority(np.tile(values, 2), np.tile(group, 2), np.repeat([0, 1], 90))
+    twice, sure = vargha_delaney_a(np.tile(values, 2), np.tile(group, 2), np.repeat([0, 1], 90))
     assert twice == pytest.approx(found)
     assert sure < p_value
 
@@ -218,7 +218,7 @@ def test_p_values_are_uniform_where_nothing_differs() -> None:
     rng = np.random.default_rng(4)
     strata = np.repeat(range(4), 30)
     p_values = [
-        superiority(rng.random(120) + strata, rng.random(120) < 0.1 + 0.2 * strata, strata)[1]
+        vargha_delaney_a(rng.random(120) + strata, rng.random(120) < 0.1 + 0.2 * strata, strata)[1]
         for _ in range(400)
     ]
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.035)
@@ -238,11 +238,11 @@ def test_layers_are_counted_in_order_of_depth() -> None:
     assert table["alive"].tolist() == [2, 1, 2, 0, 0, 1]
     assert table["matched"].tolist() == [1, 0, 2, 0, 1, 1]
     assert table["rosetta"].tolist() == [1, 0, 1, 0, 0, 1]
-    np.testing.assert_array_equal(table["share"], [0.5, 0, 0.5, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(table["rosetta_share"], [0.5, 0, 0.5, np.nan, np.nan, 1])
     own = np.array([0.1, np.nan, 0.5, np.nan, np.nan, 1], np.float32)
     rest = np.array([0.3, 0.4, 0.8, np.nan, np.nan, np.nan], np.float32)
     np.testing.assert_array_equal(table["selectivity"], own)
-    np.testing.assert_array_equal(table["selectivity_rest"], rest)
+    np.testing.assert_array_equal(table["selectivity_other"], rest)
     np.testing.assert_allclose(table["sparsity"], 1 - own, rtol=1e-6)
 
 
@@ -250,4 +250,4 @@ def test_a_run_without_rosetta_neurons_compares_nothing() -> None:
     known, found = made({"g": np.ones(4), "x": np.ones(4)}, {"g": [0], "x": [0]}, layers=2)
     found = {name: table[:0] if name == "rosetta" else table for name, table in found.items()}
     assert layer_table(*known, **found)["rosetta"].sum() == 0
-    assert superiority_table(*known, **found)["vargha_delaney_a"].isna().all()
+    assert vargha_delaney_table(*known, **found)["vargha_delaney_a"].isna().all()

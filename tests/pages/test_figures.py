@@ -36,7 +36,9 @@ class FakeExamples:
 
     def __init__(self, models: list[str], concepts: int) -> None:
         self.models = models
-        self.leading = np.repeat(np.arange(1, concepts + 1, dtype=np.int32)[:, None], 4, axis=1)
+        self.representative = np.repeat(
+            np.arange(1, concepts + 1, dtype=np.int32)[:, None], 4, axis=1
+        )
         self.scores = np.random.default_rng(0).random((concepts, IMAGES), np.float32)
 
     def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
@@ -71,7 +73,7 @@ def made(
         concepts=table,
         selectivity=pd.DataFrame(),
         layers=pd.DataFrame(),
-        superiority=pd.DataFrame(),
+        vargha_delaney=pd.DataFrame(),
     )
     return findings, FakeExamples(names, concepts)
 

@@ -57,7 +57,7 @@ def test_index(site: Path, run: MadeUp) -> None:
     assert [model["name"] for model in index["models"]] == HOSTILE
     assert [layer[0] for layer in index["models"][1]["layers"]] == LAYERS
     assert index["concepts"]["mean"] == thousandths(concepts["mean_corr"])
-    assert index["concepts"]["leading"] == run.concept_examples.leading.T.tolist()
+    assert index["concepts"]["representative"] == run.concept_examples.representative.T.tolist()
     assert len(index["pages"]) == 3
     for name in SCALES:
         table = np.frombuffer(base64.b64decode(index["scales"][name]), np.uint8).reshape(256, 3)
@@ -173,7 +173,7 @@ def test_search_and_models(site: Path, run: MadeUp) -> None:
     assert models["overlap"] == [[3, 5], [1, 1]]
     layers = models["layers"][0]
     assert [row[:4] for row in layers] == [[7, 0, 6, 5], [7, 0, 0, 0], [7, 1, 0, 0]]
-    own, rest = (run.findings.layers[name] for name in ("selectivity", "selectivity_rest"))
+    own, rest = (run.findings.layers[name] for name in ("selectivity", "selectivity_other"))
     assert [row[6] for row in layers] == [round(1000 * own[0]), None, None]
     assert [row[7] for row in layers] == thousandths(rest[:3])
     assert [row[:4] for row in models["superiority"][:2]] == [

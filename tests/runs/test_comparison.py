@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rosetta_core.runs.comparison import BOUND, Found, compare
+from rosetta_core.runs.comparison import BOUND, RunContents, compare
 
 K = 2
 
@@ -31,7 +31,7 @@ def buddies(table: pd.DataFrame) -> pd.DataFrame:
     return found.set_axis(["pivot_unit", "unit", "corr", "pivot_rank", "unit_rank"], axis=1)
 
 
-def found(corr: np.ndarray, **changes: object) -> Found:
+def found(corr: np.ndarray, **changes: object) -> RunContents:
     """What a run of these correlations with one encoder finds."""
     table = neighbours(corr)
     units = pd.DataFrame(
@@ -40,7 +40,7 @@ def found(corr: np.ndarray, **changes: object) -> Found:
     pairs = buddies(table)
     rosetta = pairs[["pivot_unit", "unit", "corr"]].assign(model="e")
     rosetta["concept"] = rosetta["pivot_unit"] % 2
-    made = Found(
+    made = RunContents(
         config={"run": "a", "device": "cpu", "neighbours": {"k": K}},
         provenance={"code": {"units": "1"}, "weights": {"e": {"sha256": "x", "file": "a"}}},
         units={"e": units},

@@ -19,8 +19,23 @@ from rosetta_core.runs.named_tables import COLUMNS
 from rosetta_core.runs.run_tables import RunTables, read_run_tables
 
 LISTS = ["pivot_ids", "pivot_units"]
-FLOATS = ["mean", "std", "corr", "mean_corr", "min_corr", "share", "superiority", "p_value"]
-FLOATS += ["sparsity", "sparsity_rest", "selectivity", "selectivity_rest", "across_layers"]
+FLOATS = [
+    "mean",
+    "std",
+    "corr",
+    "mean_corr",
+    "min_corr",
+    "rosetta_share",
+    "vargha_delaney_a",
+    "p_value",
+]
+FLOATS += [
+    "sparsity",
+    "sparsity_other",
+    "selectivity",
+    "selectivity_other",
+    "vargha_delaney_a_pooled",
+]
 
 
 @pytest.fixture(scope="module")

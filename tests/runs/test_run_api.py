@@ -242,6 +242,6 @@ def test_the_notebook_runs(finished: Checkout, tmp_path: Path, monkeypatch) -> N
     for number, cell in enumerate(code):
         exec(compile(cell, f"cell {number}", "exec"), names)
     plt.close("all")
-    assert isinstance(names["share"], pd.Series)
-    assert names["share"].between(0, 1).all()
+    assert isinstance(names["rosetta_share"], pd.Series)
+    assert names["rosetta_share"].between(0, 1).all()
     assert len(list(tmp_path.rglob("rosetta.csv"))) == 1

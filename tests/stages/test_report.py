@@ -22,7 +22,7 @@ ITEMS = {  # of the report, and their captions
     "dictionary/figures/image.png": "figures",
     "tables/concepts.parquet": "concepts",
     "tables/rosetta.parquet": "rosetta",
-    **{f"tables/{table}.parquet": table for table in ("layers", "selectivity", "superiority")},
+    **{f"tables/{table}.parquet": table for table in ("layers", "selectivity", "vargha_delaney")},
     **{
         f"tables/significance/{table}.parquet": f"significance_{table}"
         for table in ("null_models", "concepts", "pairs", "replication")

@@ -30,7 +30,7 @@ SIGNIFICANCE = [
     f"tables/significance/{table}.parquet"
     for table in ("null_counts", "concepts", "pairs", "split_half")
 ]
-LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "superiority")]
+LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "vargha_delaney")]
 STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
 CONCEPTS = ["tables/rosetta.parquet", "tables/concepts.parquet"]
 JOINS = [*CONCEPTS, *SIGNIFICANCE, *LAYERS, *EXAMPLES, *STEERED]

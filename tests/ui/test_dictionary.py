@@ -109,7 +109,7 @@ def test_filters_by_network_layer_and_map(opened, real: Path, finished: Checkout
         page.select_option("select[name=layer]", "prelu2")
     rows = saved(page, "concepts")
     assert rows
-    assert {row["leading unit of mtcnn_onet"].split("/")[1] for row in rows} == {"prelu2"}
+    assert {row["representative unit of mtcnn_onet"].split("/")[1] for row in rows} == {"prelu2"}
     corr = [float(row["mean_corr mtcnn_onet"]) for row in rows]
     assert corr == sorted(corr, reverse=True)
     rosetta = pd.read_parquet(finished.run / "tables" / "rosetta.parquet")
@@ -365,31 +365,31 @@ def test_pairs_are_told_image_by_image(opened, real: Path, finished: Checkout) -
 def test_layers_and_selectivity_are_the_tables(opened, real: Path, finished: Checkout) -> None:
     layers, superiority = (
         pd.read_parquet(finished.run / "tables" / f"{name}.parquet")
-        for name in ("layers", "superiority")
+        for name in ("layers", "vargha_delaney")
     )
     page = opened(real, "#/models")
     for number, (_, expected) in enumerate(layers.groupby("model", sort=False)):
         rows = saved(page, f"layers-{number}")
         assert [row["layer"] for row in rows] == expected["layer"].tolist()
-        shown = {"of the living": "share", "selectivity": "selectivity",
-                 "selectivity of others": "selectivity_rest", "sparsity": "sparsity",
-                 "sparsity of others": "sparsity_rest"}  # fmt: skip
+        shown = {"of the living": "rosetta_share", "selectivity": "selectivity",
+                 "selectivity of others": "selectivity_other", "sparsity": "sparsity",
+                 "sparsity of others": "sparsity_other"}  # fmt: skip
         for head, column in shown.items():
             values = [float(row[head]) for row in rows]
             assert values == pytest.approx(expected[column].tolist(), abs=1e-3)
     rows = saved(page, "superiority")
     found = [float(row["in pairs of a layer"]) for row in rows]
-    assert found == pytest.approx(superiority["superiority"].tolist(), abs=1e-4)
+    assert found == pytest.approx(superiority["vargha_delaney_a"].tolist(), abs=1e-4)
     charts = page.get_by_role("img", name=re.compile("^(Share of the living|Selectiv|Sparsity)"))
     expect(charts).to_have_count(3 * layers["model"].nunique())
     points = charts.nth(1).locator("circle title").all_text_contents()
     of_pivot = layers[layers["model"] == layers["model"][0]]
     rest = [f"{name}: all others (dashed) {value:.2f}" for name, value in
-            zip(of_pivot["layer"], of_pivot["selectivity_rest"], strict=True)]  # fmt: skip
+            zip(of_pivot["layer"], of_pivot["selectivity_other"], strict=True)]  # fmt: skip
     assert points[: len(rest)] == rest
     assert len(points) == 2 * len(rest)
     clear = superiority[(superiority["measure"] == "selectivity")]
-    more = ((clear["p_value"] <= 0.05) & (clear["superiority"] > 0.5)).sum()
+    more = ((clear["p_value"] <= 0.05) & (clear["vargha_delaney_a"] > 0.5)).sum()
     said = f"more selective than the others of their layer in {more} of {len(clear)} networks"
     expect(page.get_by_text(said)).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})

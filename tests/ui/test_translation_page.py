@@ -8,7 +8,7 @@ from checkout import Checkout
 from made_up_runs import MODELS, UNITS, random_run, side
 from playwright.sync_api import expect
 
-from rosetta_core.mining.matching.cross_run import translate
+from rosetta_core.mining.matching.cross_run import match_concepts
 from rosetta_core.pages.translation.site import write_translation_page
 from rosetta_core.stages.translation import translate as translate_runs
 
@@ -27,7 +27,7 @@ def translated(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
 def chance(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two random runs, whose names would be markup."""
     folder = tmp_path_factory.mktemp("chance")
-    found = translate(random_run(0), random_run(1), units=UNITS, draws=2000)
+    found = match_concepts(random_run(0), random_run(1), units=UNITS, permutations=2000)
     write_translation_page(folder, found, (side("<b>&"), side('"a"')), encoders=MODELS)
     return folder
 

@@ -17,7 +17,7 @@ TABLES = [
     "concepts",
     "selectivity",
     "layers",
-    "superiority",
+    "vargha_delaney",
     "significance/split_half",
     *(f"{table}/dcgan--{model}" for table in ("neighbours", "best_buddies") for model in PAIRS),
     *(f"units/{model}" for model in PAIRS),

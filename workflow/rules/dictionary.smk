@@ -5,7 +5,7 @@ rule dictionary:
     input:
         [paths.rosetta, paths.concepts],
         paths.significance,
-        [paths.selectivity, paths.layers, paths.superiority],
+        [paths.selectivity, paths.layers, paths.vargha_delaney],
         [paths.units(model) for model in models],
         [paths.neighbours(model) for model in models],
         [paths.best_buddies(model) for model in models],

@@ -13,7 +13,7 @@ rule layers:
         ),
         report(paths.layers, caption="../report/layers.rst", category="Tables"),
         report(
-            paths.superiority, caption="../report/superiority.rst", category="Tables"
+            paths.vargha_delaney, caption="../report/vargha_delaney.rst", category="Tables"
         ),
     log:
         paths.log("layers"),

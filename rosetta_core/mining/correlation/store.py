@@ -30,7 +30,7 @@ def write_correlations(
     columns: Sequence[int],
     rows: range,
     alive: Alive,
-    gathering: TopKCollector,
+    collector: TopKCollector,
     subsets: int,
 ) -> None:
     """Write the array `corr` (rows, columns) float32 of the pivot with several models.
@@ -43,7 +43,7 @@ def write_correlations(
         columns: by model how many units it has.
         rows: which units of the pivot the rows are.
         alive: asked when a block has come; dead units' correlations become NaN.
-        gathering: of the subsets.
+        collector: of the subsets.
         subsets: how many there are.
     """
     with ExitStack() as stack:
@@ -55,9 +55,9 @@ def write_correlations(
             if block.subset is None:
                 matrices[block.model][:, block.columns] = block.living(alive, rows)
             else:
-                gathering.add(block)
+                collector.add(block)
         for model, group in enumerate(groups):
-            write_subsets(group, gathering, model=model, subsets=subsets)
+            write_subsets(group, collector, model=model, subsets=subsets)
 
 
 def join_correlations(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:

@@ -22,16 +22,16 @@ class ConceptExamples(Protocol):
 
     Attributes:
         models: their names, the pivot first.
-        leading: the unit of each model that stands for a concept (concepts, models) int32.
+        representative: the unit of each model that stands for a concept (concepts, models) int32.
         scores: how strongly a concept shows on an image (concepts, images) float32.
     """
 
     models: list[str]
-    leading: NDArray[np.int32]
+    representative: NDArray[np.int32]
     scores: NDArray[np.float32]
 
     def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
-        """The standardised maps (n, h, w) of a concept's leading unit on all images, as bytes."""
+        """The standardised maps (n, h, w) of a concept's representative unit on all images, as bytes."""
         ...
 
 
@@ -47,16 +47,18 @@ class StoredConceptExamples(ConceptExamples):
         """
         self._group = open_group(store)
         self.models = list(read_attribute(self._group, "models"))
-        self.leading = read_array(self._group, "leading")
+        self.representative = read_array(self._group, "representative")
         self.scores = read_array(self._group, "score")
         self._layers = {  # by model the layer of every unit
             model: pd.factorize(units[model]["layer"])[0] for model in self.models
         }
 
     def maps(self, concept: int, model: str) -> NDArray[np.uint8]:
-        """The standardised maps (n, h, w) of a concept's leading unit on all images, as bytes."""
+        """The standardised maps (n, h, w) of a concept's representative unit on all images, as bytes."""
         number = self.models.index(model)
-        unit = int(self.leading[concept, number])
+        unit = int(self.representative[concept, number])
         layers = self._layers[model]
-        same = [u for u in set(self.leading[:, number].tolist()) if layers[u] == layers[unit]]
+        same = [
+            u for u in set(self.representative[:, number].tolist()) if layers[u] == layers[unit]
+        ]
         return read_array(self._group, f"maps/{number}/{layers[unit]}", sorted(same).index(unit))

@@ -1,4 +1,4 @@
-"""The concepts on every image: how strongly they show, and the maps of their leading units.
+"""The concepts on every image: how strongly they show, and the maps of their representative units.
 
 write_concept_examples     one pass over the maps of all models, into a store
 """
@@ -15,7 +15,7 @@ from zarr.codecs import Crc32cCodec
 
 from rosetta_core.io.zarr_store import SMALL, create_array, new_store
 from rosetta_core.mining.examples.concept_score import PairBlock, concept_scores
-from rosetta_core.mining.examples.standardised import LARGEST_SIDE, reduced, to_bytes
+from rosetta_core.mining.examples.standardised import LARGEST_SIDE, downsample, quantise
 from rosetta_core.mining.matching.representative import representative_units
 from rosetta_core.mining.sources.base import MOST_IMAGES, ActivationSource, images_at_once
 from rosetta_core.mining.sources.unit_positions import UnitPositions
@@ -34,9 +34,9 @@ def write_concept_examples(
     memory_budget: int,
     threads: int,
 ) -> None:
-    """Write the arrays `scores` and `leading`, and `maps/{model}/{layer}` by their numbers.
+    """Write the arrays `scores` and `representative`, and `maps/{model}/{layer}` by their numbers.
 
-    The last hold the maps (units, images, h, w) of the layer's leading units, in ascending order.
+    The last hold the maps (units, images, h, w) of the layer's representative units, in ascending order.
 
     Args:
         store: where to.
@@ -53,8 +53,8 @@ def write_concept_examples(
     chosen = {model: UnitPositions(maps[model], units[model], numbers[model]) for model in units}
     concepts = [members for _, members in rosetta.groupby("concept")]
     found = [representative_units(members, pivot=pivot) for members in concepts]
-    leading = np.array([[one[model] for model in units] for one in found], np.int32)
-    leading = leading.reshape(-1, len(units))
+    representative = np.array([[one[model] for model in units] for one in found], np.int32)
+    representative = representative.reshape(-1, len(units))
     blocks = [_pair_blocks(members, chosen, pivot=pivot) for members in concepts]
     result = np.zeros((len(concepts), count), np.float32)
     held = sum(one.held() for one in chosen.values())
@@ -65,7 +65,7 @@ def write_concept_examples(
         Progress("concepts' examples", total=count) as bar,
     ):
         group.attrs["models"] = list(units)
-        arrays = _create_arrays(group, leading, chosen, count)
+        arrays = _create_arrays(group, representative, chosen, count)
         for images in maps[pivot].pieces(largest):
             read: dict[str, dict[int, Tensor]] = {}
             for model, units_of in chosen.items():
@@ -81,11 +81,11 @@ def write_concept_examples(
             for concept, values in enumerate(workers.map(look, range(len(concepts)))):
                 result[concept, inside] = values
             for (model, layer), (array, places) in arrays.items():
-                shown = to_bytes(reduced(read[model][layer][:, places]))  # (n, few, h, w)
+                shown = quantise(downsample(read[model][layer][:, places]))  # (n, few, h, w)
                 array[:, inside] = shown.transpose(0, 1).numpy()
             bar.advance(len(images))
         _write(group, "score", result)
-        _write(group, "leading", leading)
+        _write(group, "representative", representative)
 
 
 def _write(group: zarr.Group, name: str, values: NDArray) -> None:
@@ -117,15 +117,15 @@ def _pair_blocks(
 
 def _create_arrays(
     group: zarr.Group,
-    leading: NDArray[np.int32],
+    representative: NDArray[np.int32],
     chosen: Mapping[str, UnitPositions],
     images: int,
 ) -> dict[tuple[str, int], tuple[zarr.Array, list[int]]]:
-    """By model and layer an array for the leading units' maps, and their places among the read."""
+    """By model and layer an array for the representative units' maps, and their places among the read."""
     arrays = {}
     for number, (model, units) in enumerate(chosen.items()):
         by_layer: dict[int, list[int]] = {}
-        for unit in sorted(set(leading[:, number].tolist())):
+        for unit in sorted(set(representative[:, number].tolist())):
             layer, place = units.place(unit)
             by_layer.setdefault(layer, []).append(place)
         for layer, places in by_layer.items():

@@ -2,7 +2,7 @@
 
 selectivity_table    sparsity and selectivity of every unit
 layer_table          by model and layer: how many, which share, and the medians of both groups
-superiority_table    by model: how often a Rosetta unit exceeds another one of its layer
+vargha_delaney_table    by model: how often a Rosetta unit exceeds another one of its layer
 superiority          how often one group exceeds another within strata, and how likely by chance
 
 Rosetta units are, of the pivot, the Rosetta neurons; of an encoder, their best buddies. The rest
@@ -20,7 +20,7 @@ from scipy.special import ndtr
 
 from rosetta_core.mining.examples.selectivity import MEASURES
 
-__all__ = ["layer_table", "selectivity_table", "superiority", "superiority_table"]
+__all__ = ["layer_table", "selectivity_table", "vargha_delaney_a", "vargha_delaney_table"]
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -47,7 +47,7 @@ def layer_table(
 
     Columns are model, layer, depth (from 0), units, alive, matched (those with a best buddy; of the
     pivot, in any encoder), rosetta (how many are Rosetta units), share (of those alive), and the
-    medians of both groups: sparsity, sparsity_rest, selectivity, selectivity_rest. A share of none,
+    medians of both groups: sparsity, sparsity_other, selectivity, selectivity_other. A share of none,
     and the median of none, are NaN.
 
     Args:
@@ -61,11 +61,11 @@ def layer_table(
         layers = known.groupby("layer", sort=False)
         table = layers[["alive", "matched", "rosetta"]].sum().astype(np.int32)
         table.insert(0, "units", layers.size().astype(np.int32))
-        table["share"] = (table["rosetta"] / table["alive"].where(table["alive"] > 0)).astype(
-            np.float32
-        )
+        table["rosetta_share"] = (
+            table["rosetta"] / table["alive"].where(table["alive"] > 0)
+        ).astype(np.float32)
         for measure in MEASURES:
-            for name, inside in ((measure, True), (f"{measure}_rest", False)):
+            for name, inside in ((measure, True), (f"{measure}_other", False)):
                 of_group = known[measure].where(known["rosetta"] == inside)
                 table[name] = of_group.groupby(known["layer"], sort=False).median()
         table = table.reset_index()
@@ -75,13 +75,13 @@ def layer_table(
     return pd.concat(tables, ignore_index=True)
 
 
-def superiority_table(
+def vargha_delaney_table(
     units: Tables, selectivity: pd.DataFrame, *, buddies: Tables, rosetta: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return model, measure, rosetta, rest, superiority, p_value, across_layers.
+    """Return model, measure, rosetta, rest, superiority, p_value, vargha_delaney_a_pooled.
 
     One row per model and measure. `rosetta` and `rest` are how many units there are of each;
-    `superiority` and `p_value` are within layers, and `across_layers` is the probability of
+    `superiority` and `p_value` are within layers, and `vargha_delaney_a_pooled` is the probability of
     superiority where layers are ignored, for what depth explains. Arguments as of `layer_table`.
     """
     rows = []
@@ -91,24 +91,24 @@ def superiority_table(
         layers = pd.factorize(living["layer"])[0]
         for measure in MEASURES:
             values = living[measure].to_numpy()
-            within, p_value = superiority(values, inside, layers)
-            across, _ = superiority(values, inside, np.zeros_like(layers))
+            within, p_value = vargha_delaney_a(values, inside, layers)
+            across, _ = vargha_delaney_a(values, inside, np.zeros_like(layers))
             count = int(inside.sum())
             rows.append((model, measure, count, len(inside) - count, within, p_value, across))
     columns = [
         "model",
         "measure",
         "rosetta",
-        "rest",
+        "other",
         "vargha_delaney_a",
         "p_value",
-        "across_layers",
+        "vargha_delaney_a_pooled",
     ]
     table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"rosetta": np.int32, "rest": np.int32})
+    return table.astype({"rosetta": np.int32, "other": np.int32})
 
 
-def superiority(
+def vargha_delaney_a(
     values: NDArray[np.floating], inside: NDArray[np.bool_], strata: NDArray[np.integer]
 ) -> tuple[float, float]:
     """Return how often a value of a group exceeds another of its stratum, and a p-value.

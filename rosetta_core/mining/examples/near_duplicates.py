@@ -3,7 +3,7 @@
 thumbnails              images averaged down to 8 × 8 pixels
 near_duplicates         the group of near-duplicates that each image belongs to
 find_near_duplicates    the same, of images that are read piece by piece
-one_of_each             the first image of every group, in a given order
+without_duplicates             the first image of every group, in a given order
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["find_near_duplicates", "near_duplicates", "one_of_each", "thumbnails"]
+__all__ = ["find_near_duplicates", "group_near_duplicates", "thumbnails", "without_duplicates"]
 
 SIDE = 8
 NEAR = 8.0  # grey levels of 256; the nearest two of 512 faces of the face zoo differ by 11
@@ -31,7 +31,7 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack(small).reshape(len(images), -1)
 
 
-def near_duplicates(small: NDArray[np.float32]) -> NDArray[np.int32]:
+def group_near_duplicates(small: NDArray[np.float32]) -> NDArray[np.int32]:
     """Return for each image the lowest number of an image that it hardly differs from.
 
     Two images hardly differ when the root of the mean squared difference of their thumbnails is at
@@ -66,10 +66,10 @@ def find_near_duplicates(
         count: how many there are.
     """
     pieces = [range(start, min(start + PIECE, count)) for start in range(0, count, PIECE)]
-    return near_duplicates(np.concatenate([thumbnails(images(piece)) for piece in pieces]))
+    return group_near_duplicates(np.concatenate([thumbnails(images(piece)) for piece in pieces]))
 
 
-def one_of_each(
+def without_duplicates(
     images: Iterable[int], groups: NDArray[np.int32], *, count: int | None = None
 ) -> list[int]:
     """Return at most `count` of the images, in their order, leaving out later near-duplicates."""

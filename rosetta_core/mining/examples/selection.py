@@ -2,7 +2,7 @@
 
 top_examples         those with the highest scores, one of each near-duplicates
 random_examples      any
-quantile_examples    from every quarter of the ranking
+quartile_examples    from every quarter of the ranking
 disagreement         how differently networks fire at each image
 """
 
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.examples.near_duplicates import one_of_each
+from rosetta_core.mining.examples.near_duplicates import without_duplicates
 
-__all__ = ["QUARTERS", "disagreement", "quantile_examples", "random_examples", "top_examples"]
+__all__ = ["QUARTILES", "disagreement", "quartile_examples", "random_examples", "top_examples"]
 
-QUARTERS = 4
+QUARTILES = 4
 
 
 def ranking(scores: NDArray[np.float32]) -> list[int]:
@@ -32,7 +32,7 @@ def top_examples(
         duplicates: per image its group of near-duplicates.
         count: how many.
     """
-    return one_of_each(ranking(scores), duplicates, count=count)
+    return without_duplicates(ranking(scores), duplicates, count=count)
 
 
 def random_examples(images: int, *, count: int, seed: int) -> list[int]:
@@ -41,9 +41,9 @@ def random_examples(images: int, *, count: int, seed: int) -> list[int]:
     return sorted(chosen.tolist())
 
 
-def quantile_examples(scores: NDArray[np.float32], *, count: int) -> list[list[int]]:
+def quartile_examples(scores: NDArray[np.float32], *, count: int) -> list[list[int]]:
     """Return by quarter of the ranking, the best first, at most `count` images evenly spaced."""
-    quarters = np.array_split(np.array(ranking(scores)), QUARTERS)
+    quarters = np.array_split(np.array(ranking(scores)), QUARTILES)
     spread = []
     for quarter in quarters:
         places = np.linspace(0, len(quarter) - 1, min(count, len(quarter))).round().astype(int)

@@ -1,8 +1,8 @@
 """How few activations, and how few images, a unit responds to.
 
 sparseness         of a response: 0 where it is always the same, 1 where one value has all of it
-Responses          the sums over a layer's maps that sparsity and selectivity are taken from
-read_sparseness    both, of a model's units, out of the store of their examples
+ResponseSums          the sums over a layer's maps that sparsity and selectivity are taken from
+read_selectivity    both, of a model's units, out of the store of their examples
 
 A unit responds where its activation is above its mean over all images and positions, by as much as
 it is: what pages show in warm colours. Correlations know neither a unit's zero nor its scale, and
@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from rosetta_core.io.zarr_store import open_group, read_array, read_attribute
 
-__all__ = ["MEASURES", "Responses", "read_sparseness", "sparseness"]
+__all__ = ["MEASURES", "ResponseSums", "read_selectivity", "treves_rolls_sparseness"]
 
 MEASURES = ("sparsity", "selectivity")
 
 
-def sparseness(mean: ArrayLike, square: ArrayLike, count: int) -> NDArray[np.float64]:
+def treves_rolls_sparseness(mean: ArrayLike, square: ArrayLike, count: int) -> NDArray[np.float64]:
     """Return the lifetime sparseness of non-negative responses (Vinje and Gallant, 2000).
 
     S = (1 - a) / (1 - 1/n) with a = mean² / square, the sparseness of Rolls and Tovee (1995) after
@@ -43,7 +43,7 @@ def sparseness(mean: ArrayLike, square: ArrayLike, count: int) -> NDArray[np.flo
     return np.clip((1 - active) / (1 - 1 / count), 0, 1)
 
 
-class Responses:
+class ResponseSums:
     """How a layer's units respond, as sums that images are added to in any pieces and order."""
 
     def __init__(self, units: int) -> None:
@@ -64,15 +64,15 @@ class Responses:
     def sparsity(self, images: int, positions: int) -> NDArray[np.float64]:
         """The sparseness over all activations (c,): 1 for a unit that responds at one place."""
         mean, _, square = self._sums / images
-        return sparseness(mean, square, images * positions)
+        return treves_rolls_sparseness(mean, square, images * positions)
 
     def selectivity(self, images: int) -> NDArray[np.float64]:
         """The sparseness over images (c,), of the mean response: 1 for a unit of one image."""
         mean, square, _ = self._sums / images
-        return sparseness(mean, square, images)
+        return treves_rolls_sparseness(mean, square, images)
 
 
-def read_sparseness(store: Path) -> dict[str, NDArray[np.float64]]:
+def read_selectivity(store: Path) -> dict[str, NDArray[np.float64]]:
     """Read by measure the values of a model's units (u,), in their order; NaN of dead ones.
 
     RosettaError if the store is damaged.

@@ -2,7 +2,7 @@
 
 standardised    maps less their unit's mean, in its std
 reduced         maps averaged to at most 48 positions a side
-to_bytes        as bytes, of which `levels` says what they stand for
+quantise        as bytes, of which `levels` says what they stand for
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from rosetta_core.mining.examples.quantisation import LOWEST, STEP
 
-__all__ = ["LARGEST_SIDE", "reduced", "standardised", "to_bytes"]
+__all__ = ["LARGEST_SIDE", "downsample", "quantise", "standardise"]
 
 LARGEST_SIDE = 48  # enough for a picture on a page
 
 
-def standardised(maps: Tensor, *, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
+def standardise(maps: Tensor, *, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
     """Return maps (n, c, h, w) in float32, less the means (c,) and divided by the stds (c,).
 
     A unit that never varies becomes zero.
@@ -30,7 +30,7 @@ def standardised(maps: Tensor, *, mean: NDArray[np.float64], std: NDArray[np.flo
     return maps.float().sub_(shift).mul_(factor)
 
 
-def reduced(maps: Tensor) -> Tensor:
+def downsample(maps: Tensor) -> Tensor:
     """Average maps (…, h, w) over their positions to at most 48 a side."""
     height, width = maps.shape[-2:]
     grid = min(height, LARGEST_SIDE), min(width, LARGEST_SIDE)
@@ -39,6 +39,6 @@ def reduced(maps: Tensor) -> Tensor:
     return torch.nn.functional.adaptive_avg_pool2d(maps, grid)
 
 
-def to_bytes(maps: Tensor) -> Tensor:
+def quantise(maps: Tensor) -> Tensor:
     """Return standardised maps as bytes, what lies outside at the ends."""
     return maps.sub(LOWEST).mul_(1 / STEP).round_().clamp_(0, 255).byte()

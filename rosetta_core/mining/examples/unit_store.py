@@ -21,9 +21,9 @@ from rosetta_core.io.zarr_store import (
     read_attribute,
 )
 
-__all__ = ["NOBODY", "LayerExamples", "read_unit_examples", "write_unit_examples"]
+__all__ = ["NO_IMAGE", "LayerExamples", "read_unit_examples", "write_unit_examples"]
 
-NOBODY = -1  # no image
+NO_IMAGE = -1  # no image
 
 
 @dataclass(frozen=True)

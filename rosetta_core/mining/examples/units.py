@@ -7,11 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.examples.near_duplicates import one_of_each
+from rosetta_core.mining.examples.near_duplicates import without_duplicates
 from rosetta_core.mining.examples.quantisation import HISTOGRAM_BINS
-from rosetta_core.mining.examples.selectivity import Responses
-from rosetta_core.mining.examples.standardised import LARGEST_SIDE, reduced, standardised, to_bytes
-from rosetta_core.mining.examples.unit_store import NOBODY, LayerExamples
+from rosetta_core.mining.examples.selectivity import ResponseSums
+from rosetta_core.mining.examples.standardised import (
+    LARGEST_SIDE,
+    downsample,
+    quantise,
+    standardise,
+)
+from rosetta_core.mining.examples.unit_store import NO_IMAGE, LayerExamples
 from rosetta_core.mining.sources.base import ActivationSource, images_at_once
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
@@ -77,12 +82,12 @@ class _Candidates:
 
     def __init__(self, layer: Layer, count: int) -> None:
         grid = [min(side, LARGEST_SIDE) for side in layer.grid]
-        self.images = np.full((layer.channels, count), NOBODY, np.int32)
+        self.images = np.full((layer.channels, count), NO_IMAGE, np.int32)
         self.peaks = np.full((layer.channels, count), -np.inf, np.float32)
         self.means = np.full((layer.channels, count), -np.inf, np.float32)
         self.maps = np.zeros((layer.channels, count, *grid), np.uint8)
         self.histogram = np.zeros((layer.channels, HISTOGRAM_BINS), np.int64)
-        self.responses = Responses(layer.channels)
+        self.responses = ResponseSums(layer.channels)
         self.positions = layer.height * layer.width
 
 
@@ -111,12 +116,12 @@ def _look(
 ) -> None:
     """Count activations and responses of some channels; put what beats their candidates there."""
     rows = units.iloc[channels]
-    z = standardised(
+    z = standardise(
         maps.read(layer, images, channels),
         mean=rows["mean"].to_numpy(),
         std=rows["std"].to_numpy(),
     ).cpu()  # (n, c, h, w)
-    levels = to_bytes(z).transpose(0, 1).flatten(1).numpy()  # (c, n·h·w)
+    levels = quantise(z).transpose(0, 1).flatten(1).numpy()  # (c, n·h·w)
     for row, values in enumerate(levels, start=channels.start):
         found.histogram[row] += np.bincount(values, minlength=256).reshape(-1, 2).sum(1)
 
@@ -140,7 +145,7 @@ def _look(
     channel, place = np.nonzero(best >= before)
     if len(channel):
         image = best[channel, place] - before
-        kept[channel, place] = to_bytes(reduced(z[image, channel][:, None])[:, 0]).numpy()
+        kept[channel, place] = quantise(downsample(z[image, channel][:, None])[:, 0]).numpy()
     found.maps[channels] = kept
     for name, values in all_of.items():
         getattr(found, name)[channels] = np.take_along_axis(values, best, axis=1)
@@ -156,19 +161,19 @@ def _chosen(
 ) -> LayerExamples:
     """The best `count` of the candidates, one of each near-duplicates; none of dead units."""
     units = len(found.images)
-    place = np.full((units, count), NOBODY)
+    place = np.full((units, count), NO_IMAGE)
     for unit in np.flatnonzero(alive):
         candidates = found.images[unit].tolist()
-        chosen = one_of_each(candidates, duplicates, count=count)
+        chosen = without_duplicates(candidates, duplicates, count=count)
         place[unit, : len(chosen)] = [candidates.index(image) for image in chosen]
-    nobody = place == NOBODY
+    nobody = place == NO_IMAGE
     numbers, peaks = (
         np.take_along_axis(values, place, axis=1) for values in (found.images, found.peaks)
     )
     shown = np.take_along_axis(found.maps, place[:, :, None, None], axis=1)
     shown[nobody] = 0
     return LayerExamples(
-        images=np.where(nobody, np.int32(NOBODY), numbers),
+        images=np.where(nobody, np.int32(NO_IMAGE), numbers),
         peaks=np.where(nobody, np.float32(np.nan), peaks),
         maps=shown,
         histogram=found.histogram,

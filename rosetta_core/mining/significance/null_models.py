@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.mining.correlation.block import Block
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.topk import TopK
 from rosetta_core.mining.matching.topk_store import TopKCollector
 from rosetta_core.mining.sources.base import ActivationSource
@@ -48,14 +48,14 @@ class Mining:
             return self.living(pivot if model is None else encoder)
 
         rows = range(sum(layer.channels for layer in pivot.layers))
-        gathering = TopKCollector(models=1, rows=rows, alive=alive, itself=None, kept=k)
+        collector = TopKCollector(rows=rows, alive=alive, pivot_index=None, k=k)
         for block in self.correlate(pivot, encoder):
-            gathering.add(block)
-        return gathering.found(0)
+            collector.add(block)
+        return collector.result(0)
 
     def best_buddies(self, pivot: ActivationSource, encoder: ActivationSource) -> pd.DataFrame:
         """The best buddies of both."""
-        return best_buddies(neighbours(*self.nearest(pivot, encoder, self.k)))
+        return best_buddies(neighbour_table(*self.nearest(pivot, encoder, self.k)))
 
     def correlations(
         self, pivot: ActivationSource, encoder: ActivationSource, tables: Sequence[pd.DataFrame]

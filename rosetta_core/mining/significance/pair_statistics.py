@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rosetta_core.mining.significance.pair_sums import PairSums, pair_sums
 from rosetta_core.mining.sources.base import ActivationSource
 
-__all__ = ["Agreement", "agreement", "correlations", "intervals"]
+__all__ = ["PairStatistics", "bootstrap_intervals", "pair_statistics", "weighted_correlations"]
 
 Float64 = NDArray[np.float64]
 DRAWS = 1000
@@ -21,7 +21,7 @@ LEVEL = 0.95
 PAIRS = 256  # at once
 
 
-class Agreement(TypedDict):
+class PairStatistics(TypedDict):
     """What is told of pairs (n,) each."""
 
     corr_ci_low: Float64
@@ -29,14 +29,14 @@ class Agreement(TypedDict):
     peak_overlap: Float64
 
 
-def agreement(
+def pair_statistics(
     pivot: ActivationSource,
     encoder: ActivationSource,
     *,
     pairs: NDArray[np.int64],
     memory_budget: int,
     threads: int,
-) -> Agreement:
+) -> PairStatistics:
     """Tell of pairs of units between which values their correlation lies, and where they peak.
 
     Args:
@@ -51,13 +51,13 @@ def agreement(
     """
     if not len(pairs):
         none = np.zeros(0)
-        return Agreement(corr_ci_low=none, corr_ci_high=none, peak_overlap=none)
+        return PairStatistics(corr_ci_low=none, corr_ci_high=none, peak_overlap=none)
     sums = pair_sums(pivot, encoder, pairs=pairs, memory_budget=memory_budget, threads=threads)
-    low, high = intervals(sums)
-    return Agreement(corr_ci_low=low, corr_ci_high=high, peak_overlap=sums.colocated)
+    low, high = bootstrap_intervals(sums)
+    return PairStatistics(corr_ci_low=low, corr_ci_high=high, peak_overlap=sums.peak_overlap)
 
 
-def correlations(sums: PairSums, weights: Float64) -> Float64:
+def weighted_correlations(sums: PairSums, weights: Float64) -> Float64:
     """Return the correlations of pairs (draws, n); NaN where a unit is constant.
 
     Args:
@@ -73,7 +73,7 @@ def correlations(sums: PairSums, weights: Float64) -> Float64:
         return np.where(variance > 0, covariance / np.sqrt(variance), np.nan)
 
 
-def intervals(sums: PairSums, *, seed: int = 0) -> tuple[Float64, Float64]:
+def bootstrap_intervals(sums: PairSums, *, seed: int = 0) -> tuple[Float64, Float64]:
     """Return the lower and the upper end (n,) of an interval of each pair's correlation.
 
     From the 2.5th to the 97.5th of 100 of the correlations over groups of images that are drawn
@@ -90,7 +90,7 @@ def intervals(sums: PairSums, *, seed: int = 0) -> tuple[Float64, Float64]:
     ends = np.empty((2, pairs))
     for start in range(0, pairs, PAIRS):
         inside = slice(start, start + PAIRS)
-        drawn = correlations(sums[inside], weights)
+        drawn = weighted_correlations(sums[inside], weights)
         quantile = np.nanquantile if np.isnan(drawn).any() else np.quantile  # thrice as fast
         ends[:, inside] = quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return ends[0], ends[1]

@@ -41,14 +41,14 @@ class PairSums:
         products: <Uf, Ug> (groups, n).
         totals: sum(Uf), and sum(Ug) (groups, n).
         squares: |Uf|², and |Ug|² (groups, n).
-        colocated: on which share of the images both maps peak at one place (n,).
+        peak_overlap: on which share of the images both maps peak at one place (n,).
     """
 
     positions: Float64
     products: Float64
     totals: tuple[Float64, Float64]
     squares: tuple[Float64, Float64]
-    colocated: Float64
+    peak_overlap: Float64
 
     def __getitem__(self, pairs: slice) -> "PairSums":
         """The sums of some of the pairs."""
@@ -57,7 +57,7 @@ class PairSums:
             self.products[:, pairs],
             (self.totals[0][:, pairs], self.totals[1][:, pairs]),
             (self.squares[0][:, pairs], self.squares[1][:, pairs]),
-            self.colocated[pairs],
+            self.peak_overlap[pairs],
         )
 
 
@@ -188,7 +188,7 @@ def pair_sums(
     group_of = np.arange(images) * groups // images
     own, other = (_Side(maps, units) for maps, units in zip((pivot, encoder), pairs.T, strict=True))
     meetings = _meetings(own, other)
-    sums, colocated = np.zeros((5, groups, len(pairs))), np.zeros(len(pairs))
+    sums, peak_overlap = np.zeros((5, groups, len(pairs))), np.zeros(len(pairs))
     positions = np.empty(len(pairs))
     for _, _, met in meetings:
         for meeting in met:
@@ -204,7 +204,7 @@ def pair_sums(
             for found in workers.map(add, meetings):
                 for meeting, by_group, together in found:
                     sums[:, group[:, None], meeting.pairs] += by_group
-                    colocated[meeting.pairs] += together
+                    peak_overlap[meeting.pairs] += together
             progress.advance(len(some))
     products, f, of_f, g, of_g = sums
     return PairSums(
@@ -212,7 +212,7 @@ def pair_sums(
         products=products,
         totals=(f, g),
         squares=(of_f, of_g),
-        colocated=colocated / images,
+        peak_overlap=peak_overlap / images,
     )
 
 

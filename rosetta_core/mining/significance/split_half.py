@@ -1,8 +1,8 @@
 """What is found again in disjoint halves of the images, mined by themselves.
 
 Mined                what some images give: best buddies with every encoder, Rosetta neurons
-pairs_again          in how many halves each pair of best buddies is
-concepts_again       which share of a concept's neurons is found
+pair_recovery          in how many halves each pair of best buddies is
+concept_recovery       which share of a concept's neurons is found
 split_half_counts   the same of a run, and how far the halves of a split agree
 
 Half the images give noisier correlations, so what is found in all of them and not in a half isn't
@@ -19,7 +19,7 @@ import pandas as pd
 
 from rosetta_core.mining.matching.concepts import adjusted_rand_index, rosetta_table
 
-__all__ = ["MatchSet", "concepts_again", "pairs_again", "split_half_counts"]
+__all__ = ["MatchSet", "concept_recovery", "pair_recovery", "split_half_counts"]
 
 PAIR = ["pivot_unit", "unit"]
 Half = TypeVar("Half")
@@ -53,7 +53,7 @@ class MatchSet:
         return pd.MultiIndex.from_frame(self.buddies[model][PAIR])
 
 
-def pairs_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
+def pair_recovery(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     """Return pivot_unit, model, unit, replication, replicated of every pair of best buddies.
 
     Replication is the share of the halves in which they are best buddies; replicated are those that
@@ -66,7 +66,7 @@ def pairs_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def concepts_again(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
+def concept_recovery(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
     """Return concept, replication, replicated.
 
     Replication is the share of its Rosetta neurons that are Rosetta neurons of a half, the mean
@@ -104,7 +104,7 @@ def split_half_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame
     neurons = [pd.Index(list(mined.concept_of), dtype=np.int64) for mined in (run, *halves)]
     rows.append(_row("Rosetta neurons", "", neurons[0], neurons[1:]))
     counts = [len(set(mined.concept_of.values())) for mined in (run, *halves)]
-    rates = concepts_again(run, halves)["recovery_rate"]
+    rates = concept_recovery(run, halves)["recovery_rate"]
     alike = [_rand_index(first, second) for first, second in _splits(halves)]
     means = (pd.Series(values, dtype=float).mean() for values in (counts[1:], rates, alike))
     count, rate, index = map(float, means)  # NaN where there is no concept

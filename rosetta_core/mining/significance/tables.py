@@ -2,8 +2,8 @@
 
 PAIRS            the columns of pairs
 CONCEPTS         the columns of concepts
-pairs_told       the table of pairs
-concepts_told    the table of concepts
+join_pair_columns       the table of pairs
+join_concept_columns    the table of concepts
 
 A part of the evidence that a run leaves out leaves its columns empty.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-__all__ = ["CONCEPTS", "PAIRS", "concepts_told", "pairs_told"]
+__all__ = ["CONCEPTS", "PAIRS", "join_concept_columns", "join_pair_columns"]
 
 KEYS = ["pivot_unit", "model", "unit"]
 SHARED = ["corr_excess", "p_value", "recovery_rate", "recovered"]
@@ -21,7 +21,9 @@ PAIRS = [*SHARED, "corr_ci_low", "corr_ci_high", "peak_overlap"]
 CONCEPTS = [*SHARED, "peak_overlap"]
 
 
-def pairs_told(buddies: Mapping[str, pd.DataFrame], told: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def join_pair_columns(
+    buddies: Mapping[str, pd.DataFrame], told: Sequence[pd.DataFrame]
+) -> pd.DataFrame:
     """Return pivot_unit, model, unit, corr and PAIRS of every pair of best buddies.
 
     Args:
@@ -34,7 +36,7 @@ def pairs_told(buddies: Mapping[str, pd.DataFrame], told: Sequence[pd.DataFrame]
     return _joined(pairs, told, keys=KEYS, columns=PAIRS)
 
 
-def concepts_told(
+def join_concept_columns(
     rosetta: pd.DataFrame, pairs: pd.DataFrame, told: Sequence[pd.DataFrame]
 ) -> pd.DataFrame:
     """Return concept and CONCEPTS of every concept; its colocation is the mean over its pairs.

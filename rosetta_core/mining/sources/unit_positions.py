@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rosetta_core.mining.examples.standardised import standardised
+from rosetta_core.mining.examples.standardised import standardise
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
 
@@ -58,7 +58,7 @@ class UnitPositions:
         def one(layer: int) -> Tensor:
             rows = self._rows[layer]
             maps = self._read_layer(layer, images, rows["channel"].to_numpy())
-            return standardised(maps, mean=rows["mean"].to_numpy(), std=rows["std"].to_numpy())
+            return standardise(maps, mean=rows["mean"].to_numpy(), std=rows["std"].to_numpy())
 
         return dict(zip(self._rows, workers.map(one, self._rows), strict=True))
 

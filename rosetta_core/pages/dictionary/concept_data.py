@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.selection import (
     disagreement,
-    quantile_examples,
+    quartile_examples,
     random_examples,
     top_examples,
 )
@@ -66,7 +66,7 @@ def choose(
     return Chosen(
         top=top_examples(score, duplicates, count=count),
         random=random_examples(len(score), count=count, seed=concept),
-        quarters=quantile_examples(score, count=max(1, count // 2)),
+        quarters=quartile_examples(score, count=max(1, count // 2)),
         apart=top_examples(apart, duplicates, count=count),
     )
 
@@ -149,10 +149,12 @@ def _units(
 
 def _told(pairs: pd.DataFrame, findings: RunTables) -> dict[str, list[int]]:
     """What is told of pairs, in their order, in 1/10,000; nothing of what isn't known."""
-    if findings.told is None:
+    if findings.significance is None:
         return {}
     keys = ["pivot_unit", "model", "unit"]
-    found = pairs[keys].merge(findings.told.pairs, on=keys, how="left", validate="one_to_one")
+    found = pairs[keys].merge(
+        findings.significance.pairs, on=keys, how="left", validate="one_to_one"
+    )
     return {
         column: thousandths(found[column] * 10)
         for column in (

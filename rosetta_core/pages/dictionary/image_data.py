@@ -1,4 +1,4 @@
-"""What the page of an image shows: the concepts on it, by the maps of the pivot's leading units.
+"""What the page of an image shows: the concepts on it, by the maps of the pivot's representative units.
 
 page_images     which images have a page
 image_data      the concepts of one of them
@@ -41,7 +41,7 @@ def image_data(
 
     Args:
         score: how strongly each concept shows on the image (concepts,).
-        maps: by concept, those of `strongest`, the map (h, w) of the pivot's leading unit.
+        maps: by concept, those of `strongest`, the map (h, w) of the pivot's representative unit.
         origin: the file that the image was taken from, or "class 3"; empty for neither.
     """
     order = strongest(score)

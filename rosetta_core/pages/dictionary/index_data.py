@@ -48,7 +48,7 @@ def index_data(
             "size": concepts["size"].tolist(),
             "mean": thousandths(concepts["mean_corr"]),
             "min": thousandths(concepts["min_corr"]),
-            "leading": examples.leading.T.tolist(),
+            "representative": examples.representative.T.tolist(),
             **_told(findings),
             "corr": [
                 thousandths(by_model[model].reindex(concepts["concept"])) if len(concepts) else []
@@ -66,9 +66,11 @@ def index_data(
 
 def _told(findings: RunTables) -> dict[str, Any]:
     """What is told of the concepts; nothing of what isn't known."""
-    if findings.told is None:
+    if findings.significance is None:
         return {}
-    found = findings.told.concepts.set_index("concept").reindex(findings.concepts["concept"])
+    found = findings.significance.concepts.set_index("concept").reindex(
+        findings.concepts["concept"]
+    )
     columns = {"excess": "corr_excess", "p": "p_value", "replication": "recovery_rate"}
     columns["peak_overlap"] = "peak_overlap"
     return {

@@ -46,17 +46,17 @@ def model_data(findings: RunTables) -> dict[str, Any]:
 
 
 def _chance(findings: RunTables) -> list[list[Any]]:
-    if findings.told is None or findings.told.chance is None:
+    if findings.significance is None or findings.significance.null_counts is None:
         return []
-    counts = findings.told.chance
+    counts = findings.significance.null_counts
     columns = (counts[name].tolist() for name in ("null", "level", "model", "n_observed", "n_null"))
     return [list(row) for row in zip(*columns, thousandths(counts["fdr"] * 10), strict=True)]
 
 
 def _replication(findings: RunTables) -> list[list[Any]]:
-    if findings.told is None or findings.told.replication is None:
+    if findings.significance is None or findings.significance.split_half is None:
         return []
-    counts = findings.told.replication
+    counts = findings.significance.split_half
     columns = [counts[name].tolist() for name in ("level", "model", "n_observed", "n_half")]
     columns += [thousandths(counts[name] * 10) for name in ("recovery_rate", "agreement")]
     return [list(row) for row in zip(*columns, strict=True)]
@@ -70,19 +70,19 @@ def _layers(findings: RunTables, model: str) -> list[list[int | None]]:
     rows = findings.layers[findings.layers["model"] == model]
     dead = rows["units"] - rows["alive"]
     counts = [rows["units"], dead, rows["matched"], rows["rosetta"]]
-    medians = [rows[name] for measure in MEASURES for name in (measure, f"{measure}_rest")]
+    medians = [rows[name] for measure in MEASURES for name in (measure, f"{measure}_other")]
     columns = [*(its.tolist() for its in counts), *map(_thousandths, medians)]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _superiority(findings: RunTables) -> list[list[Any]]:
-    table = findings.superiority
+    table = findings.vargha_delaney
     numbers = [
         [None if np.isnan(value) else value for value in significant(values)]
-        for values in table[["vargha_delaney_a", "p_value", "across_layers"]].to_numpy()
+        for values in table[["vargha_delaney_a", "p_value", "vargha_delaney_a_pooled"]].to_numpy()
     ]
     return [
-        [findings.names.index(row.model), row.measure, row.rosetta, row.rest, *values]
+        [findings.names.index(row.model), row.measure, row.rosetta, row.other, *values]
         for row, values in zip(table.itertuples(), numbers, strict=True)
     ]
 

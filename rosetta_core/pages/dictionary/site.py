@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.drawing.pictures import write_card, write_images
 from rosetta_core.mining.examples.concept_store import ConceptExamples
-from rosetta_core.mining.examples.quantisation import from_bytes
+from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.unit_store import LayerExamples
 from rosetta_core.pages.dictionary.concept_data import Chosen, choose, concept_data
 from rosetta_core.pages.dictionary.image_data import image_data, page_images, strongest
@@ -131,7 +131,7 @@ def _write_concepts(
             )
             write_data(folder, f"concepts/{concept}", content)
             best = chosen[concept].top[0]
-            activation = from_bytes(examples.maps(concept, findings.pivot)[best])
+            activation = dequantise(examples.maps(concept, findings.pivot)[best])
             card = folder / "pictures" / "concepts" / f"{concept}.webp"
             write_card(card, images(range(best, best + 1))[0], activation)
             progress.advance()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rosetta_core.drawing.canvas import GAP, TILE, Canvas, fitted, mosaic, save, width_of
 from rosetta_core.drawing.heatmap import contrast, overlay, picture
 from rosetta_core.mining.examples.concept_store import ConceptExamples
-from rosetta_core.mining.examples.quantisation import from_bytes
+from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.selection import top_examples
 from rosetta_core.runs.run_tables import RunTables
 
@@ -53,7 +53,7 @@ def concepts_figure(
 ) -> Figure:
     """Draw a block for each concept: a row an example image, a column a model.
 
-    The columns are the image, the pivot and the encoders; a heat map is that of the leading unit,
+    The columns are the image, the pivot and the encoders; a heat map is that of the representative unit,
     which the column's head names, at full strength at the contrast of the maps in its column.
 
     Args:
@@ -84,7 +84,7 @@ def concepts_figure(
         originals = [images(range(number, number + 1))[0] for number in numbers]
         columns = [[picture(image, TILE) for image in originals]]
         for model in models:
-            maps = from_bytes(examples.maps(concept, model)[list(numbers)])  # (n, h, w)
+            maps = dequantise(examples.maps(concept, model)[list(numbers)])  # (n, h, w)
             full = contrast(maps)
             columns.append(
                 [
@@ -112,9 +112,9 @@ class _Heads:
         units: dict[tuple[int, int], tuple[str, int]] = {}  # by concept and column
         for column, model in enumerate(models):
             rows = findings.units[model].set_index("unit")
-            leading = examples.leading[:, examples.models.index(model)]
+            representative = examples.representative[:, examples.models.index(model)]
             for concept in self._correlation:
-                unit = rows.loc[leading[concept]]
+                unit = rows.loc[representative[concept]]
                 units[concept, column] = (str(unit["layer"]), int(unit["channel"]))
         widest = TILE - 2 * GAP  # letters are moved to whole pixels, up to 4% further
         self._name_size, self._names = fitted(models, width=widest, size=6.5, smallest=5)
@@ -156,7 +156,7 @@ def image_figure(
     order: Literal["score", "number"] = "score",
     across: int = 8,
 ) -> Figure:
-    """Draw an image and beside it concepts on it: the maps of the pivot's leading units.
+    """Draw an image and beside it concepts on it: the maps of the pivot's representative units.
 
     Each map is at full strength at the contrast of that unit's maps on all images, so that a
     concept which shows better elsewhere is paler here.
@@ -170,7 +170,7 @@ def image_figure(
         order: by the score of the concepts on this image, the strongest first, or by number.
         across: how many tiles stand side by side.
     """
-    chosen = sorted(range(len(examples.leading)) if concepts is None else concepts)
+    chosen = sorted(range(len(examples.representative)) if concepts is None else concepts)
     if order == "score":
         chosen.sort(key=lambda concept: -examples.scores[concept, image])
     original = images(range(image, image + 1))[0]
@@ -194,8 +194,8 @@ def image_figure(
     put(picture(original, TILE + (large - 1) * STEP), f"image {image}", 0, 0)
     for concept, (column, row) in zip(chosen, places, strict=True):
         maps = examples.maps(concept, findings.pivot)
-        full = contrast(from_bytes(maps))
-        tile = overlay(original, from_bytes(maps[image]), full=full, size=TILE)
+        full = contrast(dequantise(maps))
+        tile = overlay(original, dequantise(maps[image]), full=full, size=TILE)
         put(tile, str(concept), column, row)
     return canvas.figure
 
@@ -237,7 +237,7 @@ def write_default_figures(
         duplicates: per image its group of near-duplicates.
         count: example images of a concept.
     """
-    if not len(examples.leading):
+    if not len(examples.representative):
         return
     shown = {
         concept: top_examples(scores, duplicates, count=count)

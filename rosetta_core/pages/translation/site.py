@@ -21,9 +21,9 @@ from PIL import Image
 from rosetta_core.drawing.canvas import TILE
 from rosetta_core.drawing.heatmap import contrast, overlay, picture
 from rosetta_core.mining.examples.concept_store import ConceptExamples
-from rosetta_core.mining.examples.quantisation import from_bytes
+from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.selection import top_examples
-from rosetta_core.mining.matching.cross_run import Translation
+from rosetta_core.mining.matching.cross_run import CrossRunMatches
 from rosetta_core.pages.templates import templates
 from rosetta_core.runs.run_tables import unit_id
 
@@ -68,7 +68,7 @@ class Side:
 
 def write_translation_page(
     folder: Path,
-    translation: Translation,
+    matches: CrossRunMatches,
     sides: tuple[Side, Side],
     *,
     encoders: Sequence[str],
@@ -77,12 +77,12 @@ def write_translation_page(
 
     Args:
         folder: where to; the caller sees to it that it appears whole.
-        translation: of the two runs.
+        matches: of the two runs.
         sides: the runs.
-        encoders: those that they share, in the order of the translation's counts.
+        encoders: those that they share, in the order of the counts.
     """
-    translated = translation.translated
-    shown = translated if len(translated) else translation.pairs.head(ANYWAY)
+    matched = matches.matched
+    shown = matched if len(matched) else matches.pairs.head(ANYWAY)
     widths: list[dict[int, int]] = []
     for name, side in zip("ab", sides, strict=True):
         into = folder / "pictures" / name
@@ -91,15 +91,15 @@ def write_translation_page(
         widths.append({one: _write_examples(into / f"{one}.webp", side, one) for one in chosen})
     environment = templates(STATIC)
     concepts = [set(side.rosetta["concept"].tolist()) for side in sides]
-    met = [set(translated[f"concept_{name}"].tolist()) for name in "ab"]
+    met = [set(matched[f"concept_{name}"].tolist()) for name in "ab"]
     text = environment.get_template("page.html").render(
         sides=sides,
         encoders=encoders,
         concepts=[len(some) for some in concepts],
         met=[len(some) for some in met],
-        translated=len(translated),
-        chance=list(translation.chance.itertuples()),
-        pairs=[_pair(row, translation, sides, encoders) for row in shown.itertuples()],
+        matched=len(matched),
+        counts=list(matches.counts.itertuples()),
+        pairs=[_pair(row, matches, sides, encoders) for row in shown.itertuples()],
         widths=widths,
         height=2 * TILE,
     )
@@ -115,7 +115,7 @@ def _write_examples(path: Path, side: Side, concept: int) -> int:
         The picture's width.
     """
     numbers = top_examples(side.examples.scores[concept], side.duplicates, count=SHOWN)
-    maps = from_bytes(side.examples.maps(concept, side.pivot)[numbers])  # (n, h, w)
+    maps = dequantise(side.examples.maps(concept, side.pivot)[numbers])  # (n, h, w)
     full = contrast(maps)
     originals = [side.images(range(number, number + 1))[0] for number in numbers]
     rows = [
@@ -131,7 +131,7 @@ def _write_examples(path: Path, side: Side, concept: int) -> int:
 
 
 def _pair(
-    row: Any, translation: Translation, sides: tuple[Side, Side], encoders: Sequence[str]
+    row: Any, matches: CrossRunMatches, sides: tuple[Side, Side], encoders: Sequence[str]
 ) -> dict[str, Any]:
     """What the page says of a pair of concepts."""
     concepts = (row.concept_a, row.concept_b)
@@ -139,10 +139,10 @@ def _pair(
         side.rosetta[side.rosetta["concept"] == concept]
         for side, concept in zip(sides, concepts, strict=True)
     ]
-    both = translation.units
+    both = matches.shared_units
     both = both[(both["concept_a"] == concepts[0]) & (both["concept_b"] == concepts[1])]
     by_encoder = []
-    for model, shared in zip(encoders, row.by_encoder, strict=True):
+    for model, shared in zip(encoders, row.n_shared_by_encoder, strict=True):
         own = both[both["model"] == model].assign(
             weaker=lambda found: found[["corr_a", "corr_b"]].min(axis=1)
         )
@@ -163,9 +163,9 @@ def _pair(
     return {
         "concepts": concepts,
         "neurons": [some["pivot_unit"].nunique() for some in members],
-        "shared": int(row.shared),
-        "encoders": int(row.encoders),
-        "score": float(row.score),
+        "shared": int(row.n_shared),
+        "encoders": int(row.n_encoders),
+        "jaccard": float(row.jaccard),
         "p_value": float(row.p_value),
         "q_value": float(row.q_value),
         "by_encoder": by_encoder,

@@ -14,11 +14,11 @@ rosetta.pages.concept = (() => {
 
   const percent = (thousandths) => `${Math.round(thousandths / 10)} %`;
 
-  // By model the maps of its leading unit, in the order of the images.
-  async function readMaps(data, leading) {
+  // By model the maps of its representative unit, in the order of the images.
+  async function readMaps(data, representative) {
     const bytes = await rosetta.unpack(data.maps);
     let start = 0;
-    return leading.map((unit, column) => {
+    return representative.map((unit, column) => {
       const [height, width] = data.grids[column];
       return data.images.map(() => {
         const map = {
@@ -34,7 +34,7 @@ rosetta.pages.concept = (() => {
     });
   }
 
-  function examples(group, data, maps, leading, viewer) {
+  function examples(group, data, maps, representative, viewer) {
     viewer.clear();
     const row = (image) => {
       const place = data.images.indexOf(image);
@@ -51,7 +51,7 @@ rosetta.pages.concept = (() => {
         maps.map((its) => h("td", {}, viewer.tile(its[place], image))),
       );
     };
-    const heads = leading.map((unit, model) =>
+    const heads = representative.map((unit, model) =>
       h(
         "th",
         { scope: "col" },
@@ -69,7 +69,7 @@ rosetta.pages.concept = (() => {
               {},
               h(
                 "th",
-                { scope: "rowgroup", colspan: leading.length + 1, class: "group" },
+                { scope: "rowgroup", colspan: representative.length + 1, class: "group" },
                 QUARTERS[quarter],
               ),
             ),
@@ -144,14 +144,14 @@ rosetta.pages.concept = (() => {
       );
     }
     const data = await rosetta.load(`concepts/${number}`);
-    const leading = models.map((_, model) => rosetta.unit(model, concepts.leading[model][number]));
-    const maps = await readMaps(data, leading);
+    const representative = models.map((_, model) => rosetta.unit(model, concepts.representative[model][number]));
+    const maps = await readMaps(data, representative);
     const bars = await rosetta.unpack(data.histograms);
     const viewer = new rosetta.maps.Viewer(set);
     let group = set.group in GROUPS ? set.group : "top";
     const holder = h("div", {});
     const show = () => {
-      holder.replaceChildren(examples(group, data, maps, leading, viewer));
+      holder.replaceChildren(examples(group, data, maps, representative, viewer));
       buttons.forEach((button) => button.setAttribute("aria-pressed", button.name === group));
     };
     const buttons = Object.entries(GROUPS).map(([name, label]) =>

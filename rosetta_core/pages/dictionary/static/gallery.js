@@ -32,9 +32,9 @@ rosetta.pages.concepts = (() => {
   // The numbers of the concepts that the filters let through. It looks at every concept, so it
   // makes no unit's name.
   function chosenBy(set, model, found) {
-    const { size, leading, excess, replication } = rosetta.index.concepts;
+    const { size, representative, excess, replication } = rosetta.index.concepts;
     const place = Math.max(model, 0),
-      units = leading[place],
+      units = representative[place],
       value = strength(model);
     const layers = layersLet(set, place);
     const least = {
@@ -59,7 +59,7 @@ rosetta.pages.concepts = (() => {
   }
 
   function sorted(chosen, sort, model) {
-    const { size, min, leading, excess, replication } = rosetta.index.concepts;
+    const { size, min, representative, excess, replication } = rosetta.index.concepts;
     const value = strength(model);
     const by =
       {
@@ -68,15 +68,15 @@ rosetta.pages.concepts = (() => {
         size: (a, b) => size[b] - size[a],
         excess: (a, b) => (excess ? excess[b] - excess[a] : 0),
         replication: (a, b) => (replication ? replication[b] - replication[a] : 0),
-        depth: (a, b) => leading[0][a] - leading[0][b],
+        depth: (a, b) => representative[0][a] - representative[0][b],
         number: () => 0,
       }[sort] ?? (() => 0);
     return chosen.sort((a, b) => by(a, b) || a - b);
   }
 
   function card(number, model) {
-    const { size, min, leading } = rosetta.index.concepts;
-    const unit = rosetta.unit(0, leading[0][number]);
+    const { size, min, representative } = rosetta.index.concepts;
+    const unit = rosetta.unit(0, representative[0][number]);
     return rosetta.parts.card(number, {
       value: strength(model)[number] / 1000,
       alt: `its best example, and the map of ${unit.id} over it`,
@@ -128,7 +128,7 @@ rosetta.pages.concepts = (() => {
   function filters(set, model, change) {
     const { models, concepts } = rosetta.index;
     const place = Math.max(model, 0);
-    const present = layersOf(place, concepts.leading[place]);
+    const present = layersOf(place, concepts.representative[place]);
     const layers = present.map(([layer]) => layer);
     const grids = [...new Set(present.map(([, , height, width]) => `${height}×${width}`))].sort(
       (a, b) => parseInt(a, 10) - parseInt(b, 10),
@@ -216,7 +216,7 @@ rosetta.pages.concepts = (() => {
   }
 
   function saver(chosen) {
-    const { size, mean, min, corr, leading, ...told } = rosetta.index.concepts,
+    const { size, mean, min, corr, representative, ...told } = rosetta.index.concepts,
       { models } = rosetta.index;
     return rosetta.tables.saver(
       "concepts",
@@ -234,8 +234,8 @@ rosetta.pages.concepts = (() => {
           value: (number) => corr[place][number] / 1000,
         })),
         ...models.map(({ name }, model) => ({
-          head: `leading unit of ${name}`,
-          value: (number) => rosetta.unit(model, leading[model][number]).id,
+          head: `representative unit of ${name}`,
+          value: (number) => rosetta.unit(model, representative[model][number]).id,
         })),
       ],
       chosen,

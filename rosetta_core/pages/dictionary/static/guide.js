@@ -60,7 +60,7 @@ rosetta.pages.guide = (() => {
           ),
           term(
             "where they disagree",
-            "The images at which the pivot's leading unit fires and the encoders' don't, or the other way round, compared with all other images.",
+            "The images at which the pivot's representative unit fires and the encoders' don't, or the other way round, compared with all other images.",
           ),
           term(
             "sparsity, selectivity",
@@ -69,7 +69,7 @@ rosetta.pages.guide = (() => {
             ".",
           ),
           term(
-            "leading units",
+            "representative units",
             "The Rosetta neuron whose buddies correlate best with it, and those buddies: they stand for the concept in pictures.",
           ),
           term(

@@ -10,7 +10,7 @@ rosetta.pages.image = (() => {
     let start = 0;
     const maps = data.concepts.map((concept, place) => {
       const [height, width] = data.grids[place];
-      const unit = rosetta.unit(0, concepts.leading[0][concept]);
+      const unit = rosetta.unit(0, concepts.representative[0][concept]);
       const map = {
         bytes: bytes.subarray(start, start + height * width),
         height,
@@ -24,7 +24,7 @@ rosetta.pages.image = (() => {
     if (order === "number") maps.sort((a, b) => a.concept - b.concept);
     return h(
       "ol",
-      { class: "tiles", "aria-label": `Maps of ${models[0].name}'s leading units` },
+      { class: "tiles", "aria-label": `Maps of ${models[0].name}'s representative units` },
       maps.map(({ concept, map, score }) =>
         h(
           "li",
@@ -77,7 +77,7 @@ rosetta.pages.image = (() => {
               ? `From ${data.origin || `the folder ${folder}`}`
               : `Drawn by ${models[0].name} (run seed ${seed}${data.origin && `, ${data.origin}`})`) +
               `. Below, ${plural(data.concepts.length, "concept")} on it: ` +
-              `the map of ${models[0].name}'s leading unit, with the concept's number and its score here, which is about 0 on an image that doesn't show it.`,
+              `the map of ${models[0].name}'s representative unit, with the concept's number and its score here, which is about 0 on an image that doesn't show it.`,
           ),
         ),
         h(

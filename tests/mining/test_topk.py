@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
-from rosetta_core.mining.matching.topk import merge_topk, nearest, without_self
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
+from rosetta_core.mining.matching.topk import mask_self, merge_topk, topk
 
 # few values, so that ties are common, and NaN for dead units
 values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])
@@ -19,12 +19,12 @@ matrices = arrays(
 
 def both(corr, k: int):
     """The neighbours of rows and columns."""
-    return neighbours(nearest(corr, k), nearest(corr.T, k))
+    return neighbour_table(topk(corr, k), topk(corr.T, k))
 
 
 @given(corr=matrices, k=st.integers(1, 8))
 def test_nearest(corr, k: int) -> None:
-    table = neighbours(nearest(corr, k), None)
+    table = neighbour_table(topk(corr, k), None)
     for row, expected in enumerate(oracle.nearest(corr, k)):
         mine = table[table["unit"] == row]
         assert mine["neighbour"].tolist() == expected
@@ -35,10 +35,10 @@ def test_nearest(corr, k: int) -> None:
 @given(corr=matrices, k=st.integers(1, 8), cut=st.integers(1, 6))
 def test_the_best_of_blocks_are_those_of_the_whole(corr, k: int, cut: int) -> None:
     blocks = [corr[:, :cut], corr[:, cut:]] if cut < corr.shape[1] else [corr]
-    found = nearest(blocks[0], k)
+    found = topk(blocks[0], k)
     for block in blocks[1:]:
-        found = merge_topk(found, nearest(block, k).moved(cut), k)
-    expected = nearest(corr, k)
+        found = merge_topk(found, topk(block, k).offset(cut), k)
+    expected = topk(corr, k)
     np.testing.assert_array_equal(found.neighbour, expected.neighbour)
     np.testing.assert_array_equal(found.corr, expected.corr)
 
@@ -61,7 +61,7 @@ def test_within_one_model(matrix, k: int) -> None:
     corr = np.maximum(matrix, matrix.T) if size == max(matrix.shape) else matrix[:size, :size]
     corr = np.fmax(corr, corr.T)
     np.fill_diagonal(corr, 1)
-    table = neighbours(nearest(without_self(corr), k), None)
+    table = neighbour_table(topk(mask_self(corr), k), None)
     assert (table["unit"] != table["neighbour"]).all()
     assert set(table["side"]) <= {"pivot"}
     buddies = best_buddies(table)

@@ -7,9 +7,9 @@ from oracle import correlations
 from scipy.stats import kstest
 
 from rosetta_core.mining.correlation.pearson import correlate
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbours
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.concepts import rosetta_table
-from rosetta_core.mining.matching.topk import nearest, without_self
+from rosetta_core.mining.matching.topk import mask_self, topk
 from rosetta_core.mining.significance.null_tests import (
     concept_significance,
     null_counts,
@@ -43,7 +43,7 @@ def arrays(maps: np.ndarray) -> InMemoryActivations:
 
 def mined(pivot: ActivationSource, encoder: ActivationSource) -> tuple[np.ndarray, pd.DataFrame]:
     corr = correlate(pivot, encoder)
-    return corr, best_buddies(neighbours(nearest(corr, K), nearest(corr.T, K)))
+    return corr, best_buddies(neighbour_table(topk(corr, K), topk(corr.T, K)))
 
 
 class ArraySource:
@@ -51,7 +51,7 @@ class ArraySource:
 
     def __init__(self, pivot: np.ndarray, *encoders: np.ndarray, nulls=SHUFFLED) -> None:
         own = correlate(arrays(pivot), arrays(pivot))
-        self.own = best_buddies(neighbours(nearest(without_self(own), K), None))
+        self.own = best_buddies(neighbour_table(topk(mask_self(own), K), None))
         self.held, self.chance = {}, {}
         for null, under in nulls.items():
             self.held[null], self.chance[null] = {}, {}

@@ -7,15 +7,19 @@ import torch
 
 from rosetta_core.mining.correlation.image_subsets import Subsets, firsts, halves
 from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
-from rosetta_core.mining.significance.pair_statistics import agreement, correlations, intervals
+from rosetta_core.mining.significance.pair_statistics import (
+    bootstrap_intervals,
+    pair_statistics,
+    weighted_correlations,
+)
 from rosetta_core.mining.significance.pair_sums import pair_sums, peaks
 from rosetta_core.mining.significance.split_half import (
     MatchSet,
-    concepts_again,
-    pairs_again,
+    concept_recovery,
+    pair_recovery,
     split_half_counts,
 )
-from rosetta_core.mining.significance.tables import concepts_told, pairs_told
+from rosetta_core.mining.significance.tables import join_concept_columns, join_pair_columns
 from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.sources.concat import ConcatSource
 
@@ -98,7 +102,7 @@ HALVES = [
 
 
 def test_a_pair_is_found_again_in_the_halves_that_have_it() -> None:
-    found = pairs_again(RUN, HALVES)
+    found = pair_recovery(RUN, HALVES)
     assert found["recovery_rate"].tolist() == [1, 0.5, 0.5, 0.5]
     assert found["recovered"].tolist() == [True, False, False, False]
 
@@ -108,11 +112,11 @@ def test_a_concept_is_found_again_by_its_neurons() -> None:
         [0, 1],
         [2, 3],
     ]
-    found = concepts_again(RUN, HALVES).set_index("concept")
+    found = concept_recovery(RUN, HALVES).set_index("concept")
     for concept, rate in ((RUN.concept_of[0], 0.75), (RUN.concept_of[2], 0.75)):
         assert found.loc[concept, "recovery_rate"] == rate
         assert found.loc[concept, "recovered"]
-    gone = concepts_again(RUN, [HALVES[0], mined([(0, 10), (1, 11)], [])]).set_index("concept")
+    gone = concept_recovery(RUN, [HALVES[0], mined([(0, 10), (1, 11)], [])]).set_index("concept")
     assert not gone.loc[RUN.concept_of[2], "recovered"]
 
 
@@ -154,8 +158,8 @@ NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
 def test_nothing_may_be_found_at_all(run: MatchSet, halves: list[MatchSet], rate: float) -> None:
     table = split_half_counts(run, halves)
     np.testing.assert_equal(table["recovery_rate"].tolist(), [rate] * 3)
-    pairs = pairs_told(run.buddies, [pairs_again(run, halves)])
-    concepts = concepts_told(run.rosetta, pairs, [concepts_again(run, halves)])
+    pairs = join_pair_columns(run.buddies, [pair_recovery(run, halves)])
+    concepts = join_concept_columns(run.rosetta, pairs, [concept_recovery(run, halves)])
     assert pairs["recovery_rate"].tolist() == [rate] * len(pairs)
     assert concepts["recovery_rate"].tolist() == [rate] * len(concepts)
     assert (pairs["recovered"].dtype, concepts["recovered"].dtype) == ("boolean", "boolean")
@@ -166,9 +170,9 @@ def test_intervals_are_of_sums_that_give_the_correlations(budget) -> None:
     pivot, model = InMemoryActivations(arrays(9)), InMemoryActivations(arrays(9, seed=1))
     pairs = np.array([(i, j) for i in range(9) for j in (8, 0, 3, 5)])
     sums = pair_sums(pivot, model, pairs=pairs, memory_budget=budget, threads=2)
-    (corr,) = correlations(sums, np.ones((1, 9)))
+    (corr,) = weighted_correlations(sums, np.ones((1, 9)))
     np.testing.assert_allclose(corr, correlate(pivot, model)[tuple(pairs.T)], atol=2e-6)
-    (without,) = correlations(sums, np.array([[1.0] * 4 + [0.0] + [1.0] * 4]))
+    (without,) = weighted_correlations(sums, np.array([[1.0] * 4 + [0.0] + [1.0] * 4]))
     left = [i for i in range(9) if i != 4]
     alone = correlate(some(arrays(9), left), some(arrays(9, seed=1), left))
     np.testing.assert_allclose(without, alone[tuple(pairs.T)], atol=2e-6)
@@ -197,7 +201,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     g = np.sqrt(rho) * shared + np.sqrt(1 - rho) * other
     f, g = (np.broadcast_to(maps, (images, units, 4, 4)).copy() for maps in (f, g))
     pairs = np.repeat(np.arange(units)[:, None], 2, axis=1)
-    told = agreement(
+    told = pair_statistics(
         InMemoryActivations({"l": f}),
         InMemoryActivations({"l": g}),
         pairs=pairs,
@@ -212,8 +216,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_intervals_do_not_depend_on_the_other_pairs() -> None:
     pivot, model = InMemoryActivations(arrays(20)), InMemoryActivations(arrays(20, seed=1))
     pairs = np.array([(i, j) for i in range(9) for j in range(9)])
-    many = intervals(pair_sums(pivot, model, pairs=pairs, memory_budget=2**28, threads=1))
-    few = intervals(pair_sums(pivot, model, pairs=pairs[40:42], memory_budget=2**28, threads=1))
+    many = bootstrap_intervals(pair_sums(pivot, model, pairs=pairs, memory_budget=2**28, threads=1))
+    few = bootstrap_intervals(
+        pair_sums(pivot, model, pairs=pairs[40:42], memory_budget=2**28, threads=1)
+    )
     np.testing.assert_allclose(np.array(many)[:, 40:42], few, rtol=1e-6)
 
 
@@ -233,7 +239,7 @@ def test_colocation_is_told_across_grids() -> None:
         small[image, 0, row, column] = 1
         large[image, 0, 2 * row + 1, 2 * column] = 1
     large[3] = large[3, :, ::-1]
-    told = agreement(
+    told = pair_statistics(
         InMemoryActivations({"l": small}),
         InMemoryActivations({"l": large}),
         pairs=np.array([[0, 0]]),
@@ -253,7 +259,7 @@ def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int)
     pairs = [np.stack([rng.integers(0, 9, 12), rng.integers(0, 9, 12)], axis=1) for _ in models]
     joined = ConcatSource(models, name="both")
     assert joined.firsts == [0, 9, 18]
-    together = agreement(
+    together = pair_statistics(
         pivot,
         joined,
         pairs=np.concatenate([pairs[0], pairs[1] + [0, 9]]),
@@ -261,7 +267,7 @@ def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int)
         threads=threads,
     )
     alone = [
-        agreement(pivot, model, pairs=its, memory_budget=2**28, threads=1)
+        pair_statistics(pivot, model, pairs=its, memory_budget=2**28, threads=1)
         for model, its in zip(models, pairs, strict=True)
     ]
     for column, values in together.items():
@@ -280,5 +286,7 @@ def test_joined_models_correlate_as_each_does() -> None:
 
 def test_no_pairs_give_an_empty_table() -> None:
     maps = InMemoryActivations(arrays(3))
-    told = agreement(maps, maps, pairs=np.zeros((0, 2), np.int64), memory_budget=2**20, threads=1)
+    told = pair_statistics(
+        maps, maps, pairs=np.zeros((0, 2), np.int64), memory_budget=2**20, threads=1
+    )
     assert [len(values) for values in told.values()] == [0, 0, 0]

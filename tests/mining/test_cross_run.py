@@ -14,10 +14,10 @@ from rosetta_core.cli.main import main
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
-from rosetta_core.mining.matching.cross_run import CLEAR, translate
+from rosetta_core.mining.matching.cross_run import MAX_P_VALUE, match_concepts
 from rosetta_core.pages.translation.site import SHOWN, write_translation_page
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.shared_encoders import Encoders, shared_encoders
+from rosetta_core.runs.shared_encoders import RunEncoders, shared_encoders
 from rosetta_core.stages.translation import beyond_chance
 
 DRAWS = 300
@@ -39,16 +39,18 @@ def keys(table: pd.DataFrame) -> set[tuple[int, int]]:
 def test_shared_units_and_overlap_are_counted_by_hand() -> None:
     one = rosetta([(0, "e", 1), (0, "e", 2), (0, "f", 7), (1, "e", 3)])
     other = rosetta([(4, "e", 2), (4, "e", 5), (4, "f", 7), (6, "f", 9)])
-    found = translate(one, other, units=UNITS, draws=DRAWS)
+    found = match_concepts(one, other, units=UNITS, permutations=DRAWS)
     (pair,) = found.pairs.itertuples()
-    assert (pair.concept_a, pair.concept_b, pair.shared, pair.encoders) == (0, 4, 2, 2)
-    assert list(pair.by_encoder) == [1, 1]
-    assert pair.score == pytest.approx((1 / 3 + 1) / 2)
-    assert found.units[["model", "unit", "pivot_unit_a", "pivot_unit_b"]].to_numpy().tolist() == [
+    assert (pair.concept_a, pair.concept_b, pair.n_shared, pair.n_encoders) == (0, 4, 2, 2)
+    assert list(pair.n_shared_by_encoder) == [1, 1]
+    assert pair.jaccard == pytest.approx((1 / 3 + 1) / 2)
+    assert found.shared_units[
+        ["model", "unit", "pivot_unit_a", "pivot_unit_b"]
+    ].to_numpy().tolist() == [
         ["e", 2, 100, 104],
         ["f", 7, 100, 104],
     ]
-    by_chance = found.chance.set_index(["level", "model"])["n_null"]
+    by_chance = found.counts.set_index(["level", "model"])["n_null"]
     assert by_chance["shared units", "e"] == pytest.approx(3 * 2 / WIDTH)
     assert by_chance["shared units", "f"] == pytest.approx(1 * 2 / WIDTH)
 
@@ -57,7 +59,7 @@ def test_p_values_are_those_of_the_definition() -> None:
     """A concept in each run has the only shared unit: chance is which of the matched ones it is."""
     one = rosetta([(0, "e", 0), *((1, "e", unit) for unit in range(1, 4))])
     other = rosetta([(0, "e", 0), *((1, "e", unit) for unit in range(10, 14))])
-    found = translate(one, other, units=UNITS, draws=4000)
+    found = match_concepts(one, other, units=UNITS, permutations=4000)
     (pair,) = found.pairs.itertuples()
     assert pair.p_value == pytest.approx(1 / 4 * 1 / 5, abs=0.015)
 
@@ -65,10 +67,10 @@ def test_p_values_are_those_of_the_definition() -> None:
 def test_layers_keep_their_matches() -> None:
     """Where each layer's matched units are of one concept, nothing tells concepts apart."""
     rows = [(layer, "e", layer * WIDTH + unit) for layer in range(3) for unit in range(5)]
-    found = translate(rosetta(rows), rosetta(rows), units=UNITS, draws=DRAWS)
+    found = match_concepts(rosetta(rows), rosetta(rows), units=UNITS, permutations=DRAWS)
     assert keys(found.pairs) == {(0, 0), (1, 1), (2, 2)}
     assert (found.pairs["p_value"] == 1).all()
-    assert found.translated.empty
+    assert found.matched.empty
 
 
 @pytest.mark.parametrize("among", [WIDTH, 12])  # any units, and hubs that match anything
@@ -77,28 +79,30 @@ def test_random_sharing_is_chance(among: int) -> None:
     clear = pairs = translated = chance = 0.0
     for seed in range(12):
         one, other = random_run(2 * seed, among=among), random_run(2 * seed + 1, among=among)
-        found = translate(one, other, units=UNITS, draws=DRAWS)
-        rows = found.chance.set_index("level").loc["clear pairs"]
+        found = match_concepts(one, other, units=UNITS, permutations=DRAWS)
+        rows = found.counts.set_index("level").loc["significant pairs"]
         clear, chance = clear + rows["n_observed"], chance + rows["n_null"]
-        pairs, translated = pairs + CONCEPTS**2, translated + bool(len(found.translated))
-    assert clear / pairs <= CLEAR + 0.01
+        pairs, translated = pairs + CONCEPTS**2, translated + bool(len(found.matched))
+    assert clear / pairs <= MAX_P_VALUE + 0.01
     assert abs(clear - chance) <= 3 * chance**0.5
     assert translated <= 2
 
 
 def test_random_units_would_take_hubs_for_translations() -> None:
     """Why chance keeps which units are matched: runs of hubs share more than random units do."""
-    found = translate(random_run(0, among=12), random_run(1, among=12), units=UNITS, draws=DRAWS)
-    shared = found.chance[found.chance["level"] == "shared units"]
+    found = match_concepts(
+        random_run(0, among=12), random_run(1, among=12), units=UNITS, permutations=DRAWS
+    )
+    shared = found.counts[found.counts["level"] == "shared units"]
     assert (shared["n_observed"] > 2 * shared["n_null"]).all()
-    assert found.translated.empty
+    assert found.matched.empty
 
 
 def test_planted_sharing_is_found() -> None:
     concepts = range(8)
-    found = translate(random_run(0), planted(1, concepts), units=UNITS, draws=2000)
+    found = match_concepts(random_run(0), planted(1, concepts), units=UNITS, permutations=2000)
     truth = {(concept, concept) for concept in concepts}
-    told = keys(found.translated)
+    told = keys(found.matched)
     assert len(told & truth) >= 7
     assert len(told - truth) <= 1
     assert keys(found.pairs.head(7)) <= truth  # the clearest first
@@ -106,18 +110,18 @@ def test_planted_sharing_is_found() -> None:
 
 def test_a_run_translates_into_itself() -> None:
     one = random_run(0)
-    found = translate(one, one, units=UNITS, draws=2000)
+    found = match_concepts(one, one, units=UNITS, permutations=2000)
     same = found.pairs[found.pairs["concept_a"] == found.pairs["concept_b"]]
     assert len(same) == CONCEPTS
-    assert (same["score"] == 1).all()
-    assert (same["q_value"] <= CLEAR).all()
+    assert (same["jaccard"] == 1).all()
+    assert (same["q_value"] <= MAX_P_VALUE).all()
 
 
 def test_which_run_comes_first_makes_no_difference() -> None:
     one, other = random_run(0), planted(1, range(4))
-    forth = translate(one, other, units=UNITS, draws=2000)
-    back = translate(other, one, units=UNITS, draws=2000)
-    columns = ["concept_a", "concept_b", "shared", "encoders", "score", "p_value"]
+    forth = match_concepts(one, other, units=UNITS, permutations=2000)
+    back = match_concepts(other, one, units=UNITS, permutations=2000)
+    columns = ["concept_a", "concept_b", "n_shared", "n_encoders", "jaccard", "p_value"]
     turned = back.pairs.rename(columns={"concept_a": "concept_b", "concept_b": "concept_a"})
     a, b = (
         table[columns].sort_values(["concept_a", "concept_b"], ignore_index=True)
@@ -126,43 +130,43 @@ def test_which_run_comes_first_makes_no_difference() -> None:
     exact = columns[:-1]
     pd.testing.assert_frame_equal(a[exact], b[exact])
     assert np.abs(a["p_value"] - b["p_value"]).max() < 0.05  # other draws
-    assert len(forth.units) == len(back.units)
-    shared = [found.chance[found.chance["level"] == "shared units"] for found in (forth, back)]
+    assert len(forth.shared_units) == len(back.shared_units)
+    shared = [found.counts[found.counts["level"] == "shared units"] for found in (forth, back)]
     pd.testing.assert_frame_equal(*shared)
 
 
 def test_the_same_seed_draws_the_same_chance() -> None:
     one, other = random_run(0), random_run(1)
-    first, again = (translate(one, other, units=UNITS, draws=DRAWS) for _ in range(2))
+    first, again = (match_concepts(one, other, units=UNITS, permutations=DRAWS) for _ in range(2))
     pd.testing.assert_frame_equal(first.pairs, again.pairs)
 
 
 def test_runs_without_concepts_share_none() -> None:
     nothing = random_run(0).head(0)
     for one, other in ((nothing, nothing), (random_run(0), nothing), (nothing, random_run(0))):
-        found = translate(one, other, units=UNITS, draws=3)
+        found = match_concepts(one, other, units=UNITS, permutations=3)
         assert found.pairs.empty
-        assert found.units.empty
-        assert (found.chance["n_observed"] == 0).all()
+        assert found.shared_units.empty
+        assert (found.counts["n_observed"] == 0).all()
 
 
 def test_encoders_that_one_run_lacks_are_left_out() -> None:
     one, other = random_run(0), planted(1, range(4))
     alone = {"e": UNITS["e"]}
-    found = translate(one, other, units=alone, draws=DRAWS)
+    found = match_concepts(one, other, units=alone, permutations=DRAWS)
     fewer = [table[table["model"] == "e"] for table in (one, other)]
     pd.testing.assert_frame_equal(
-        found.pairs, translate(*fewer, units=alone, draws=DRAWS).pairs, check_dtype=True
+        found.pairs, match_concepts(*fewer, units=alone, permutations=DRAWS).pairs, check_dtype=True
     )
 
 
-def encoders(run: str = "a", provenance: dict | None = None, **changes: object) -> Encoders:
+def encoders(run: str = "a", provenance: dict | None = None, **changes: object) -> RunEncoders:
     """Those of the tiny run, with changes to the first of its encoders."""
     content = tiny(run=run)
     content["encoders"][0] |= changes
     config = parse_config(content)
     units = {model.name: unit_table() for model in config.models}
-    return Encoders(config, provenance or {}, units)
+    return RunEncoders(config, provenance or {}, units)
 
 
 def test_encoders_are_shared_whatever_they_see() -> None:
@@ -205,23 +209,23 @@ def test_runs_need_an_encoder_and_its_layers_in_common() -> None:
     ]
     renamed = other.config.model_copy(update={"encoders": others})
     with pytest.raises(RosettaError, match="runs 'a' and 'b' share no encoder"):
-        shared_encoders(one, Encoders(renamed, {}, other.units))
+        shared_encoders(one, RunEncoders(renamed, {}, other.units))
     fewer = {name: table.iloc[:-1] for name, table in other.units.items()}
     with pytest.raises(RosettaError, match="mined other layers"):
-        shared_encoders(one, Encoders(other.config, {}, fewer))
+        shared_encoders(one, RunEncoders(other.config, {}, fewer))
 
 
 @pytest.mark.parametrize(("other", "images"), [(random_run(0), 6), (random_run(1), 1)])
 def test_names_are_escaped_and_few_images_are_enough(
     tmp_path: Path, other: pd.DataFrame, images: int
 ) -> None:
-    found = translate(random_run(0), other, units=UNITS, draws=2000)
+    found = match_concepts(random_run(0), other, units=UNITS, permutations=2000)
     sides = side("<b>&", images=images), side('"a"', images=images)
     write_translation_page(tmp_path, found, sides, encoders=MODELS)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "<script" not in text and "<b>" not in text
     assert "&lt;script&gt;" in text and "&lt;b&gt;&amp;" in text
-    assert ("Nothing is beyond chance" in text) == found.translated.empty
+    assert ("Nothing is beyond chance" in text) == found.matched.empty
     widths = set(map(int, re.findall(r'width="(\d+)"', text)))
     assert widths == {min(SHOWN, images) * 128}
 
@@ -270,13 +274,13 @@ def test_two_runs_are_translated(
     assert main(command) == 0
     said = capsys.readouterr().out
     assert f"wrote {folder / 'index.html'}" in said
-    pairs = read_table(folder / "tables" / "translation.parquet")
+    pairs = read_table(folder / "tables" / "matches.parquet")
     units = read_table(folder / "tables" / "shared_units.parquet")
-    chance = read_table(folder / "tables" / "chance.parquet")
+    chance = read_table(folder / "tables" / "counts.parquet")
     shared = chance[chance["level"] == "shared units"]
     assert shared["n_observed"].sum() > 1.5 * shared["n_null"].sum()
     same = keys(units[units["pivot_unit_a"] == units["pivot_unit_b"]])
-    told = keys(pairs[pairs["q_value"] <= CLEAR])
+    told = keys(pairs[pairs["q_value"] <= MAX_P_VALUE])
     assert len(same & told) > 0.6 * len(same)
     text = (folder / "index.html").read_text(encoding="utf-8")
     addresses = re.findall(r'(?:src|href)="([^"#]+)', text)
