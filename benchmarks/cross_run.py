@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rosetta_core import stages
 from rosetta_core.mining.matching.cross_run import Translation
 from rosetta_core.runs.run import run_config
-from rosetta_core.stages.translation import beyond_chance
+from rosetta_core.stages.tools.translate import beyond_chance, translate_runs
 
 KEYS = ["concept_a", "concept_b"]
 
@@ -21,7 +20,7 @@ def main() -> None:
     runs = [Path(run) for run in sys.argv[1:]]
     found = {}
     for pair in zip(runs[::2], runs[1::2], strict=True):
-        found[pair], _ = stages.translate(*pair)
+        found[pair], _ = translate_runs(*pair)
     print("| runs | | found | by chance |")
     print("|---|---|---|---|")
     for (one, other), translation in found.items():

@@ -22,7 +22,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from rosetta_core import stages
 from rosetta_core.config import Config, load_config
 from rosetta_core.config.steering import Steering
 from rosetta_core.mining.sampling.samples import Samples
@@ -30,6 +29,8 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import pair_operations
 from rosetta_core.runtime.machine import processor
 from rosetta_core.runtime.workers import Workers
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.prepare import fetch_weights
 from rosetta_core.validation import to_json
 from rosetta_core.zoo.encoders.preprocessing import prepare
 from rosetta_core.zoo.loading import load
@@ -56,7 +57,7 @@ def main() -> None:
         )
         for model in config.models:
             if not RunPaths(config).weights(model).is_file():
-                stages.fetch(config, model=model.name)
+                fetch_weights(config, model=model.name)
         print(f"{machine()}; n = {config.sampling.images}, {len(config.models)} models")
         table = report(config, Path(folder))
         mining = config.mining.model_copy(update={"store": "none"})
@@ -139,7 +140,7 @@ def forward_seconds(config: Config) -> float:
 
 def products(config: Config) -> tuple[float, float]:
     """Operations of all products, in GFLOP: at the smaller grids, and with both maps enlarged."""
-    layers = stages.check(config)
+    layers = check_config(config)
     pivot = layers[config.pivot.name]
     pairs = [pair_operations(pivot, other) for other in layers.values()]
     smaller, enlarged = (sum(numbers) for numbers in zip(*pairs, strict=True))

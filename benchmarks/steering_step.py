@@ -17,8 +17,8 @@ import torch
 
 from rosetta_core.config import load_config
 from rosetta_core.mining.sampling.generator import image_seed
+from rosetta_core.runs.samples import open_samples as samples_of
 from rosetta_core.runtime.freed_memory import keep_freed_memory
-from rosetta_core.stages.examples import samples_of
 from rosetta_core.stages.steered_networks import Networks
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.map_targets import matches_of

@@ -19,8 +19,9 @@ from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_ta
 from rosetta_core.mining.matching.topk import topk
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.permuted import PermutedImages
-from rosetta_core.runs.sources import activation_source, live_activations
-from rosetta_core.stages.mining import living
+from rosetta_core.runs.live_source import live_activations
+from rosetta_core.runs.sources import activation_source
+from rosetta_core.runs.sources import alive_units as living
 from rosetta_core.zoo.model_spec import EncoderSpec
 
 SEEDS = range(3)

@@ -13,11 +13,11 @@ from file_server import Served, serving
 from filelock import FileLock
 from hypothesis import settings
 
-from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.tools.prepare import fetch_weights
 from rosetta_core.zoo.weights import download as downloads
 
 settings.register_profile("shared machine", deadline=None)
@@ -97,7 +97,7 @@ def weights(shared: Path) -> Config:
     with FileLock(shared / "weights.lock"):
         for model in config.models:
             if not RunPaths(config).weights(model).is_file():
-                stages.fetch(config, model=model.name)
+                fetch_weights(config, model=model.name)
     return config
 
 

@@ -5,19 +5,30 @@ WITHOUT     functions of verbs that read no configuration
 """
 
 import argparse
+import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from rosetta_core import stages
 from rosetta_core.config import Config, default_yaml, json_schema, load_config, load_recipe
 from rosetta_core.runs.lock import job_lock, run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.progress import log
 from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
+from rosetta_core.stages.registry import STAGES
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.compare import compare_runs
+from rosetta_core.stages.tools.export import export_run
+from rosetta_core.stages.tools.figure import draw_figure
+from rosetta_core.stages.tools.mine import mine
+from rosetta_core.stages.tools.plan import plan_run
+from rosetta_core.stages.tools.prepare import fetch_weights, list_layers
+from rosetta_core.stages.tools.translate import translate_runs
+from rosetta_core.stages.tools.verify import verify_run
+from rosetta_core.stages.training import train
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.sources import RandomWeights, parse_fetched
 
@@ -42,7 +53,7 @@ def _stage(stage: Callable, *takes: str) -> Run:
 
 def _check(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
-    for name, layers in stages.check(config).items():
+    for name, layers in check_config(config).items():
         units = sum(layer.channels for layer in layers)
         size = 2 * sum(layer.size for layer in layers) * config.sampling.images
         print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
@@ -55,23 +66,23 @@ def _plan(arguments: argparse.Namespace) -> None:
     from rosetta_core.runs.rates import measure_rates
 
     config = load_config(arguments.config)
-    stages.check(config)
+    check_config(config)
     rates = measure_rates(config)
     cores = arguments.threads or os.cpu_count() or 1
-    print(report(config, stages.plan(config, rates), rates, cores=cores))
+    print(report(config, plan_run(config, rates), rates, cores=cores))
     _warn_of_random_weights(*config.models)
 
 
 def _mine(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
-    stages.check(config)
+    check_config(config)
     with run_lock(RunPaths(config).run):
-        log.info("wrote %s", stages.mine(config))
+        log.info("wrote %s", mine(config))
 
 
 def _list_layers(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
-    layers = stages.list_layers(config, model=arguments.model, all=arguments.all)
+    layers = list_layers(config, model=arguments.model, all=arguments.all)
     width = max(5, *(len(layer.name) for layer in layers))
     margins = any(layer.margin for layer in layers)  # what is cut off; most networks have none
     cut = f"  {'margin':>6}" if margins else ""
@@ -94,7 +105,7 @@ def _warn_of_random_weights(*models: ModelSpec) -> None:
 def _fetch(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     for name in arguments.models or [model.name for model in config.models]:
-        path = stages.fetch(config, model=name)
+        path = fetch_weights(config, model=name)
         print(f"{name}: {path or 'has no file of weights'}")
 
 
@@ -106,9 +117,9 @@ def _fetch_file(arguments: argparse.Namespace) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from rosetta_core.zoo.weights.convert import snippet
+    from rosetta_core.zoo.weights.convert import convert, snippet
 
-    found = stages.convert(arguments.source, arguments.target, entry=arguments.entry)
+    found = convert(arguments.source, arguments.target, entry=arguments.entry)
     print(f"# {found.tensors} tensors of {found.numbers:,} numbers in {found.path}")
     if found.family is None:
         print("# of no family that rosetta recognises: give `family` and `arguments` yourself")
@@ -119,11 +130,14 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _zoo(arguments: argparse.Namespace) -> None:
-    print(stages.zoo(Path(Config().resources), markdown=arguments.markdown))
+    from rosetta_core.zoo.listing import as_markdown, as_text, entries
+
+    found = entries(Path(Config().resources))
+    print(as_markdown(found) if arguments.markdown else as_text(found))
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    print(stages.train(load_recipe(arguments.recipe)))
+    print(train(load_recipe(arguments.recipe)))
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -132,7 +146,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     config = run_config(arguments.folder)
     paths = RunPaths(config)
     with run_lock(paths.run) if arguments.delete else nullcontext():
-        found = stages.verify(config, delete=arguments.delete)
+        found = verify_run(config, delete=arguments.delete)
     for problem in found.problems:
         print(problem)
     if found.targets:
@@ -148,7 +162,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    found = stages.compare(arguments.one, arguments.other)
+    found = compare_runs(arguments.one, arguments.other)
     for difference in [*found.made, *found.found]:
         print(difference)
     print(f"{arguments.one} and {arguments.other}: {found.verdict}")
@@ -156,7 +170,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _translate(arguments: argparse.Namespace) -> None:
-    found, page = stages.translate(arguments.one, arguments.other, to=arguments.to)
+    found, page = translate_runs(arguments.one, arguments.other, to=arguments.to)
     for row in found.counts.itertuples():
         what = f"{row.level} of {row.model}" if row.model else row.level
         print(f"{what}: {row.n_observed:,} found, {row.n_null:,.1f} by chance")
@@ -176,6 +190,14 @@ def _schema(_: argparse.Namespace) -> None:
     print(json_schema(), end="")
 
 
+def _stage_rows() -> Iterator[tuple[str, Run, str, tuple[str, ...]]]:
+    """Yield the commands of stages, from their records."""
+    for stage in STAGES.values():
+        parameters = inspect.signature(stage.run).parameters.values()
+        takes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        yield stage.command, _stage(stage.run, *takes), stage.summary, takes
+
+
 VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ("check", _check, "check a configuration before a run", ()),
     ("plan", _plan, "say what a run will take: units, operations, disk, memory, time", ()),
@@ -191,93 +213,16 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
     ),
     ("zoo", _zoo, "list the models that a configuration can name", ("markdown",)),
     ("train", _train, "teach an encoder without labels, as a recipe says", ("recipe",)),
-    ("sample", _stage(stages.sample, "shard"), "draw the images of a shard", ("shard",)),
-    (
-        "activations",
-        _stage(stages.activations, "model", "shard"),
-        "write down a model's activation maps of a shard",
-        ("model", "shard"),
-    ),
-    ("units", _stage(stages.units, "model"), "write the table of a model's units", ("model",)),
-    (
-        "correlations",
-        _stage(stages.correlations, "models", "block"),
-        "correlate the pivot's units with those of models",
-        ("models", "block"),
-    ),
-    ("join", _stage(stages.join, "model"), "join the blocks of a pair's correlations", ("model",)),
-    (
-        "neighbours",
-        _stage(stages.neighbours, "model"),
-        "find nearest neighbours and best buddies of the pivot and a model",
-        ("model",),
-    ),
-    ("concepts", _stage(stages.concepts), "find Rosetta neurons and concepts", ()),
-    (
-        "null-models",
-        _stage(stages.null_models, "model", "null"),
-        "mine an encoder under a null, to tell how many best buddies chance gives",
-        ("model", "null"),
-    ),
-    (
-        "pair-statistics",
-        _stage(stages.pair_statistics),
-        "tell how pairs of the pivot and the encoders agree from image to image",
-        (),
-    ),
-    (
-        "significance",
-        _stage(stages.significance),
-        "tell which pairs of units and concepts exceed chance and are found again",
-        (),
-    ),
-    (
-        "sweep",
-        _stage(stages.sweep, "model"),
-        "mine a model with ever more images, and with halves of them",
-        ("model",),
-    ),
-    (
-        "sweep-curves",
-        _stage(stages.sweep_curves),
-        "tell how findings depend on images, neighbours and encoders; draw the curves",
-        (),
-    ),
-    (
-        "unit-examples",
-        _stage(stages.unit_examples, "model"),
-        "find the images that each unit of a model fires at",
-        ("model",),
-    ),
-    (
-        "concept-examples",
-        _stage(stages.concept_examples),
-        "find how strongly the concepts show on every image",
-        (),
-    ),
-    (
-        "layers",
-        _stage(stages.layers),
-        "tell by layer how many units are Rosetta neurons, and how selective they are",
-        (),
-    ),
-    (
-        "steer",
-        _stage(stages.steer, "job"),
-        "run a job that inverts, shows, edits, tunes or evaluates",
-        ("job",),
-    ),
-    ("steering-pages", _stage(stages.steering_pages), "write the page of those jobs", ()),
-    ("dictionary", _stage(stages.dictionary), "write the dictionary's pages", ()),
+    *_stage_rows(),
     (
         "figure",
-        _stage(stages.figure, "concepts", "examples", "images", "models", "image", "jobs", "out"),
+        _stage(draw_figure, "concepts", "examples", "images", "models", "image", "jobs", "out"),
         "draw a figure for a paper, as PDF and PNG: concepts across models, or on one image; jobs",
         ("figure",),
     ),
     (
         "export",
-        _stage(stages.export, "format", "to"),
+        _stage(export_run, "format", "to"),
         "write the tables as CSV, JSON or Parquet, every unit with its name",
         ("format", "to"),
     ),
@@ -299,8 +244,6 @@ VERBS: list[tuple[str, Run, str, tuple[str, ...]]] = [
         "join the concepts of two finished runs by the encoder units that they share",
         ("one", "other", "to"),
     ),
-    ("provenance", _stage(stages.provenance), "write down what made a run", ()),
-    ("costs", _stage(stages.costs), "gather what the jobs of a run took into one table", ()),
     ("where", _where, "print where the pages lie", ()),
     ("defaults", _defaults, "print the default configuration, explained", ()),
     ("schema", _schema, "print the configuration's schema", ()),

@@ -18,6 +18,8 @@ from rosetta_core.cli.commands import VERBS, WITHOUT
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.runtime.freed_memory import keep_freed_memory
 from rosetta_core.runtime.memory import exhaustion
+from rosetta_core.stages.sweep import LARGEST_K
+from rosetta_core.stages.sweep_curves import KS
 
 __all__ = ["main"]
 
@@ -123,7 +125,11 @@ def _parser() -> argparse.ArgumentParser:
         if "shard" in takes:
             verb.add_argument("--shard", required=True, help="of the images: 00000, 00001, …")
         if "null" in takes:
-            verb.add_argument("--null", required=True, help="images, positions or untrained")
+            verb.add_argument(
+                "--null",
+                required=True,
+                help="null model: permute_images, roll_positions or untrained",
+            )
         if "weights" in takes:
             section = "a section `weights` of the configuration, as JSON"
             verb.add_argument("weights", metavar="WEIGHTS", help=section)
@@ -137,6 +143,15 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--entry", metavar="KEY", help=there)
         if "to" in takes:
             _add_output_options(verb, format="format" in takes)
+        if "images" in takes and "figure" not in takes:
+            about = "numbers of images to try; default: 64, 128, … and all"
+            verb.add_argument("--images", type=int, nargs="+", metavar="N", help=about)
+        if "largest_k" in takes:
+            about = f"nearest neighbours to keep per unit; default: {LARGEST_K}"
+            verb.add_argument("--largest-k", type=int, default=LARGEST_K, metavar="K", help=about)
+        if "k" in takes:
+            about = f"numbers of nearest neighbours to try; default: {', '.join(map(str, KS))}"
+            verb.add_argument("--k", type=int, nargs="+", default=KS, metavar="K", help=about)
         if "figure" in takes:
             _add_figure_options(verb)
         if run not in WITHOUT:

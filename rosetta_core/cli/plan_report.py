@@ -4,7 +4,7 @@ report     models, stages, disk and time as text
 """
 
 from rosetta_core.config import Config
-from rosetta_core.runs.plan import Plan, Rates, Stage
+from rosetta_core.runs.plan import Plan, Rates, StageCost
 
 __all__ = ["report"]
 
@@ -71,16 +71,10 @@ def report(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
         f"takes {1e9 * rates.hooked:.1f} ns to catch, {1e9 * rates.written:.1f} to write, "
         f"{1e9 * rates.read:.1f} to read, {1e9 * rates.reduced:.1f} to reduce"
     )
-    again = (plan.pivot_reads - 1) * plan.pivot_bytes
-    if again > 2**32:
-        lines.append(
-            f"the pivot's {_bytes(plan.pivot_bytes)} of maps are read {plan.pivot_reads} times: "
-            "correlation.together: true reads them once"
-        )
     return "\n".join(lines)
 
 
-def _wall(stage: Stage, cores: int) -> float:
+def _wall(stage: StageCost, cores: int) -> float:
     """Seconds that a stage takes here; some jobs keep only one core busy."""
     return stage.seconds / (min(cores, stage.jobs) if stage.name in SINGLE else cores)
 

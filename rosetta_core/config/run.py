@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.images import DistanceSpec
-from rosetta_core.config.significance import Evidence
+from rosetta_core.config.significance import Significance
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.validation import Device, Folder, Memory, Name, Section, Seed
@@ -20,7 +20,6 @@ __all__ = ["GPU_BATCH", "Config"]
 
 GPU_BATCH = 16  # images per forward pass there
 FEW = 3  # images, of which each can see two others
-FEWEST_SWEPT = 64  # images of a sweep, unless given
 FEW_TO_SPLIT = 16  # images, of which halves and intervals still tell something
 KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
 
@@ -96,11 +95,6 @@ class Correlation(Section):
     blocks: int = Field(
         1, description="jobs that share the pivot's units between them, for clusters", ge=1, le=4096
     )
-    together: bool = Field(
-        False,
-        description="all models in one job that reads the pivot's maps once, for large pivots on "
-        "one machine; false is a job a model, of which a change of one model repeats only one",
-    )
 
 
 class Neighbours(Section):
@@ -145,8 +139,8 @@ class Config(Section):
     mining: Mining = Field(default_factory=Mining, description="where activation maps go")
     correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
     neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
-    significance: Evidence = Field(
-        default_factory=Evidence, description="which matches are more than chance"
+    significance: Significance = Field(
+        default_factory=Significance, description="which matches are more than chance"
     )
     dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
     steering: Steering = Field(
@@ -196,7 +190,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _blocks_read_stores(self) -> "Config":
-        if self.mining.store == "none" and self.correlation.blocks > 1:
+        if not self.stores_activations and self.correlation.blocks > 1:
             raise ValueError(
                 f"correlation.blocks: {self.correlation.blocks} needs stored maps, since every "
                 "block would run all networks; use blocks: 1 or mining.store: zarr"
@@ -206,7 +200,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _nulls_read_stores(self) -> "Config":
         shuffled = [null for null in self.significance.nulls or [] if null != "untrained"]
-        if shuffled and self.mining.store == "none":
+        if shuffled and not self.stores_activations:
             raise ValueError(
                 f"significance.nulls: {shuffled[0]} needs stored maps; leave it out, or use "
                 "mining.store: zarr"
@@ -223,18 +217,9 @@ class Config(Section):
                 raise ValueError(
                     f"significance.{key}: needs {FEW_TO_SPLIT} images or more, not {images}"
                 )
-        if significance.intervals and self.mining.store == "none":
+        if significance.intervals and not self.stores_activations:
             raise ValueError(
                 "significance.intervals: needs stored maps; leave it out, or use mining.store: zarr"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _swept_images_are_there(self) -> "Config":
-        wanted, images = self.significance.sweep.images or [], self.sampling.images
-        if wanted and wanted[-1] > images:
-            raise ValueError(
-                f"significance.sweep.images: {wanted[-1]} is more than the {images} of sampling.images"
             )
         return self
 
@@ -270,6 +255,30 @@ class Config(Section):
         return self.steering.perceptual.evaluation or DistanceSpec(encoder=self.encoders[-1].name)
 
     @property
+    def stores_activations(self) -> bool:
+        """Whether activation maps are stored; if not, networks feed the correlations directly."""
+        return self.mining.store == "zarr"
+
+    def network_settings(self, name: str) -> dict[str, Any]:
+        """Return the part of a model's definition that its activation maps depend on."""
+        model = self.model(name)
+        content = model.model_dump(mode="json")
+        if content["weights"]:
+            content["weights"].pop("licence", None)
+        if model.family in (*GENERATORS, "python"):
+            content["truncation"] = self.sampling.truncation
+        return content
+
+    def live_settings(self, *names: str) -> list[Any]:
+        """Return the definitions of models that a stage runs where maps are not stored.
+
+        Without names, those of all models.
+        """
+        if self.stores_activations:
+            return []
+        return [self.network_settings(name) for name in names or (m.name for m in self.models)]
+
+    @property
     def keeps_matrix(self) -> bool:
         """Whether every correlation is kept, and not each unit's best partners only."""
         return self.correlation.keep_matrix
@@ -284,11 +293,7 @@ class Config(Section):
         """What is mined beside the run to tell what chance gives."""
         if self.significance.nulls is not None:
             return list(dict.fromkeys(self.significance.nulls))
-        return (
-            ["permute_images"]
-            if self.mining.store == "zarr" and self.sampling.images >= FEW
-            else []
-        )
+        return ["permute_images"] if self.stores_activations and self.sampling.images >= FEW else []
 
     @property
     def splits(self) -> int:
@@ -302,16 +307,7 @@ class Config(Section):
         """Whether pairs are looked at image by image."""
         if self.significance.intervals is not None:
             return self.significance.intervals
-        return self.mining.store == "zarr" and self.sampling.images >= FEW_TO_SPLIT
-
-    @property
-    def swept_images(self) -> list[int]:
-        """How many of the images a sweep tries, ascending; the last are all of them."""
-        chosen, every = self.significance.sweep.images, self.sampling.images
-        if chosen is None:
-            doubled = range(FEWEST_SWEPT.bit_length() - 1, every.bit_length())
-            chosen = [2**power for power in doubled]
-        return sorted({*chosen, every})
+        return self.stores_activations and self.sampling.images >= FEW_TO_SPLIT
 
     @property
     def has_significance(self) -> bool:

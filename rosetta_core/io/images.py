@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
-from rosetta_core.runtime.code_fingerprint import fingerprint
+from rosetta_core.runtime.code_fingerprint import code_fingerprint
 
 __all__ = ["check_images", "cropped", "read_image", "resized"]
 
@@ -72,7 +72,7 @@ def check_images(files: Sequence[Path], remembered: Path) -> None:
         RosettaError: for the first that can't be read.
     """
     found = [(str(file.absolute()), *_state(file)) for file in files]
-    content = json.dumps([found, fingerprint("rosetta_core.io.images")])
+    content = json.dumps([found, code_fingerprint("rosetta_core.io.images")])
     good = remembered / f"{sha256(content.encode()).hexdigest()[:24]}.json"
     if good.is_file():
         return

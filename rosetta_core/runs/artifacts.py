@@ -1,10 +1,6 @@
-"""The pieces of a run, each of which can be checked, deleted and made again by itself.
+"""Artifacts of a run: files and stores that can be verified, deleted and regenerated alone."""
 
-Piece        a store, a table, a file of weights, the folder of a job
-pieces_of    all of a run
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,46 +43,31 @@ class Artifact:
         return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def artifacts_of(config: Config) -> list[Artifact]:
-    """Return the pieces of a run, in the order in which they are made.
+def artifacts_of(config: Config, outputs: Iterable[Path]) -> list[Artifact]:
+    """Return the artifacts of a run, in the order in which they are made.
 
-    Weights are among them where they are there: a run that was moved does without.
+    Weights are among them where their file exists: a run that was moved does without.
+
+    Args:
+        config: configuration of the run.
+        outputs: verified outputs of its jobs, as stage records list them.
     """
-    paths, shards = RunPaths(config), config.shards
-    names = [model.name for model in config.models]
-    stores = [paths.samples(shard) for shard in shards]
-    if config.mining.store == "zarr":
-        stores += [paths.activations(name, shard) for name in names for shard in shards]
-    made = [paths.correlations(name) for name in names]
-    made += [*(paths.unit_examples(name) for name in names), paths.concept_examples]
-    tables = [paths.units(name) for name in names]
-    tables += [paths.neighbours(name) for name in names]
-    tables += [paths.best_buddies(name) for name in names]
-    tables += [paths.rosetta, paths.concepts]
-    tables += [paths.selectivity, paths.layers, paths.vargha_delaney]
-    for null in config.nulls:
-        encoders = [encoder.name for encoder in config.encoders]
-        tables += [
-            table(null, e) for table in (paths.null_matches, paths.null_corr) for e in encoders
-        ]
-    if config.intervals:
-        tables.append(paths.pair_statistics)
-    tables += paths.significance
-    jobs = [paths.job(job) for job in config.steering.jobs.values()]
-    return [
-        *_weights(config),
-        *(
-            Artifact(
-                target=manifest_of(store),
-                parts=(manifest_of(store), store),
-                check=partial(check_store, store, manifest=True),
-            )
-            for store in stores
-        ),
-        *(Artifact(store, (store,), partial(check_store, store, manifest=False)) for store in made),
-        *(Artifact(table, (table,), partial(read_table, table)) for table in tables),
-        *(Artifact(job, (job,), partial(_check_job, job)) for job in jobs),
-    ]
+    paths = list(outputs)
+    manifests = {path for path in paths if path.suffix == ".json"}
+    stores = [path for path in paths if path not in manifests]
+    return [*_weights(config), *(_artifact(path, manifests) for path in stores)]
+
+
+def _artifact(path: Path, manifests: set[Path]) -> Artifact:
+    """Return the artifact at a path: a store, with or without manifest, a table or a folder."""
+    manifest = manifest_of(path)
+    if path.suffix == ".zarr" and manifest in manifests:
+        return Artifact(manifest, (manifest, path), partial(check_store, path, manifest=True))
+    if path.suffix == ".zarr":
+        return Artifact(path, (path,), partial(check_store, path, manifest=False))
+    if path.suffix == ".parquet":
+        return Artifact(path, (path,), partial(read_table, path))
+    return Artifact(path, (path,), partial(_check_job, path))
 
 
 def _weights(config: Config) -> list[Artifact]:

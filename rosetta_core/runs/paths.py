@@ -64,6 +64,7 @@ class RunPaths:
         self.run = Path(config.results) / config.run
         self.resources = Path(config.resources)
         self.pivot = config.pivot.name
+        self.stores_activations = config.stores_activations
 
     @property
     def config(self) -> Path:
@@ -235,6 +236,10 @@ class RunPaths:
     def dictionary(self) -> Path:
         """The folder of the pages."""
         return self.run / "dictionary"
+
+    def steering_job(self, name: str) -> Path:
+        """Folder of the steering job of that name."""
+        return self.job(self._config.steering.job(name))
 
     def job(self, job: Job) -> Path:
         """The folder of a steering job."""

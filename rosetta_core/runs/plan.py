@@ -1,14 +1,12 @@
-"""What a run will take, from the shapes of its models alone.
+"""Plans: estimated cost of a run, from the shapes of its models.
 
-Rates          how fast a machine is
-Stage          what a stage will take
-Plan           what a run will take
-plan           work it out
-needs          the memory, disk and time that a job of a stage asks of a cluster
+Every stage estimates its own cost from `RunShapes`, which has what several stages need. Estimates
+are upper bounds of memory and rough figures of time; a cluster job asks for a multiple of it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rosetta_core.config import Config
 from rosetta_core.mining.correlation.grids import common_grids
@@ -16,38 +14,26 @@ from rosetta_core.validation import parse_bytes
 from rosetta_core.zoo.description import Description
 from rosetta_core.zoo.layer import Layer
 
-__all__ = ["Plan", "Rates", "Stage", "needs", "pair_operations", "plan"]
+__all__ = ["Cost", "Plan", "Rates", "RunShapes", "StageCost", "job_resources", "pair_operations"]
 
-FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
-COMPRESSED = 1.5  # how many times smaller stored maps are (docs/performance.md: 1.4 to 1.9)
-PROCESS = 2**30  # bytes of a job that has imported torch, before it reads maps
-WRAPPER = 350 * 2**20  # bytes that Snakemake takes beside a job of a cluster, where it runs twice
-START = 1.0  # seconds until a job that needs no torch gets to work
-LOOKED = 3  # times as long as reducing an activation it takes to look for its unit's examples
-SPARE = 2  # times as many examples are held as are kept
-SIDE = 48  # of an example's map, at most
-BINS = 128  # of a unit's histogram
-PARTNER = 1e-7  # seconds per pair of units to find nearest neighbours
-CONCEPTS = 50  # that the paper finds
-CONCEPT = 0.3  # seconds that the page and the figure of one take
-PICTURE = 0.05  # seconds that it takes to read an image of a folder and resize it
-PAGE = 2e-4  # seconds that the page of a unit takes
-BACK = 3  # times as long as a forward pass is one with its gradient
-CAUTION = 4  # a cluster kills jobs that take longer than they asked for
+COMPRESSION = 1.5  # how many times smaller stored maps are (docs: 1.4 to 1.9)
+WRAPPER = 350 * 2**20  # bytes that Snakemake takes beside a cluster job, where it runs twice
+EXAMPLE_SIDE = 48  # side of an example's map, at most
+SAFETY = 4  # times the estimated time that a cluster job asks for, since clusters kill late jobs
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast one thread of a machine is; the defaults are a slow one's.
+    """Speed of one thread of a machine; the defaults are those of a slow one.
 
     Attributes:
-        products: operations a second in large float32 products.
-        networks: by model the seconds of a forward pass of one image.
-        forward: operations a second of networks that weren't timed.
+        products: operations per second in large float32 products.
+        networks: seconds of a forward pass of one image, by model.
+        forward: operations per second of networks that were not timed.
         hooked: seconds per activation from the network to float16, with its moments.
-        written: seconds per activation into a store.
-        read: seconds per activation out of a store.
-        reduced: seconds per activation to centre, reduce and sum up.
+        written: seconds per activation to write into a store.
+        read: seconds per activation to read from a store.
+        reduced: seconds per activation to centre, reduce and sum.
     """
 
     products: float = 3e10
@@ -59,269 +45,199 @@ class Rates:
     reduced: float = 1e-8
 
     def network(self, name: str, description: Description) -> float:
-        """Seconds that a model takes for an image."""
+        """Return the seconds of a model's forward pass of one image."""
         return self.networks.get(name, description.operations / self.forward)
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a stage takes.
+class Cost:
+    """Cost of all jobs of a stage.
 
     Attributes:
-        name: of the stage.
-        jobs: how many.
         memory: bytes of one job, at most.
-        seconds: of one thread, all jobs added up.
-        operations: multiplications and additions of all jobs.
-        reads: bytes that all jobs read.
-        writes: bytes that all jobs write.
+        seconds: seconds of one thread, summed over jobs.
+        operations: multiplications and additions.
+        reads: bytes read.
+        writes: bytes written.
     """
 
-    name: str
-    jobs: int
     memory: float
     seconds: float
     operations: float = 0
     reads: float = 0
     writes: float = 0
 
+
+@dataclass(frozen=True)
+class StageCost(Cost):
+    """Cost of a stage of a run.
+
+    Attributes:
+        name: name of the stage.
+        jobs: number of its jobs.
+    """
+
+    name: str = ""
+    jobs: int = 1
+
     @property
-    def each(self) -> float:
+    def seconds_per_job(self) -> float:
         """Seconds that one job takes on one thread."""
         return self.seconds / self.jobs
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run takes.
+    """Estimated cost of a run.
 
     Attributes:
-        models: by name what is known of each, the pivot first.
-        stages: in order.
-        pairs: of units that are correlated.
-        pivot_reads: how many times the pivot's stores are read.
-        pivot_bytes: the maps of the pivot, before compression.
+        models: descriptions by name, the pivot first.
+        stages: costs in the order in which stages run.
+        pairs: number of correlated pairs of units.
     """
 
     models: Mapping[str, Description]
-    stages: Sequence[Stage]
+    stages: Sequence[StageCost]
     pairs: int
-    pivot_reads: int
-    pivot_bytes: float
 
 
 def pair_operations(first: Sequence[Layer], second: Sequence[Layer]) -> tuple[int, int]:
-    """Operations an image of all products of two models' units.
+    """Return the operations per image of all products of two models' units.
 
     Returns:
-        (at the smaller grids, with both maps enlarged).
+        Operations at the smaller grids, and with both maps resized to the larger one.
     """
-    smaller = enlarged = 0
+    smaller = resized = 0
     for f in first:
         for g in second:
             small, large = common_grids(f.grid, g.grid)
             smaller += 2 * f.channels * g.channels * small[0] * small[1]
-            enlarged += 2 * f.channels * g.channels * large[0] * large[1]
-    return smaller, enlarged
+            resized += 2 * f.channels * g.channels * large[0] * large[1]
+    return smaller, resized
 
 
-def plan(config: Config, models: Mapping[str, Description], rates: Rates) -> Plan:
-    """Work out what a run takes.
+class RunShapes:
+    """Sizes and speeds of a run, from which stages estimate their costs.
 
-    Args:
-        config: the run.
-        models: by name what is known of each, the pivot first.
-        rates: how fast the machine is.
+    Attributes:
+        config: configuration of the run.
+        models: descriptions by name, the pivot first.
+        rates: speed of the machine.
+        images: number of images.
+        live: whether networks run in place of reading stored maps.
+        budget: bytes of working memory of a job.
     """
-    images, live, budget = (
-        config.sampling.images,
-        config.mining.store == "none",
-        parse_bytes(config.memory_budget),
-    )
-    pivot, folder = models[config.pivot.name], config.sampling.folder is not None
-    units = [_units(description.layers) for description in models.values()]
-    values = images * sum(_size(description.layers) for description in models.values())
-    # a forward pass of every image by every model, with its maps on their way
-    passed = images * sum(description.operations for description in models.values())
-    passing = values * rates.hooked + images * sum(
-        rates.network(name, description) for name, description in models.items()
-    )
-    # maps that show units and concepts, a byte a position
-    examples = [
-        config.dictionary.unit_examples * _shown(description.layers)
-        for description in models.values()
-    ]
-    leading = CONCEPTS * images * sum(_shown(d.layers) / _units(d.layers) for d in models.values())
-    network = PROCESS + 2 * FLOAT32 * max(d.parameters for d in models.values())
-    looking = network if live else PROCESS
-    held = min(budget, FLOAT16 * values)
-    passes = 1 if live or config.correlation.together else len(models)
-    jobs = passes * config.correlation.blocks
-    # a job of the pivot alone reads its maps once, every other also as rows
-    read = config.correlation.blocks * values
-    read += (passes - 1) * config.correlation.blocks * images * _size(pivot.layers)
-    products = images * sum(
-        pair_operations(pivot.layers, description.layers)[0] for description in models.values()
-    )
-    pairs = _units(pivot.layers) * sum(units)
-    matrix = FLOAT32 * pairs
-    # by steering job how many images pass through the pivot, there and back
-    steps = [job.steps * job.rows(len(config.encoders)) for job in config.steering.jobs.values()]
-    best = 2 * FLOAT32 * config.partners * sum(_units(pivot.layers) + count for count in units)
-    if not config.keeps_matrix:
-        matrix = best
-    matrix += 2 * config.splits * best  # of halves
-    stages = [
-        Stage(
-            "sample",
-            jobs=len(config.shards),
-            operations=0 if folder else images * pivot.operations,
-            writes=images * 3 * (config.sampling.size**2 if folder else pivot.pixels),
-            memory=PROCESS if folder else network,
-            seconds=images * (PICTURE if folder else rates.network(config.pivot.name, pivot)),
-        ),
-        Stage(
-            "activations",
-            jobs=len(models) * len(config.shards),
-            operations=passed,
-            writes=FLOAT16 * values / COMPRESSED,
-            memory=network + held,
-            seconds=passing + values * rates.written,
-        ),
-        Stage(
-            "correlations",
-            jobs=jobs,
-            operations=products + live * passed,
-            reads=0 if live else FLOAT16 * read / COMPRESSED,
-            writes=matrix,
-            memory=network + min(budget, FLOAT64 * pairs + FLOAT32 * values),
-            seconds=products / rates.products
-            + read * rates.reduced
-            + (passing if live else read * rates.read),
-        ),
-        Stage(
-            "neighbours",
-            jobs=len(models),
-            reads=matrix,
-            memory=PROCESS + 4 * FLOAT32 * _units(pivot.layers) * max(units),
-            seconds=START * len(models) + pairs * PARTNER,
-        ),
-        Stage("concepts", jobs=1, memory=PROCESS, seconds=START),
-        *_evidence(config, models, rates),
-        Stage(
-            "unit_examples",
-            jobs=len(models),
-            operations=live * passed,
-            reads=0 if live else FLOAT16 * values / COMPRESSED,
-            writes=sum(examples) + FLOAT64 * BINS * sum(units),
-            memory=looking + held + SPARE * max(examples) + FLOAT64 * BINS * max(units),
-            seconds=START * len(models)
-            + values * LOOKED * rates.reduced
-            + (passing if live else values * rates.read),
-        ),
-        Stage(  # reads what lies beside the concepts' units too, at most everything
-            "concept_examples",
-            jobs=1,
-            operations=live * passed,
-            reads=0 if live else FLOAT16 * values / COMPRESSED,
-            writes=leading,
-            memory=looking + held,
-            seconds=START + values * rates.reduced + (passing if live else values * rates.read),
-        ),
-        Stage("layers", jobs=1, memory=PROCESS, seconds=START),
-        Stage(
-            "steer",
-            jobs=len(steps),
-            operations=BACK * pivot.operations * sum(steps),
-            memory=2 * PROCESS
-            + FLOAT32 * sum(model.parameters for model in models.values())
-            + held,
-            seconds=START * len(steps)
-            + BACK * sum(steps) * rates.network(config.pivot.name, pivot),
-        ),
-        Stage(
-            "dictionary",
-            jobs=1,
-            reads=leading + sum(examples),
-            memory=PROCESS + 2 * sum(examples),
-            seconds=START + CONCEPTS * CONCEPT + sum(units) * PAGE,
-        ),
-    ]
-    if not steps:
-        stages = [stage for stage in stages if stage.name != "steer"]
-    if live:
-        stages = [stage for stage in stages if stage.name != "activations"]
-    return Plan(models, stages, pairs, 0 if live else jobs, FLOAT16 * images * _size(pivot.layers))
 
+    FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
+    PROCESS = 2**30  # bytes of a job that has imported torch, before it reads maps
+    START = 1.0  # seconds until a job that needs no torch starts to work
+    RANK_PAIR = 1e-7  # seconds per pair of units to find nearest neighbours
+    CONCEPTS = 50  # concepts that the paper finds
 
-def _evidence(config: Config, models: Mapping[str, Description], rates: Rates) -> list[Stage]:
-    """What it takes to mine the encoders under each null, and to look at pairs image by image."""
-    images, nulls = config.sampling.images, len(config.nulls)
-    pivot, encoders = models[config.pivot.name], [models[e.name] for e in config.encoders]
-    pairs = _units(pivot.layers) * max(_units(encoder.layers) for encoder in encoders)
-    products = images * sum(pair_operations(pivot.layers, e.layers)[0] for e in encoders)
-    read = images * sum(_size(pivot.layers) + _size(e.layers) for e in encoders)
-    untrained = "untrained" in config.nulls
-    # both draws of untrained encoders run them
-    passed = 2 * untrained * images * sum(encoder.operations for encoder in encoders)
-    budget, maps = parse_bytes(config.memory_budget), FLOAT32 * read / len(encoders)
-    stages = []
-    if nulls:
-        stages.append(
-            Stage(
-                "null_models",
-                jobs=nulls * len(encoders),
-                operations=nulls * products + passed,
-                reads=nulls * FLOAT16 * read / COMPRESSED,
-                memory=PROCESS
-                + 2 * FLOAT32 * max(e.parameters for e in encoders)
-                + min(budget, FLOAT64 * pairs + maps),
-                seconds=START * nulls * len(encoders)
-                + nulls * (products / rates.products + read * (rates.reduced + rates.read))
-                + nulls * pairs * PARTNER * len(encoders)
-                + passed / rates.forward,
-            )
+    def __init__(self, config: Config, models: Mapping[str, Description], rates: Rates) -> None:
+        self.config, self.models, self.rates = config, models, rates
+        self.images = config.sampling.images
+        self.live = not config.stores_activations
+        self.budget = parse_bytes(config.memory_budget)
+
+    cost = Cost
+
+    @property
+    def pivot(self) -> Description:
+        """Description of the pivot."""
+        return self.models[self.config.pivot.name]
+
+    @staticmethod
+    def units(model: Description) -> int:
+        """Return the number of a model's units."""
+        return sum(layer.channels for layer in model.layers)
+
+    @staticmethod
+    def size(layers: Sequence[Layer]) -> int:
+        """Return the number of activations of one image."""
+        return sum(layer.size for layer in layers)
+
+    @staticmethod
+    def pair_operations(first: Description, second: Description) -> int:
+        """Return the operations per image of all products of two models' units."""
+        return pair_operations(first.layers, second.layers)[0]
+
+    @cached_property
+    def values(self) -> int:
+        """Number of activations of all models on all images."""
+        return self.images * sum(self.size(model.layers) for model in self.models.values())
+
+    @cached_property
+    def pairs(self) -> int:
+        """Number of correlated pairs of units."""
+        return self.units(self.pivot) * sum(map(self.units, self.models.values()))
+
+    @property
+    def forward_operations(self) -> int:
+        """Operations of the forward passes of all models on all images."""
+        return self.images * sum(model.operations for model in self.models.values())
+
+    @property
+    def forward_seconds(self) -> float:
+        """Seconds of these forward passes, with the maps converted to float16."""
+        passes = sum(self.rates.network(name, model) for name, model in self.models.items())
+        return self.values * self.rates.hooked + self.images * passes
+
+    @property
+    def network_memory(self) -> float:
+        """Bytes of a job that runs the largest network, without maps."""
+        largest = max(model.parameters for model in self.models.values())
+        return self.PROCESS + 2 * self.FLOAT32 * largest
+
+    @property
+    def held_bytes(self) -> float:
+        """Bytes of maps that a job holds."""
+        return min(self.budget, self.FLOAT16 * self.values)
+
+    def stored_bytes(self, values: float) -> float:
+        """Return the bytes of activations in a store."""
+        return self.FLOAT16 * values / COMPRESSION
+
+    @property
+    def matrix_bytes(self) -> float:
+        """Bytes of all correlations or, where they are not kept, of the top partners."""
+        best = 2 * self.FLOAT32 * self.config.partners
+        best *= sum(self.units(self.pivot) + self.units(model) for model in self.models.values())
+        matrix = self.FLOAT32 * self.pairs if self.config.keeps_matrix else best
+        return matrix + 2 * self.config.splits * best  # of halves
+
+    @property
+    def example_bytes(self) -> list[int]:
+        """Bytes of the units' example maps, by model."""
+        count = self.config.dictionary.unit_examples
+        return [count * self._shown(model) for model in self.models.values()]
+
+    @property
+    def concept_bytes(self) -> float:
+        """Bytes of the concepts' maps on all images."""
+        means = (self._shown(model) / self.units(model) for model in self.models.values())
+        return self.CONCEPTS * self.images * sum(means)
+
+    @staticmethod
+    def _shown(model: Description) -> int:
+        """Bytes of one map of every unit, as pages show them."""
+        return sum(
+            layer.channels * min(layer.height, EXAMPLE_SIDE) * min(layer.width, EXAMPLE_SIDE)
+            for layer in model.layers
         )
-    if config.intervals:  # reads what lies beside the units of pairs too, at most everything
-        together = images * sum(_size(model.layers) for model in (pivot, *encoders))
-        stages.append(
-            Stage(
-                "pair_statistics",
-                jobs=1,
-                reads=FLOAT16 * together / COMPRESSED,
-                memory=PROCESS + min(budget, FLOAT32 * together),
-                seconds=START + together * (rates.reduced + rates.read),
-            )
-        )
-    if config.has_significance:
-        stages.append(Stage("significance", jobs=1, memory=PROCESS, seconds=START))
-    return stages
 
 
-def needs(stage: Stage) -> dict[str, int]:
-    """Return mem_mb, disk_mb and runtime (minutes) of one job of a stage, for a cluster.
+def job_resources(stage: StageCost) -> dict[str, int]:
+    """Return what one job of a stage asks of a cluster.
 
-    The caution is in the time; memory is already the most that a job takes. Where Snakemake finds
-    it too little all the same, it asks for more (workflow/rules/common.smk).
+    Memory is an upper bound already; a retry asks for twice as much (workflow/rules/common.smk).
+
+    Returns:
+        mem_mb, disk_mb, and runtime in minutes.
     """
-    minutes = CAUTION * stage.each / 60
+    minutes = SAFETY * stage.seconds_per_job / 60
     return {
         "mem_mb": round((stage.memory + WRAPPER) / 2**20),
         "disk_mb": round(stage.writes / stage.jobs / 2**20) + 100,
         "runtime": round(minutes) + 5,
     }
-
-
-def _units(layers: Sequence[Layer]) -> int:
-    return sum(layer.channels for layer in layers)
-
-
-def _shown(layers: Sequence[Layer]) -> int:
-    """Bytes of one map of every unit, as pages show them."""
-    return sum(
-        layer.channels * min(layer.height, SIDE) * min(layer.width, SIDE) for layer in layers
-    )
-
-
-def _size(layers: Sequence[Layer]) -> int:
-    return sum(layer.size for layer in layers)

@@ -1,10 +1,7 @@
-"""What made a run: code, libraries, weights, seeds, and the machine.
-
-provenance     all of it, as it is written down in a run's folder
-code_of        the fingerprints of the code of all jobs of a run
-"""
+"""What made a run: code, libraries, weights, seeds, and the machine."""
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -13,18 +10,22 @@ from typing import Any
 
 from rosetta_core.config import Config
 from rosetta_core.io.atomic import sha256_of
-from rosetta_core.runs import triggers
 from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
 from rosetta_core.runtime.machine import machine, said
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.sources import RandomWeights
 
-__all__ = ["code_of", "provenance"]
+__all__ = ["provenance"]
 
 
-def provenance(config: Config) -> dict[str, Any]:
-    """Return what made a run, as JSON has it; its configuration lies beside it as config.yaml."""
+def provenance(config: Config, *, code: Mapping[str, str]) -> dict[str, Any]:
+    """Return the provenance of a run as JSON values; its configuration is in config.yaml.
+
+    Args:
+        config: configuration of the run.
+        code: fingerprints of the code of its jobs, by stage and, where they differ, by job.
+    """
     resources = RunPaths(config).resources
     return {
         "run": config.run,
@@ -34,24 +35,9 @@ def provenance(config: Config) -> dict[str, Any]:
         "device": config.device,
         "seed": config.sampling.seed,
         "libraries": _libraries(),
-        "code": code_of(config),
+        "code": dict(code),
         "weights": {model.name: _weights(model, resources) for model in config.models},
     }
-
-
-def code_of(config: Config) -> dict[str, str]:
-    """Return the fingerprints of the code of a run's jobs by stage, model and steering job."""
-    found = {}
-    for stage in triggers.MODULES:
-        by_model = stage in ("sample", "activations")
-        for model in config.models if by_model else [None]:
-            if stage == "sample" and model != config.pivot:
-                continue
-            name = f"{stage} {model.name}" if model else stage
-            found[name] = triggers.code(stage, config, model=model.name if model else None)
-    for job in config.steering.jobs:
-        found[f"steer {job}"] = triggers.code("steer", config, job=job)
-    return found
 
 
 def _commit(folder: Path) -> dict[str, Any]:

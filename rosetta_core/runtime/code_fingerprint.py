@@ -1,7 +1,8 @@
-"""A stage's code as one short text, so that a run notices when it changes.
+"""Fingerprints of code: hashes of modules and of all that they import from this package.
 
-fingerprint    hash of modules and all they import from this package, without comments
-digest         hash of one module's code
+Imports are read, not executed: those at the top of a module, in functions, and in every branch.
+Imports under `if TYPE_CHECKING` never run and do not count, nor do comments, docstrings and layout.
+Modules of configuration models are left out, since settings are compared by value.
 """
 
 import ast
@@ -10,27 +11,50 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["digest", "fingerprint"]
+__all__ = ["code_fingerprint", "digest", "imported_modules"]
 
 PACKAGE = "rosetta_core"
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = f"{PACKAGE}.config"  # a stage's settings are compared by value
+CONFIGURATION = (  # models of configuration values
+    f"{PACKAGE}.config",
+    f"{PACKAGE}.training.recipe",
+    f"{PACKAGE}.validation",
+    f"{PACKAGE}.zoo.model_spec",
+    f"{PACKAGE}.zoo.published",
+    f"{PACKAGE}.zoo.weights.sources",
+)
 
 
-def fingerprint(*modules: str) -> str:
-    """Hash modules and, recursively, what they import from this package.
+def code_fingerprint(*modules: str) -> str:
+    """Hash modules and, recursively, what they import from this package; nothing is executed."""
+    digests = _digests(modules)
+    text = "\n".join(f"{module} {digests[module]}" for module in sorted(digests))
+    return sha256(text.encode()).hexdigest()[:16]
 
-    Comments, docstrings and layout do not count; nothing is imported or run.
-    """
-    seen: dict[str, str] = {}
+
+def imported_modules(*modules: str) -> set[str]:
+    """Return the modules whose code `code_fingerprint` hashes, packages among them."""
+    return set(_digests(modules))
+
+
+def _digests(modules: tuple[str, ...]) -> dict[str, str]:
+    """Hashes by module."""
+    digests: dict[str, str] = {}
     queue = list(modules)
     while queue:
         module = queue.pop()
-        if module not in seen:
-            seen[module], imported = _read(module)
-            queue += imported
-    text = "\n".join(f"{module} {seen[module]}" for module in sorted(seen))
-    return sha256(text.encode()).hexdigest()[:16]
+        if module in digests or is_configuration(module):
+            continue
+        digests[module], imported = _read(module)
+        queue += imported
+        if "." in module:  # importing a module runs the packages around it
+            queue.append(module.rpartition(".")[0])
+    return digests
+
+
+def is_configuration(module: str) -> bool:
+    """Return whether a module only has configuration models."""
+    return any(module == name or module.startswith(f"{name}.") for name in CONFIGURATION)
 
 
 def _path(module: str) -> Path | None:
@@ -43,7 +67,7 @@ def _path(module: str) -> Path | None:
 
 @cache
 def _read(module: str) -> tuple[str, tuple[str, ...]]:
-    """The hash of one module's code, and the modules of this package that it imports."""
+    """Return the hash of one module's code, and the modules of this package that it imports."""
     path = _path(module)
     if path is None:
         raise ModuleNotFoundError(module)
@@ -59,20 +83,36 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
 
 def digest(tree: ast.Module) -> str:
     """Hash code without its docstrings, which are taken out of the tree."""
-    for node in _statements(tree):
+    for node in _statements(tree, typing=True):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
     return sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """The module and every statement in it: a tenth of all nodes, with all that is looked for."""
+def _statements(tree: ast.Module, *, typing: bool = False) -> Iterator[ast.AST]:
+    """Yield the module and every statement in it: a tenth of all nodes, with all imports.
+
+    Args:
+        tree: the module.
+        typing: with what stands under `if TYPE_CHECKING`, too.
+    """
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
         yield node
+        skipped = () if typing or not _is_for_typing(node) else ("body",)
         for inside in ("body", "orelse", "finalbody", "handlers", "cases"):
-            nodes += getattr(node, inside, ())
+            if inside not in skipped:
+                nodes += getattr(node, inside, ())
+
+
+def _is_for_typing(node: ast.AST) -> bool:
+    """Return whether a statement is `if TYPE_CHECKING:`."""
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def _drop_docstring(
@@ -84,11 +124,11 @@ def _drop_docstring(
 
 
 def _imports(node: ast.AST) -> list[str]:
-    """The modules of this package that an import statement names."""
+    """Return the modules of this package that an import statement names."""
     names: list[str] = []
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module:
         names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [n for n in names if n.startswith(f"{PACKAGE}.")]
-    return [n for n in ours if not n.startswith(LEFT_OUT) and _path(n)]
+    ours = [n for n in names if n.split(".")[0] == PACKAGE]
+    return [n for n in ours if _path(n)]

@@ -1,20 +1,16 @@
-"""The stage that tells which layers the Rosetta neurons are in, and how selective they are.
-
-layers      by model and layer, and every unit's sparsity and selectivity
-
-Imports stand inside the function: a job imports what its stage needs, and pandas takes seconds.
-"""
+"""The stage that compares the selectivity of Rosetta units and other units by layer."""
 
 from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.stage import Stage, once
 
-__all__ = ["layers"]
+__all__ = ["STAGE", "run"]
 
 
-def layers(config: Config) -> tuple[Path, ...]:
+def run(config: Config) -> tuple[Path, ...]:
     """Write the tables of units' sparsity and selectivity, of layers, and of superiority."""
     from rosetta_core.mining.examples.layers import (
         layer_table,
@@ -37,3 +33,14 @@ def layers(config: Config) -> tuple[Path, ...]:
             paths.vargha_delaney,
         ),
     )
+
+
+STAGE = Stage(
+    "layers",
+    "compare selectivity of Rosetta units and other units by layer",
+    run,
+    jobs=once,
+    settings=lambda config: [encoder.name for encoder in config.encoders],
+    writes=lambda paths, job: [paths.selectivity, paths.layers, paths.vargha_delaney],
+    cost=lambda run: run.cost(memory=run.PROCESS, seconds=run.START),
+)

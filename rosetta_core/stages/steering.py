@@ -2,8 +2,6 @@
 
 steer             run one job: an inversion, a show, an edit, a tuning, an evaluation
 needed            the files and folders that a job reads
-finished          the folder of a job that was run
-steering_pages    one page for all jobs of a run
 
 Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
 """
@@ -26,12 +24,12 @@ from rosetta_core.config.steering import (
 )
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
-from rosetta_core.io.file_index import check_contents
 from rosetta_core.io.tables import read_table
-from rosetta_core.runs import triggers
+from rosetta_core.runs.job_folders import finished_job
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.steer import STAGE, models_of
 from rosetta_core.stages.steered_networks import Networks, mask_of, target_image
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.stages.triggers import trigger
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from rosetta_core.steering.jobs.editing import Source
     from rosetta_core.steering.optimise.descent import Checkpoint
 
-__all__ = ["finished", "needed", "steer", "steering_pages"]
+__all__ = ["needed", "steer"]
 
 TUNED = "generator.safetensors"  # the weights in the folder of a tuning
 
@@ -48,7 +46,7 @@ TUNED = "generator.safetensors"  # the weights in the folder of a tuning
 def needed(config: Config, name: str) -> list[Path]:
     """Return the files and folders that a job reads; RosettaError if there is no such job."""
     paths, job = RunPaths(config), config.steering.job(name)
-    models = triggers.models_of(config, job)
+    models = models_of(config, job)
     found = [paths.rosetta]
     found += [path for model in models if (path := paths.watched_weights(model))]
     found += [paths.units(model.name) for model in models]
@@ -94,14 +92,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def finished(config: Config, name: str) -> Path:
-    """Return the folder of a job that was run; RosettaError if it is missing or damaged."""
-    folder = RunPaths(config).job(config.steering.job(name))
-    there = folder.exists()
-    check_contents(folder, cure=f"delete {folder} and run again" if there else "run that job first")
-    return folder
-
-
 def _run(config: Config, job: Job, folder: Path, checkpoint: "Checkpoint") -> None:
     if isinstance(job, Inversion):
         _invert(config, job, folder, checkpoint)
@@ -119,9 +109,7 @@ def _checkpoint(config: Config, job: Job, folder: Path) -> "Checkpoint":
     """Beside the folder, and of use only as long as settings and code are the same."""
     from rosetta_core.steering.optimise.descent import Checkpoint
 
-    key = triggers.settings("steer", config, job=job.name) + triggers.code(
-        "steer", config, job=job.name
-    )
+    key = trigger(STAGE, config, job=job.name)
     inputs = [str(path.stat().st_mtime_ns) for path in needed(config, job.name) if path.exists()]
     return Checkpoint(folder.with_name(f".{job.name}.checkpoint"), key=" ".join([key, *inputs]))
 
@@ -184,7 +172,7 @@ def _edit(config: Config, job: Edit, folder: Path, checkpoint: "Checkpoint") -> 
         job = job.model_copy(update={"space": found.space, "class_label": found.class_label})
     source = _source(config, job, pivot)
     if isinstance(of, PivotalTuning):
-        pivot = tuned_pivot(pivot, load_file(finished(config, of.name) / TUNED))
+        pivot = tuned_pivot(pivot, load_file(finished_job(config, of.name) / TUNED))
     change = None
     if job.kind in ("remove", "add"):
         height, width = drawn_image(pivot, 0, label=job.class_label).shape[:2]
@@ -243,7 +231,7 @@ def _tune(config: Config, job: PivotalTuning, folder: Path, checkpoint: "Checkpo
     tuned = tune(
         networks.pivot,
         job,
-        torch.from_numpy(read_latent(finished(config, of.name))),
+        torch.from_numpy(read_latent(finished_job(config, of.name))),
         target_image(of.image, networks.pivot, label=of.class_label),
         space=of.space,
         class_label=of.class_label,
@@ -273,24 +261,8 @@ def _source(config: Config, job: Edit, pivot: "Pivot") -> "Source":
     from rosetta_core.steering.result_io.job_folder import read_latent
 
     if job.source_job:
-        latent = torch.from_numpy(read_latent(finished(config, job.source_job)))
+        latent = torch.from_numpy(read_latent(finished_job(config, job.source_job)))
         return Source(latent, job.source_job)
     seed = job.source_seed or 0
     label = class_labels(pivot, job.class_label, count=1)
     return Source(given_latents(pivot, [seed], space=job.space, classes=label), f"seed {seed}")
-
-
-def steering_pages(config: Config) -> Path:
-    """Write the page of all steering jobs of a run; return its folder."""
-    from rosetta_core.pages.steering.site import write_steering_site
-
-    paths = RunPaths(config)
-    return write_steering_site(
-        paths.steering,
-        [finished(config, name) for name in config.steering.jobs],
-        run=config.run,
-        pivot=config.pivot.name,
-        encoders=[encoder.name for encoder in config.encoders],
-        dictionary="../dictionary/index.html",
-        untrained=[m.name for m in config.models if isinstance(m.weights, RandomWeights)],
-    )

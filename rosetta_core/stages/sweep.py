@@ -1,51 +1,79 @@
-"""The stages that try fewer images, neighbours and encoders; `snakemake sweep_curves` runs them.
+"""The stage that repeats mining of a model with subsets of the images."""
 
-sweep           the best partners of the pivot's and a model's units, of ever more images
-sweep_curves    how findings depend on images, neighbours and encoders
-
-Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
-"""
-
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
-from rosetta_core.io.tables import write_table
+from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.sources import LIVE_SOURCE, activation_source, alive_units
 from rosetta_core.runtime.memory import retry_with_less_memory
-from rosetta_core.stages.mining import living, mined
+from rosetta_core.stages.stage import Stage, per_model
 from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["sweep", "sweep_curves"]
+__all__ = ["LARGEST_K", "STAGE", "image_counts", "run"]
+
+LARGEST_K = 20  # partners of each unit that are kept, so that K up to it can be tried
+FEWEST = 64  # images of the smallest subset, unless counts are given
+LEAST = 4  # images that a subset needs, for halves of two
+
+
+def image_counts(config: Config, images: Sequence[int] | None = None) -> list[int]:
+    """Return the sizes of the image subsets in ascending order, the last being all images.
+
+    Args:
+        config: configuration of the run.
+        images: sizes to try; None: 64, 128 and so on.
+
+    Raises:
+        RosettaError: a size is below 4 or above `sampling.images`.
+    """
+    every = config.sampling.images
+    if images is None:
+        images = [2**power for power in range(FEWEST.bit_length() - 1, every.bit_length())]
+    for count in images:
+        if not LEAST <= count <= every:
+            raise RosettaError(
+                f"--images: {count} is not from {LEAST} to sampling.images ({every})"
+            )
+    return sorted({*images, every})
 
 
 @retry_with_less_memory
-def sweep(config: Config, *, model: str) -> Path:
-    """Mine a model with ever more images, and with the halves of each, in one pass over its maps.
+def run(
+    config: Config, *, model: str, images: Sequence[int] | None = None, largest_k: int = LARGEST_K
+) -> Path:
+    """Mine a model with increasing numbers of images and with their halves, in one pass.
+
+    Args:
+        config: configuration of the run.
+        model: name of the model.
+        images: numbers of images, as `image_counts` takes them.
+        largest_k: partners to keep for each unit.
 
     Returns:
-        The store, whose subsets are those of `mining.subsets.firsts`.
+        The store; its subsets are those of `mining.correlation.image_subsets.firsts`.
     """
     import torch
 
     from rosetta_core.mining.correlation.image_subsets import firsts
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
-    from rosetta_core.runs.sources import activation_source
     from rosetta_core.runtime.devices import resolve_device
 
-    model, paths = config.model(model).name, RunPaths(config)
+    name, paths = config.model(model).name, RunPaths(config)
     pivot = activation_source(config, config.pivot.name)
-    other = pivot if model == config.pivot.name else activation_source(config, model)
+    other = pivot if name == config.pivot.name else activation_source(config, name)
 
     def alive(number: int | None) -> "NDArray[np.bool_]":
-        return living(config, pivot if number is None else other)
+        return alive_units(config, pivot if number is None else other)
 
-    subsets = firsts(config.swept_images)
+    subsets = firsts(image_counts(config, images))
     rows = range(sum(layer.channels for layer in pivot.layers))
     blocks = correlate_blocks(
         pivot,
@@ -59,26 +87,27 @@ def sweep(config: Config, *, model: str) -> Path:
         rows=rows,
         alive=alive,
         pivot_index=0 if other is pivot else None,
-        k=max(config.significance.sweep.k),
+        k=largest_k,
     )
-    write_topk([paths.sweep(model)], blocks, collector, subsets=len(subsets))
-    return paths.sweep(model)
+    write_topk([paths.sweep(name)], blocks, collector, subsets=len(subsets))
+    return paths.sweep(name)
 
 
-def sweep_curves(config: Config) -> list[Path]:
-    """Write the table of a sweep, and draw its curves."""
-    from rosetta_core.drawing.canvas import save
-    from rosetta_core.mining.significance.sweep import sweep_table
-    from rosetta_core.pages.plots.sweep_curves import sweep_figure
-
-    paths, tried = RunPaths(config), config.significance.sweep
-    table = sweep_table(
-        lambda subset, k: mined(config, paths.sweep, k=k, subset=subset),
-        images=config.swept_images,
-        k=tried.k,
-        encoders=[encoder.name for encoder in config.encoders],
-    )
-    figure = sweep_figure(table, k=config.neighbours.k)
-    for path in paths.sweep_curves:
-        save(figure, path)
-    return [write_table(table, paths.sweep_table), *paths.sweep_curves]
+STAGE = Stage(
+    "sweep",
+    "repeat mining of a model with subsets of the images",
+    run,
+    jobs=per_model,
+    settings=lambda config, *, model: [
+        config.activations.near_constant,
+        image_counts(config),
+        *config.live_settings(model),
+    ],
+    writes=lambda paths, job: [paths.sweep(job["model"])],
+    models=lambda config, *, model: (
+        [] if config.stores_activations else [config.pivot, config.model(model)]
+    ),
+    modules=lambda config, **_: [] if config.stores_activations else [LIVE_SOURCE],
+    default=False,
+    measured=False,
+)

@@ -15,7 +15,7 @@ from pathlib import Path
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runtime import user_code as own_code
-from rosetta_core.runtime.code_fingerprint import fingerprint
+from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.validation import to_json
 from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.model_spec import ModelSpec
@@ -63,7 +63,7 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> Descrip
     """
     definition = model.model_dump(mode="json", exclude={"name", "weights"})
     libraries = {library: version(library) for library in LIBRARIES}
-    code = fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family])
+    code = code_fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family])
     if model.target:
         code += own_code.fingerprint(model.target, key="target")
     told = [part.name for part in fields(Description)]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from conftest import ROOT, tiny
 
-from rosetta_core import stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import parse_config
+from rosetta_core.stages.tools.prepare import write_config
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_is_not_there_yet_is_said_in_one_line_and_nothing_is_written(
 
 def test_configure(tmp_path: Path) -> None:
     content = tiny(results=str(tmp_path / "r"))
-    stages.configure(parse_config(content))
+    write_config(parse_config(content))
     assert yaml.safe_load((tmp_path / "r/tiny/config.yaml").read_text()) == content
 
 

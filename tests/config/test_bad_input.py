@@ -15,11 +15,11 @@ from conftest import ROOT, tiny
 from PIL import Image
 from safetensors.torch import save_file
 
-from rosetta_core import stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.images import SAMPLES
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.tools.check import check_config
 from rosetta_core.steering.images import SAMPLES as NAMES
 from rosetta_core.steering.images import sample_image
 
@@ -476,7 +476,7 @@ MISFITS = [
 
 def test_units_may_be_named_with_their_model() -> None:
     units = ["main.8/127", "dcgan/main.11/0"]
-    assert stages.check(parse_config(tiny(**steering(edit={**REMOVE, "units": units}))))
+    assert check_config(parse_config(tiny(**steering(edit={**REMOVE, "units": units}))))
 
 
 @pytest.mark.parametrize(("changes", "said"), MISFITS)

@@ -10,11 +10,12 @@ from checkout import copy_checkout
 from conftest import PAPER, ROOT, Checkout
 from small_zoo import ENCODERS, small_run
 
-from rosetta_core import stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, load_config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.loading import load_generator
 from rosetta_core.zoo.published import PUBLISHED
 
@@ -38,8 +39,8 @@ def of_paper(path: Path) -> Config:
 def test_a_configuration_is_checked_and_planned_offline(path: Path) -> None:
     config = of_paper(path)
     assert config.run == path.stem
-    layers = stages.check(config)
-    plan = stages.plan(config)
+    layers = check_config(config)
+    plan = plan_run(config)
     units = {name: sum(layer.channels for layer in found) for name, found in layers.items()}
     assert plan.pairs == units[config.pivot.name] * sum(units.values())
     assert all(stage.jobs and stage.seconds >= 0 for stage in plan.stages)
@@ -127,8 +128,8 @@ def test_classes_are_checked_before_a_run(
     content["steering"] = {"show": [{"name": "shown", "concept": 0, **job}]}
     config = parse_config(content)
     if said is None:
-        assert stages.check(config)
+        assert check_config(config)
         return
     with pytest.raises(RosettaError) as error:
-        stages.check(config)
+        check_config(config)
     assert said in str(error.value)

@@ -26,6 +26,7 @@ from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steering import finished as finished_job
+from rosetta_core.stages.tools.prepare import write_config
 from rosetta_core.steering.result_io.job_arrays import read_arrays
 from rosetta_core.zoo.weights.checksums import Record, record_of, verify_weights, write_record
 
@@ -52,24 +53,24 @@ def mined(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Path:
     """The results of a small run without its pages; leave them as they are."""
     results = tmp_path_factory.mktemp("damage") / "results"
     config = parse_config(small(results))
-    stages.configure(config)
+    write_config(config)
     names = [model.name for model in config.models]
     for shard in config.shards:
-        stages.sample(config, shard=shard)
+        stages.sample.run(config, shard=shard)
         for name in names:
-            stages.activations(config, model=name, shard=shard)
+            stages.activations.run(config, model=name, shard=shard)
     for name in names:
-        stages.units(config, model=name)
-        stages.correlations(config, models=[name])
-        stages.neighbours(config, model=name)
-        stages.unit_examples(config, model=name)
-    stages.concepts(config)
+        stages.units.run(config, model=name)
+        stages.correlations.run(config, models=[name])
+        stages.neighbours.run(config, model=name)
+        stages.unit_examples.run(config, model=name)
+    stages.concepts.run(config)
     for name in names[1:]:
-        stages.null_models(config, model=name, null="permute_images")
-    stages.significance(config)
-    stages.concept_examples(config)
-    stages.layers(config)
-    stages.steer(config, job=SHOWN)
+        stages.null_models.run(config, model=name, null="permute_images")
+    stages.significance.run(config)
+    stages.concept_examples.run(config)
+    stages.layers.run(config)
+    stages.steer.run(config, job=SHOWN)
     return results
 
 
@@ -78,7 +79,7 @@ def run(mined: Path, tmp_path: Path) -> Config:
     """The configuration of a copy of it, to damage."""
     shutil.copytree(mined, tmp_path / "results")
     config = parse_config(small(tmp_path / "results"))
-    stages.configure(config)  # says where it is
+    write_config(config)  # says where it is
     return config
 
 
@@ -237,7 +238,7 @@ def test_no_damaged_list_of_best_partners_is_ever_read(run: Config) -> None:
     config = run.model_copy(
         update={"correlation": run.correlation.model_copy(update={"keep_matrix": False})}
     )
-    stages.correlations(config, models=[TRAINED])
+    stages.correlations.run(config, models=[TRAINED])
     check_fuzzed(config, nearest, files_below(RunPaths(config).correlations(TRAINED)))
 
 
@@ -281,7 +282,7 @@ def test_a_store_of_the_same_name_from_another_run_is_noticed(run: Config, tmp_p
     drawn = small(tmp_path / "other")
     drawn["sampling"]["seed"] = 1
     other = parse_config(drawn)
-    stages.sample(other, shard="00000")
+    stages.sample.run(other, shard="00000")
     ours, theirs = RunPaths(run).samples("00000"), RunPaths(other).samples("00000")
     shutil.rmtree(ours)
     shutil.copytree(theirs, ours)

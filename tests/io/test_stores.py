@@ -42,7 +42,7 @@ def configure(tmp_path, weights: Config):
 
 def sampled(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Latents and images of a run, sampled shard by shard."""
-    stores = [stages.sample(config, shard=shard) for shard in config.shards]
+    stores = [stages.sample.run(config, shard=shard) for shard in config.shards]
     samples = Samples(stores)
     return samples.latents(range(samples.count)), samples.images(range(samples.count))
 
@@ -64,7 +64,7 @@ def test_image_i_is_the_same_whatever_the_batch_shard_or_number(configure) -> No
 
 def test_samples_record_what_made_them(configure) -> None:
     config = configure(sampling={"truncation": 0.5, "seed": 7})
-    group, manifest = open_store(stages.sample(config, shard="00001"))
+    group, manifest = open_store(stages.sample.run(config, shard="00001"))
     assert group.attrs["truncation"] == manifest["truncation"] == 0.5
     assert manifest["images"] == [8, 16]
     assert (read_array(group, "classes") == -1).all()
@@ -81,9 +81,9 @@ def test_runs_with_different_seeds_share_no_image() -> None:
 
 def test_stored_maps_are_those_of_a_plain_forward_pass(configure) -> None:
     config = configure(memory_budget="64 MiB")
-    stages.sample(config, shard="00000")
+    stages.sample.run(config, shard="00000")
     model = config.model("mobilenet_v2")
-    maps = StoredActivations([stages.activations(config, model="mobilenet_v2", shard="00000")])
+    maps = StoredActivations([stages.activations.run(config, model="mobilenet_v2", shard="00000")])
     encoder = load(model, RunPaths(config).weights(model), device=CPU)
     seen = []
     hook = (
@@ -109,8 +109,8 @@ def test_stored_maps_are_those_of_a_plain_forward_pass(configure) -> None:
 
 def test_the_manifest_says_how_images_went_in(configure) -> None:
     config = configure()
-    stages.sample(config, shard="00000")
-    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    stages.sample.run(config, shard="00000")
+    store = stages.activations.run(config, model="mtcnn_onet", shard="00000")
     manifest = json.loads(manifest_of(store).read_text())
     assert manifest["input"] == {
         "size": 48, "crop": 1.0, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3,
@@ -123,9 +123,9 @@ def test_the_manifest_says_how_images_went_in(configure) -> None:
 
 def test_a_rebuilt_store_has_the_same_manifest(configure) -> None:
     config = configure()
-    stages.sample(config, shard="00000")
+    stages.sample.run(config, shard="00000")
     texts = [
-        manifest_of(stages.activations(config, model="dcgan", shard="00000")).read_text()
+        manifest_of(stages.activations.run(config, model="dcgan", shard="00000")).read_text()
         for _ in range(2)
     ]
     assert texts[0] == texts[1]
@@ -145,8 +145,8 @@ def chunk_of(store: Path) -> Path:
 )
 def test_a_lost_or_truncated_chunk_is_noticed(configure, damage, problem: str) -> None:
     config = configure()
-    stages.sample(config, shard="00000")
-    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    stages.sample.run(config, shard="00000")
+    store = stages.activations.run(config, model="mtcnn_onet", shard="00000")
     damage(chunk_of(store))
     with pytest.raises(RosettaError, match=problem) as caught:
         StoredActivations([store])
@@ -157,8 +157,8 @@ def test_a_lost_or_truncated_chunk_is_noticed(configure, damage, problem: str) -
 def test_a_flipped_bit_is_never_read_as_data(configure, place) -> None:
     """Whether the whole is read or some channels or images of it."""
     config = configure()
-    stages.sample(config, shard="00000")
-    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    stages.sample.run(config, shard="00000")
+    store = stages.activations.run(config, model="mtcnn_onet", shard="00000")
     file = chunk_of(store)
     sound = file.read_bytes()
     images, first, last = place
@@ -181,8 +181,8 @@ def test_a_flipped_bit_is_never_read_as_data(configure, place) -> None:
 
 def test_a_store_of_another_shape_than_its_manifest(configure) -> None:
     config = configure()
-    stages.sample(config, shard="00000")
-    store = stages.activations(config, model="mtcnn_onet", shard="00000")
+    stages.sample.run(config, shard="00000")
+    store = stages.activations.run(config, model="mtcnn_onet", shard="00000")
     manifest = json.loads(manifest_of(store).read_text())
     manifest["layers"][1]["height"] += 1
     write_manifest(store, manifest)
@@ -194,15 +194,15 @@ def test_a_stored_map_that_is_not_finite_stops_the_correlations(configure) -> No
     config = configure()
     stores = []
     for shard in config.shards:
-        stages.sample(config, shard=shard)
+        stages.sample.run(config, shard=shard)
         for model in ("dcgan", "mtcnn_onet"):
-            stores.append(stages.activations(config, model=model, shard=shard))
+            stores.append(stages.activations.run(config, model=model, shard=shard))
     maps = zarr.open_group(stores[3])["prelu2/maps"]
     maps[2, 7, 1, 0] = np.nan  # a checksum is no help: the network put it there
     write_contents(stores[3], of=stores[3])
     write_manifest(stores[3], json.loads(manifest_of(stores[3]).read_text()))
     with pytest.raises(RosettaError) as caught:
-        stages.correlations(config, models=["dcgan", "mtcnn_onet"])
+        stages.correlations.run(config, models=["dcgan", "mtcnn_onet"])
     place = "layer 'prelu2', image 10, channel 7, position (1, 0): the map holds nan"
     assert f"{stores[3]}: {place}" in str(caught.value)
     folder = RunPaths(config).correlations("dcgan").parent

@@ -18,7 +18,7 @@ from rosetta_core.mining.matching.cross_run import MAX_P_VALUE, match_concepts
 from rosetta_core.pages.translation.site import SHOWN, write_translation_page
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.shared_encoders import RunEncoders, shared_encoders
-from rosetta_core.stages.translation import beyond_chance
+from rosetta_core.stages.tools.translate import beyond_chance
 
 DRAWS = 300
 

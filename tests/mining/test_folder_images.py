@@ -23,6 +23,11 @@ from rosetta_core.mining.correlation.store import read_correlations
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.run import Run
+from rosetta_core.stages.correlations import passes
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.export import export_run
+from rosetta_core.stages.tools.mine import mine
+from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.steering.images import SAMPLES, sample_image
 
 IMAGES, SIZE = 12, 48
@@ -66,7 +71,7 @@ def config_of(folder: Path | str, **changes: Any) -> Config:
 def taken(config: Config) -> NDArray[np.uint8]:
     """The images that a run takes."""
     for shard in config.shards:
-        stages.sample(config, shard=shard)
+        stages.sample.run(config, shard=shard)
     samples = Samples([RunPaths(config).samples(shard) for shard in config.shards])
     return samples.images(range(samples.count))
 
@@ -242,10 +247,10 @@ def test_what_a_folder_excludes(changes: dict[str, Any], said: str) -> None:
 def test_images_are_read_once_for_a_check_and_again_when_they_change(here: Path) -> None:
     folder = fill(here / "photos")
     config = config_of("photos", resources=str(here / "resources"))
-    stages.check(config)
+    check_config(config)
     file, kept = folder / "photograph 03.png", (here / "resources/images").iterdir
     before = {path: path.stat().st_mtime_ns for path in kept()}
-    stages.check(config)
+    check_config(config)
     assert {path: path.stat().st_mtime_ns for path in kept()} == before
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 255
@@ -253,12 +258,12 @@ def test_images_are_read_once_for_a_check_and_again_when_they_change(here: Path)
     file.write_bytes(content)
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 10**9))
     with pytest.raises(RosettaError, match=r"photograph 03.png: cannot be read"):
-        stages.check(config)
+        check_config(config)
 
 
 def test_the_plan_draws_nothing(here: Path) -> None:
     fill(here / "photos")
-    sample = stages.plan(config_of("photos")).stages[0]
+    sample = plan_run(config_of("photos")).stages[0]
     assert (sample.name, sample.operations) == ("sample", 0)
     assert sample.writes == IMAGES * 3 * SIZE**2
 
@@ -270,7 +275,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Run:
     fill(folder / "photos")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        pages = stages.mine(config_of("photos"))
+        pages = mine(config_of("photos"))
     return open_run(folder / pages.parent)
 
 
@@ -316,7 +321,7 @@ def test_the_pages_say_where_the_images_are_from(run: Run) -> None:
 
 
 def test_tables_are_exported_and_figures_drawn(run: Run, tmp_path: Path) -> None:
-    stages.export(run.config, format="csv", to=tmp_path / "export")
+    export_run(run.config, format="csv", to=tmp_path / "export")
     assert (tmp_path / "export/rosetta.csv").read_text().count("mobilenet_v2/") > 0
     config = Path(run.config.results) / "tiny.yaml"
     config.write_text(yaml.safe_dump(run.config.model_dump(mode="json")))
@@ -348,10 +353,10 @@ def test_numbers_do_not_depend_on_shards_batches_or_stores(
     taken(config)
     for model in run.models if config.mining.store == "zarr" else []:
         for shard in config.shards:
-            stages.activations(config, model=model, shard=shard)
-        stages.units(config, model=model)
-    for members in stages.passes(config):
-        stages.correlations(config, models=members)
+            stages.activations.run(config, model=model, shard=shard)
+        stages.units.run(config, model=model)
+    for members in passes(config):
+        stages.correlations.run(config, models=members)
     for model in run.models:
         theirs = read_correlations(RunPaths(config).correlations(model))
         mine = run.correlations(model)

@@ -12,7 +12,8 @@ from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.mining.correlation.pearson import correlate
 from rosetta_core.mining.sources.live import rounded
-from rosetta_core.runs.sources import activation_source, live_activations
+from rosetta_core.runs.live_source import live_activations
+from rosetta_core.runs.sources import activation_source
 from rosetta_core.runtime.workers import Workers
 
 MODELS = ["dcgan", "mobilenet_v2"]
@@ -23,9 +24,9 @@ def stored(tmp_path_factory, weights: Config) -> Config:
     """A run with stored maps of two models."""
     config = parse_config(tiny(results=str(tmp_path_factory.mktemp("stored"))))
     for shard in config.shards:
-        stages.sample(config, shard=shard)
+        stages.sample.run(config, shard=shard)
         for model in MODELS:
-            stages.activations(config, model=model, shard=shard)
+            stages.activations.run(config, model=model, shard=shard)
     return config
 
 

@@ -14,8 +14,9 @@ from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.sources.permuted import shifts
+from rosetta_core.runs.live_source import live_activations
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.sources import activation_source, live_activations
+from rosetta_core.runs.sources import activation_source
 from rosetta_core.runtime.workers import Workers
 
 ENCODER = "mobilenet_v2"
@@ -170,7 +171,7 @@ def test_intervals_and_peaks_are_of_the_stored_maps(finished: Checkout) -> None:
 
 def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None:
     config = of_run(copied, significance={"nulls": ["untrained"]}, steering=NO_JOBS)
-    stages.null_models(config, model=ENCODER, null="untrained")
+    stages.null_models.run(config, model=ENCODER, null="untrained")
     encoders = tiny()["encoders"]
     number = [encoder["name"] for encoder in encoders].index(ENCODER)
     seed = crc32(ENCODER.encode()) + 1  # the second draw
@@ -194,7 +195,7 @@ def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:
     config = of_run(copied, encoders=tiny()["encoders"][1:])
     path = RunPaths(config).null_matches("permute_images", ENCODER)
     before = path.read_bytes()
-    stages.null_models(config, model=ENCODER, null="permute_images")
+    stages.null_models.run(config, model=ENCODER, null="permute_images")
     assert path.read_bytes() == before
 
 
@@ -208,7 +209,7 @@ def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:
 )
 def test_what_there_is_not(finished: Checkout, model: str, null: str, said: str) -> None:
     with pytest.raises(RosettaError, match=said):
-        stages.null_models(of_run(finished.run), model=model, null=null)
+        stages.null_models.run(of_run(finished.run), model=model, null=null)
 
 
 def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:

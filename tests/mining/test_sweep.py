@@ -22,8 +22,8 @@ def swept(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Confi
     shutil.copytree(finished.run, run, symlinks=True)
     config = parse_config(tiny(results=str(run.parent), significance=SWEEP))
     for model in config.models:
-        stages.sweep(config, model=model.name)
-    stages.sweep_curves(config)
+        stages.sweep.run(config, model=model.name)
+    stages.sweep_curves.run(config)
     return config
 
 

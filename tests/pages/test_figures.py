@@ -242,7 +242,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
     where = "rosetta_core.mining.examples.concept_store.StoredConceptExamples"
     monkeypatch.setattr("rosetta_core.runs.run_tables.read_findings", lambda _: findings)
     monkeypatch.setattr(where, lambda *_: examples)
-    monkeypatch.setattr("rosetta_core.stages.figures.samples_of", lambda _: FakeSamples())
+    monkeypatch.setattr("rosetta_core.stages.tools.figure.open_samples", lambda _: FakeSamples())
     return Config(results=str(tmp_path))
 
 

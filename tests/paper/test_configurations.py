@@ -12,9 +12,10 @@ import pytest
 import yaml
 from conftest import PAPER, ROOT
 
-from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.mine import mine
 
 IMAGES, STEPS = 8, 2
 
@@ -38,8 +39,8 @@ def in_short(path: Path, results: Path) -> Config:
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
 def test_a_configuration_goes_through_a_whole_run(path: Path, tmp_path: Path) -> None:
     config = in_short(path, tmp_path)
-    layers = stages.check(config)
-    pages = stages.mine(config)
+    layers = check_config(config)
+    pages = mine(config)
     paths = RunPaths(config)
     for model in config.models:
         units = pd.read_parquet(paths.units(model.name))

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 from conftest import Checkout, tiny
 
-from rosetta_core import stages
 from rosetta_core.config import parse_config
 from rosetta_core.runs.progress import RunProgress, watch
 from rosetta_core.runs.summary import Job, summary
 from rosetta_core.runtime.progress import Progress, duration
+from rosetta_core.stages.registry import benchmarks
+from rosetta_core.stages.tools.summary import run_summary
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_the_end_of_a_run_says_what_ran_and_what_was_there() -> None:
 
 def test_the_summary_of_a_finished_run(finished: Checkout, monkeypatch) -> None:
     monkeypatch.chdir(finished.folder)
-    said = stages.summary(parse_config(tiny()), began=time.time())
-    jobs = len(stages.measured(parse_config(tiny())))
+    said = run_summary(parse_config(tiny()), began=time.time())
+    jobs = len(benchmarks(parse_config(tiny())))
     assert f"run tiny: 0 of {jobs} jobs ran in 0 s" in said
     assert "open results/tiny/dictionary/index.html" in said

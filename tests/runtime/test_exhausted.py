@@ -202,7 +202,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Config) -> 
     for model in [content["pivot"], *content["encoders"]]:
         model["layers"] = None
     Path("c.yaml").write_text(yaml.safe_dump(content))
-    stages.sample(parse_config(content), shard="00000")
+    stages.sample.run(parse_config(content), shard="00000")
     return tmp_path
 
 

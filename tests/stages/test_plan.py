@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import ROOT, Checkout, tiny
 
-from rosetta_core import stages
 from rosetta_core.cli.plan_report import report
 from rosetta_core.config import parse_config
 from rosetta_core.runs.plan import Rates, needs, pair_operations
 from rosetta_core.runs.rates import measure_rates
+from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.layer import Layer
 from rosetta_core.zoo.loading import build
 from rosetta_core.zoo.operations import pixels_and_operations
@@ -22,7 +22,7 @@ MODELS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 
 
 def by_name(**changes):
-    plan = stages.plan(parse_config(tiny(**changes)))
+    plan = plan_run(parse_config(tiny(**changes)))
     return plan, {stage.name: stage for stage in plan.stages}
 
 
@@ -114,15 +114,13 @@ def test_rates_and_report() -> None:
     assert set(rates.networks) == set(MODELS)
     for seconds in (rates.hooked, rates.written, rates.read, rates.reduced):
         assert 1e-11 < seconds < 1e-6
-    text = report(config, stages.plan(config, rates), rates, cores=2)
+    text = report(config, plan_run(config, rates), rates, cores=2)
     for model in MODELS:
         assert re.search(rf"^{model} +\d+ +[\d,]+ ", text, re.M)
     assert re.search(r"^correlations +8 ", text, re.M)
     assert "reads them once" not in text
     big = parse_config(tiny(sampling={"images": 1_000_000}))
-    assert "together: true reads them once" in report(
-        big, stages.plan(big, Rates()), Rates(), cores=2
-    )
+    assert "together: true reads them once" in report(big, plan_run(big, Rates()), Rates(), cores=2)
 
 
 def test_the_verb() -> None:

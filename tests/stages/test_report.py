@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from conftest import ROOT, Checkout, tiny
 
-from rosetta_core import stages
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.costs import cost_table
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.registry import benchmarks
 
 MODELS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 ITEMS = {  # of the report, and their captions
@@ -90,10 +90,10 @@ def test_costs_are_those_of_every_job(finished: Checkout) -> None:
 
 
 def test_measured_jobs_follow_the_configuration() -> None:
-    jobs = stages.measured(parse_config(tiny(correlation={"blocks": 2})))
+    jobs = benchmarks(parse_config(tiny(correlation={"blocks": 2})))
     assert ("correlations", "mtcnn_onet", "0001") in jobs
     assert ("join", "mtcnn_onet") in jobs
-    live = stages.measured(parse_config(tiny(mining={"store": "none"})))
+    live = benchmarks(parse_config(tiny(mining={"store": "none"})))
     assert not {"activations", "units", "join"} & {stage for stage, *_ in live}
     together = ("correlations", "dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet")
     assert together in live

@@ -314,14 +314,14 @@ def test_the_same_tables_whatever_the_shards_batches_and_memory(
 ) -> None:
     config = parse_config(tiny(results=str(tmp_path), steering=NO_JOBS, **changes))
     for shard in config.shards:
-        stages.sample(config, shard=shard)
+        stages.sample.run(config, shard=shard)
     for model in PAIRS:
         for shard in config.shards:
-            stages.activations(config, model=model, shard=shard)
-        stages.units(config, model=model)
-        stages.correlations(config, models=[model])
-        stages.neighbours(config, model=model)
-    stages.concepts(config)
+            stages.activations.run(config, model=model, shard=shard)
+        stages.units.run(config, model=model)
+        stages.correlations.run(config, models=[model])
+        stages.neighbours.run(config, model=model)
+    stages.concepts.run(config)
     before, after = (
         pd.read_parquet(run / "tables/rosetta.parquet") for run in (finished.run, tmp_path / "tiny")
     )

@@ -15,10 +15,11 @@ import zarr
 from conftest import PAPER, ROOT
 from small_zoo import ENCODERS, GENERATORS, small_run
 
-from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.mine import mine
 from rosetta_core.zoo.model_spec import GENERATORS as DRAWING
 
 RESOURCES = ROOT / "resources"
@@ -56,7 +57,7 @@ def mined(generator: str, results: Path, **changes: Any) -> Path:
     seen_by = SEEN_BY[generator]
     content = small_run(generator, seen_by, results=results, resources=RESOURCES, **changes)
     config = parse_config(content)
-    stages.mine(config)
+    mine(config)
     return RunPaths(config).run
 
 
@@ -139,8 +140,8 @@ def test_a_configuration_goes_through_a_whole_run_of_small_networks(
     path: Path, tmp_path: Path
 ) -> None:
     config = in_small(path, tmp_path)
-    stages.check(config)
-    stages.mine(config)
+    check_config(config)
+    mine(config)
     paths = RunPaths(config)
     assert len(pd.read_parquet(paths.rosetta))
     for job in config.steering.jobs.values():

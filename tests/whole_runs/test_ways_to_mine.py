@@ -108,10 +108,10 @@ def test_a_matrix_that_is_not_kept_has_only_so_many_partners(rerun: Checkout) ->
     config = parse_config(
         tiny(results=str(rerun.folder / "results"), correlation={"keep_matrix": False})
     )
-    stages.correlations(config, models=["dcgan", "mtcnn_onet"])
+    stages.correlations.run(config, models=["dcgan", "mtcnn_onet"])
     more = config.model_copy(update={"neighbours": config.neighbours.model_copy(update={"k": 40})})
     with pytest.raises(RosettaError, match="keeps 32 partners of a unit, fewer than K = 40"):
-        stages.neighbours(more, model="mtcnn_onet")
+        stages.neighbours.run(more, model="mtcnn_onet")
     for block in (-1, 1):
         with pytest.raises(RosettaError, match=f"no block {block}; they are 0 to 0"):
-            stages.correlations(config, models=["dcgan"], block=block)
+            stages.correlations.run(config, models=["dcgan"], block=block)

@@ -18,12 +18,14 @@ from conftest import NO_JOBS, ROOT, tiny
 from torch import nn
 from torchvision.models import squeezenet1_1
 
-from rosetta_core import open_run, stages
+from rosetta_core import open_run
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs import triggers
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.user_code import fingerprint, load_function
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.mine import mine
 from rosetta_core.zoo.description import describe
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.network import Encoder, Generator, Input, LatentSpace
@@ -293,13 +295,13 @@ def test_truncation_and_input_are_for_those_that_take_them(folder: Path) -> None
     )
     pivot["target"] = "plain.py:build"
     with pytest.raises(RosettaError, match=r"target of drawer takes no truncation, but 0\.5"):
-        stages.check(config_of_pivot(pivot, truncation=0.5))
+        check_config(config_of_pivot(pivot, truncation=0.5))
     seen = Input(size=16, mean=[0.5] * 3, std=[0.5] * 3).model_dump(mode="json")
     with pytest.raises(RosettaError, match="drawer: draws images and takes no input"):
-        stages.check(config_of_pivot({**pivot, "input": seen}, truncation=1.0))
+        check_config(config_of_pivot({**pivot, "input": seen}, truncation=1.0))
     pivot |= {"target": "my_generator.py:build", "arguments": {"truncation": 0.5}}
     with pytest.raises(RosettaError, match=r"'truncation' is set by sampling\.truncation"):
-        stages.check(config_of_pivot(pivot, truncation=1.0))
+        check_config(config_of_pivot(pivot, truncation=1.0))
 
 
 def config_of_pivot(pivot: dict[str, Any], *, truncation: float) -> Config:
@@ -415,7 +417,7 @@ def test_a_whole_run_with_a_generator_of_ones_own_and_its_steering(
     torch.manual_seed(2)
     trained = load_function("my_generator.py:build", key="target")(width=16).network
     torch.save(trained.state_dict(), "my_generator.pt")
-    pages = stages.mine(config)
+    pages = mine(config)
     assert (pages / "index.html").is_file()
     units = pd.read_parquet(RunPaths(config).units("my_generator"))
     assert units["layer"].unique().tolist() == ["blocks.0", "blocks.1", "blocks.2"]

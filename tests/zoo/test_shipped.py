@@ -8,6 +8,7 @@ import torch
 import yaml
 from checkout import ROOT, copy_checkout
 from conftest import tiny
+from rosetta_core.runs.triggers import settings
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -18,9 +19,9 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import sha256_of
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.triggers import settings
 from rosetta_core.runtime import code_fingerprint as module
 from rosetta_core.runtime.code_fingerprint import fingerprint
+from rosetta_core.stages.tools.check import check_config
 from rosetta_core.training.optimisation import fingerprint as of_recipe
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import EncoderSpec
@@ -91,13 +92,13 @@ def test_an_encoder_shares_more_with_the_generator_than_before_its_training(
     pivot = weights.pivot.model_dump(mode="json") | {"layers": ["main.5", "main.8"]}
     sampling = {"images": 64, "shard_size": 64}
     config = tiny_with(name, {"zoo": name, "untrained": True}, pivot=pivot, sampling=sampling)
-    stages.sample(config, shard="00000")
+    stages.sample.run(config, shard="00000")
     found = {}
     for model in config.models:
-        stages.activations(config, model=model.name, shard="00000")
+        stages.activations.run(config, model=model.name, shard="00000")
     for model in (name, f"{name}_untrained"):
-        stages.correlations(config, models=[model])
-        found[model] = len(read_table(stages.neighbours(config, model=model)[1]))
+        stages.correlations.run(config, models=[model])
+        found[model] = len(read_table(stages.neighbours.run(config, model=model)[1]))
     assert found[name] > 1.5 * found[f"{name}_untrained"] > 0
 
 
@@ -156,7 +157,7 @@ def test_a_file_that_is_not_the_configuration_s_is_refused_before_a_job_starts()
         verify_weights(file_of("mae_faces"), weights)
     other = encoder("mae_faces").model_copy(update={"weights": weights})
     with pytest.raises(RosettaError, match=r"mae_faces.safetensors: SHA-256 is ") as caught:
-        stages.check(tiny_with(other.model_dump(mode="json")))
+        check_config(tiny_with(other.model_dump(mode="json")))
     assert "\n" not in str(caught.value)
     with pytest.raises(RosettaError, match=r"SHA-256 is "):
         load(other, file_of("mae_faces"), device=CPU)

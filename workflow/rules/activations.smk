@@ -1,4 +1,4 @@
-# A model looks at a shard, and its activation maps are written down; then the table of its units.
+# A model runs on the images of a shard, and its activation maps are stored.
 
 
 rule activations:
@@ -21,27 +21,8 @@ rule activations:
         gpu=gpu,
     params:
         config=paths.config,
-        cfg=cfg("activations"),
-        code=code("activations"),
+        trigger=trigger("activations"),
     shell:
-        "python -m rosetta_core activations {wildcards.model} --shard {wildcards.shard} "
-        "--config {params.config:q} --threads {threads} > {log:q} 2>&1"
-
-
-rule units:
-    input:
-        lambda wildcards: manifests(wildcards.model),
-    output:
-        report(paths.units("{model}"), caption="../report/units.rst", category="Tables"),
-    log:
-        paths.log("units", "{model}"),
-    benchmark:
-        paths.benchmark("units", "{model}")
-    conda:
-        "../../envs/rosetta.yaml"
-    params:
-        config=paths.config,
-        cfg=cfg("units"),
-        code=code("units"),
-    shell:
-        "python -m rosetta_core units {wildcards.model} --config {params.config:q} > {log:q} 2>&1"
+        command(
+            "activations", "{wildcards.model} --shard {wildcards.shard}", threads=True
+        )

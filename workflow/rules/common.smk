@@ -1,4 +1,4 @@
-# What the rules share: the checked configuration, the paths, and what makes a job run again.
+# What the rules share: the checked configuration, paths, resources, triggers and commands.
 import os
 import re
 import shutil
@@ -9,61 +9,60 @@ from contextlib import ExitStack
 from snakemake.utils import update_config
 
 # the code beside the Snakefile is what runs, here and in the jobs
-sys.path.insert(0, workflow.basedir)
-os.environ.update(PYTHONPATH=workflow.basedir)
+ROOT = str(workflow.current_basedir.join("../.."))
+sys.path.insert(0, ROOT)
+os.environ.update(PYTHONPATH=ROOT)
 
-from rosetta_core import stages
-from rosetta_core.runs import triggers
-from rosetta_core.zoo.weights.sources import Fetched
 from rosetta_core.config import parse_config, typed_values
-from rosetta_core.validation import to_json
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import manifest_of
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.plan import needs as of_cluster
+from rosetta_core.runs.plan import job_resources
 from rosetta_core.runs.progress import watch
+from rosetta_core.stages import triggers
+from rosetta_core.stages.correlations import passes
+from rosetta_core.stages.registry import STAGES, benchmarks
+from rosetta_core.stages.steering import needed
+from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.tools.plan import plan_run
+from rosetta_core.stages.tools.prepare import write_config
+from rosetta_core.stages.tools.summary import run_summary
+from rosetta_core.validation import to_json
+from rosetta_core.zoo.weights.sources import Fetched
 
 
 def refuse(error):
-    """Say in one line why nothing runs; Snakemake makes of an exception what it says itself."""
+    """Print one line and exit; an exception would be printed with Snakemake's own words."""
     print(f"rosetta: {one_line(error)}", file=sys.stderr)
     os._exit(2)
 
 
-def growing(asked):
-    """Twice as much at each attempt: what was killed for memory or time is given more."""
-    return lambda wildcards, attempt: asked * 2 ** (attempt - 1)
-
-
-# this is a job of a cluster, or starts some: locally `--jobs` is another word for `--cores`
+# whether this process submits cluster jobs or is one; locally `--jobs` is a synonym of `--cores`
 on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 update_config(config, typed_values(workflow.config_settings.config))
 try:
     settings = parse_config(config, source="configuration")
-    stages.check(settings, elsewhere=on_cluster)
+    check_config(settings, elsewhere=on_cluster)
 except RosettaError as error:
     refuse(error)
 
 paths = RunPaths(settings)
-kept = ExitStack()  # what this process holds until it ends
+locks = ExitStack()  # held until this process ends
 began = time.time()
 pivot = settings.pivot.name
 models = [model.name for model in settings.models]
+encoders = [encoder.name for encoder in settings.encoders]
 shards = settings.shards
-planned = stages.plan(settings).stages
-needs = {stage.name: of_cluster(stage) for stage in planned}
-for asked in needs.values():
-    asked.update({name: growing(asked[name]) for name in ("mem_mb", "runtime")})
-live = settings.mining.store == "none"  # networks feed the correlations directly
+live = not settings.stores_activations  # networks feed the correlations directly
 blocks = (
     list(range(settings.correlation.blocks))
     if settings.correlation.blocks > 1
     else [None]
 )
-# one job a card: Snakemake counts them against `gpu` of the profile; on a CPU jobs run side by side.
-# `auto` asks for one where one is; what starts the jobs of a cluster cannot see its nodes
+# one job per card: Snakemake counts jobs against the profile's `gpu`; on a CPU they run side by
+# side. With `auto`, a process that submits cluster jobs cannot see whether its nodes have cards
 gpu = int(
     settings.device.startswith("cuda")
     or settings.device == "auto"
@@ -72,34 +71,48 @@ gpu = int(
 )
 
 
-watch(settings.run, {stage.name: stage.each for stage in planned})
+def growing(amount):
+    """Double the amount at each attempt, for jobs killed for memory or time."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
+plan = plan_run(settings).stages
+needs = {cost.name: job_resources(cost) for cost in plan}
+for resources in needs.values():
+    resources.update({name: growing(resources[name]) for name in ("mem_mb", "runtime")})
+
+watch(settings.run, {cost.name: cost.seconds_per_job for cost in plan})
 
 
 wildcard_constraints:
     model="|".join(map(re.escape, models)),
     shard=r"\d{5}",
-    null="permute_images|roll_positions|untrained",
+    null="|".join(settings.nulls) or "none",
 
 
-def cfg(stage):
-    """The settings that a job of a stage reads; the job runs again when they change."""
-    return lambda wildcards: triggers.settings(stage, settings, **wildcards)
+def trigger(stage, **job):
+    """Return the rerun trigger of a job: the settings it reads, and its code's fingerprint."""
+    return lambda wildcards: triggers.trigger(
+        STAGES[stage], settings, **{**wildcards, **job}
+    )
 
 
-def code(stage):
-    """The fingerprint of the code that a job of a stage runs; it runs again when it changes."""
-    return lambda wildcards: triggers.code(
-        stage, settings, model=wildcards.get("model"), null=wildcards.get("null")
+def command(stage, arguments="", threads=False):
+    """Return the shell command of a stage's job; it reads the configuration that the run wrote."""
+    options = " --threads {threads}" if threads else ""
+    return (
+        f"python -m rosetta_core {STAGES[stage].command} {arguments} "
+        f"--config {{params.config:q}}{options} > {{log:q}} 2>&1"
     )
 
 
 def weights_of(wildcards):
-    """A model's file of weights, if it has one that is watched."""
+    """Return a model's file of weights, if it has one that is watched."""
     return paths.watched_weights(settings.model(wildcards.get("model", pivot))) or []
 
 
 def manifests(*names):
-    """The manifests of models' shards. The stores beside them carry no news of their own."""
+    """Return the manifests of models' shards; their stores change only together with them."""
     return [
         manifest_of(paths.activations(name, shard))
         for name in names
@@ -107,33 +120,20 @@ def manifests(*names):
     ]
 
 
+sampled = [manifest_of(paths.samples(shard)) for shard in shards]
+
+
 def activation_inputs(*names):
-    """What maps come from: stores, or weights and samples where networks run without stores."""
+    """Return what activations come from: stores, or weights and samples where networks run."""
     names = list(dict.fromkeys(names))
     if not live:
         return {"manifests": manifests(*names)}
-    return {
-        "weights": [
-            path
-            for name in names
-            if (path := paths.watched_weights(settings.model(name)))
-        ],
-        "samples": [manifest_of(paths.samples(shard)) for shard in shards],
-    }
-
-
-def block_name(block):
-    """What tells the jobs of blocks apart, in names of rules and logs."""
-    return [] if block is None else [f"{block:04d}"]
-
-
-def part_of_run(store):
-    """A store of the run, or of a block that is not kept once it was joined."""
-    return directory(store) if len(blocks) == 1 else temp(directory(store))
+    watched = (paths.watched_weights(settings.model(name)) for name in names)
+    return {"weights": [path for path in watched if path], "samples": sampled}
 
 
 def share(jobs):
-    """How many threads a job gets when `jobs` like it can run at once; on a cluster, all it may."""
+    """Return the threads of a job when `jobs` like it can run at once; on a cluster, the most."""
     if on_cluster:
         return workflow.resource_settings.max_threads or 1
     return max(1, (workflow.resource_settings.cores or 1) // jobs)

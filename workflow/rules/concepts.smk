@@ -17,7 +17,6 @@ rule concepts:
         **needs["concepts"],
     params:
         config=paths.config,
-        cfg=cfg("concepts"),
-        code=code("concepts"),
+        trigger=trigger("concepts"),
     shell:
-        "python -m rosetta_core concepts --config {params.config:q} > {log:q} 2>&1"
+        command("concepts")

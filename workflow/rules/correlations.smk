@@ -1,7 +1,20 @@
-# The pivot's units with those of other models, over all images and positions. Each job makes one
-# pass over the pivot's maps for one or several models, among them the pivot itself; with
-# `correlation.blocks` every job has a part of the pivot's units, and the parts are joined.
-for members in stages.passes(settings):
+# The pivot's units with those of other models, over all images and positions. A job makes one pass
+# over the pivot's maps, for one or several models, the pivot among them; with `correlation.blocks`
+# a job has a part of the pivot's units, and the blocks are joined.
+
+
+def block_name(block):
+    """Return the part of a job's name that says its block."""
+    return [] if block is None else [f"{block:04d}"]
+
+
+def correlations_store(model, block):
+    """Return the store of a pair, or of a block that is deleted once it was joined."""
+    store = directory(paths.correlations(model, block))
+    return store if block is None else temp(store)
+
+
+for members in passes(settings):
 
     for block in blocks:
 
@@ -11,7 +24,7 @@ for members in stages.passes(settings):
             input:
                 **activation_inputs(pivot, *members),
             output:
-                stores=[part_of_run(paths.correlations(m, block)) for m in members],
+                stores=[correlations_store(m, block) for m in members],
                 units=[
                     report(
                         paths.units(m),
@@ -27,38 +40,14 @@ for members in stages.passes(settings):
                 paths.benchmark("correlations", *members, *block_name(block))
             conda:
                 "../../envs/rosetta.yaml"
-            threads: share(len(stages.passes(settings)) * len(blocks))
+            threads: share(len(passes(settings)) * len(blocks))
             resources:
                 **needs["correlations"],
                 gpu=gpu,
             params:
                 members=members,
-                block=[f"--block={block}"] if len(blocks) > 1 else [],
+                block=[] if block is None else [f"--block={block}"],
                 config=paths.config,
-                cfg=triggers.settings("correlations", settings),
-                code=triggers.code("correlations", settings),
+                trigger=trigger("correlations", models=members, block=block),
             shell:
-                "python -m rosetta_core correlations {params.members} {params.block} "
-                "--config {params.config:q} --threads {threads} > {log:q} 2>&1"
-
-
-if len(blocks) > 1:
-
-    rule join:
-        input:
-            [paths.correlations("{model}", block) for block in blocks],
-        output:
-            directory(paths.correlations("{model}")),
-        log:
-            paths.log("join", "{model}"),
-        benchmark:
-            paths.benchmark("join", "{model}")
-        conda:
-            "../../envs/rosetta.yaml"
-        params:
-            config=paths.config,
-            cfg=cfg("join"),
-            code=code("join"),
-        shell:
-            "python -m rosetta_core join {wildcards.model} --config {params.config:q} "
-            "> {log:q} 2>&1"
+                command("correlations", "{params.members} {params.block}", threads=True)

@@ -1,4 +1,4 @@
-# The pages: every concept, image and unit, with what shows them best and how they correlate.
+# The pages: every concept, image and unit, with examples, correlations and significance.
 
 
 rule dictionary:
@@ -12,7 +12,7 @@ rule dictionary:
         [paths.unit_examples(model) for model in models],
         paths.concept_examples,
         [paths.job(job) for job in settings.steering.show],
-        [manifest_of(paths.samples(shard)) for shard in shards],
+        sampled,
     output:
         report(
             directory(paths.dictionary),
@@ -31,8 +31,6 @@ rule dictionary:
         **needs["dictionary"],
     params:
         config=paths.config,
-        cfg=cfg("dictionary"),
-        code=code("dictionary"),
+        trigger=trigger("dictionary"),
     shell:
-        "python -m rosetta_core dictionary --config {params.config:q} --threads {threads} "
-        "> {log:q} 2>&1"
+        command("dictionary", threads=True)

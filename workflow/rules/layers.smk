@@ -1,11 +1,11 @@
-# Which layers the Rosetta neurons are in, and whether they are more selective than the rest.
+# Selectivity of Rosetta units and other units, by layer.
 
 
 rule layers:
     input:
         paths.rosetta,
         [paths.units(model) for model in models],
-        [paths.best_buddies(model) for model in models if model != pivot],
+        [paths.best_buddies(encoder) for encoder in encoders],
         [paths.unit_examples(model) for model in models],
     output:
         report(
@@ -25,7 +25,6 @@ rule layers:
         **needs["layers"],
     params:
         config=paths.config,
-        cfg=cfg("layers"),
-        code=code("layers"),
+        trigger=trigger("layers"),
     shell:
-        "python -m rosetta_core layers --config {params.config:q} > {log:q} 2>&1"
+        command("layers")

@@ -1,9 +1,9 @@
-# TopK neighbours and best buddies of the pivot and a model.
+# Nearest neighbours and best buddies of the pivot and a model.
 
 
 rule neighbours:
     input:
-        corr=paths.correlations("{model}"),
+        paths.correlations("{model}"),
     output:
         report(
             paths.neighbours("{model}"),
@@ -25,8 +25,6 @@ rule neighbours:
         **needs["neighbours"],
     params:
         config=paths.config,
-        cfg=cfg("neighbours"),
-        code=code("neighbours"),
+        trigger=trigger("neighbours"),
     shell:
-        "python -m rosetta_core neighbours {wildcards.model} --config {params.config:q} "
-        "> {log:q} 2>&1"
+        command("neighbours", "{wildcards.model}")

@@ -1,10 +1,10 @@
-# What chance gives in place of best buddies.
+# An encoder is mined under a null model.
 
 
 rule null_models:
     input:
         unpack(lambda wildcards: activation_inputs(pivot, wildcards.model)),
-        images=[manifest_of(paths.samples(shard)) for shard in shards],
+        images=sampled,
         buddies=paths.best_buddies("{model}"),
     output:
         paths.null_matches("{null}", "{model}"),
@@ -15,14 +15,14 @@ rule null_models:
         paths.benchmark("null_models", "{null}", "{model}")
     conda:
         "../../envs/rosetta.yaml"
-    threads: share(len(settings.encoders))
+    threads: share(len(encoders))
     resources:
         **needs["null_models"],
         gpu=gpu,
     params:
         config=paths.config,
-        cfg=cfg("null_models"),
-        code=code("null_models"),
+        trigger=trigger("null_models"),
     shell:
-        "python -m rosetta_core null-models {wildcards.model} --null {wildcards.null} "
-        "--config {params.config:q} --threads {threads} > {log:q} 2>&1"
+        command(
+            "null_models", "{wildcards.model} --null {wildcards.null}", threads=True
+        )

@@ -1,10 +1,10 @@
-# How best buddies agree from image to image.
+# Confidence intervals and peak overlap of best-buddy pairs.
 
 
 rule pair_statistics:
     input:
-        **activation_inputs(pivot, *(encoder.name for encoder in settings.encoders)),
-        buddies=[paths.best_buddies(encoder.name) for encoder in settings.encoders],
+        **activation_inputs(pivot, *encoders),
+        buddies=[paths.best_buddies(encoder) for encoder in encoders],
     output:
         paths.pair_statistics,
     log:
@@ -18,8 +18,6 @@ rule pair_statistics:
         **needs["pair_statistics"],
     params:
         config=paths.config,
-        cfg=cfg("pair_statistics"),
-        code=code("pair_statistics"),
+        trigger=trigger("pair_statistics"),
     shell:
-        "python -m rosetta_core pair-statistics --config {params.config:q} --threads {threads} "
-        "> {log:q} 2>&1"
+        command("pair_statistics", threads=True)

@@ -1,14 +1,13 @@
-# Which pairs and concepts exceed chance, and are found again.
+# Excess correlation, p-values, FDR and recovery rates of pairs and concepts.
 
 
 rule significance:
     input:
         [paths.best_buddies(model) for model in models],
         [
-            table(null, model)
+            table(null, encoder)
             for null in settings.nulls
-            for model in models
-            if model != pivot
+            for encoder in encoders
             for table in (paths.null_matches, paths.null_corr)
         ],
         [paths.correlations(model) for model in models if settings.splits],
@@ -33,7 +32,6 @@ rule significance:
         **needs["significance"],
     params:
         config=paths.config,
-        cfg=cfg("significance"),
-        code=code("significance"),
+        trigger=trigger("significance"),
     shell:
-        "python -m rosetta_core significance --config {params.config:q} > {log:q} 2>&1"
+        command("significance")

@@ -1,10 +1,4 @@
-"""The stage that joins the concepts of two runs; of no run, and no part of the workflow.
-
-translate        a table and a page of the concepts of two finished runs, joined by encoder units
-beyond_chance    the pairs of a run that take part
-
-Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
-"""
+"""Cross-run matches: concepts of two finished runs, matched through shared encoder units."""
 
 import json
 import os
@@ -16,7 +10,7 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.examples import samples_of
+from rosetta_core.runs.samples import open_samples
 from rosetta_core.zoo.weights.sources import RandomWeights
 
 if TYPE_CHECKING:
@@ -26,14 +20,16 @@ if TYPE_CHECKING:
     from rosetta_core.pages.translation.site import Side
     from rosetta_core.runs.shared_encoders import RunEncoders
 
-__all__ = ["beyond_chance", "translate"]
+__all__ = ["beyond_chance", "translate_runs"]
 
 TABLES = ("matches", "shared_units", "counts")
 PAGE = "index.html"
 WRITTEN = {PAGE, "style.css", "translation.css", "pictures", "tables"}
 
 
-def translate(one: Path, other: Path, *, to: Path | None = None) -> tuple["CrossRunMatches", Path]:
+def translate_runs(
+    one: Path, other: Path, *, to: Path | None = None
+) -> tuple["CrossRunMatches", Path]:
     """Join the concepts of the finished runs in two folders; return the translation and its page.
 
     Args:
@@ -115,7 +111,7 @@ def _side(encoders: "RunEncoders", rosetta: "pd.DataFrame", folder: Path) -> "Si
     from rosetta_core.pages.translation.site import Side
 
     config, paths = encoders.config, RunPaths(encoders.config)
-    samples = samples_of(config)
+    samples = open_samples(config)
     dictionary = (paths.dictionary / PAGE).resolve()
     address = quote(Path(os.path.relpath(dictionary, folder)).as_posix())
     return Side(

@@ -1,10 +1,4 @@
-"""The stage that looks for damage in a finished run; no part of the workflow.
-
-verify      read every piece of a run, and say which are damaged
-Verified    what it found
-
-Imports stand inside the function: a job imports what its stage needs.
-"""
+"""Verification of all artifacts of a finished run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +6,9 @@ from pathlib import Path
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import remove
+from rosetta_core.runs.paths import RunPaths
 
-__all__ = ["Verified", "verify"]
+__all__ = ["Verified", "verify_run"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class Verified:
     targets: list[Path]
 
 
-def verify(config: Config, *, delete: bool = False) -> Verified:
+def verify_run(config: Config, *, delete: bool = False) -> Verified:
     """Read every piece of a run, and say which are missing or damaged.
 
     Args:
@@ -42,8 +37,16 @@ def verify(config: Config, *, delete: bool = False) -> Verified:
     """
     from rosetta_core.runs.artifacts import artifacts_of
     from rosetta_core.runtime.progress import Progress
+    from rosetta_core.stages.registry import jobs_of
 
-    pieces = artifacts_of(config)
+    paths = RunPaths(config)
+    outputs = [
+        path
+        for stage, job in jobs_of(config)
+        if stage.verified
+        for path in stage.writes(paths, job)
+    ]
+    pieces = artifacts_of(config, outputs)
     sizes = [piece.size for piece in pieces]
     problems, targets = [], []
     with Progress(f"verifying {config.run}", total=sum(sizes), unit="bytes") as progress:

@@ -1,26 +1,21 @@
-"""The stage that draws a figure for a paper; not part of the workflow.
-
-figure     concepts across models, all concepts on one image, or what steering jobs came to
-
-Imports stand inside the function: a job imports what its stage needs, and torch takes seconds.
-"""
+"""Figures for papers: concepts across models, concepts on one image, and steering jobs."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
+from rosetta_core.runs.job_folders import finished_job
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.examples import samples_of
-from rosetta_core.stages.steering import finished
+from rosetta_core.runs.samples import open_samples
 
-__all__ = ["figure"]
+__all__ = ["draw_figure"]
 
 STRONGEST = 4
 LONGEST = 12  # list of concepts in a file name
 
 
-def figure(
+def draw_figure(
     config: Config,
     *,
     concepts: Sequence[int] | None = None,
@@ -63,7 +58,7 @@ def figure(
         raise RosettaError(f"run {config.run!r} found no concepts to draw; raise neighbours.k")
     _check_numbers(config, "concept", concepts or (), found)
     _check_numbers(config, "image", images or (), drawn)
-    samples = samples_of(config)
+    samples = open_samples(config)
     if image is not None:
         _check_numbers(config, "image", (image,), drawn)
         picture = image_figure(
@@ -94,7 +89,7 @@ def _of_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Pa
     from rosetta_core.pages.plots.figures import save_both
     from rosetta_core.steering.result_io.job_folder import read_images
 
-    columns = [read_images(finished(config, name)) for name in names]
+    columns = [read_images(finished_job(config, name)) for name in names]
     tiles = [[of for of, _ in columns], [result for _, result in columns]]
     return save_both(sheet(tiles, rows=["of", "result"], columns=list(names)), path)
 

@@ -1,35 +1,23 @@
-"""What comes before a run.
-
-check          everything that can be wrong before a job starts
-configure      the run's resolved configuration
-list_layers    a model's layers and their shapes
-plan           what a run will take
-fetch          a model's weights
-
-Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
-"""
+"""Checks of a configuration before a run: models, layers, weights, images and steering jobs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from rosetta_core.config import Config
 from rosetta_core.config.steering import Edit, PivotalTuning
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.before_steering import check_steering, check_units
-from rosetta_core.zoo.weights.sources import Fetched, FileWeights, ShippedWeights
+from rosetta_core.stages.tools.prepare import list_layers
+from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights
 
 if TYPE_CHECKING:
-    from rosetta_core.runs.plan import Plan, Rates
     from rosetta_core.zoo.layer import Layer
 
-__all__ = ["check", "configure", "fetch", "list_layers", "plan"]
+__all__ = ["check_config"]
 
 
-def check(config: Config, *, elsewhere: bool = False) -> dict[str, list["Layer"]]:
+def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["Layer"]]:
     """Check everything that can be wrong before a job starts; return each model's layers.
 
     Args:
@@ -161,50 +149,3 @@ def _check_classes(config: Config, classes: int) -> None:
         if label >= classes:
             has = f"classes 0 to {classes - 1}" if classes else "no classes"
             raise RosettaError(f"{key}: {config.pivot.name} has {has}, but {label} was given")
-
-
-def configure(config: Config) -> Path:
-    """Write down the resolved configuration of a run; return its path."""
-    path = RunPaths(config).config
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
-
-
-def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer"]:
-    """Return the layers of a model that are mined, with their shapes, without its weights.
-
-    With `all`, every module whose output could be mined.
-    """
-    from rosetta_core.zoo.description import describe
-
-    return describe(config.model(model), RunPaths(config).resources, all=all).layers
-
-
-def fetch(config: Config, *, model: str) -> Path | None:
-    """Fetch a model's weights unless they are there; return where they lie, if in a file."""
-    from rosetta_core.zoo.weights.fetch import fetch as fetch_weights
-
-    chosen = config.model(model)
-    path = RunPaths(config).weights(chosen)
-    if path is not None and isinstance(chosen.weights, Fetched):
-        fetch_weights(chosen.weights, path)
-    return path
-
-
-def plan(config: Config, rates: "Rates | None" = None) -> "Plan":
-    """Work out what a run takes, from the shapes of its models; nothing needs to be fetched.
-
-    Args:
-        config: the run.
-        rates: how fast the machine is, as `rosetta_core.runs.rates` measures it; a slow one's
-            unless given.
-    """
-    from rosetta_core.runs.plan import Rates
-    from rosetta_core.runs.plan import plan as work_out
-    from rosetta_core.zoo.description import describe
-
-    resources = RunPaths(config).resources
-    models = {model.name: describe(model, resources) for model in config.models}
-    return work_out(config, models, rates or Rates())

@@ -1,9 +1,4 @@
-"""The stage that hands a run's tables to other programs; no part of the workflow.
-
-export     the tables as CSV, JSON or Parquet
-
-Imports stand inside the functions: pandas takes seconds.
-"""
+"""Export of a run's tables for other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +9,10 @@ from rosetta_core.runs.paths import RunPaths
 if TYPE_CHECKING:
     from rosetta_core.runs.export import Format
 
-__all__ = ["export"]
+__all__ = ["export_run"]
 
 
-def export(config: Config, *, format: "Format" = "csv", to: Path | None = None) -> Path:
+def export_run(config: Config, *, format: "Format" = "csv", to: Path | None = None) -> Path:
     """Write the tables of a run as plain files; return their folder.
 
     Args:

@@ -1,0 +1,32 @@
+"""Match sets of image subsets, read from the top partners that were mined for them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rosetta_core.config import Config
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
+from rosetta_core.mining.matching.topk_store import read_topk
+from rosetta_core.mining.significance.split_half import MatchSet
+
+__all__ = ["read_match_set"]
+
+
+def read_match_set(
+    config: Config, store_of: Callable[[str], Path], *, k: int, subset: int
+) -> MatchSet:
+    """Return the best buddies of all models on a subset of the images.
+
+    Args:
+        config: configuration of the run.
+        store_of: store of the top partners of the pivot's units and a model's, by the model's name.
+        k: number of mutual nearest neighbours.
+        subset: number of the subset in these stores.
+    """
+    buddies = {
+        model.name: best_buddies(
+            neighbour_table(*read_topk(store_of(model.name), k, subset=subset))
+        )
+        for model in config.models
+    }
+    own = buddies.pop(config.pivot.name)
+    return MatchSet(buddies, own)

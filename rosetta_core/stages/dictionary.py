@@ -1,0 +1,89 @@
+"""The stage that writes the dictionary's pages and its default figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rosetta_core.config import Config
+from rosetta_core.runs.job_folders import finished_job
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.stage import Stage, once
+
+if TYPE_CHECKING:
+    from rosetta_core.runs.plan import Cost, RunShapes
+
+__all__ = ["STAGE", "run"]
+
+CONCEPT = 0.3  # seconds for the page and the figure of a concept
+PAGE = 2e-4  # seconds for the page of a unit
+
+
+def run(config: Config) -> Path:
+    """Write the pages; return their folder."""
+    from rosetta_core.io.atomic import atomic_path
+    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
+    from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+    from rosetta_core.mining.examples.unit_store import read_unit_examples
+    from rosetta_core.pages.dictionary.maximisation_data import read_shows
+    from rosetta_core.pages.dictionary.site import write_site
+    from rosetta_core.pages.plots.figures import write_default_figures
+    from rosetta_core.runs.run_tables import read_run_tables
+    from rosetta_core.runs.samples import open_samples
+
+    paths, findings = RunPaths(config), read_run_tables(config)
+    samples = open_samples(config)
+    concept_examples = StoredConceptExamples(paths.concept_examples, findings.units)
+    duplicates = find_near_duplicates(samples.images, samples.count)
+    with atomic_path(paths.dictionary) as folder:
+        folder.mkdir()
+        write_site(
+            folder,
+            findings,
+            unit_examples={
+                name: read_unit_examples(paths.unit_examples(name)) for name in findings.names
+            },
+            concept_examples=concept_examples,
+            images=samples.images,
+            origins=samples.origins(),
+            duplicates=duplicates,
+            examples=config.dictionary.examples,
+            image_pages=min(config.dictionary.image_pages, samples.count),
+            shows=read_shows([finished_job(config, job.name) for job in config.steering.show]),
+        )
+        (folder / "figures").mkdir()
+        write_default_figures(
+            folder / "figures", findings, concept_examples, samples.images, duplicates
+        )
+    return paths.dictionary
+
+
+def settings(config: Config) -> list[Any]:
+    """Return what the pages show of the configuration."""
+    content = config.model_dump(mode="json", include={"run", "neighbours", "sampling"})
+    return [
+        *content.values(),
+        config.dictionary.examples,
+        [job.name for job in config.steering.show],
+        [model.weights and model.weights.licence for model in config.models],
+    ]
+
+
+def cost(run: "RunShapes") -> "Cost":
+    """Estimate the cost of pages and figures."""
+    units = sum(run.units(description) for description in run.models.values())
+    return run.cost(
+        reads=run.concept_bytes + sum(run.example_bytes),
+        memory=run.PROCESS + 2 * sum(run.example_bytes),
+        seconds=run.START + run.CONCEPTS * CONCEPT + units * PAGE,
+    )
+
+
+STAGE = Stage(
+    "dictionary",
+    "write the pages of the dictionary",
+    run,
+    jobs=once,
+    settings=settings,
+    writes=lambda paths, job: [paths.dictionary],
+    cost=cost,
+    verified=False,
+)

@@ -1,0 +1,93 @@
+"""The stage that draws the images of a shard, or reads them from a folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rosetta_core.config import Config
+from rosetta_core.io.atomic import manifest_of
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.stage import Job, Stage
+
+if TYPE_CHECKING:
+    from rosetta_core.runs.plan import Cost, RunShapes
+
+__all__ = ["STAGE", "run"]
+
+READ_IMAGE = 0.05  # seconds to read an image of a folder and resize it
+NETWORK = ("family", "architecture", "arguments", "target", "weights")  # what draws
+
+
+def run(config: Config, *, shard: str) -> Path:
+    """Write the images of a shard; return their store.
+
+    Images come from the pivot or, with `sampling.folder`, from a folder.
+    """
+    from rosetta_core.mining.sampling.folder import take_shard
+    from rosetta_core.mining.sampling.generator import sample_shard
+    from rosetta_core.runtime.devices import resolve_device
+    from rosetta_core.zoo.loading import load_generator
+
+    paths, sampling = RunPaths(config), config.sampling
+    store, images = paths.samples(shard), config.shard_images(shard)
+    if sampling.folder is not None:
+        take_shard(paths.folder_images(shard), store, images=images, size=sampling.size)
+        return store
+    device = resolve_device(config.device)
+    generator = load_generator(
+        config.pivot, paths.weights(config.pivot), device=device, truncation=sampling.truncation
+    )
+    sample_shard(
+        generator,
+        store,
+        images=images,
+        seed=sampling.seed,
+        truncation=sampling.truncation,
+        classes=sampling.classes,
+        device=device,
+    )
+    return store
+
+
+def settings(config: Config, *, shard: str) -> list[Any]:
+    """Return what determines the images of a shard."""
+    sampling, images = config.sampling, str(config.shard_images(shard))
+    if sampling.folder is not None:
+        return [sampling.size, images]
+    network = config.network_settings(config.pivot.name)
+    draws = [sampling.seed, sampling.truncation, sampling.classes]
+    return [*(network[key] for key in NETWORK), *draws, images]
+
+
+def writes(paths: RunPaths, job: Job) -> list[Path]:
+    """Return the store of a shard and its manifest."""
+    store = paths.samples(job["shard"])
+    return [store, manifest_of(store)]
+
+
+def cost(run: "RunShapes") -> "Cost":
+    """Estimate the cost of all images."""
+    sampling, pivot = run.config.sampling, run.pivot
+    if sampling.folder is not None:
+        return run.cost(
+            writes=3 * run.images * sampling.size**2,
+            memory=run.PROCESS,
+            seconds=run.images * READ_IMAGE,
+        )
+    return run.cost(
+        operations=run.images * pivot.operations,
+        writes=3 * run.images * pivot.pixels,
+        memory=run.network_memory,
+        seconds=run.images * run.rates.network(run.config.pivot.name, pivot),
+    )
+
+
+STAGE = Stage(
+    "sample",
+    "generate or load the images of a shard",
+    run,
+    jobs=lambda config: [{"shard": shard} for shard in config.shards],
+    settings=settings,
+    writes=writes,
+    cost=cost,
+    models=lambda config, **_: [] if config.sampling.folder else [config.pivot],
+)

@@ -1,0 +1,29 @@
+"""The plan of a run: what its stages cost, from the shapes of its models."""
+
+from dataclasses import asdict
+
+from rosetta_core.config import Config
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.plan import Plan, Rates, RunShapes, StageCost
+from rosetta_core.stages.registry import STAGES
+from rosetta_core.zoo.description import describe
+
+__all__ = ["plan_run"]
+
+
+def plan_run(config: Config, rates: Rates | None = None) -> Plan:
+    """Estimate the cost of a run; nothing needs to be fetched.
+
+    Args:
+        config: configuration of the run.
+        rates: speed of the machine, as `rosetta_core.runs.rates` measures it; None: a slow one.
+    """
+    resources = RunPaths(config).resources
+    models = {model.name: describe(model, resources) for model in config.models}
+    run = RunShapes(config, models, rates or Rates())
+    costs = []
+    for stage in STAGES.values():
+        jobs = stage.jobs(config) if stage.default and stage.cost else []
+        if jobs and stage.cost:
+            costs.append(StageCost(**asdict(stage.cost(run)), name=stage.name, jobs=len(jobs)))
+    return Plan(models, costs, run.pairs)

@@ -1,0 +1,41 @@
+"""Rerun triggers of jobs: the settings that a job reads and the fingerprint of its code.
+
+Snakemake reruns a job when its trigger changes. Options that change results only by rounding are
+not in it: device, threads, batch size and memory. The code of a job is the module of its stage and
+everything that it imports from this package, found by reading the imports; where a job imports a
+module by name (networks by their family, sources that run networks), its stage names it.
+"""
+
+from typing import Any
+
+from rosetta_core.config import Config
+from rosetta_core.runtime import user_code
+from rosetta_core.runtime.code_fingerprint import code_fingerprint
+from rosetta_core.stages.stage import Stage
+from rosetta_core.validation import to_json
+from rosetta_core.zoo.registry import FAMILIES
+
+__all__ = ["code", "code_modules", "settings", "trigger"]
+
+
+def settings(stage: Stage, config: Config, **job: Any) -> str:
+    """Return the part of the configuration that a job reads, as canonical JSON."""
+    return to_json({stage.name: stage.settings(config, **job)})
+
+
+def code_modules(stage: Stage, config: Config, **job: Any) -> list[str]:
+    """Return the modules from which a job's code is read: its stage's and those named."""
+    families = {FAMILIES[model.family] for model in stage.models(config, **job)}
+    return [stage.module, *stage.modules(config, **job), *sorted(families)]
+
+
+def code(stage: Stage, config: Config, **job: Any) -> str:
+    """Return the fingerprint of a job's code, and of the user's own that builds its networks."""
+    targets = sorted({m.target for m in stage.models(config, **job) if m.target})
+    own = [user_code.fingerprint(target, key="target") for target in targets]
+    return " ".join([code_fingerprint(*code_modules(stage, config, **job)), *sorted(own)])
+
+
+def trigger(stage: Stage, config: Config, **job: Any) -> str:
+    """Return the rerun trigger of a job: its settings and the fingerprint of its code."""
+    return f"{settings(stage, config, **job)} {code(stage, config, **job)}"

@@ -1,0 +1,45 @@
+"""The stage that writes the table of a model's units, from its stored activations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rosetta_core.config import Config
+from rosetta_core.io.tables import write_table
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.stage import Stage, per_model
+
+if TYPE_CHECKING:
+    from rosetta_core.mining.correlation.moments import Moments
+    from rosetta_core.zoo.layer import Layer
+
+__all__ = ["STAGE", "run", "write_units"]
+
+
+def run(config: Config, *, model: str) -> Path:
+    """Write the table of a model's units; return its path."""
+    from rosetta_core.mining.sources.shards import ActivationShards
+
+    name, paths = config.model(model).name, RunPaths(config)
+    shards = ActivationShards([paths.activations(name, shard) for shard in config.shards])
+    return write_units(config, name, shards.layers, shards.moments())
+
+
+def write_units(
+    config: Config, model: str, layers: Sequence["Layer"], moments: Sequence["Moments"]
+) -> Path:
+    """Write the table of a model's units, from its layers and their moments; return its path."""
+    from rosetta_core.mining.units import unit_table
+
+    table = unit_table(layers, moments, near_constant=config.activations.near_constant)
+    return write_table(table, RunPaths(config).units(model))
+
+
+STAGE = Stage(
+    "units",
+    "write the table of a model's units",
+    run,
+    jobs=lambda config: per_model(config) if config.stores_activations else [],
+    settings=lambda config, *, model: [config.activations.near_constant],
+    writes=lambda paths, job: [paths.units(job["model"])],
+)
