@@ -80,7 +80,8 @@ class Mining(Section):
     store: Literal["zarr", "none"] = Field(
         "zarr",
         description="zarr writes every map to disk, once; none writes no maps: networks feed the "
-        "correlations directly, and run twice more for the dictionary's examples",
+        "correlations directly, and run twice more for the dictionary's examples, and units whose "
+        "correlations are closer than 1e-6 may change places",
     )
 
 

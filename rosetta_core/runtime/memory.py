@@ -4,8 +4,8 @@ exhaustion          an error as one line about what gave out, None for any other
 out_of_memory       whether memory gave out, and where: "host" or "card"
 with_less_memory    have a stage start over with half the memory, up to three times
 
-Results do not depend on the memory that a job may take, but for the rounding of sums. Nothing
-here imports torch.
+Results do not depend on the memory that a job may take, but for the rounding of sums: units whose
+correlations are closer than 1e-6 may change places. Nothing here imports torch.
 """
 
 import errno

@@ -86,6 +86,26 @@ def test_a_subset_correlates_as_it_does_by_itself(subsets, budget) -> None:
         np.testing.assert_allclose(np.hstack(found[subset]), alone, atol=2e-6)
 
 
+@pytest.mark.parametrize("level", [0.3, 0.7, 1.1, 2.3])
+def test_a_unit_that_is_constant_in_a_half_correlates_with_nothing_there(level: float) -> None:
+    """Its maps are not at their centre there, so its std in the half is the rounding of sums."""
+    pivot, model = arrays(16), arrays(16, seed=1)
+    model["large"][:8] = level * np.arange(1, 5)[:, None, None]
+    model["large"][8:] *= 0.1
+    blocks = correlate_blocks(
+        InMemoryActivations(pivot),
+        [InMemoryActivations(model)],
+        memory_budget=2**22,
+        device=CPU,
+        subsets=halves(16, splits=1),
+    )
+    found = {block.subset: np.isnan(block.corr) for block in blocks}
+    assert found[0][:, 3:7].all()  # the layer comes after three units
+    assert not np.delete(found[0], range(3, 7), axis=1).any()
+    assert not found[None].any()
+    assert not found[1].any()
+
+
 def mined(pairs: list[tuple[int, int]], own: list[tuple[int, int]]) -> MatchSet:
     def table(rows: list[tuple[int, int]]) -> pd.DataFrame:
         found = pd.DataFrame(rows, columns=["pivot_unit", "unit"], dtype=np.int32)

@@ -22,6 +22,7 @@ from rosetta_core.mining.correlation.resize import bilinear, gram
 __all__ = ["ResizedMoments", "resized_moments"]
 
 LAGS = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1)]  # (rows, columns); the other four by symmetry
+LEAST = 0.01  # of a std to the mean of centred maps; a lower one is mostly the sums' rounding
 
 
 class ResizedMoments:
@@ -81,6 +82,9 @@ class ResizedMoments:
     ) -> tuple[Tensor, Tensor]:
         """Return mean and std (c,) of each unit over the images and positions of a larger grid.
 
+        The std is 0 where it is at most LEAST times |mean|: a unit that is centred over all images
+        and constant in some groups has a std there that is the rounding of its sums.
+
         Args:
             large: the grid.
             images: how many there are in the groups.
@@ -89,7 +93,8 @@ class ResizedMoments:
         count = images * large[0] * large[1]
         chosen = slice(None) if groups is None else list(groups)
         mean, square = (sums[chosen].sum(0) / count for sums in self.sums(large))
-        return mean, (square - mean.square()).clamp(min=0).sqrt()
+        std = (square - mean.square()).clamp(min=0).sqrt()
+        return mean, std.masked_fill(std <= LEAST * mean.abs(), 0)
 
 
 def resized_moments(maps: Tensor, larges: Collection[Grid]) -> dict[Grid, tuple[Tensor, Tensor]]:
