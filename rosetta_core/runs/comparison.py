@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from rosetta_core.mining.matching.concepts import adjusted_rand_index
+from sklearn.metrics import adjusted_rand_score
 
 __all__ = ["BOUND", "Comparison", "Difference", "RunContents", "compare"]
 
@@ -219,6 +218,6 @@ def _concepts(one: pd.DataFrame, other: pd.DataFrame, before: list[Difference]) 
     said = f"{len(concept[0]):,} and {len(concept[1]):,}, {len(both):,} in both"
     found = [Difference("Rosetta neurons", said, matters)]
     numbers = [labels.nunique() for labels in concept]
-    index = adjusted_rand_index(*(labels[both].to_numpy() for labels in concept))
+    index = adjusted_rand_score(*(labels[both].to_numpy() for labels in concept))
     said = f"{numbers[0]} and {numbers[1]}; adjusted Rand index {index:.3f} over units in both"
     return [*found, Difference("concepts", said, matters)]

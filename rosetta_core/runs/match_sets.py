@@ -1,4 +1,4 @@
-"""Match sets of image subsets, read from the top partners that were mined for them."""
+"""Match sets of image subsets, read from their stores of nearest neighbours."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_match_set(
 
     Args:
         config: configuration of the run.
-        store_of: store of the top partners of the pivot's units and a model's, by the model's name.
+        store_of: returns the top-K store of the pivot and a model.
         k: number of mutual nearest neighbours.
         subset: number of the subset in these stores.
     """
@@ -28,5 +28,5 @@ def read_match_set(
         )
         for model in config.models
     }
-    own = buddies.pop(config.pivot.name)
-    return MatchSet(buddies, own)
+    within_pivot = buddies.pop(config.pivot.name)
+    return MatchSet(buddies, within_pivot)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from rosetta_core.mining.significance.tables import CONCEPTS, PAIRS
+from rosetta_core.mining.significance.tables import CONCEPT_COLUMNS, PAIR_COLUMNS
 from rosetta_core.runs.run_tables import RunTables, unit_id
 
 __all__ = [
@@ -43,9 +43,17 @@ NEIGHBOUR = [
 COLUMNS = {
     "units": [*UNIT, "height", "width", "mean", "std", "alive", "sparsity", "selectivity"],
     "neighbours": ["side", *UNIT, "rank", *NEIGHBOUR, "corr"],
-    "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *PAIRS],
-    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIRS],
-    "concepts": ["concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr", *CONCEPTS],
+    "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *PAIR_COLUMNS],
+    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIR_COLUMNS],
+    "concepts": [
+        "concept",
+        "size",
+        "pivot_ids",
+        "pivot_units",
+        "mean_corr",
+        "min_corr",
+        *CONCEPT_COLUMNS,
+    ],
     "layers": [
         *("model", "layer", "depth", "units", "alive", "matched", "rosetta", "rosetta_share"),
         *("sparsity", "sparsity_other", "selectivity", "selectivity_other"),
@@ -131,9 +139,9 @@ def vargha_delaney_table(findings: RunTables) -> pd.DataFrame:
 def _with_told(pairs: pd.DataFrame, findings: RunTables) -> pd.DataFrame:
     """Add what is told of pairs: nothing of the pivot with itself."""
     if findings.significance is None:
-        return pairs.reindex(columns=[*pairs.columns, *PAIRS])
+        return pairs.reindex(columns=[*pairs.columns, *PAIR_COLUMNS])
     keys = ["pivot_unit", "model", "unit"]
-    known = findings.significance.pairs[[*keys, *PAIRS]]
+    known = findings.significance.pairs[[*keys, *PAIR_COLUMNS]]
     return pairs.merge(known, on=keys, how="left", validate="many_to_one")
 
 

@@ -10,6 +10,7 @@ from zlib import crc32
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.tables import read_table, write_table
+from rosetta_core.mining.significance.null_models import NullSources, null_model
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import LIVE_SOURCE, activation_source, alive_units
 from rosetta_core.runtime.memory import retry_with_less_memory
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGE", "run"]
 
-UNTRAINED = "untrained"  # runs the encoder, with random weights
-
 
 @retry_with_less_memory
 def run(config: Config, *, null: str, model: str) -> tuple[Path, Path]:
@@ -37,11 +36,10 @@ def run(config: Config, *, null: str, model: str) -> tuple[Path, Path]:
     import torch
 
     from rosetta_core.mining.correlation.pearson import correlate_blocks
-    from rosetta_core.mining.significance.null_models import Mining, of_shuffled, of_untrained
+    from rosetta_core.mining.significance.null_mining import Miner, mine_null_model
     from rosetta_core.runtime.devices import resolve_device
 
     paths, model = RunPaths(config), _check(config, null, model)
-    pairs = read_table(paths.best_buddies(model))
 
     def correlate(pivot: "ActivationSource", encoder: "ActivationSource") -> "Iterator[Block]":
         return correlate_blocks(
@@ -52,17 +50,21 @@ def run(config: Config, *, null: str, model: str) -> tuple[Path, Path]:
             threads=torch.get_num_threads(),
         )
 
-    mining = Mining(correlate, partial(alive_units, config), config.neighbours.k)
-    pivot = activation_source(config, config.pivot.name)
-    if null == "untrained":
-        found = of_untrained(pivot, _untrained(config, model), pairs=pairs, mining=mining)
-    else:
-        pivots, encoder = _shuffled(config, pivot, null, by=model), activation_source(config, model)
-        found = of_shuffled(pivots, encoder, pairs=pairs, mining=mining)
-    mine = pairs[["pivot_unit", "unit", "corr"]]
+    sources = NullSources(
+        pivot=activation_source(config, config.pivot.name),
+        encoder=partial(activation_source, config, model),
+        untrained=partial(_untrained, config, model),
+        seed=config.sampling.seed + crc32(model.encode()),
+    )
+    matches = mine_null_model(
+        null_model(null),
+        sources,
+        pairs=read_table(paths.best_buddies(model)),
+        miner=Miner(correlate, partial(alive_units, config), config.neighbours.k),
+    )
     return (
-        write_table(found.given, paths.null_matches(null, model)),
-        write_table(mine.assign(null_corr=found.left), paths.null_corr(null, model)),
+        write_table(matches.matches, paths.null_matches(null, model)),
+        write_table(matches.observed, paths.null_corr(null, model)),
     )
 
 
@@ -81,45 +83,18 @@ def _check(config: Config, null: str, model: str) -> str:
     return model
 
 
-def _shuffled(
-    config: Config, pivot: "ActivationSource", null: str, *, by: str
-) -> "tuple[ActivationSource, ActivationSource]":
-    """The pivot's maps as the two draws of a null have them, for an encoder.
-
-    Its name is a seed beside the run's: encoders don't agree by the same wrong image, and what one
-    is held against doesn't depend on which others there are.
-    """
-    from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
-
-    seed = _seed(config, by)
-    if null == "roll_positions":
-        first, second = (RolledPositions(pivot, seed=seed + draw) for draw in range(2))
-        return first, second
-    one, other = shifts(pivot.images, seed=seed)
-    return PermutedImages(pivot, shift=one), PermutedImages(pivot, shift=other)
-
-
-def _untrained(config: Config, model: str) -> "tuple[ActivationSource, ActivationSource]":
-    """An encoder's maps with two sets of random weights."""
+def _untrained(config: Config, model: str, seed: int) -> "ActivationSource":
+    """Return the activations of an encoder with random weights."""
     from rosetta_core.zoo.weights.sources import RandomWeights
 
-    live_activations = import_module(LIVE_SOURCE).live_activations
-
-    def maps(seed: int) -> "ActivationSource":
-        encoders = [
-            encoder.model_copy(update={"weights": RandomWeights(random=seed)})
-            if encoder.name == model
-            else encoder
-            for encoder in config.encoders
-        ]
-        return live_activations(config.model_copy(update={"encoders": encoders}), model)
-
-    seed = _seed(config, model)
-    return maps(seed), maps(seed + 1)
-
-
-def _seed(config: Config, model: str) -> int:
-    return config.sampling.seed + crc32(model.encode())
+    encoders = [
+        encoder.model_copy(update={"weights": RandomWeights(random=seed)})
+        if encoder.name == model
+        else encoder
+        for encoder in config.encoders
+    ]
+    random = config.model_copy(update={"encoders": encoders})
+    return import_module(LIVE_SOURCE).live_activations(random, model)
 
 
 def cost(run: "RunShapes") -> "Cost":
@@ -129,8 +104,8 @@ def cost(run: "RunShapes") -> "Cost":
     pairs = run.units(pivot) * max(run.units(encoder) for encoder in encoders)
     products = run.images * sum(run.pair_operations(pivot, encoder) for encoder in encoders)
     read = run.images * sum(run.size(pivot.layers) + run.size(e.layers) for e in encoders)
-    # both draws of untrained encoders run their networks
-    draws = 2 * (UNTRAINED in config.nulls) * run.images
+    # both draws of a null model with untrained encoders run their networks
+    draws = 2 * sum(null_model(null).runs_encoder for null in config.nulls) * run.images
     passed = draws * sum(encoder.operations for encoder in encoders)
     maps = run.FLOAT32 * read / len(encoders)
     return run.cost(
@@ -147,8 +122,8 @@ def cost(run: "RunShapes") -> "Cost":
 
 
 def settings(config: Config, *, null: str, model: str) -> list[Any]:
-    """Return what determines an encoder's null matches beside its maps."""
-    network = [config.network_settings(model)] if null == UNTRAINED else []
+    """Return the settings that null matches depend on, besides the activations."""
+    network = [config.network_settings(model)] if null_model(null).runs_encoder else []
     return [
         *(config.activations.near_constant, config.neighbours.k, config.sampling.seed),
         *network,
@@ -170,6 +145,8 @@ STAGE = Stage(
         paths.null_corr(job["null"], job["model"]),
     ],
     cost=cost,
-    models=lambda config, *, null, model: [config.model(model)] if null == UNTRAINED else [],
-    modules=lambda config, *, null, **_: [LIVE_SOURCE] if null == UNTRAINED else [],
+    models=lambda config, *, null, model: (
+        [config.model(model)] if null_model(null).runs_encoder else []
+    ),
+    modules=lambda config, *, null, **_: [LIVE_SOURCE] if null_model(null).runs_encoder else [],
 )

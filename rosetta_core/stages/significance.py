@@ -14,7 +14,10 @@ __all__ = ["STAGE", "run"]
 def run(config: Config) -> list[Path]:
     """Write the significance tables of pairs, concepts, null counts and split halves."""
     from rosetta_core.mining.significance import null_tests, split_half
-    from rosetta_core.mining.significance.tables import join_concept_columns, join_pair_columns
+    from rosetta_core.mining.significance.tables import (
+        join_concept_significance,
+        join_pair_significance,
+    )
 
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]
@@ -35,9 +38,9 @@ def run(config: Config) -> list[Path]:
         excess = null_tests.pair_significance(null_corr, null_matches)
         pair_tables.append(excess)
         concept_tables.append(
-            null_tests.concept_significance(rosetta, excess, null_matches, run.own)
+            null_tests.concept_significance(rosetta, excess, null_matches, run.within_pivot)
         )
-        counts = null_tests.null_counts(null_corr, null_matches, run.own)
+        counts = null_tests.null_counts(null_corr, null_matches, run.within_pivot)
         write_table(counts, paths.null_counts)
     if config.splits:
         halves = [
@@ -49,9 +52,11 @@ def run(config: Config) -> list[Path]:
         write_table(split_half.split_half_counts(run, halves), paths.split_half)
     if config.intervals:
         pair_tables.append(read_table(paths.pair_statistics))
-    pairs = join_pair_columns(run.buddies, pair_tables)
+    pairs = join_pair_significance(run.buddies, pair_tables)
     write_table(pairs, paths.pair_significance)
-    write_table(join_concept_columns(rosetta, pairs, concept_tables), paths.concept_significance)
+    write_table(
+        join_concept_significance(rosetta, pairs, concept_tables), paths.concept_significance
+    )
     return paths.significance
 
 

@@ -18,7 +18,7 @@ from rosetta_core.mining.matching.cross_run import MAX_P_VALUE, match_concepts
 from rosetta_core.pages.translation.site import SHOWN, write_translation_page
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.shared_encoders import RunEncoders, shared_encoders
-from rosetta_core.stages.tools.translate import beyond_chance
+from rosetta_core.stages.tools.translate import significant_rosetta
 
 DRAWS = 300
 
@@ -244,14 +244,14 @@ def test_neurons_that_nulls_give_too_take_no_part(tmp_path: Path) -> None:
     rosetta = pairs.assign(concept=[0] * 6 + [1] * 12)
     write_table(rosetta, paths.rosetta)
     write_table(pairs[::-1].assign(p_value=p_values[::-1]), paths.pair_significance)
-    found = beyond_chance(config)
+    found = significant_rosetta(config)
     left = list(
         found[["pivot_unit", "model", "unit", "concept"]].itertuples(index=False, name=None)
     )
     assert left == [
         *((0, names[0], 4, 0), (0, names[1], 4, 0), (0, names[1], 5, 0), (0, names[2], 5, 0)),
     ]
-    pd.testing.assert_frame_equal(beyond_chance(unaware), rosetta)
+    pd.testing.assert_frame_equal(significant_rosetta(unaware), rosetta)
 
 
 @pytest.fixture

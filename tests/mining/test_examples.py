@@ -30,7 +30,7 @@ from rosetta_core.mining.examples.selection import (
 from rosetta_core.mining.examples.standardised import downsample, quantise, standardise
 from rosetta_core.mining.examples.unit_store import read_unit_examples, write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
-from rosetta_core.mining.matching.representative import representative_units
+from rosetta_core.mining.matching.concepts import representative_units
 from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.sources.unit_positions import UnitPositions
 from rosetta_core.mining.units import unit_table

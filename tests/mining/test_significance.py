@@ -86,7 +86,9 @@ def test_every_pair_and_every_concept_has_its_evidence(finished: Checkout) -> No
         buddies = pd.read_parquet(paths.best_buddies(name))
         assert rows[["pivot_unit", "unit", "corr"]].equals(buddies[["pivot_unit", "unit", "corr"]])
         held, given = (
-            pd.read_parquet(of("images", name)).astype({"corr": "float64", "null_corr": "float64"})
+            pd.read_parquet(of("permute_images", name)).astype(
+                {"corr": "float64", "null_corr": "float64"}
+            )
             for of in (paths.null_corr, paths.null_matches)
         )
         np.testing.assert_allclose(rows["corr_excess"], held["corr"] - held["null_corr"], atol=1e-6)
@@ -123,8 +125,8 @@ def test_halves_are_the_definition_on_half_of_the_images(finished: Checkout) -> 
     pairs = pd.read_parquet(paths.pair_significance)
     for row in pairs.itertuples():
         again = [(row.pivot_unit, row.unit) in half[row.model] for half in halves]
-        assert row.replication == np.mean(again)
-        assert row.replicated == all(again)
+        assert row.recovery_rate == np.mean(again)
+        assert row.recovered == all(again)
     assert 0 < pairs["recovery_rate"].mean() < 1
     neurons = [
         set.intersection(*({j for j, _ in half[e.name]} for e in config.encoders))
@@ -166,7 +168,7 @@ def test_intervals_and_peaks_are_of_the_stored_maps(finished: Checkout) -> None:
             ]
             flat = any(np.ptp(its) == 0 for its in (first, second))
             same += not flat and bool((np.abs(places[0] - places[1]) <= 1 / 8 + 1e-6).all())
-        assert row.colocation == pytest.approx(same / 16)
+        assert row.peak_overlap == pytest.approx(same / 16)
 
 
 def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None:
@@ -202,9 +204,17 @@ def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "null", "said"),
     [
-        ("mobilenet", "images", "no encoder 'mobilenet' in run 'tiny'; they are .*mobilenet_v2"),
-        ("dcgan", "images", "no encoder 'dcgan'"),
-        (ENCODER, "pixels", "--null: run 'tiny' has no null 'pixels'; they are images"),
+        (
+            "mobilenet",
+            "permute_images",
+            "no encoder 'mobilenet' in run 'tiny'; they are .*mobilenet_v2",
+        ),
+        ("dcgan", "permute_images", "no encoder 'dcgan'"),
+        (
+            ENCODER,
+            "pixels",
+            "--null: run 'tiny' has no null model 'pixels'; they are permute_images",
+        ),
     ],
 )
 def test_what_there_is_not(finished: Checkout, model: str, null: str, said: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from rosetta_core.mining.correlation.image_subsets import Subsets, firsts, halves
 from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
 from rosetta_core.mining.significance.pair_statistics import (
-    bootstrap_intervals,
+    corr_intervals,
     pair_statistics,
     weighted_correlations,
 )
@@ -19,7 +19,10 @@ from rosetta_core.mining.significance.split_half import (
     pair_recovery,
     split_half_counts,
 )
-from rosetta_core.mining.significance.tables import join_concept_columns, join_pair_columns
+from rosetta_core.mining.significance.tables import (
+    join_concept_significance,
+    join_pair_significance,
+)
 from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.sources.concat import ConcatSource
 
@@ -178,8 +181,8 @@ NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
 def test_nothing_may_be_found_at_all(run: MatchSet, halves: list[MatchSet], rate: float) -> None:
     table = split_half_counts(run, halves)
     np.testing.assert_equal(table["recovery_rate"].tolist(), [rate] * 3)
-    pairs = join_pair_columns(run.buddies, [pair_recovery(run, halves)])
-    concepts = join_concept_columns(run.rosetta, pairs, [concept_recovery(run, halves)])
+    pairs = join_pair_significance(run.buddies, [pair_recovery(run, halves)])
+    concepts = join_concept_significance(run.rosetta, pairs, [concept_recovery(run, halves)])
     assert pairs["recovery_rate"].tolist() == [rate] * len(pairs)
     assert concepts["recovery_rate"].tolist() == [rate] * len(concepts)
     assert (pairs["recovered"].dtype, concepts["recovered"].dtype) == ("boolean", "boolean")
@@ -236,8 +239,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_intervals_do_not_depend_on_the_other_pairs() -> None:
     pivot, model = InMemoryActivations(arrays(20)), InMemoryActivations(arrays(20, seed=1))
     pairs = np.array([(i, j) for i in range(9) for j in range(9)])
-    many = bootstrap_intervals(pair_sums(pivot, model, pairs=pairs, memory_budget=2**28, threads=1))
-    few = bootstrap_intervals(
+    many = corr_intervals(pair_sums(pivot, model, pairs=pairs, memory_budget=2**28, threads=1))
+    few = corr_intervals(
         pair_sums(pivot, model, pairs=pairs[40:42], memory_budget=2**28, threads=1)
     )
     np.testing.assert_allclose(np.array(many)[:, 40:42], few, rtol=1e-6)

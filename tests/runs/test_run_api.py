@@ -16,7 +16,7 @@ import zarr
 from checkout import ROOT, Checkout
 
 from rosetta_core import RosettaError, Run, open_run
-from rosetta_core.mining.significance.tables import PAIRS
+from rosetta_core.mining.significance.tables import PAIR_COLUMNS
 
 NOTEBOOK = ROOT / "docs" / "notebooks" / "reading_a_run.ipynb"
 
@@ -167,9 +167,11 @@ def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
     assert moved.name == "my run (copy)"
     np.testing.assert_array_equal(moved.images([4]), run.images([4]))
     found = moved.rosetta  # nothing is told of it
-    assert found[PAIRS].isna().all(axis=None)
-    assert run.rosetta[PAIRS].notna().all(axis=None)
-    pd.testing.assert_frame_equal(found.drop(columns=PAIRS), run.rosetta.drop(columns=PAIRS))
+    assert found[PAIR_COLUMNS].isna().all(axis=None)
+    assert run.rosetta[PAIR_COLUMNS].notna().all(axis=None)
+    pd.testing.assert_frame_equal(
+        found.drop(columns=PAIR_COLUMNS), run.rosetta.drop(columns=PAIR_COLUMNS)
+    )
     for model in (run.pivot, run.encoders[-1]):
         unit = run.units(model)["id"].iloc[-1]
         for images in ([11, 3, 4], 3):

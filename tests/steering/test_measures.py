@@ -1,6 +1,4 @@
-"""PSNR and SSIM are as defined, and intervals hold the mean as often as they say."""
-
-import warnings
+"""PSNR and SSIM are as defined."""
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from numpy.typing import NDArray
 from skimage import data
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.metrics.intervals import bootstrap_interval
 from rosetta_core.steering.metrics.similarity import psnr, ssim
 
 IMAGE = data.astronaut()[60:124, 180:244]
@@ -104,71 +101,3 @@ def test_images_smaller_than_the_window_of_ssim() -> None:
     with pytest.raises(RosettaError, match="10×64 pixels"):
         ssim(IMAGE[:10], IMAGE[:10])
     assert ssim(IMAGE[:11], IMAGE[:11]) == 1
-
-
-@given(st.lists(FINITE, min_size=1, max_size=12), st.randoms(use_true_random=False))
-def test_an_interval_does_not_depend_on_the_order(values: list[float], random) -> None:
-    mixed = random.sample(values, len(values))
-    low, high = bootstrap_interval(values, resamples=99)
-    assert (low, high) == bootstrap_interval(mixed, resamples=99)
-    assert min(values) - 1e-6 <= low <= high <= max(values) + 1e-6
-
-
-@given(FINITE, st.integers(1, 9))
-def test_equal_values_are_both_ends(value: float, count: int) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert bootstrap_interval([value] * count) == (value, value)
-
-
-def test_hardly_different_values_warn_of_nothing() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert bootstrap_interval([1.0, 1.0, 1 + 2e-16]) == pytest.approx((1, 1))
-
-
-def test_an_interval_is_as_wide_as_the_normal_one() -> None:
-    values = np.random.default_rng(1).normal(5, 2, 400)
-    error = values.std() / np.sqrt(values.size)
-    for level, deviations in ((0.95, 1.960), (0.6827, 1.0)):
-        low, high = bootstrap_interval(values, level=level)
-        assert low == pytest.approx(values.mean() - deviations * error, abs=0.06 * error)
-        assert high == pytest.approx(values.mean() + deviations * error, abs=0.06 * error)
-
-
-def test_intervals_hold_the_mean_as_often_as_they_say() -> None:
-    random = np.random.default_rng(2)
-    intervals = [
-        bootstrap_interval(random.normal(3, 1, 50), level=0.8, resamples=400) for _ in range(400)
-    ]
-    held = np.mean([low <= 3 <= high for low, high in intervals])
-    assert held == pytest.approx(0.8, abs=0.06)  # three standard errors
-
-
-def test_the_seed_decides() -> None:
-    values = [1.0, 2.0, 4.0, 8.0, 16.0]
-    one, again, other = (bootstrap_interval(values, seed=seed, resamples=50) for seed in (1, 1, 2))
-    assert one == again != other
-
-
-def test_many_values_at_once_are_as_good_as_few() -> None:
-    """More than fit at once: drawn in several batches."""
-    values = np.random.default_rng(3).normal(0, 1, 300_000)
-    low, high = bootstrap_interval(values, resamples=60)
-    assert low < values.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(values.size), rel=0.4)
-
-
-@pytest.mark.parametrize(
-    ("values", "level", "said"),
-    [
-        ([], 0.95, "of 0 values, 0"),
-        ([1.0, np.inf], 0.95, "of 2 values, 1"),
-        ([np.nan], 0.95, "of 1 values, 0"),
-        ([1.0], 95, "level 95"),
-        ([1.0], 0, "level 0"),
-    ],
-)
-def test_means_without_an_interval(values: list[float], level: float, said: str) -> None:
-    with pytest.raises(RosettaError, match=said):
-        bootstrap_interval(values, level=level)

@@ -16,7 +16,7 @@ from zarr.codecs import Crc32cCodec
 from rosetta_core.io.zarr_store import SMALL, create_array, new_store
 from rosetta_core.mining.examples.concept_score import PairBlock, concept_scores
 from rosetta_core.mining.examples.standardised import LARGEST_SIDE, downsample, quantise
-from rosetta_core.mining.matching.representative import representative_units
+from rosetta_core.mining.matching.concepts import representative_units
 from rosetta_core.mining.sources.base import MOST_IMAGES, ActivationSource, images_at_once
 from rosetta_core.mining.sources.unit_positions import UnitPositions
 from rosetta_core.runtime.progress import Progress

@@ -1,10 +1,7 @@
-"""Rosetta neurons and concepts.
+"""Rosetta neurons and concepts (paper, Sec. 3), and the representative units of concepts.
 
-rosetta_neurons        pivot units with at least one best buddy in every encoder (paper, Sec. 3)
-cluster                their connected components under the pivot's own best buddies: concepts
-adjusted_rand_index    how alike two ways of joining them are
-rosetta_table          one row per (pivot unit, model, unit)
-concept_table          one row per concept
+Rosetta neurons are the pivot units with a best buddy in every encoder. Concepts are the connected
+components of the Rosetta neurons under the pivot's best buddies with itself.
 """
 
 from collections.abc import Mapping
@@ -15,30 +12,32 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["adjusted_rand_index", "cluster", "concept_table", "rosetta_neurons", "rosetta_table"]
+__all__ = ["cluster", "concept_table", "representative_units", "rosetta_neurons", "rosetta_table"]
 
 
 def rosetta_neurons(buddies: Mapping[str, pd.DataFrame]) -> NDArray[np.int32]:
-    """Return the pivot units that have a best buddy in every encoder, in order.
+    """Return the pivot units with a best buddy in every encoder, ascending.
 
     Args:
-        buddies: by encoder its table of best buddies with the pivot.
+        buddies: by encoder the table of its best buddies with the pivot.
     """
     units = [set(table["pivot_unit"]) for table in buddies.values()]
     return np.array(sorted(set.intersection(*units)), dtype=np.int32)
 
 
-def cluster(neurons: NDArray[np.int32], own: pd.DataFrame) -> NDArray[np.int32]:
-    """Return the component of each Rosetta neuron, numbered by its first neuron.
+def cluster(neurons: NDArray[np.int32], within_pivot: pd.DataFrame) -> NDArray[np.int32]:
+    """Return the connected component of each Rosetta neuron, numbered by first neuron.
 
     Args:
-        neurons: the Rosetta neurons, in order.
-        own: the pivot's best buddies with itself; those that are no Rosetta neurons don't link.
+        neurons: Rosetta neurons, ascending.
+        within_pivot: best buddies of the pivot with itself; only those of two Rosetta neurons are
+            links.
     """
-    inside = own[own["pivot_unit"].isin(neurons) & own["unit"].isin(neurons)]
-    ends = [np.searchsorted(neurons, inside[side]) for side in ("pivot_unit", "unit")]
+    inside = within_pivot["pivot_unit"].isin(neurons) & within_pivot["unit"].isin(neurons)
+    links = within_pivot[inside]
+    ends = [np.searchsorted(neurons, links[side]) for side in ("pivot_unit", "unit")]
     size = len(neurons)
-    graph = coo_array((np.ones(len(inside), dtype=bool), tuple(ends)), shape=(size, size))
+    graph = coo_array((np.ones(len(links), dtype=bool), tuple(ends)), shape=(size, size))
     _, component = connected_components(graph, directed=False)
     _, first, labels = np.unique(component, return_index=True, return_inverse=True)
     number = np.empty(len(first), dtype=np.int32)
@@ -46,60 +45,46 @@ def cluster(neurons: NDArray[np.int32], own: pd.DataFrame) -> NDArray[np.int32]:
     return number[labels]
 
 
-def adjusted_rand_index(one: NDArray[np.int32], other: NDArray[np.int32]) -> float:
-    """Return how alike two partitions of the same things are (Hubert and Arabie, 1985).
+def rosetta_table(buddies: Mapping[str, pd.DataFrame], within_pivot: pd.DataFrame) -> pd.DataFrame:
+    """Return all best buddies of all Rosetta neurons, with their concepts.
 
-    1 if they are the same, 0 on average between random ones of such sizes. By hand, since the
-    libraries that have it take seconds to import.
+    Concepts are numbered by descending mean correlation, ties by their first pivot unit.
 
     Args:
-        one: labels (n,).
-        other: labels (n,).
-    """
+        buddies: by encoder the table of its best buddies with the pivot.
+        within_pivot: best buddies of the pivot with itself.
 
-    def pairs(counts: NDArray[np.int64]) -> float:
-        return float((counts * (counts - 1) / 2).sum())
-
-    table = pd.crosstab(one, other).to_numpy()
-    together, first, second = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
-    every = len(one) * (len(one) - 1) / 2
-    expected = first * second / every if every else 0.0
-    most = (first + second) / 2
-    return 1.0 if most == expected else (together - expected) / (most - expected)
-
-
-def rosetta_table(buddies: Mapping[str, pd.DataFrame], own: pd.DataFrame) -> pd.DataFrame:
-    """Return pivot_unit, model, unit, corr, concept: every buddy of every Rosetta neuron.
-
-    Concepts are numbered from the highest mean correlation down, ties by their first pivot unit.
+    Returns:
+        Columns pivot_unit, model, unit, corr, concept; sorted by pivot unit, encoder (in the order
+        of `buddies`), descending correlation and unit.
     """
     neurons = rosetta_neurons(buddies)
+    columns = ["pivot_unit", "model", "unit", "corr"]
     rows = pd.concat(
-        [table.assign(model=model)[["pivot_unit", "model", "unit", "corr"]] for model, table in
-         buddies.items()],
+        [table.assign(model=model)[columns] for model, table in buddies.items()],
         ignore_index=True,
-    )  # fmt: skip
+    )
     rows = rows[rows["pivot_unit"].isin(neurons)]
-    component = pd.Series(cluster(neurons, own), index=neurons)
+    component = pd.Series(cluster(neurons, within_pivot), index=neurons)
     rows = rows.assign(concept=component.loc[rows["pivot_unit"]].to_numpy())
     mean = rows.groupby("concept")["corr"].mean()
     order = mean.sort_values(ascending=False, kind="stable").index
     number = pd.Series(np.arange(len(order), dtype=np.int32), index=order)
     rows["concept"] = number.loc[rows["concept"]].to_numpy()
-    model_order = {model: position for position, model in enumerate(buddies)}
-    key = rows["model"].map(model_order)
-    rows = rows.assign(_model=key).sort_values(
-        ["pivot_unit", "_model", "corr", "unit"],
+    encoder_order = {model: position for position, model in enumerate(buddies)}
+    rows = rows.assign(_encoder=rows["model"].map(encoder_order)).sort_values(
+        ["pivot_unit", "_encoder", "corr", "unit"],
         ascending=[True, True, False, True],
         ignore_index=True,
     )
-    return rows[["pivot_unit", "model", "unit", "corr", "concept"]]
+    return rows[[*columns, "concept"]]
 
 
 def concept_table(rosetta: pd.DataFrame) -> pd.DataFrame:
-    """Return concept, size, pivot_units, mean_corr, min_corr.
+    """Return one row per concept of a table of Rosetta neurons.
 
-    Size counts the Rosetta neurons; the correlations are over all pairs of the concept.
+    Columns: concept, size (number of Rosetta neurons), pivot_units, and mean_corr and min_corr over
+    all pairs of the concept.
     """
     groups = rosetta.groupby("concept")
     units = groups["pivot_unit"].unique().map(sorted)
@@ -112,3 +97,23 @@ def concept_table(rosetta: pd.DataFrame) -> pd.DataFrame:
             "min_corr": groups["corr"].min().to_numpy(dtype=np.float32),
         }
     )
+
+
+def representative_units(concept: pd.DataFrame, *, pivot: str) -> dict[str, int]:
+    """Return the representative unit of a concept in each model, the pivot's first.
+
+    The pivot's is the Rosetta neuron whose best buddies, one per encoder, have the highest mean
+    correlation; the encoders' are these buddies. Ties go to the lower unit.
+
+    Args:
+        concept: rows of the concept in the table of Rosetta neurons.
+        pivot: name of the pivot.
+    """
+    best = concept.sort_values(["corr", "unit"], ascending=[False, True]).drop_duplicates(
+        ["pivot_unit", "model"]
+    )
+    mean = best.groupby("pivot_unit")["corr"].mean()
+    neuron = mean.index[int(np.argmax(mean.to_numpy()))]
+    buddies = best[best["pivot_unit"] == neuron].set_index("model")["unit"]
+    encoders = concept["model"].drop_duplicates()
+    return {pivot: int(neuron), **{model: int(buddies[model]) for model in encoders}}

@@ -1,131 +1,129 @@
-"""The two draws of a null: what the first gives, and what the second leaves of pairs.
+"""Registry of null models: activations without the agreement of pivot and encoder.
 
-Mining          how maps are mined
-Chance          of one encoder: best buddies that the first draw gives, and what is left
-of_shuffled     of a null that shuffles the pivot's maps
-of_untrained    of an encoder with two sets of random weights
+A null model destroys what a pivot and an encoder share, and keeps the values of every unit on its
+own map. Each makes two independent draws. The first is mined for null best buddies. The second
+gives null correlations, for the run's pairs and for the null best buddies alike, so both sets of
+pairs were selected on other data than their null correlation (see `null_tests`).
 
-See `chance` for what they are good for.
+To add a null model, write its function of two draws, add its record to `NULL_MODELS`, and its name
+to `NullModelName` in `config/significance.py`. Modules are imported when draws are made, so that
+names and requirements are read without PyTorch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from rosetta_core.errors import RosettaError, did_you_mean
 
-from rosetta_core.mining.correlation.block import Block
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
-from rosetta_core.mining.matching.topk import TopK
-from rosetta_core.mining.matching.topk_store import TopKCollector
-from rosetta_core.mining.sources.base import ActivationSource
-from rosetta_core.mining.sources.subset import UnitSubset
+if TYPE_CHECKING:
+    from rosetta_core.mining.sources.base import ActivationSource
 
-__all__ = ["Chance", "Mining", "of_shuffled", "of_untrained"]
+__all__ = ["NULL_MODELS", "Draw", "NullModel", "NullSources", "null_model"]
+
+Draw = tuple["ActivationSource", "ActivationSource"]  # of the pivot and of an encoder
 
 
 @dataclass(frozen=True)
-class Mining:
-    """How maps are mined.
+class NullSources:
+    """Activations from which a null model makes its draws.
 
     Attributes:
-        correlate: yields the correlations of a pivot with an encoder, blocks of columns in order.
-        living: tells which units of a model are alive, once all its maps were loaded.
-        k: of how many partners each is to be.
+        pivot: activations of the pivot.
+        encoder: opens the stored activations of the encoder.
+        untrained: opens the activations of the encoder with random weights of a seed.
+        seed: random seed, different for each encoder: no two encoders are compared with the same
+            wrong images, and no result depends on which other encoders a run has.
     """
 
-    correlate: Callable[[ActivationSource, ActivationSource], Iterator[Block]]
-    living: Callable[[ActivationSource], NDArray[np.bool_]]
-    k: int
-
-    def nearest(
-        self, pivot: ActivationSource, encoder: ActivationSource, k: int
-    ) -> tuple[TopK, TopK | None]:
-        """The k best partners of the living units of both."""
-
-        def alive(model: int | None) -> NDArray[np.bool_]:
-            return self.living(pivot if model is None else encoder)
-
-        rows = range(sum(layer.channels for layer in pivot.layers))
-        collector = TopKCollector(rows=rows, alive=alive, pivot_index=None, k=k)
-        for block in self.correlate(pivot, encoder):
-            collector.add(block)
-        return collector.result(0)
-
-    def best_buddies(self, pivot: ActivationSource, encoder: ActivationSource) -> pd.DataFrame:
-        """The best buddies of both."""
-        return best_buddies(neighbour_table(*self.nearest(pivot, encoder, self.k)))
-
-    def correlations(
-        self, pivot: ActivationSource, encoder: ActivationSource, tables: Sequence[pd.DataFrame]
-    ) -> list[NDArray[np.float32]]:
-        """The correlations of the pairs of some tables; only their units are correlated."""
-        pairs = pd.concat(tables)
-        if not len(pairs):
-            return [np.zeros(0, np.float32) for _ in tables]
-        own, others = UnitSubset(pivot, pairs["pivot_unit"]), UnitSubset(encoder, pairs["unit"])
-        row = np.searchsorted(own.units, pairs["pivot_unit"].to_numpy())
-        column = np.searchsorted(others.units, pairs["unit"].to_numpy())
-        corr = np.empty(len(pairs), np.float32)
-        for block in self.correlate(own, others):
-            inside = (column >= block.columns.start) & (column < block.columns.stop)
-            corr[inside] = block.corr[row[inside], column[inside] - block.columns.start]
-        return np.split(corr, np.cumsum([len(table) for table in tables])[:-1])
+    pivot: "ActivationSource"
+    encoder: Callable[[], "ActivationSource"]
+    untrained: Callable[[int], "ActivationSource"]
+    seed: int
 
 
 @dataclass(frozen=True)
-class Chance:
-    """What a null gives in place of an encoder's best buddies.
+class NullModel:
+    """A null model.
 
     Attributes:
-        given: best buddies under the first draw, with `left`: their correlation under the second.
-        left: of the run's best buddies the same, in their order.
+        name: name in the configuration, `significance.nulls`.
+        description: what is done, in a few words.
+        remaining: what a correlation under this null model measures.
+        draws: makes two independent draws.
+        runs_encoder: True if draws run the encoder with random weights, whose units do not
+            correspond to the trained ones; False if draws permute stored activations.
+        min_images: smallest number of images.
     """
 
-    given: pd.DataFrame
-    left: NDArray[np.float32]
+    name: str
+    description: str
+    remaining: str
+    draws: Callable[[NullSources], tuple[Draw, Draw]]
+    runs_encoder: bool = False
+    min_images: int = 1
 
 
-def of_shuffled(
-    pivots: tuple[ActivationSource, ActivationSource],
-    encoder: ActivationSource,
-    *,
-    pairs: pd.DataFrame,
-    mining: Mining,
-) -> Chance:
-    """Mine an encoder with a draw of the pivot's maps, and correlate the same pairs with another.
+def _permute_images(sources: NullSources) -> tuple[Draw, Draw]:
+    from rosetta_core.mining.sources.permuted import PermutedImages, shifts
 
-    Args:
-        pivots: the pivot's maps, shuffled twice. They are fewer than an encoder's, whose stored
-            chunks are read whole where its own order stays.
-        encoder: its maps.
-        pairs: the run's best buddies.
-        mining: as of the run.
-    """
-    first, second = pivots
-    given = mining.best_buddies(first, encoder)
-    of_given, left = mining.correlations(second, encoder, [given, pairs])
-    return Chance(given.assign(null_corr=of_given), left)
+    encoder = sources.encoder()
+    first, second = shifts(sources.pivot.images, seed=sources.seed)
+    return (
+        (PermutedImages(sources.pivot, shift=first), encoder),
+        (PermutedImages(sources.pivot, shift=second), encoder),
+    )
 
 
-def of_untrained(
-    pivot: ActivationSource,
-    encoders: tuple[ActivationSource, ActivationSource],
-    *,
-    pairs: pd.DataFrame,
-    mining: Mining,
-) -> Chance:
-    """Mine an encoder with random weights; its nearest unit with others stands for the buddy.
+def _roll_positions(sources: NullSources) -> tuple[Draw, Draw]:
+    from rosetta_core.mining.sources.permuted import RolledPositions
 
-    Args:
-        pivot: its maps.
-        encoders: the encoder's maps with two sets of random weights.
-        pairs: the run's best buddies.
-        mining: as of the run.
-    """
-    first, second = encoders
-    given = mining.best_buddies(pivot, first)
-    best, _ = mining.nearest(pivot, second, 1)
-    of_given, left = (best.corr[table["pivot_unit"].to_numpy(), 0] for table in (given, pairs))
-    return Chance(given.assign(null_corr=of_given), left)
+    encoder = sources.encoder()
+    return (
+        (RolledPositions(sources.pivot, seed=sources.seed), encoder),
+        (RolledPositions(sources.pivot, seed=sources.seed + 1), encoder),
+    )
+
+
+def _untrained(sources: NullSources) -> tuple[Draw, Draw]:
+    return (
+        (sources.pivot, sources.untrained(sources.seed)),
+        (sources.pivot, sources.untrained(sources.seed + 1)),
+    )
+
+
+NULL_MODELS = {
+    model.name: model
+    for model in (
+        NullModel(
+            "permute_images",
+            "the encoder's maps are of other images than the pivot's",
+            "fixed positions, for example borders and the centre, which all images share",
+            _permute_images,
+            min_images=3,
+        ),
+        NullModel(
+            "roll_positions",
+            "the pivot's maps are shifted cyclically, by other offsets in each image",
+            "how strongly units respond to an image, regardless of the position",
+            _roll_positions,
+        ),
+        NullModel(
+            "untrained",
+            "the encoder has random weights",
+            "structure that any network of this architecture passes on, for example colours",
+            _untrained,
+            runs_encoder=True,
+        ),
+    )
+}
+
+
+def null_model(name: str) -> NullModel:
+    """Return the null model of a name; RosettaError if there is none."""
+    if name not in NULL_MODELS:
+        raise RosettaError(
+            f"significance.nulls: {name!r} is not a null model; use {', '.join(NULL_MODELS)}"
+            f"{did_you_mean(name, NULL_MODELS)}"
+        )
+    return NULL_MODELS[name]

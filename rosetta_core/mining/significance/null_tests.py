@@ -1,17 +1,10 @@
-"""What chance gives, and how far what was found exceeds it.
+"""Excess correlation, p-values and FDR of matches, from null models.
 
-excess             what a pair correlates more than is left of it under a null
-p_values           how often chance gives as much
-clear              best buddies that exceed it
-pair_significance      excess and p-value of every pair of best buddies
-concept_significance   the same of every concept
-null_counts      how many best buddies, Rosetta neurons and concepts chance gives
-
-A null is drawn twice (`nulls`, `draws`). The first draw is mined as the run is: each encoder's best
-buddies with the pivot, then the pivot units that have one in every encoder, joined by the pivot's
-own best buddies. That is chance. The second draw tells what is left of a pair, for the run's pairs
-and for chance's alike. So chance's pairs have been chosen for being the best, as the run's have;
-and where two units agree on all images, as at a border, both have little excess.
+Each null model was drawn twice (see `null_models`). The first draw was mined as the run is: best
+buddies of the pivot with each encoder, Rosetta neurons, and concepts under the pivot's own best
+buddies. These null matches were selected for being the best, as the run's matches were. The second
+draw gives the null correlation of every pair, of the run and of the null matches alike, so two
+units that agree on all images, for example at a border, both have little excess.
 """
 
 from collections.abc import Mapping
@@ -23,84 +16,98 @@ from numpy.typing import NDArray
 from rosetta_core.mining.matching.concepts import rosetta_neurons, rosetta_table
 
 __all__ = [
-    "clear",
+    "MAX_P_VALUE",
+    "Buddies",
     "concept_significance",
-    "excess",
+    "excess_correlation",
     "null_counts",
     "p_values",
     "pair_significance",
+    "significant_neurons",
+    "significant_pairs",
 ]
 
-CLEAR = 0.05  # p-value up to which a pair is
+MAX_P_VALUE = 0.05  # of a significant pair
 KEYS = ["pivot_unit", "model", "unit"]
-# by encoder its best buddies with the pivot, with `left`: what is left of their correlation
+# by encoder the table of best buddies with the pivot, with their null correlation `null_corr`
 Buddies = Mapping[str, pd.DataFrame]
 
 
-def excess(pairs: pd.DataFrame) -> NDArray[np.float64]:
-    """Return what pairs correlate more than is left of them under a null (n,)."""
+def excess_correlation(pairs: pd.DataFrame) -> NDArray[np.float64]:
+    """Return `corr` − `null_corr` of pairs (n,)."""
     return (pairs["corr"].astype(np.float64) - pairs["null_corr"].astype(np.float64)).to_numpy()
 
 
-def p_values(found: NDArray, chance: NDArray) -> NDArray[np.float64]:
-    """Return for each value found (n,) how often chance gives as much.
+def p_values(observed: NDArray, null: NDArray) -> NDArray[np.float64]:
+    """Return the p-value (1 + b) / (1 + m) of each observed value (n,).
 
-    p = (1 + how many of chance's values are as high) / (1 + how many there are), so that none is 0
-    (Phipson and Smyth, 2010).
+    b of the m null values (m,) are at least as high. No p-value is 0 (Phipson and Smyth, 2010).
     """
-    ranked = np.sort(np.asarray(chance, dtype=np.float64))
-    as_high = len(ranked) - np.searchsorted(ranked, np.asarray(found, np.float64), side="left")
+    ranked = np.sort(np.asarray(null, dtype=np.float64))
+    as_high = len(ranked) - np.searchsorted(ranked, np.asarray(observed, np.float64), side="left")
     return (1 + as_high) / (1 + len(ranked))
 
 
-def clear(pairs: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
-    """Return the best buddies whose excess hardly any of chance's has (p <= 0.05)."""
-    return pairs[p_values(excess(pairs), excess(chance)) <= CLEAR]
+def significant_pairs(observed: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+    """Return the observed best buddies with p ≤ 0.05 of their excess among null best buddies."""
+    p_value = p_values(excess_correlation(observed), excess_correlation(null))
+    return observed[p_value <= MAX_P_VALUE]
 
 
-def pair_significance(held: Mapping[str, Buddies], chance: Mapping[str, Buddies]) -> pd.DataFrame:
-    """Return pivot_unit, model, unit, corr, excess, p_value of every pair of best buddies.
+def pair_significance(observed: Mapping[str, Buddies], null: Mapping[str, Buddies]) -> pd.DataFrame:
+    """Compute excess correlation and p-value of every pair of best buddies.
 
-    The p-value tells how often best buddies of a null have as much excess. Of several nulls the
-    least excess counts, and the highest p-value.
+    With several null models, each pair keeps its smallest excess and its largest p-value.
 
     Args:
-        held: by null the run's best buddies, with what is left of them.
-        chance: by null those that it gives.
+        observed: by null model the run's best buddies with their null correlation.
+        null: by null model the null best buddies with theirs.
+
+    Returns:
+        Columns pivot_unit, model, unit, corr, corr_excess, p_value.
     """
     tables = []
-    for model in next(iter(held.values())):
-        pairs = next(iter(held.values()))[model]
-        most, p_value = np.full(len(pairs), np.inf), np.zeros(len(pairs))
-        for null, buddies in held.items():
-            exceeds = excess(buddies[model])
-            most = np.minimum(most, exceeds)
-            p_value = np.maximum(p_value, p_values(exceeds, excess(chance[null][model])))
-        found = pairs[["pivot_unit", "unit", "corr"]].assign(model=model)
-        found["corr_excess"], found["p_value"] = most.astype(np.float32), p_value.astype(np.float32)
-        tables.append(found)
+    for model in next(iter(observed.values())):
+        pairs = next(iter(observed.values()))[model]
+        smallest, p_value = np.full(len(pairs), np.inf), np.zeros(len(pairs))
+        for name, buddies in observed.items():
+            excess = excess_correlation(buddies[model])
+            smallest = np.minimum(smallest, excess)
+            null_excess = excess_correlation(null[name][model])
+            p_value = np.maximum(p_value, p_values(excess, null_excess))
+        table = pairs[["pivot_unit", "unit", "corr"]].assign(model=model)
+        table["corr_excess"] = smallest.astype(np.float32)
+        table["p_value"] = p_value.astype(np.float32)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)[[*KEYS, "corr", "corr_excess", "p_value"]]
 
 
 def concept_significance(
-    rosetta: pd.DataFrame, pairs: pd.DataFrame, chance: Mapping[str, Buddies], own: pd.DataFrame
+    rosetta: pd.DataFrame,
+    pairs: pd.DataFrame,
+    null: Mapping[str, Buddies],
+    within_pivot: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Return concept, excess, p_value of every concept.
+    """Compute excess correlation and p-value of every concept.
 
-    Excess is the mean over its pairs; the p-value tells how often concepts that a null gives have
-    as much.
+    The excess of a concept is the mean over its pairs. Its p-value compares it with the excess of
+    null concepts; of several null models the largest counts.
 
     Args:
-        rosetta: the table of Rosetta neurons.
-        pairs: as `pair_significance` returns them.
-        chance: by null the best buddies that it gives.
-        own: the pivot's best buddies with itself.
+        rosetta: table of Rosetta neurons.
+        pairs: significance of pairs, see `pair_significance`.
+        null: by null model the null best buddies with their null correlation.
+        within_pivot: best buddies of the pivot with itself.
+
+    Returns:
+        Columns concept, corr_excess, p_value.
     """
-    known = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
-    mean = known.groupby("concept")["corr_excess"].mean()
+    rows = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
+    mean = rows.groupby("concept")["corr_excess"].mean()
     p_value = np.zeros(len(mean))
-    for buddies in chance.values():
-        p_value = np.maximum(p_value, p_values(mean.to_numpy(), _of_concepts(buddies, own)))
+    for buddies in null.values():
+        null_excess = _concept_excess(buddies, within_pivot)
+        p_value = np.maximum(p_value, p_values(mean.to_numpy(), null_excess))
     return pd.DataFrame(
         {
             "concept": mean.index.to_numpy(dtype=np.int32),
@@ -110,45 +117,65 @@ def concept_significance(
     )
 
 
-def _of_concepts(buddies: Buddies, own: pd.DataFrame) -> NDArray[np.float64]:
-    """The mean excess of the concepts that best buddies make."""
-    rosetta = rosetta_table(buddies, own)
+def _concept_excess(buddies: Buddies, within_pivot: pd.DataFrame) -> NDArray[np.float64]:
+    """Mean excess of each concept of some best buddies."""
+    rosetta = rosetta_table(buddies, within_pivot)
     pairs = pd.concat([table.assign(model=model) for model, table in buddies.items()])
-    known = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
-    return (
-        known.assign(corr_excess=excess(known)).groupby("concept")["corr_excess"].mean().to_numpy()
-    )
+    rows = rosetta[[*KEYS, "concept"]].merge(pairs, on=KEYS, validate="one_to_one")
+    excess = rows.assign(corr_excess=excess_correlation(rows))
+    return excess.groupby("concept")["corr_excess"].mean().to_numpy()
 
 
 def null_counts(
-    held: Mapping[str, Buddies], chance: Mapping[str, Buddies], own: pd.DataFrame
+    observed: Mapping[str, Buddies], null: Mapping[str, Buddies], within_pivot: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return null, what, model, found, by_chance, false.
+    """Count observed and null matches, and estimate the share of false discoveries.
 
-    One row for each null and encoder's best buddies, and one for Rosetta neurons and concepts each,
-    whose model is empty. `by_chance` is what the null alone gives. `false` estimates which share of
-    what was found is chance's: of best buddies those that aren't clear, and as many of the clear
-    ones as have p <= 0.05 by chance (Storey, 2002); of Rosetta neurons those that have no clear
-    buddy in some encoder; of concepts those without any other neuron.
+    False best buddies are those that are not significant, and as many of the significant ones as
+    have p ≤ 0.05 under the null model: f = (n − s) / (1 − 0.05) for s significant of n (Storey,
+    2002). False Rosetta neurons have no significant buddy in some encoder. False concepts have no
+    other neurons.
 
     Args:
-        held: by null the run's best buddies, with what is left of them.
-        chance: by null those that it gives.
-        own: the pivot's best buddies with itself.
+        observed: by null model the run's best buddies with their null correlation.
+        null: by null model the null best buddies with theirs.
+        within_pivot: best buddies of the pivot with itself.
+
+    Returns:
+        Columns null, level, model, n_observed, n_null, fdr: a row per null model and encoder for
+        best buddies, and a row per null model for Rosetta neurons and for concepts, with an empty
+        model. The FDR is NaN where nothing was observed.
     """
     rows = []
-    for null, buddies in held.items():
-        given = chance[null]
-        sure = {model: clear(pairs, given[model]) for model, pairs in buddies.items()}
+    for name, buddies in observed.items():
+        significant = {m: significant_pairs(pairs, null[name][m]) for m, pairs in buddies.items()}
         for model, pairs in buddies.items():
-            false = (len(pairs) - len(sure[model])) / (1 - CLEAR)
-            rows.append((null, "best buddies", model, len(pairs), len(given[model]), false))
-        found, alone = (rosetta_table(some, own) for some in (buddies, given))
-        clear_ones = found["pivot_unit"].isin(rosetta_neurons(sure))
-        for what, column in (("Rosetta neurons", "pivot_unit"), ("concepts", "concept")):
-            count = found[column].nunique()
-            false = count - found.loc[clear_ones, column].nunique()
-            rows.append((null, what, "", count, alone[column].nunique(), false))
+            false = (len(pairs) - len(significant[model])) / (1 - MAX_P_VALUE)
+            rows.append((name, "best buddies", model, len(pairs), len(null[name][model]), false))
+        rosetta, null_rosetta = (rosetta_table(b, within_pivot) for b in (buddies, null[name]))
+        true = rosetta["pivot_unit"].isin(rosetta_neurons(significant))
+        for level, column in (("Rosetta neurons", "pivot_unit"), ("concepts", "concept")):
+            n_observed, n_null = rosetta[column].nunique(), null_rosetta[column].nunique()
+            false = n_observed - rosetta.loc[true, column].nunique()
+            rows.append((name, level, "", n_observed, n_null, false))
     table = pd.DataFrame(rows, columns=["null", "level", "model", "n_observed", "n_null", "fdr"])
     share = table["fdr"] / table["n_observed"].where(table["n_observed"] > 0)
     return table.assign(fdr=share.clip(upper=1.0))
+
+
+def significant_neurons(
+    rosetta: pd.DataFrame, pairs: pd.DataFrame, *, encoders: int
+) -> pd.DataFrame:
+    """Return the Rosetta neurons with a significant buddy in every encoder, and these buddies.
+
+    Concepts keep their numbers.
+
+    Args:
+        rosetta: table of Rosetta neurons.
+        pairs: significance of pairs, with `p_value`.
+        encoders: number of encoders.
+    """
+    significant = pairs.loc[pairs["p_value"] <= MAX_P_VALUE, KEYS]
+    rows = rosetta.merge(significant, on=KEYS)
+    matched = rows.groupby("pivot_unit")["model"].transform("nunique")
+    return rows[matched == encoders].reset_index(drop=True)

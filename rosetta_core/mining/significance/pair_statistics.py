@@ -1,28 +1,23 @@
-"""How pairs of units agree from image to image.
-
-agreement      what is told of pairs, from one pass over their maps
-intervals      where a pair's correlation lies if other images had been drawn
-correlations   of pairs, from their sums over some images
-"""
+"""Confidence intervals and peak overlap of pairs of units, from one pass over their maps."""
 
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rosetta_core.mining.significance.bootstrap import percentile_interval, resampling_weights
 from rosetta_core.mining.significance.pair_sums import PairSums, pair_sums
 from rosetta_core.mining.sources.base import ActivationSource
 
-__all__ = ["PairStatistics", "bootstrap_intervals", "pair_statistics", "weighted_correlations"]
+__all__ = ["PairStatistics", "corr_intervals", "pair_statistics", "weighted_correlations"]
 
 Float64 = NDArray[np.float64]
-DRAWS = 1000
-LEVEL = 0.95
-PAIRS = 256  # at once
+RESAMPLES = 1000
+PAIRS = 256  # resampled at once
 
 
 class PairStatistics(TypedDict):
-    """What is told of pairs (n,) each."""
+    """Statistics of pairs (n,): ends of the 95% CI of the correlation, and peak overlap."""
 
     corr_ci_low: Float64
     corr_ci_high: Float64
@@ -37,60 +32,57 @@ def pair_statistics(
     memory_budget: int,
     threads: int,
 ) -> PairStatistics:
-    """Tell of pairs of units between which values their correlation lies, and where they peak.
+    """Compute the confidence interval of the correlation and the peak overlap of pairs of units.
 
     Args:
-        pivot: stored maps.
-        encoder: the same of the other model.
+        pivot: stored activations of the pivot.
+        encoder: stored activations of an encoder, or of several, concatenated.
         pairs: units of the pivot and of the encoder (n, 2).
-        memory_budget: bytes that maps may take at once.
-        threads: how many of the CPU.
-
-    Returns:
-        The ends of the intervals, and on which share of the images both maps peak at one place.
+        memory_budget: bytes of maps in memory at once.
+        threads: number of CPU threads.
     """
     if not len(pairs):
         none = np.zeros(0)
         return PairStatistics(corr_ci_low=none, corr_ci_high=none, peak_overlap=none)
     sums = pair_sums(pivot, encoder, pairs=pairs, memory_budget=memory_budget, threads=threads)
-    low, high = bootstrap_intervals(sums)
+    low, high = corr_intervals(sums)
     return PairStatistics(corr_ci_low=low, corr_ci_high=high, peak_overlap=sums.peak_overlap)
 
 
 def weighted_correlations(sums: PairSums, weights: Float64) -> Float64:
-    """Return the correlations of pairs (draws, n); NaN where a unit is constant.
+    """Return the correlations of pairs over weighted groups of images; NaN for constant units.
 
     Args:
-        sums: by group of images.
-        weights: how often each group is taken (draws, groups).
+        sums: sums of n pairs by group of images.
+        weights: weights of the groups, a row per set of weights (r, groups).
+
+    Returns:
+        Correlations (r, n).
     """
-    count = weights @ sums.positions
+    count = weights @ sums.positions  # (r, n), as all below
     f, g = (weights @ total / count for total in sums.totals)
-    of_f, of_g = (weights @ squares / count for squares in sums.squares)
-    variance = (of_f - f**2).clip(min=0) * (of_g - g**2).clip(min=0)
+    f_squared, g_squared = (weights @ squares / count for squares in sums.squares)
+    variance = (f_squared - f**2).clip(min=0) * (g_squared - g**2).clip(min=0)
     covariance = weights @ sums.products / count - f * g
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(variance > 0, covariance / np.sqrt(variance), np.nan)
 
 
-def bootstrap_intervals(sums: PairSums, *, seed: int = 0) -> tuple[Float64, Float64]:
-    """Return the lower and the upper end (n,) of an interval of each pair's correlation.
+def corr_intervals(sums: PairSums, *, seed: int = 0) -> Float64:
+    """Return the lower and the upper ends (2, n) of the 95% CI of each pair's correlation.
 
-    From the 2.5th to the 97.5th of 100 of the correlations over groups of images that are drawn
-    with repetition from those that there are (the bootstrap's percentiles; Efron, 1979). Images are
-    drawn, not positions: those of one image are no independent observations.
+    Percentile bootstrap over groups of images (Efron, 1979): positions of one image are not
+    independent observations, so images are resampled, not positions. Resamples in which a unit is
+    constant are left out.
 
     Args:
-        sums: by group of images.
-        seed: of the draws.
+        sums: sums of n pairs by group of images.
+        seed: random seed of the resamples.
     """
     groups, pairs = sums.products.shape
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=DRAWS).astype(np.float64)
+    weights = resampling_weights(groups, resamples=RESAMPLES, seed=seed)
     ends = np.empty((2, pairs))
     for start in range(0, pairs, PAIRS):
         inside = slice(start, start + PAIRS)
-        drawn = weighted_correlations(sums[inside], weights)
-        quantile = np.nanquantile if np.isnan(drawn).any() else np.quantile  # thrice as fast
-        ends[:, inside] = quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return ends[0], ends[1]
+        ends[:, inside] = percentile_interval(weighted_correlations(sums[inside], weights))
+    return ends

@@ -1,12 +1,7 @@
-"""What is found again in disjoint halves of the images, mined by themselves.
+"""Split-half replication: recovery of matches in halves of the images, mined separately.
 
-Mined                what some images give: best buddies with every encoder, Rosetta neurons
-pair_recovery          in how many halves each pair of best buddies is
-concept_recovery       which share of a concept's neurons is found
-split_half_counts   the same of a run, and how far the halves of a split agree
-
-Half the images give noisier correlations, so what is found in all of them and not in a half isn't
-wrong for that; what is found in every half is no accident of some images.
+Correlations over half of the images are noisier. A match that is missing in a half is therefore
+not disproved, but a match in every half does not depend on particular images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,48 +11,54 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import adjusted_rand_score
 
-from rosetta_core.mining.matching.concepts import adjusted_rand_index, rosetta_table
+from rosetta_core.mining.matching.concepts import rosetta_table
 
 __all__ = ["MatchSet", "concept_recovery", "pair_recovery", "split_half_counts"]
 
 PAIR = ["pivot_unit", "unit"]
-Half = TypeVar("Half")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class MatchSet:
-    """What some images give.
+    """Matches mined from one set of images.
 
     Attributes:
         buddies: by encoder its best buddies with the pivot.
-        own: the pivot's best buddies with itself.
+        within_pivot: best buddies of the pivot with itself.
     """
 
     buddies: Mapping[str, pd.DataFrame]
-    own: pd.DataFrame
+    within_pivot: pd.DataFrame
 
     @cached_property
     def rosetta(self) -> pd.DataFrame:
         """The table of Rosetta neurons."""
-        return rosetta_table(self.buddies, self.own)
+        return rosetta_table(self.buddies, self.within_pivot)
 
     @cached_property
     def concept_of(self) -> dict[int, int]:
-        """By Rosetta neuron its concept."""
+        """The concept of each Rosetta neuron."""
         columns = (self.rosetta[name].tolist() for name in ("pivot_unit", "concept"))
         return dict(zip(*columns, strict=True))
 
     def pairs(self, model: str) -> pd.MultiIndex:
-        """The best buddies with an encoder."""
+        """Return the best buddies with an encoder."""
         return pd.MultiIndex.from_frame(self.buddies[model][PAIR])
 
 
 def pair_recovery(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
-    """Return pivot_unit, model, unit, replication, replicated of every pair of best buddies.
+    """Compute the recovery rate of every pair of best buddies.
 
-    Replication is the share of the halves in which they are best buddies; replicated are those that
-    are in all of them.
+    Args:
+        run: matches over all images.
+        halves: matches over each half.
+
+    Returns:
+        Columns pivot_unit, model, unit, recovery_rate (share of the halves in which both are best
+        buddies) and recovered (in all of them).
     """
     tables = []
     for model, buddies in run.buddies.items():
@@ -67,36 +68,44 @@ def pair_recovery(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
 
 
 def concept_recovery(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
-    """Return concept, replication, replicated.
+    """Compute the recovery rate of every concept.
 
-    Replication is the share of its Rosetta neurons that are Rosetta neurons of a half, the mean
-    over halves; replicated is a concept of which every half has one.
+    Args:
+        run: matches over all images.
+        halves: matches over each half.
+
+    Returns:
+        Columns concept, recovery_rate (share of its Rosetta neurons that are Rosetta neurons of a
+        half, mean over halves) and recovered (every half has one of them).
     """
     neurons = pd.DataFrame({"neuron": run.concept_of.keys(), "concept": run.concept_of.values()})
-    found = [neurons["neuron"].isin(half.concept_of) for half in halves]
-    by_half = pd.DataFrame(dict(enumerate(found))).astype(float).groupby(neurons["concept"]).mean()
+    in_half = [neurons["neuron"].isin(half.concept_of) for half in halves]
+    shares = pd.DataFrame(dict(enumerate(in_half))).astype(float).groupby(neurons["concept"]).mean()
     return pd.DataFrame(
         {
-            "concept": by_half.index.to_numpy(dtype=np.int32),
-            "recovery_rate": by_half.mean(axis=1).to_numpy(dtype=np.float32),
-            "recovered": (by_half > 0).all(axis=1).to_numpy(dtype=bool),
+            "concept": shares.index.to_numpy(dtype=np.int32),
+            "recovery_rate": shares.mean(axis=1).to_numpy(dtype=np.float32),
+            "recovered": (shares > 0).all(axis=1).to_numpy(dtype=bool),
         }
     )
 
 
 def split_half_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame:
-    """Return what, model, found, in_half, again, agreement.
+    """Count the matches of the halves, and compute how far the two halves of a split agree.
 
-    One row for each encoder's best buddies, one for Rosetta neurons and one for concepts, whose
-    model is empty. `in_half` is how many a half has, and `again` which share of the run's is in a
-    half, both means over halves. `agreement` is of the two halves of a split, the mean over splits:
-    for best buddies and Rosetta neurons how many they share, of as many as a half has; for concepts
-    the adjusted Rand index (Hubert and Arabie, 1985) over the neurons that both have: 1 if they are
-    joined alike, 0 if not more than by chance.
+    The agreement of best buddies and of Rosetta neurons is the Dice coefficient
+    2|A ∩ B| / (|A| + |B|). That of concepts is the adjusted Rand index (Hubert and Arabie, 1985)
+    over the Rosetta neurons of both halves: 1 for the same partition, 0 for independent ones.
 
     Args:
-        run: what all images give.
-        halves: the two of every split, one after the other.
+        run: matches over all images.
+        halves: matches over the two halves of every split, one split after the other.
+
+    Returns:
+        Columns level, model, n_observed, n_half (number in a half), recovery_rate (share of the
+        run's matches in a half) and agreement: a row per encoder for best buddies, one for Rosetta
+        neurons and one for concepts, with an empty model. n_half and recovery_rate are means over
+        halves, agreement over splits; NaN where there is no match.
     """
     rows = []
     for model in run.buddies:
@@ -105,35 +114,36 @@ def split_half_counts(run: MatchSet, halves: Sequence[MatchSet]) -> pd.DataFrame
     rows.append(_row("Rosetta neurons", "", neurons[0], neurons[1:]))
     counts = [len(set(mined.concept_of.values())) for mined in (run, *halves)]
     rates = concept_recovery(run, halves)["recovery_rate"]
-    alike = [_rand_index(first, second) for first, second in _splits(halves)]
-    means = (pd.Series(values, dtype=float).mean() for values in (counts[1:], rates, alike))
-    count, rate, index = map(float, means)  # NaN where there is no concept
+    indices = [_rand_index(first, second) for first, second in _splits(halves)]
+    count, rate, index = (
+        float(pd.Series(values, dtype=float).mean()) for values in (counts[1:], rates, indices)
+    )
     rows.append(("concepts", "", counts[0], count, rate, index))
     columns = ["level", "model", "n_observed", "n_half", "recovery_rate", "agreement"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _splits(halves: Sequence[Half]) -> list[tuple[Half, Half]]:
-    """The two halves of each split."""
+def _splits(halves: Sequence[T]) -> list[tuple[T, T]]:
+    """Return the two halves of each split."""
     return list(zip(halves[::2], halves[1::2], strict=True))
 
 
 def _row(
-    what: str, model: str, run: pd.Index, halves: Sequence[pd.Index]
+    level: str, model: str, run: pd.Index, halves: Sequence[pd.Index]
 ) -> tuple[str, str, int, float, float, float]:
-    shared = [
+    dice = [
         2 * first.isin(second).sum() / max(1, len(first) + len(second))
         for first, second in _splits(halves)
     ]
-    found_again = [run.isin(half).mean() if len(run) else np.nan for half in halves]
+    rates = [run.isin(half).mean() if len(run) else np.nan for half in halves]
     count = float(np.mean([len(half) for half in halves]))
-    return what, model, len(run), count, float(np.mean(found_again)), float(np.mean(shared))
+    return level, model, len(run), count, float(np.mean(rates)), float(np.mean(dice))
 
 
 def _rand_index(first: MatchSet, second: MatchSet) -> float:
-    """How alike two sets of images join the neurons that both give; NaN if there is none."""
+    """Adjusted Rand index over the Rosetta neurons of both halves; NaN if there are none."""
     both = sorted(first.concept_of.keys() & second.concept_of.keys())
     if not both:
         return float("nan")
     labels = (np.array([mined.concept_of[n] for n in both]) for mined in (first, second))
-    return adjusted_rand_index(*labels)
+    return float(adjusted_rand_score(*labels))

@@ -1,7 +1,4 @@
-"""How what is found depends on the images, on K, and on the encoders.
-
-sweep_table    one row for each choice of the three
-"""
+"""Counts and split-half agreement of matches by number of images, K and number of encoders."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,39 +12,41 @@ COLUMNS = {"best_buddies": "best buddies", "neurons": "Rosetta neurons", "concep
 
 
 def sweep_table(
-    mined: Callable[[int, int], MatchSet],
+    mine: Callable[[int, int], MatchSet],
     *,
     images: Sequence[int],
     k: Sequence[int],
     encoders: Sequence[str],
 ) -> pd.DataFrame:
-    """Return images, k, encoders, best_buddies, neurons, concepts, and how far halves agree.
-
-    The last are best_buddies_agreement, neurons_agreement and concepts_agreement, as
-    `split_half_counts` defines `agreement`: between the first and the second half of these images.
-    With m encoders, the first m of them are taken, in their order; best buddies are those with all
-    m together, and their agreement is the mean over these encoders.
+    """Count the matches of every combination of images, K and encoders.
 
     Args:
-        mined: what a subset of the images gives with a K; subsets as `subsets.firsts` numbers them.
-        images: how many, by number of the choice.
-        k: mutual nearest neighbours.
-        encoders: their names.
+        mine: returns the matches of a subset of the images with a K. The subsets are numbered as
+            in `image_subsets.firsts`: 3i are the first `images[i]` images, 3i + 1 and 3i + 2 their
+            halves.
+        images: numbers of images.
+        k: numbers of mutual nearest neighbours.
+        encoders: names of the encoders; m encoders are the first m of them.
+
+    Returns:
+        Columns images, k, encoders, best_buddies (with all m encoders together), neurons, concepts,
+        and best_buddies_agreement (mean over the encoders), neurons_agreement,
+        concepts_agreement: split-half agreement, see `split_half_counts`.
     """
     rows = []
     for number, count in enumerate(images):
         for neighbours in k:
-            every = [mined(3 * number + part, neighbours) for part in range(3)]
-            for most in range(1, len(encoders) + 1):
+            match_sets = [mine(3 * number + part, neighbours) for part in range(3)]
+            for used in range(1, len(encoders) + 1):
                 run, *halves = (
-                    MatchSet({name: one.buddies[name] for name in encoders[:most]}, one.own)
-                    for one in every
+                    MatchSet({name: m.buddies[name] for name in encoders[:used]}, m.within_pivot)
+                    for m in match_sets
                 )
-                found = split_half_counts(run, halves).groupby("level")
-                sums, means = found["n_observed"].sum(), found["agreement"].mean()
-                row = {"images": count, "k": neighbours, "encoders": most}
-                for key, what in COLUMNS.items():
-                    row |= {key: sums[what], f"{key}_agreement": means[what]}
+                levels = split_half_counts(run, halves).groupby("level")
+                counts, agreement = levels["n_observed"].sum(), levels["agreement"].mean()
+                row = {"images": count, "k": neighbours, "encoders": used}
+                for column, level in COLUMNS.items():
+                    row |= {column: counts[level], f"{column}_agreement": agreement[level]}
                 rows.append(row)
-    names = ["images", "k", "encoders", *COLUMNS, *(f"{key}_agreement" for key in COLUMNS)]
+    names = ["images", "k", "encoders", *COLUMNS, *(f"{column}_agreement" for column in COLUMNS)]
     return pd.DataFrame(rows)[names]

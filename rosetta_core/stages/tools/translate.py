@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rosetta_core.pages.translation.site import Side
     from rosetta_core.runs.shared_encoders import RunEncoders
 
-__all__ = ["beyond_chance", "translate_runs"]
+__all__ = ["significant_rosetta", "translate_runs"]
 
 TABLES = ("matches", "shared_units", "counts")
 PAGE = "index.html"
@@ -55,7 +55,7 @@ def translate_runs(
     keep_others(folder, WRITTEN.__eq__, what="translation", verb="translate")
     encoders = [_encoders(config) for config in configs]
     units = shared_encoders(*encoders)
-    rosetta = [beyond_chance(config) for config in configs]
+    rosetta = [significant_rosetta(config) for config in configs]
     found = match_concepts(*rosetta, units=units)
     sides = tuple(_side(side, its, folder) for side, its in zip(encoders, rosetta, strict=True))
     with atomic_path(folder) as temporary:
@@ -68,22 +68,19 @@ def translate_runs(
     return found, (to or beside) / PAGE
 
 
-def beyond_chance(config: Config) -> "pd.DataFrame":
-    """The Rosetta neurons that a run would have without the best buddies that its nulls give too.
+def significant_rosetta(config: Config) -> "pd.DataFrame":
+    """Read the rows of the table of Rosetta neurons that are significant under all null models.
 
-    Of the others the pairs with p <= 0.05 are left, and each has one in every encoder. Concepts
-    keep their numbers.
+    All rows, if the run has no null models.
     """
-    from rosetta_core.mining.significance.null_tests import CLEAR, KEYS
+    from rosetta_core.mining.significance.null_tests import significant_neurons
 
     paths = RunPaths(config)
     rosetta = read_table(paths.rosetta)
     if not config.nulls:
         return rosetta
     pairs = read_table(paths.pair_significance)
-    clear = rosetta.merge(pairs.loc[pairs["p_value"] <= CLEAR, KEYS], on=KEYS)
-    met = clear.groupby("pivot_unit")["model"].transform("nunique")
-    return clear[met == len(config.encoders)].reset_index(drop=True)
+    return significant_neurons(rosetta, pairs, encoders=len(config.encoders))
 
 
 def _encoders(config: Config) -> "RunEncoders":

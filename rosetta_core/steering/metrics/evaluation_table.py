@@ -9,7 +9,7 @@ markdown     the same in Markdown
 
 import pandas as pd
 
-from rosetta_core.steering.metrics.intervals import bootstrap_interval
+from rosetta_core.mining.significance.bootstrap import mean_interval
 
 __all__ = ["DISTRACTORS", "RECOGNISED", "SIMILARITY", "markdown", "table_of"]
 
@@ -32,7 +32,7 @@ def table_of(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     groups = metrics[metrics["best"]].groupby(["method", "metric"], sort=False)["value"]
     rows = [
-        (method, metric, values.mean(), *bootstrap_interval(values.to_numpy()), len(values))
+        (method, metric, values.mean(), *mean_interval(values.to_numpy()), len(values))
         for (method, metric), values in groups
     ]
     return pd.DataFrame(rows, columns=["method", "metric", "mean", "low", "high", "images"])
