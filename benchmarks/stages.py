@@ -32,7 +32,7 @@ from rosetta_core.runtime.workers import Workers
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.prepare import fetch_weights
 from rosetta_core.validation import to_json
-from rosetta_core.zoo.encoders.preprocessing import prepare
+from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.network import Encoder
 
@@ -126,7 +126,7 @@ def forward_seconds(config: Config) -> float:
     for model in config.models:
         loaded = load(model, paths.weights(model), device=torch.device("cpu"))
         if isinstance(loaded, Encoder):
-            inputs = prepare(torch.from_numpy(samples.images(range(PROBED))), loaded.input)
+            inputs = preprocess(torch.from_numpy(samples.images(range(PROBED))), loaded.input)
         else:
             inputs = torch.from_numpy(samples.latents(range(PROBED)))
         with Workers(cores) as workers:

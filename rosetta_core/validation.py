@@ -2,8 +2,8 @@
 
 Section        a part of the configuration: strict, closed, frozen
 Name, Folder, File, Memory, Device, Member, Package, Sha256    checked strings
-Seed           from 0 on, below SEEDS
-PATTERNS       in words, what strings that have to match a pattern are
+Seed           from 0 on, below SEED_LIMIT
+PATTERN_MESSAGES       in words, what strings that have to match a pattern are
 parse_bytes    "2 GiB" as a number
 """
 
@@ -14,8 +14,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
-    "PATTERNS",
-    "SEEDS",
+    "PATTERN_MESSAGES",
+    "SEED_LIMIT",
     "Device",
     "File",
     "Folder",
@@ -30,7 +30,7 @@ __all__ = [
     "to_json",
 ]
 
-SEEDS = 2**63
+SEED_LIMIT = 2**63
 LONGEST_PART = 255  # bytes of a name of a file or folder
 
 BYTES = re.compile(r"(\d+(?:\.\d+)?) ?(KiB|MiB|GiB|TiB)")
@@ -109,13 +109,13 @@ File = Annotated[str, AfterValidator(_is_file)]
 Memory = Annotated[str, AfterValidator(_is_memory)]
 Device = Annotated[str, AfterValidator(_is_device)]
 Member = Annotated[str, AfterValidator(_is_member)]
-Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 
 SHA256 = r"^[0-9a-f]{64}$"
 PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$"
 Sha256 = Annotated[str, Field(pattern=SHA256)]
 Package = Annotated[str, Field(pattern=PACKAGE)]
-PATTERNS = {
+PATTERN_MESSAGES = {
     SHA256: "is no checksum; write the SHA-256 of the file, 64 digits of 0-9a-f",
     PACKAGE: "is no package; write NAME==VERSION",
 }

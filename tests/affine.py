@@ -77,7 +77,7 @@ def affine_pivot(*, classes: int = 0, enlarged: int = 1, neurons: int | None = N
         preset=("first", "second"),
         learning_rate=0.05,
         classes=classes,
-        further_spaces=spaces,
+        latent_spaces=spaces,
     )
     rows = [
         (layer, channel, SIDES[layer], SIDES[layer])

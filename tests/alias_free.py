@@ -14,7 +14,7 @@ from golden import FOLDER, Golden
 
 from rosetta_core.zoo.generators.stylegan3.layers import SynthesisLayer
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule, read_persisted
+from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickled_network
 
 
 def golden_arguments(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,12 +41,12 @@ def attributes_of(layer: SynthesisLayer) -> dict[str, Any]:
 def assert_pickle_is_its_golden(
     name: str,
     *,
-    arguments_of: Callable[[PersistedModule], dict[str, Any] | None],
+    arguments_of: Callable[[PickledModule], dict[str, Any] | None],
     build: Callable[..., Generator],
 ) -> None:
     """Fail unless a pickle holds the arguments and, bit by bit, the weights of its golden."""
     golden = Golden(json.loads((FOLDER / f"{name}.json").read_text())["golden"])
-    module = read_persisted(FOLDER / f"{name}.pkl")
+    module = read_pickled_network(FOLDER / f"{name}.pkl")
     arguments = arguments_of(module)
     assert arguments == golden_arguments(golden.about)
     network = build(arguments=arguments).network

@@ -27,7 +27,7 @@ from rosetta_core.steering.images import sample_image
 from rosetta_core.steering.map_targets import EncoderView
 from rosetta_core.steering.metrics.perceptual import FeatureDistance, PerceptualDistance
 from rosetta_core.steering.optimise.latents import given_latents
-from rosetta_core.zoo.encoders.preprocessing import prepare
+from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator
@@ -52,19 +52,19 @@ def pivot_of(config: Config) -> Pivot:
     """The generator and its units."""
     generator = _loaded(config, config.pivot)
     assert isinstance(generator, Generator)
-    units = _units(_maps(config.pivot, generator, generator.latents(range(IMAGES))))
+    units = _units(_maps(config.pivot, generator, generator.sample_latents(range(IMAGES))))
     return Pivot(config.pivot.name, generator, units, np.arange(len(units)), CPU)
 
 
 def seen_of(config: Config, pivot: Pivot) -> list[EncoderView]:
     """The encoders, each with those of its units that are best buddies of the pivot's."""
-    latents = pivot.generator.latents(range(IMAGES))
+    latents = pivot.generator.sample_latents(range(IMAGES))
     own = _maps(config.pivot, pivot.generator, latents)
     images, _ = pivot.look(latents, space="z", classes=None)
     found = []
     for model in config.encoders:
         encoder = _encoder(config, model.name)
-        its = _maps(model, encoder, prepare(torch.from_numpy(images), encoder.input))
+        its = _maps(model, encoder, preprocess(torch.from_numpy(images), encoder.input))
         buddies = sorted(oracle.best_buddies(oracle.correlations(own, its), K))
         found.append(EncoderView(model.name, encoder, _units(its), np.array(buddies, np.int64)))
     return found

@@ -30,7 +30,7 @@ from rosetta_core.stages.tools.translate import translate_runs
 from rosetta_core.stages.tools.verify import verify_run
 from rosetta_core.stages.training import train
 from rosetta_core.zoo.model_spec import ModelSpec
-from rosetta_core.zoo.weights.sources import RandomWeights, parse_fetched
+from rosetta_core.zoo.weights.sources import RandomWeights, parse_remote_weights
 
 __all__ = ["VERBS", "WITHOUT"]
 
@@ -112,12 +112,12 @@ def _fetch(arguments: argparse.Namespace) -> None:
 def _fetch_file(arguments: argparse.Namespace) -> None:
     from rosetta_core.zoo.weights.fetch import fetch
 
-    fetch(parse_fetched(arguments.weights), arguments.path)
+    fetch(parse_remote_weights(arguments.weights), arguments.path)
     log.info("wrote %s", arguments.path)
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from rosetta_core.zoo.weights.convert import convert, snippet
+    from rosetta_core.zoo.weights.convert import convert, config_snippet
 
     found = convert(arguments.source, arguments.target, entry=arguments.entry)
     print(f"# {found.tensors} tensors of {found.numbers:,} numbers in {found.path}")
@@ -126,7 +126,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         return
     if found.resolution:
         print(f"# a network of family {found.family}, {found.resolution}×{found.resolution}")
-    print(snippet(found), end="")
+    print(config_snippet(found), end="")
 
 
 def _zoo(arguments: argparse.Namespace) -> None:

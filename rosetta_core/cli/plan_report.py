@@ -41,7 +41,7 @@ def report(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
                 f"{units:,}",
                 _bytes(size),
                 _bytes(size * images),
-                _count(model.operations),
+                _count(model.flops),
             )
         )
     stages: list[tuple[str, ...]] = [

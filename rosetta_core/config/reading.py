@@ -16,7 +16,7 @@ from rosetta_core.config.run import Config
 from rosetta_core.config.strict_yaml import read_yaml
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.training.recipe import Recipe
-from rosetta_core.validation import PATTERNS
+from rosetta_core.validation import PATTERN_MESSAGES
 
 __all__ = ["load_config", "load_recipe", "parse_config"]
 
@@ -68,8 +68,8 @@ def _explain(error: ErrorDetails, whole: type[BaseModel]) -> str:
     given = error["input"]
     if error["type"] == "missing":
         return f"{key}: this key is missing; give it"
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERNS:
-        return f"{key}: {_shorten(given)} {PATTERNS[error['ctx']['pattern']]}"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERN_MESSAGES:
+        return f"{key}: {_shorten(given)} {PATTERN_MESSAGES[error['ctx']['pattern']]}"
     shown = "" if error["type"] == "value_error" else f", not {_shorten(given)}"
     if error["type"] == "model_type":
         message, shown = "expected keys and values", f", found {type(given).__name__}"

@@ -14,7 +14,8 @@ from rosetta_core.config.significance import Significance
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.validation import Device, Folder, Memory, Name, Section, Seed
-from rosetta_core.zoo.model_spec import GENERATORS, EncoderSpec, ModelSpec
+from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
+from rosetta_core.zoo.registry import GENERATORS
 
 __all__ = ["GPU_BATCH", "Config"]
 

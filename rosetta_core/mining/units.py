@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.mining.correlation.moments import Moments, alive
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["unit_table"]
 

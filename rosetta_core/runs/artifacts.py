@@ -11,8 +11,8 @@ from rosetta_core.io.file_index import check_contents
 from rosetta_core.io.tables import read_table
 from rosetta_core.io.zarr_store import check_store
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.weights.checksums import record_of, verify_weights
-from rosetta_core.zoo.weights.sources import Fetched, FromFile
+from rosetta_core.zoo.weights.checksums import record_path, verify_weights
+from rosetta_core.zoo.weights.sources import RemoteWeights, StoredWeights
 
 __all__ = ["Artifact", "artifacts_of"]
 
@@ -75,8 +75,8 @@ def _weights(config: Config) -> list[Artifact]:
     paths, found = RunPaths(config), {}
     for model in config.models:
         path, weights = paths.weights(model), model.weights
-        if path is not None and path.is_file() and isinstance(weights, FromFile):
-            parts = (path, record_of(path)) if isinstance(weights, Fetched) else ()
+        if path is not None and path.is_file() and isinstance(weights, StoredWeights):
+            parts = (path, record_path(path)) if isinstance(weights, RemoteWeights) else ()
             found[path] = Artifact(path, parts, partial(verify_weights, path, weights))
     return list(found.values())
 

@@ -12,7 +12,7 @@ from rosetta_core.config import Config
 from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.model_spec import ModelSpec
-from rosetta_core.zoo.weights.sources import Fetched, FileWeights, ShippedWeights
+from rosetta_core.zoo.weights.sources import FileWeights, RemoteWeights, ShippedWeights
 
 __all__ = ["RunPaths", "list_images", "weights_file"]
 
@@ -30,7 +30,7 @@ def weights_file(model: ModelSpec, resources: Path) -> Path | None:
             return Path(file)
         case ShippedWeights(place=place):
             return PACKAGE / place
-    return resources / model.weights.place if isinstance(model.weights, Fetched) else None
+    return resources / model.weights.place if isinstance(model.weights, RemoteWeights) else None
 
 
 def list_images(folder: Path, *, key: str = "sampling.folder") -> list[Path]:

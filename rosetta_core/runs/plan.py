@@ -11,8 +11,8 @@ from functools import cached_property
 from rosetta_core.config import Config
 from rosetta_core.mining.correlation.grids import common_grids
 from rosetta_core.validation import parse_bytes
-from rosetta_core.zoo.description import Description
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.model_info import ModelInfo
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["Cost", "Plan", "Rates", "RunShapes", "StageCost", "job_resources", "pair_operations"]
 
@@ -44,9 +44,9 @@ class Rates:
     read: float = 1e-8
     reduced: float = 1e-8
 
-    def network(self, name: str, description: Description) -> float:
+    def network(self, name: str, description: ModelInfo) -> float:
         """Return the seconds of a model's forward pass of one image."""
-        return self.networks.get(name, description.operations / self.forward)
+        return self.networks.get(name, description.flops / self.forward)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Plan:
         pairs: number of correlated pairs of units.
     """
 
-    models: Mapping[str, Description]
+    models: Mapping[str, ModelInfo]
     stages: Sequence[StageCost]
     pairs: int
 
@@ -134,7 +134,7 @@ class RunShapes:
     RANK_PAIR = 1e-7  # seconds per pair of units to find nearest neighbours
     CONCEPTS = 50  # concepts that the paper finds
 
-    def __init__(self, config: Config, models: Mapping[str, Description], rates: Rates) -> None:
+    def __init__(self, config: Config, models: Mapping[str, ModelInfo], rates: Rates) -> None:
         self.config, self.models, self.rates = config, models, rates
         self.images = config.sampling.images
         self.live = not config.stores_activations
@@ -143,12 +143,12 @@ class RunShapes:
     cost = Cost
 
     @property
-    def pivot(self) -> Description:
-        """Description of the pivot."""
+    def pivot(self) -> ModelInfo:
+        """ModelInfo of the pivot."""
         return self.models[self.config.pivot.name]
 
     @staticmethod
-    def units(model: Description) -> int:
+    def units(model: ModelInfo) -> int:
         """Return the number of a model's units."""
         return sum(layer.channels for layer in model.layers)
 
@@ -158,7 +158,7 @@ class RunShapes:
         return sum(layer.size for layer in layers)
 
     @staticmethod
-    def pair_operations(first: Description, second: Description) -> int:
+    def pair_operations(first: ModelInfo, second: ModelInfo) -> int:
         """Return the operations per image of all products of two models' units."""
         return pair_operations(first.layers, second.layers)[0]
 
@@ -175,7 +175,7 @@ class RunShapes:
     @property
     def forward_operations(self) -> int:
         """Operations of the forward passes of all models on all images."""
-        return self.images * sum(model.operations for model in self.models.values())
+        return self.images * sum(model.flops for model in self.models.values())
 
     @property
     def forward_seconds(self) -> float:
@@ -219,7 +219,7 @@ class RunShapes:
         return self.CONCEPTS * self.images * sum(means)
 
     @staticmethod
-    def _shown(model: Description) -> int:
+    def _shown(model: ModelInfo) -> int:
         """Bytes of one map of every unit, as pages show them."""
         return sum(
             layer.channels * min(layer.height, EXAMPLE_SIDE) * min(layer.width, EXAMPLE_SIDE)

@@ -17,7 +17,7 @@ from rosetta_core.io.atomic import sha256_of
 from rosetta_core.runs.paths import weights_file
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
-from rosetta_core.zoo.weights.sources import FromFile, RandomWeights
+from rosetta_core.zoo.weights.sources import RandomWeights, StoredWeights
 
 __all__ = ["RunEncoders", "shared_encoders"]
 
@@ -94,7 +94,7 @@ def _network(side: RunEncoders, name: str) -> dict[str, str]:
 def _weights(model: ModelSpec, side: RunEncoders) -> str:
     """The checksum of a model's weights, or else where they come from."""
     weights = model.weights
-    if not isinstance(weights, FromFile):
+    if not isinstance(weights, StoredWeights):
         return f"random {weights.random}" if isinstance(weights, RandomWeights) else "its own"
     known = side.provenance.get("weights", {}).get(model.name, {}).get("sha256") or weights.sha256
     file = weights_file(model, Path(side.config.resources))

@@ -1,9 +1,9 @@
 """Code of the user's own: functions that a configuration names, and what tells that they changed.
 
 load_function    the function at MODULE:NAME or FILE.py:NAME
-source_of        the file that it stands in
+source_file        the file that it stands in
 fingerprint      hash of that file and of what it imports from beside it, without comments
-reported         within it, whatever the user's code raises becomes an error of one line
+report_errors         within it, whatever the user's code raises becomes an error of one line
 
 A module is found from the working directory, and then like any installed one. What stands beside
 a file can be imported by it. Nothing here imports torch.
@@ -25,7 +25,7 @@ from typing import Any
 from rosetta_core.errors import RosettaError, raised
 from rosetta_core.runtime.code_fingerprint import digest
 
-__all__ = ["fingerprint", "load_function", "reported", "source_of"]
+__all__ = ["fingerprint", "load_function", "report_errors", "source_file"]
 
 INSTALLED = ("site-packages", "dist-packages")
 SUFFIXES = all_suffixes()
@@ -66,9 +66,9 @@ def load_function(place: str, *, key: str) -> Callable[..., Any]:
         RosettaError: there is no such file, module or function, or its code can't be run.
     """
     where = _Place(place, key)
-    source = source_of(place, key=key)
+    source = source_file(place, key=key)
     _importable(source.parent if where.is_file else Path.cwd())
-    with reported(place, key=key):
+    with report_errors(place, key=key):
         module = _run(source) if where.is_file else importlib.import_module(where.module)
     function = getattr(module, where.name, None)
     if not callable(function):
@@ -76,7 +76,7 @@ def load_function(place: str, *, key: str) -> Callable[..., Any]:
     return function
 
 
-def source_of(place: str, *, key: str) -> Path:
+def source_file(place: str, *, key: str) -> Path:
     """Return the file that a function stands in; nothing is run.
 
     Args:
@@ -119,7 +119,7 @@ def fingerprint(place: str, *, key: str) -> str:
         RosettaError: there is no such file or module, or it is no Python.
     """
     where = _Place(place, key)
-    source = source_of(place, key=key)
+    source = source_file(place, key=key)
     root, queue, within = source.parent, [source], ""
     if not where.is_file:
         parts = where.module.split(".")
@@ -150,7 +150,7 @@ def fingerprint(place: str, *, key: str) -> str:
 
 
 @contextmanager
-def reported(place: str, *, key: str) -> Iterator[None]:
+def report_errors(place: str, *, key: str) -> Iterator[None]:
     """Turn what the code of a place raises into a RosettaError that names the place.
 
     Args:
@@ -162,7 +162,7 @@ def reported(place: str, *, key: str) -> Iterator[None]:
     except RosettaError:
         raise
     except (Exception, SystemExit) as error:
-        said = raised(error, source_of(place, key=key))
+        said = raised(error, source_file(place, key=key))
         raise _Place(place, key).error(said) from error
 
 

@@ -17,27 +17,27 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.description import Description
-    from rosetta_core.zoo.layer import Layer
+    from rosetta_core.zoo.layers import Layer
+    from rosetta_core.zoo.model_info import ModelInfo
 
 __all__ = ["check_steering", "check_units"]
 
 
-def check_steering(config: Config, pivot: "Description") -> None:
+def check_steering(config: Config, pivot: "ModelInfo") -> None:
     """Check what steering jobs ask of the networks, and the files that they name.
 
     Raises:
         RosettaError: a latent space or a layer that isn't there, a file that is missing or can't be
             read, a box or a mask that doesn't fit its image.
     """
-    from rosetta_core.zoo.description import describe
+    from rosetta_core.zoo.model_info import describe
 
     jobs = config.steering
     for job in jobs.jobs.values():
-        if not isinstance(job, PivotalTuning) and job.space not in pivot.spaces:
+        if not isinstance(job, PivotalTuning) and job.space not in pivot.latent_spaces:
             raise RosettaError(
                 f"steering: {job.name}: space: {config.pivot.name} has no latent space "
-                f"{job.space!r}; it has {', '.join(pivot.spaces)}"
+                f"{job.space!r}; it has {', '.join(pivot.latent_spaces)}"
             )
     for key, distance in (
         ("loss", jobs.perceptual.loss),
@@ -54,7 +54,7 @@ def check_steering(config: Config, pivot: "Description") -> None:
         try:
             _check_files(config, job)
             if isinstance(job, Edit) and job.mask is not None:
-                _check_mask(config, job.mask, pivot.pixels)
+                _check_mask(config, job.mask, pivot.image_pixels)
         except RosettaError as error:
             raise RosettaError(f"steering: {job.name}: {error}") from error
 

@@ -35,7 +35,7 @@ def passes(config: Config) -> list[list[str]]:
     networks feed the correlations directly, and where the pivot's maps are too large to read
     once per model.
     """
-    from rosetta_core.zoo.description import describe
+    from rosetta_core.zoo.model_info import describe
 
     models = [model.name for model in config.models]
     if not config.stores_activations:

@@ -106,7 +106,7 @@ def cost(run: "RunShapes") -> "Cost":
     read = run.images * sum(run.size(pivot.layers) + run.size(e.layers) for e in encoders)
     # both draws of a null model with untrained encoders run their networks
     draws = 2 * sum(null_model(null).runs_encoder for null in config.nulls) * run.images
-    passed = draws * sum(encoder.operations for encoder in encoders)
+    passed = draws * sum(encoder.flops for encoder in encoders)
     maps = run.FLOAT32 * read / len(encoders)
     return run.cost(
         operations=nulls * products + passed,

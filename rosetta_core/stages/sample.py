@@ -74,8 +74,8 @@ def cost(run: "RunShapes") -> "Cost":
             seconds=run.images * READ_IMAGE,
         )
     return run.cost(
-        operations=run.images * pivot.operations,
-        writes=3 * run.images * pivot.pixels,
+        operations=run.images * pivot.flops,
+        writes=3 * run.images * pivot.image_pixels,
         memory=run.network_memory,
         seconds=run.images * run.rates.network(run.config.pivot.name, pivot),
     )

@@ -75,7 +75,7 @@ def cost(run: "RunShapes") -> "Cost":
     jobs = config.steering.jobs.values()
     steps = [job.steps * job.rows(len(config.encoders)) for job in jobs]
     return run.cost(
-        operations=BACKWARD * pivot.operations * sum(steps),
+        operations=BACKWARD * pivot.flops * sum(steps),
         memory=2 * run.PROCESS
         + run.FLOAT32 * sum(model.parameters for model in run.models.values())
         + run.held_bytes,

@@ -16,8 +16,7 @@ from rosetta_core.runs.paths import list_images, weights_file
 from rosetta_core.runtime.progress import log
 from rosetta_core.training.recipe import Recipe
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
-from rosetta_core.zoo.weights.shipped import SHIPPED
-from rosetta_core.zoo.weights.sources import Fetched
+from rosetta_core.zoo.weights.sources import SHIPPED, RemoteWeights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,6 +235,6 @@ def _loaded(model: ModelSpec, recipe: Recipe, *, device: "torch.device") -> "Net
     from rosetta_core.zoo.weights.fetch import fetch
 
     path = weights_file(model, Path(recipe.resources))
-    if path is not None and isinstance(model.weights, Fetched):
+    if path is not None and isinstance(model.weights, RemoteWeights):
         fetch(model.weights, path)
     return load(model, path, device=device, truncation=recipe.images.truncation)

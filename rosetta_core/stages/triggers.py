@@ -25,7 +25,7 @@ def settings(stage: Stage, config: Config, **job: Any) -> str:
 
 def code_modules(stage: Stage, config: Config, **job: Any) -> list[str]:
     """Return the modules from which a job's code is read: its stage's and those named."""
-    families = {FAMILIES[model.family] for model in stage.models(config, **job)}
+    families = {FAMILIES[model.family].module_name for model in stage.models(config, **job)}
     return [stage.module, *stage.modules(config, **job), *sorted(families)]
 
 

@@ -11,7 +11,7 @@ from rosetta_core.stages.stage import Stage, per_model
 
 if TYPE_CHECKING:
     from rosetta_core.mining.correlation.moments import Moments
-    from rosetta_core.zoo.layer import Layer
+    from rosetta_core.zoo.layers import Layer
 
 __all__ = ["STAGE", "run", "write_units"]
 

@@ -81,7 +81,7 @@ class Pivot:
         """
         maps: dict[str, Tensor] = {}
         with self.generator.capture(list(layers), receive=maps.__setitem__):
-            images = self.generator.space(space).draw(latents, classes)
+            images = self.generator.latent_space(space).generate(latents, classes)
         return Drawing(images, maps)
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import Tensor
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.optimise.objective import MapTarget
-from rosetta_core.zoo.encoders.preprocessing import prepare
+from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["EncoderView", "matched_pairs", "matches_of"]
@@ -112,5 +112,5 @@ def _look_at(
 
     with encoder.capture(layers, receive=receive):
         for image in torch.from_numpy(images).split(1):
-            encoder.network(prepare(image.to(device), encoder.input))
+            encoder.network(preprocess(image.to(device), encoder.input))
     return {layer: torch.cat(maps) for layer, maps in seen.items()}

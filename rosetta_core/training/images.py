@@ -41,12 +41,14 @@ class DrawnImages:
     @torch.no_grad()
     def batch(self, images: range) -> Tensor:
         """Some images: bytes (n, 3, h, w)."""
-        latents = self._generator.latents([image_seed(self._seed, i) for i in images])
+        latents = self._generator.sample_latents([image_seed(self._seed, i) for i in images])
         classes = None
         if count := self._generator.classes:
             drawn = [image_class(self._seed, i, range(count)) for i in images]
             classes = torch.tensor(drawn, device=self._device)
-        return to_bytes(self._generator.draw(latents.to(self._device), classes)).permute(0, 3, 1, 2)
+        return to_bytes(self._generator.generate(latents.to(self._device), classes)).permute(
+            0, 3, 1, 2
+        )
 
 
 class FolderImages:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.zoo.encoders.preprocessing import prepare
+from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["detect_landmarks", "labels_of_faces", "labels_of_images"]
@@ -76,7 +76,7 @@ def detect_landmarks(
 def _detect(detector: Encoder, images: Tensor) -> tuple[Tensor, Tensor]:
     """Landmarks (n, 5, 2) and probabilities (n,) of images (n, h, w, 3)."""
     seen = detector.input.model_copy(update={"crop": FACE_BOX})
-    classes, _, landmarks = detector.network(prepare(images.to(detector.device), seen))
+    classes, _, landmarks = detector.network(preprocess(images.to(detector.device), seen))
     return landmarks.unflatten(1, (2, 5)).transpose(1, 2), classes[:, 1]
 
 

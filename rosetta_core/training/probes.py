@@ -21,9 +21,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.nn import functional
 
-from rosetta_core.zoo.encoders.preprocessing import prepare
-from rosetta_core.zoo.hooks import as_maps
-from rosetta_core.zoo.network import Encoder
+from rosetta_core.zoo.encoders.preprocessing import preprocess
+from rosetta_core.zoo.network import Encoder, as_maps
 
 __all__ = [
     "encoder_features",
@@ -56,7 +55,7 @@ def encoder_features(encoder: Encoder, images: Tensor) -> NDArray[np.float32]:
     network, found = encoder.network, []
     assert isinstance(network, VisionTransformer)
     for batch in images.split(BATCH):
-        seen = prepare(batch.to(encoder.device), encoder.input)
+        seen = preprocess(batch.to(encoder.device), encoder.input)
         tokens = network.forward_features(seen).float()  # (n, prefix + patches, width)
         maps = as_maps(tokens, layer="tokens", prefix_tokens=encoder.prefix_tokens)  # (n, w, g, g)
         quarters = functional.adaptive_avg_pool2d(maps, 2).flatten(2).transpose(1, 2)  # (n, 4, w)

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from rosetta_core.config.faces import face_generator
 from rosetta_core.validation import Device, Folder, Name, Section, Seed
-from rosetta_core.zoo.model_spec import GENERATORS, ModelSpec
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.registry import GENERATORS
 
 __all__ = ["MaskedAutoencoding", "Probes", "Recipe", "SelfDistillation", "TrainingImages"]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rosetta_core.zoo.description import describe
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
+from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.model_spec import ModelSpec
-from rosetta_core.zoo.published import PUBLISHED
-from rosetta_core.zoo.weights.hub import look_up
+from rosetta_core.zoo.named_models import NAMED_MODELS
+from rosetta_core.zoo.weights.hub import resolve_hub_name
 from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, ShippedWeights, UrlWeights
 
 __all__ = ["Entry", "as_markdown", "as_text", "entries"]
@@ -54,7 +54,7 @@ class Entry:
 
 def entries(resources: Path) -> list[Entry]:
     """Return all models of the zoo; what is worked out of shapes is kept under `resources`."""
-    return [_entry(name, resources) for name in PUBLISHED]
+    return [_entry(name, resources) for name in NAMED_MODELS]
 
 
 def _entry(name: str, resources: Path) -> Entry:
@@ -77,7 +77,7 @@ def _source(model: ModelSpec) -> tuple[str, str]:
         case UrlWeights(url=url):
             return urlsplit(url).hostname or "", url
         case HubWeights(hub=hub):
-            found = look_up(hub)
+            found = resolve_hub_name(hub)
             address = f"https://huggingface.co/{found.repository}"
             if found.revision:
                 address += f"/blob/{found.revision}/{found.names[0]}"

@@ -1,87 +1,86 @@
-"""Models in a configuration: what they are, where their weights come from, what they see.
+"""Model specifications: family, weights, mined layers and preprocessing of a model.
 
-ModelSpec     any model: family, weights, layers
-EncoderSpec   an encoder, possibly untrained
-Input         how an encoder sees an image
-GENERATORS    the families of networks that draw images
+They are sections of the configuration, and plain values for `build` and `load`.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from rosetta_core.validation import PATTERNS, SEEDS, Name, Section, Seed
-from rosetta_core.zoo.published import PUBLISHED, published
+from rosetta_core.validation import PATTERN_MESSAGES, SEED_LIMIT, Name, Section, Seed
+from rosetta_core.zoo.named_models import NAMED_MODELS, expand_name
+from rosetta_core.zoo.registry import (
+    ENCODERS,
+    FAMILIES,
+    GENERATORS,
+    EncoderFamily,
+    GeneratorFamily,
+)
 from rosetta_core.zoo.weights.sources import Weights
 
-__all__ = ["GENERATORS", "EncoderSpec", "Input", "ModelSpec"]
+__all__ = ["EncoderSpec", "Input", "ModelSpec"]
 
-GeneratorFamily = Literal[
-    "dcgan", "stylegan2", "stylegan2_rosinality", "stylegan3", "stylegan_xl", "biggan"
-]
-EncoderFamily = Literal["timm", "torchvision", "open_clip", "mtcnn_onet"]
-GENERATORS: tuple[str, ...] = get_args(GeneratorFamily)
-SINGLE = ("dcgan", "mtcnn_onet")  # families of one architecture
 TARGET = r"^[^\s:]+:[A-Za-z_]\w*$"
-PATTERNS[TARGET] = "names no function; write MODULE:NAME or FILE.py:NAME"
+PATTERN_MESSAGES[TARGET] = "is not a function; write MODULE:NAME or FILE.py:NAME"
 
 
 class Input(Section):
-    """How an encoder sees an image: crop, resize, normalise (pixels in 0..1)."""
+    """Preprocessing of an encoder's images: centre crop, resize, normalise (pixels in 0..1)."""
 
     size: int = Field(description="side of the square input, in pixels", ge=1, le=16_384)
     crop: float = Field(1.0, description="centre crop, as a share of the side", gt=0, le=1)
-    interpolation: Literal["bilinear", "bicubic"] = Field("bicubic", description="with antialias")
-    mean: list[float] = Field(description="per channel", min_length=3, max_length=3)
+    interpolation: Literal["bilinear", "bicubic"] = Field(
+        "bicubic", description="interpolation of the resize, with antialiasing"
+    )
+    mean: list[float] = Field(description="mean of each channel", min_length=3, max_length=3)
     std: list[Annotated[float, Field(gt=0)]] = Field(
-        description="per channel", min_length=3, max_length=3
+        description="standard deviation of each channel", min_length=3, max_length=3
     )
 
 
 class ModelSpec(Section):
-    """A network of the zoo."""
+    """A model: a network of a family, its weights, and the layers that are mined."""
 
-    name: Name = Field(description="your name for it, used in files, tables and pages")
+    name: Name = Field(description="name of the model in files, tables and pages")
     family: Literal[GeneratorFamily, EncoderFamily, "python"] = Field(
-        description="kind of network; those that draw images are "
-        f"{', '.join(GENERATORS)}; those that look at them {', '.join(get_args(EncoderFamily))}; python "
-        "is one of your own, of either kind"
+        description=f"family of networks; generators: {', '.join(GENERATORS)}; encoders: "
+        f"{', '.join(ENCODERS)}; python: a function of your own that returns either"
     )
     architecture: str | None = Field(
-        None, description="which of the family, by its name in the library or in the docs"
+        None, description="architecture within the family, by its name in the library or the docs"
     )
     arguments: dict[str, Any] | None = Field(
         None,
-        description="arguments of its constructor; for generators in place of an architecture",
+        description="constructor arguments; for generators, in place of an architecture",
     )
     target: str | None = Field(
         None,
-        description="python: the function that builds it, MODULE:NAME or FILE.py:NAME",
+        description="family python: function that builds the model, MODULE:NAME or FILE.py:NAME",
         pattern=TARGET,
     )
     weights: Weights | None = Field(
-        None, description="where the weights come from; null where a python target loads its own"
+        None, description="source of the weights; null: a python target loads its own"
     )
     layers: list[str] | None = Field(
         None,
-        description="dotted module names with globs; null takes the family's preset",
+        description="mined layers: dotted module names with globs; null: the family's preset",
         min_length=1,
     )
     input: Input | None = Field(
-        None, description="crop, resize and normalisation; null takes the model's own"
+        None, description="preprocessing of an encoder's images; null: the network's own"
     )
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """In a file, a model may also be named: NAME, or {zoo: NAME, …}."""
+        """Also accept NAME and {zoo: NAME, …} in a file."""
         whole = handler(schema)
         keys = handler.resolve_ref_schema(whole)["properties"]
-        name: JsonSchemaValue = {"enum": list(PUBLISHED), "description": "a model of the zoo"}
+        name: JsonSchemaValue = {"enum": list(NAMED_MODELS), "description": "a model of the zoo"}
         named = {
             "type": "object",
             "properties": {"zoo": name, **keys},
@@ -92,68 +91,70 @@ class ModelSpec(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _published(cls, content: Any) -> Any:
-        """A model of the zoo by its name, with or without keys of one's own."""
-        return published(content)
+    def _expand_name(cls, content: Any) -> Any:
+        return expand_name(content)
 
     @model_validator(mode="after")
-    def _whole(self) -> "ModelSpec":
-        given = self.architecture is not None
-        if self.family == "python" and given:
-            raise ValueError("family python takes no architecture; name the function in target")
-        if self.family in SINGLE and (given or self.arguments):
-            raise ValueError(f"family {self.family} takes no architecture and no arguments")
-        if self.family in ("timm", "torchvision", "open_clip") and not given:
-            raise ValueError(f"family {self.family} needs an architecture")
-        either = self.family in GENERATORS and self.family not in SINGLE
-        if either and given == (self.arguments is not None):
-            raise ValueError(f"family {self.family} takes an architecture or arguments")
-        if (self.family == "python") != (self.target is not None):
+    def _check_family(self) -> "ModelSpec":
+        family, named = FAMILIES[self.family], self.architecture is not None
+        match family.selected_by:
+            case "target":
+                if named:
+                    raise ValueError("family python takes no architecture; give target instead")
+            case "nothing":
+                if named or self.arguments:
+                    raise ValueError(f"family {family.name} takes no architecture and no arguments")
+            case "architecture":
+                if not named:
+                    raise ValueError(f"family {family.name} needs an architecture")
+            case "either":
+                if named == (self.arguments is not None):
+                    raise ValueError(f"family {family.name} takes an architecture or arguments")
+        if (family.selected_by == "target") != (self.target is not None):
             verb = "takes no" if self.target else "needs a"
-            raise ValueError(f"family {self.family} {verb} target")
-        if self.family != "python" and self.weights is None:
-            raise ValueError("weights is missing; name a file, or random for an untrained one")
-        if self.input and self.family in GENERATORS:
-            raise ValueError(f"family {self.family} draws images and takes no input")
+            raise ValueError(f"family {family.name} {verb} target")
+        if self.weights is None and family.kind != "user":
+            raise ValueError("weights is missing; give a source, or random for an untrained model")
+        if self.input and family.kind == "generator":
+            raise ValueError(f"family {family.name} is a generator and takes no input")
         return self
 
 
 class EncoderSpec(ModelSpec):
-    """A network that looks at images."""
+    """An encoder, optionally with random weights in place of its own."""
 
     family: Literal[EncoderFamily, "python"] = Field(
-        description=f"kind of network: {', '.join(get_args(EncoderFamily))}, or python for your own"
+        description=f"family of encoders: {', '.join(ENCODERS)}, or python for your own function"
     )
     untrained: bool | Seed = Field(
         False,
         exclude=True,  # a resolved configuration has random weights and a name in its place
-        description="the same network with random weights, a control: true, or a seed for others "
-        "than those of seed 0; a model of the zoo is then named NAME_untrained",
+        description="use random weights, as a control: true, or a seed (true is seed 0); a model "
+        "of the zoo is then named NAME_untrained",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _published(cls, content: Any) -> Any:
-        """The same, or what it was before its training."""
-        return _untrained(content)
+    def _expand_name(cls, content: Any) -> Any:
+        return _expand_untrained(content)
 
 
-def _untrained(content: Any) -> Any:
-    """Spell out an encoder, with random weights in place of its own if it is to be untrained."""
+def _expand_untrained(content: Any) -> Any:
+    """Expand the name of an encoder, and replace its weights by random ones if `untrained`."""
     if not isinstance(content, Mapping) or "untrained" not in content:
-        return published(content)
+        return expand_name(content)
     seed = content["untrained"]
-    kept = {key: value for key, value in content.items() if key != "untrained"}
+    others = {key: value for key, value in content.items() if key != "untrained"}
     if seed is False:
-        return published(kept)
-    if not isinstance(seed, int) or not 0 <= seed < SEEDS:
-        raise ValueError(f"untrained is true, false, or a seed from 0 on, not {seed!r}")
-    if "zoo" in kept:
-        kept = {"name": f"{kept['zoo']}_untrained", **kept}
-    whole = published(kept)
-    if whole.get("family") == "python" and whole.get("weights") is None:
+        return expand_name(others)
+    if not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
+        raise ValueError(f"untrained: {seed!r} is invalid; give true, false, or a seed from 0 on")
+    if "zoo" in others:
+        others = {"name": f"{others['zoo']}_untrained", **others}
+    spec = expand_name(others)
+    if spec.get("family") == "python" and spec.get("weights") is None:
         raise ValueError(
-            "untrained can't be, for the python target loads its own weights; name one that loads "
-            "none, with weights: random"
+            "untrained: not supported, because the python target loads its own weights; use a "
+            "target without weights and set weights: random"
         )
-    return {**whole, "weights": {"random": 0 if seed is True else seed}}
+    return {**spec, "weights": {"random": 0 if seed is True else seed}}

@@ -1,86 +1,76 @@
-"""Which layers of a network are mined, and the shapes of their maps.
+"""One forward pass of a network on one example: shapes of its layers' maps, and its cost.
 
-select_layers    the module names that patterns match
-matches          the names that a pattern matches
-probe_layers     the layers in the order in which they run, with their shapes
+Both functions also work on the meta device, where nothing is computed.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.layer import Layer
-from rosetta_core.zoo.network import Network
+from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.layers import Layer
+from rosetta_core.zoo.network import Generator, Network
 
-__all__ = ["matches", "probe_layers", "select_layers"]
-
-GLOB = re.compile(r"\*\*|\*|\?|\[[^\]]+\]")
-
-
-def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """Return the module names that match any pattern.
-
-    `*` and `?` stand for anything within one part of a dotted name, `**` for any parts, `[1-6]`
-    for one of those characters. RosettaError for a pattern that matches nothing, with near names.
-    """
-    names = [name for name in names if name]
-    chosen: set[str] = set()
-    for pattern in patterns:
-        found = matches(names, pattern)
-        if not found:
-            hint = did_you_mean(pattern, names) or f" (the first are {', '.join(names[:3])})"
-            raise RosettaError(f"layers: {pattern!r} matches no module{hint}")
-        chosen.update(found)
-    return [name for name in names if name in chosen]
-
-
-def matches(names: Iterable[str], pattern: str) -> list[str]:
-    """Return the dotted names that a pattern matches, as `select_layers` reads it."""
-    expression = _regex(pattern)
-    return [name for name in names if expression.fullmatch(name)]
-
-
-def _regex(pattern: str) -> re.Pattern[str]:
-    wild = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
-    parts, last = [], 0
-    for match in GLOB.finditer(pattern):
-        parts += [re.escape(pattern[last : match.start()]), wild.get(match[0], match[0])]
-        last = match.end()
-    try:
-        return re.compile("".join([*parts, re.escape(pattern[last:])]))
-    except re.error as error:
-        raise RosettaError(f"layers: {pattern!r} is no pattern: {error.msg}") from None
+__all__ = ["measure_forward", "probe_layers"]
 
 
 @torch.no_grad()
-def probe_layers(model: Network, names: Sequence[str], *, lenient: bool = False) -> list[Layer]:
-    """Run a model once and return its layers in the order in which they ran.
+def probe_layers(
+    model: Network, names: Sequence[str], *, skip_invalid: bool = False
+) -> list[Layer]:
+    """Return layers with their shapes, in the order in which they run.
 
-    Works on the meta device, where nothing is computed. RosettaError for a layer that ran twice
-    or never, and for one whose output is no set of maps; `lenient` leaves those out instead.
+    Args:
+        model: network that is run once.
+        names: dotted names of the layers.
+        skip_invalid: leave out layers that run twice or never, or whose output cannot be converted
+            to maps.
+
+    Raises:
+        RosettaError: there is such a layer, unless `skip_invalid`.
     """
     layers: dict[str, Layer] = {}
     repeated: set[str] = set()
 
     def receive(name: str, maps: Tensor) -> None:
-        if name in layers and lenient:
+        if name in layers and skip_invalid:
             repeated.add(name)
             return
         if name in layers:
             raise RosettaError(
-                f"layer {name!r} runs more than once in a forward pass, so its units are "
-                "ambiguous; name the block around it"
+                f"layer {name!r}: runs more than once in a forward pass, so its units are "
+                "ambiguous; choose the block around it"
             )
         _, channels, height, width = maps.shape
         layers[name] = Layer(name, channels, height, width, model.margins.get(name, 0))
 
-    with model.capture(names, receive=receive, lenient=lenient):
+    with model.capture(names, receive=receive, skip_invalid=skip_invalid):
         model.network(*(part.to(model.device) for part in model.probe()))
-    if lenient:
+    if skip_invalid:
         return [layer for name, layer in layers.items() if name not in repeated]
     if silent := [name for name in names if name not in layers]:
-        raise RosettaError(f"layer {silent[0]!r} never runs in a forward pass; name another")
+        raise RosettaError(f"layer {silent[0]!r}: never runs in a forward pass; choose another")
     return list(layers.values())
+
+
+@torch.no_grad()
+def measure_forward(model: Network) -> tuple[int, int]:
+    """Return the pixels of a generated image (0 for an encoder) and the FLOPs of a forward pass.
+
+    FLOPs are counted in matrix products and convolutions, for one image; a multiply-add counts as
+    two.
+
+    Raises:
+        TypeError: a generator does not return images (n, 3, h, w).
+    """
+    with FlopCounterMode(display=False) as counter:
+        output = model.network(*(part.to(model.device) for part in model.probe()))
+    if not isinstance(model, Generator):
+        return 0, counter.get_total_flops()
+    shape = tuple(getattr(output, "shape", ()))
+    if len(shape) != 4 or shape[:2] != (1, 3):
+        returned = f"shape {shape}" if shape else f"a {type(output).__name__}"
+        raise TypeError(f"a generator has to return images (n, 3, h, w), not {returned}")
+    return shape[2] * shape[3], counter.get_total_flops()

@@ -1,20 +1,78 @@
-"""The families of networks, and the module that builds each.
+"""Families of networks: one record per family, from which everything else is derived.
 
-FAMILIES    by family its module, whose `build` takes the architecture's name
+The module of a family defines `build`, which returns a `Generator` or an `Encoder` with random
+weights. A new family is its module and its record here.
 """
 
-__all__ = ["FAMILIES"]
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal, get_args
 
-FAMILIES = {
-    "biggan": "rosetta_core.zoo.generators.biggan.generator",
-    "dcgan": "rosetta_core.zoo.generators.dcgan",
-    "mtcnn_onet": "rosetta_core.zoo.encoders.mtcnn_onet",
-    "open_clip": "rosetta_core.zoo.encoders.open_clip",
-    "python": "rosetta_core.zoo.user_model",
-    "stylegan2": "rosetta_core.zoo.generators.stylegan2.generator",
-    "stylegan2_rosinality": "rosetta_core.zoo.generators.stylegan2.rosinality",
-    "stylegan3": "rosetta_core.zoo.generators.stylegan3.generator",
-    "stylegan_xl": "rosetta_core.zoo.generators.stylegan3.stylegan_xl",
-    "timm": "rosetta_core.zoo.encoders.timm",
-    "torchvision": "rosetta_core.zoo.encoders.torchvision",
+__all__ = [
+    "ENCODERS",
+    "FAMILIES",
+    "GENERATORS",
+    "EncoderFamily",
+    "Family",
+    "GeneratorFamily",
+]
+
+GeneratorFamily = Literal[
+    "dcgan", "stylegan2", "stylegan2_rosinality", "stylegan3", "stylegan_xl", "biggan"
+]
+EncoderFamily = Literal["timm", "torchvision", "open_clip", "mtcnn_onet"]
+GENERATORS: tuple[str, ...] = get_args(GeneratorFamily)
+ENCODERS: tuple[str, ...] = get_args(EncoderFamily)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of networks.
+
+    Attributes:
+        name: name of the family, in configurations and files of weights.
+        kind: whether its networks are generators or encoders; a function of the user's own may
+            return either.
+        path: dotted name of the module with `build`, under `rosetta_core.zoo`.
+        selected_by: setting that selects a network of the family. `either` is an architecture or
+            constructor arguments; `nothing` is for families of a single network.
+        pickled: whether networks are published as pickled programs; the module then defines
+            `arguments_of`, which returns the constructor arguments of a pickled network, or None
+            if the network is of another family.
+    """
+
+    name: GeneratorFamily | EncoderFamily | Literal["python"]
+    kind: Literal["generator", "encoder", "user"]
+    path: str
+    selected_by: Literal["architecture", "either", "nothing", "target"]
+    pickled: bool = False
+
+    @property
+    def module_name(self) -> str:
+        """Dotted name of the module."""
+        return f"rosetta_core.zoo.{self.path}"
+
+    def module(self) -> ModuleType:
+        """Import the module, which may take seconds."""
+        return importlib.import_module(self.module_name)
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("dcgan", "generator", "generators.dcgan", "nothing"),
+        Family("stylegan2", "generator", "generators.stylegan2.generator", "either", pickled=True),
+        Family("stylegan2_rosinality", "generator", "generators.stylegan2.rosinality", "either"),
+        Family("stylegan3", "generator", "generators.stylegan3.generator", "either", pickled=True),
+        Family(
+            "stylegan_xl", "generator", "generators.stylegan3.stylegan_xl", "either", pickled=True
+        ),
+        Family("biggan", "generator", "generators.biggan", "either"),
+        Family("timm", "encoder", "encoders.timm", "architecture"),
+        Family("torchvision", "encoder", "encoders.torchvision", "architecture"),
+        Family("open_clip", "encoder", "encoders.open_clip", "architecture"),
+        Family("mtcnn_onet", "encoder", "encoders.mtcnn_onet", "nothing"),
+        Family("python", "user", "user_model", "target"),
+    )
 }

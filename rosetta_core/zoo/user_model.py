@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.runtime.user_code import load_function, reported
+from rosetta_core.runtime.user_code import load_function, report_errors
 from rosetta_core.zoo.network import Encoder, Generator, Network
 
 __all__ = ["build", "takes_truncation"]
@@ -41,7 +41,7 @@ def build(
         raise _wrong(target, "argument 'truncation' is set by sampling.truncation")
     function = load_function(target, key=KEY)
     truncates = _takes_truncation(function)
-    with reported(target, key=KEY):
+    with report_errors(target, key=KEY):
         built = function(**given, truncation=truncation) if truncates else function(**given)
     if not isinstance(built, Generator | Encoder):
         raise _wrong(
@@ -49,7 +49,7 @@ def build(
             f"returned a {type(built).__name__}; it has to return a Generator or an Encoder of "
             "rosetta_core.zoo.network",
         )
-    with reported(target, key=KEY):
+    with report_errors(target, key=KEY):
         problem = _problem(built)
     if problem:
         raise _wrong(target, problem)
@@ -78,13 +78,13 @@ def _problem(built: Generator | Encoder) -> str | None:
         return f"its preset is {built.preset!r}; give a list of patterns"
     if not isinstance(built, Generator):
         return None
-    latents = built.latents([0])
+    latents = built.sample_latents([0])
     if tuple(latents.shape) != (1, built.latent_size):
         return (
             f"draws latents {tuple(latents.shape[1:])}, but its latent_size is {built.latent_size}"
         )
-    for name, space in built.further_spaces.items():
-        for function in (space.enter, space.draw):
+    for name, space in built.latent_spaces.items():
+        for function in (space.from_z, space.generate):
             if _holds_on(function):
                 return (
                     f"a function of its latent space {name!r} draws with what stands outside of "

@@ -17,7 +17,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.loading import load_generator
-from rosetta_core.zoo.published import PUBLISHED
+from rosetta_core.zoo.named_models import NAMED_MODELS
 
 CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
 OF_EACH_PIVOT = list({load_config(path).pivot.name: path for path in PAPER}.values())
@@ -50,7 +50,7 @@ def test_a_configuration_is_checked_and_planned_offline(path: Path) -> None:
 def test_an_experiment_is_the_paper_s(path: Path) -> None:
     config = load_config(path)
     assert config.neighbours.k == 5
-    assert all(model.name in PUBLISHED for model in config.models)
+    assert all(model.name in NAMED_MODELS for model in config.models)
     encoders = [model.name for model in config.encoders]
     if path.stem == "stylegan3-ffhq":
         assert (config.sampling.images, encoders) == (1000, ["dino_vit_b16"])
@@ -103,7 +103,7 @@ def test_the_full_size_stylegan2_draws_an_image() -> None:
     content["sampling"]["truncation"] = 1.0  # the mean w stands in no random weights
     generator = load_generator(parse_config(content).pivot, None, device=torch.device("cpu"))
     with torch.no_grad():
-        image = generator.draw(generator.latents([0]), None)
+        image = generator.generate(generator.sample_latents([0]), None)
     assert image.shape == (1, 3, 256, 256)
     assert image.isfinite().all() and image.std() > 0.01
 

@@ -28,7 +28,12 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steering import finished as finished_job
 from rosetta_core.stages.tools.prepare import write_config
 from rosetta_core.steering.result_io.job_arrays import read_arrays
-from rosetta_core.zoo.weights.checksums import Record, record_of, verify_weights, write_record
+from rosetta_core.zoo.weights.checksums import (
+    DownloadRecord,
+    record_path,
+    verify_weights,
+    write_record,
+)
 
 TRAINED, UNTRAINED = "mtcnn_onet", "untrained"  # of one architecture: their files are equally long
 SHOWN = "strongest"
@@ -343,7 +348,7 @@ def test_weights_without_a_checksum_are_held_to_that_of_their_first_fetch(
     (fetched,) = parse_config(tiny(encoders=[url])).encoders
     file = tmp_path / "onet.pt"
     file.write_bytes(b"sound")
-    write_record(file, Record("url", None, sha256_of(file), 5, None, "2026-01-01"))
+    write_record(file, DownloadRecord("url", None, sha256_of(file), 5, None, "2026-01-01"))
     verify_weights(file, fetched.weights)
     file.write_bytes(b"sounD")
     with pytest.raises(RosettaError, match=r"SHA-256 is .* delete both to fetch it again"):
@@ -399,7 +404,7 @@ def test_a_sound_run_is_verified_and_left_as_it_is(run: Config, capsys) -> None:
     # of three models, of concepts, of two encoders, of evidence, of layers
     tables = 3 * 3 + 2 + 2 * 2 + 3 + 3
     weights = {RunPaths(run).weights(model) for model in run.models} - {None}
-    records = {path for path in map(record_of, weights) if path.is_file()}
+    records = {path for path in map(record_path, weights) if path.is_file()}
     files = {*before, *weights, *records} - {folder / "config.yaml"}
     read = sum(path.stat().st_size for path in files)
     assert capsys.readouterr().out.splitlines() == [

@@ -23,8 +23,8 @@ from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.mining.sources.recording import block_images, record_shard
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.encoders.preprocessing import prepare
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.encoders.preprocessing import preprocess
+from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
@@ -93,7 +93,7 @@ def test_stored_maps_are_those_of_a_plain_forward_pass(configure) -> None:
     )
     images = torch.from_numpy(Samples([RunPaths(config).samples("00000")]).images(range(8)))
     with torch.no_grad():
-        encoder.network(prepare(images, encoder.input))
+        encoder.network(preprocess(images, encoder.input))
     hook.remove()
     expected = seen[0].numpy()
     stored = maps.read(1, range(8)).numpy()

@@ -14,9 +14,9 @@ from rosetta_core.config import parse_config
 from rosetta_core.runs.plan import Rates, needs, pair_operations
 from rosetta_core.runs.rates import measure_rates
 from rosetta_core.stages.tools.plan import plan_run
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.loading import build
-from rosetta_core.zoo.operations import pixels_and_operations
+from rosetta_core.zoo.probing import measure_forward
 
 MODELS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
 
@@ -71,7 +71,7 @@ def test_memory_is_not_below_what_jobs_took(finished: Checkout) -> None:
 
 def test_operations_of_a_network() -> None:
     config = parse_config(tiny())
-    pixels, operations = pixels_and_operations(build(config.pivot))
+    pixels, operations = measure_forward(build(config.pivot))
     assert pixels == 64 * 64
     network = build(config.pivot).network
     expected, maps = 0, torch.zeros(1, 100, 1, 1)

@@ -419,7 +419,7 @@ def test_a_checkpoint_that_does_not_fit_is_passed_over(
 def test_spaces_are_entered_from_the_same_latents(pivot: Pivot) -> None:
     latents = {space: given_latents(pivot, [3, 4], space=space, classes=None) for space in SHAPES}
     assert {space: tuple(its.shape[1:]) for space, its in latents.items()} == SHAPES
-    assert torch.equal(latents["z"], pivot.generator.latents([3, 4]))
+    assert torch.equal(latents["z"], pivot.generator.sample_latents([3, 4]))
     images = [pivot.look(its, space=space, classes=None)[0] for space, its in latents.items()]
     assert np.array_equal(images[0], images[1]) and np.array_equal(images[0], images[2])
     assert np.array_equal(images[0][0], drawn_image(pivot, 3))
@@ -430,7 +430,9 @@ def test_starts_depend_on_their_number_and_the_seed_alone(pivot: Pivot) -> None:
         return starting_latents(pivot, numbers, seed=seed, space="z", classes=None)
 
     assert torch.equal(starts([0, 1, 2], 0)[2:], starts([2], 0))
-    both = torch.cat([starts([0, 1, 2], 0), starts([0, 1, 2], 1), pivot.generator.latents([0, 1])])
+    both = torch.cat(
+        [starts([0, 1, 2], 0), starts([0, 1, 2], 1), pivot.generator.sample_latents([0, 1])]
+    )
     assert len(both.unique(dim=0)) == 8
 
 
@@ -465,7 +467,7 @@ def test_the_class_that_is_asked_for_is_drawn() -> None:
         for space in SHAPES:
             latents = given_latents(pivot, [0, 1], space=space, classes=labels)
             images[label, space], _ = pivot.look(latents, space=space, classes=labels)
-            own = to_bytes(network(pivot.generator.latents([0, 1]), labels)).numpy()
+            own = to_bytes(network(pivot.generator.sample_latents([0, 1]), labels)).numpy()
             assert np.array_equal(images[label, space], own)
     assert len({its.tobytes() for its in images.values()}) == 4
     assert np.array_equal(drawn_image(pivot, 0, label=0), images[0, "z"][0])

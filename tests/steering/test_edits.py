@@ -55,7 +55,7 @@ def lowest(pivot: Pivot) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def maps(pivot: Pivot) -> Mapping[str, Tensor]:
-    return pivot.look(pivot.generator.latents([0]), space="z", classes=None)[1]
+    return pivot.look(pivot.generator.sample_latents([0]), space="z", classes=None)[1]
 
 
 def targets_of(
@@ -414,7 +414,7 @@ class Pixels(PerceptualDistance):
 
 
 def edited(pivot: Pivot, job: Edit, **given: object):
-    source = Source(pivot.generator.latents([0]), "seed 0")
+    source = Source(pivot.generator.sample_latents([0]), "seed 0")
     return edit(pivot, job, source, judge=Pixels(), **given)
 
 
@@ -431,7 +431,7 @@ def test_an_edit_begins_at_its_source_and_others_at_random(pivot: Pivot) -> None
     job = job_for("shift", restarts=3, steps=5, seed=4)
     random = starting_latents(pivot, range(3), seed=4, space="z", classes=None)
     images, _ = pivot.look(
-        torch.cat([pivot.generator.latents([0]), random]), space="z", classes=None
+        torch.cat([pivot.generator.sample_latents([0]), random]), space="z", classes=None
     )
     outcome = edited(pivot, job)
     assert np.array_equal(outcome.before, images[:1])

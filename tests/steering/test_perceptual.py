@@ -22,7 +22,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.steering.metrics.lpips import Lpips
 from rosetta_core.steering.metrics.perceptual import FeatureDistance
 from rosetta_core.zoo.encoders import timm as timm_encoder
-from rosetta_core.zoo.encoders.preprocessing import prepare_pixels
+from rosetta_core.zoo.encoders.preprocessing import preprocess_pixels
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
@@ -200,7 +200,7 @@ def test_the_gradient_is_that_of_finite_differences_where_maps_are_overwritten()
 def _maps(encoder: Encoder, image: Tensor) -> list[Tensor]:
     network = encoder.network.double()
     with torch.no_grad():
-        x = prepare_pixels((image + 1) / 2, encoder.input)
+        x = preprocess_pixels((image + 1) / 2, encoder.input)
         return [network[:1](x), network[:3](x)]
 
 
@@ -211,7 +211,7 @@ def test_pixels_are_prepared_differentiably(interpolation: str, size: int) -> No
         size=size, crop=0.8, interpolation=interpolation, mean=[0.5, 0.4, 0.3], std=[0.5, 0.2, 0.3]
     )
     pixels = torch.rand(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: prepare_pixels(x, seen), pixels, eps=1e-6)
+    assert torch.autograd.gradcheck(lambda x: preprocess_pixels(x, seen), pixels, eps=1e-6)
 
 
 def test_what_comes_after_the_last_layer_is_not_run(weights, pictures) -> None:

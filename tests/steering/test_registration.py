@@ -208,7 +208,7 @@ def test_agreement_of_a_negative_at_its_place_is_not_taken() -> None:
 def test_moving_a_generators_maps_moves_its_faces(weights: Config, layer: str, stride: int) -> None:
     model = weights.pivot
     generator = load(model, RunPaths(weights).weights(model), device=torch.device("cpu"))
-    latents = generator.latents(range(8))
+    latents = generator.sample_latents(range(8))
 
     def drawn() -> NDArray[np.uint8]:
         with torch.no_grad():

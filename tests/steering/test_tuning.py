@@ -50,7 +50,7 @@ class Made:
 @pytest.fixture(scope="module")
 def made(weights: Config) -> Made:
     pivot = pivot_of(weights)
-    latent = pivot.generator.latents([7])
+    latent = pivot.generator.sample_latents([7])
     return Made(pivot, *distances_of(weights), latent)
 
 

@@ -32,7 +32,7 @@ from rosetta_core.training.probes import (
 )
 from rosetta_core.training.recipe import Recipe
 from rosetta_core.training.untrained import untaught
-from rosetta_core.zoo.encoders.preprocessing import prepare
+from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.loading import load, load_generator
 from rosetta_core.zoo.model_spec import EncoderSpec
 
@@ -240,7 +240,7 @@ def test_the_detector_finds_the_landmarks_of_drawn_faces_and_of_their_mirror_ima
     model = next(model for model in weights.encoders if model.family == "mtcnn_onet")
     detector = load(model, paths.weights(model), device=CPU)
     with torch.no_grad():
-        drawn = generator.draw(generator.latents(range(40)), None)
+        drawn = generator.generate(generator.sample_latents(range(40)), None)
     images = ((drawn + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
     landmarks, probability = detect_landmarks(detector, images)
     assert np.mean(probability > 0.5) > 0.9
@@ -282,7 +282,7 @@ def test_features_are_the_means_of_the_quarters_and_the_class_token(
     seen: list[torch.Tensor] = []
     encoder.network.norm.register_forward_hook(lambda _m, _i, output: seen.append(output))
     with torch.no_grad():
-        encoder.network(prepare(images, encoder.input))
+        encoder.network(preprocess(images, encoder.input))
     (out,) = seen
     grid = encoder.input.size // SMALL["patch_size"]
     places = np.arange(grid**2).reshape(grid, grid)

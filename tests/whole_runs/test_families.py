@@ -22,7 +22,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.run import run_config
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
-from rosetta_core.zoo.model_spec import GENERATORS as DRAWING
+from rosetta_core.zoo.registry import GENERATORS as DRAWING
 
 RESOURCES = ROOT / "resources"
 # every family of generators with one of encoders, and one with all

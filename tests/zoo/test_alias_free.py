@@ -16,7 +16,7 @@ from rosetta_core.zoo.generators.stylegan3 import generator as stylegan3
 from rosetta_core.zoo.generators.stylegan3 import stylegan_xl
 from rosetta_core.zoo.generators.stylegan3.filters import filtered_leaky_relu, low_pass
 from rosetta_core.zoo.generators.stylegan3.layers import SynthesisLayer
-from rosetta_core.zoo.hooks import capture
+from rosetta_core.zoo.network import capture
 from rosetta_core.zoo.probing import probe_layers
 
 BUILDS = {"stylegan3": stylegan3.build, "styleganxl": stylegan_xl.build}
@@ -207,13 +207,13 @@ def test_maps_of_published_networks_lie_on_the_image(family: str, architecture: 
 @pytest.mark.parametrize("name", GOLDENS)
 def test_all_latent_spaces_draw_the_same_and_pass_gradients_on(name: str) -> None:
     _, generator = recorded(name, truncation=0.7)
-    latents = generator.latents([1, 2])
+    latents = generator.sample_latents([1, 2])
     classes = torch.tensor([0, generator.classes - 1]) if generator.classes else None
-    drawn = generator.draw(latents, classes)
+    drawn = generator.generate(latents, classes)
     for space_name in ("z", "w", "w+"):
-        space = generator.space(space_name)
-        entered = space.enter(latents, classes).detach().requires_grad_()
-        images = space.draw(entered, classes)
+        space = generator.latent_space(space_name)
+        entered = space.from_z(latents, classes).detach().requires_grad_()
+        images = space.generate(entered, classes)
         assert_near(images.detach(), drawn.detach(), family="stylegan2", what=space_name)
         images.square().mean().backward()
         assert entered.grad is not None
@@ -231,10 +231,10 @@ def test_forward_truncates_and_an_image_does_not_depend_on_its_batch(name: str) 
     count = generator.classes
     classes = torch.arange(len(latents)) % count if count else None
     labels = functional.one_hot(classes, count).float() if count else None
-    images = generator.draw(latents, classes)
+    images = generator.generate(latents, classes)
     truncated = network.mapping(latents, labels, truncation_psi=0.5)
     assert torch.equal(images, network.synthesis(truncated))
-    one = generator.draw(latents[-1:], classes[-1:] if count else None)
+    one = generator.generate(latents[-1:], classes[-1:] if count else None)
     assert_near(one[0], images[-1], family=golden.about["family"])
 
 
@@ -352,7 +352,7 @@ def test_filters_pass_the_band_and_stop_what_lies_above(radial: bool) -> None:
         ({"output_scale": None}, "output_scale is None; give a number above 0"),
         ({"mapping_kwargs": {"lr_multiplier": -1}}, "mapping_kwargs: lr_multiplier is -1"),
         ({"z_dim": "many"}, "z_dim is 'many'"),
-        ({"w_dim": "left out"}, "needs the argument 'w_dim'"),
+        ({"w_dim": "left out"}, "argument 'w_dim' is missing"),
     ],
 )
 def test_wrong_arguments_are_said_in_one_line(build, change, problem) -> None:

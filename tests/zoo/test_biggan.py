@@ -10,8 +10,8 @@ from golden import FOLDER, Golden, assert_near, golden_names
 from torch.nn import functional
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.generators.biggan.generator import ARCHITECTURES, build
-from rosetta_core.zoo.generators.biggan.network import BigGANDeep, statistics_rows
+from rosetta_core.zoo.generators.biggan import ARCHITECTURES, build
+from rosetta_core.zoo.generators.biggan_network import BigGANDeep, statistics_rows
 from rosetta_core.zoo.network import Generator
 from rosetta_core.zoo.probing import select_layers
 from rosetta_core.zoo.weights.assignment import load_weights
@@ -144,7 +144,7 @@ def test_published_networks_have_their_published_size(
 ) -> None:
     with torch.device("meta"):
         built = build(architecture)
-        image = built.draw(*built.probe())
+        image = built.generate(*built.probe())
     assert image.shape == (1, 3, side, side)
     assert built.classes == 1000
     found = sum(parameter.numel() for parameter in built.network.parameters()) / 1e6
@@ -167,7 +167,7 @@ def test_units_are_relus_that_run_once_each_and_change_nothing_in_place() -> Non
         kept[layer].append(maps.clone())
 
     with built.capture(layers, receive=receive):
-        built.draw(torch.randn(2, built.latent_size), torch.tensor([0, 4]))
+        built.generate(torch.randn(2, built.latent_size), torch.tensor([0, 4]))
     for layer in layers:
         (maps,), (copy,) = seen[layer], kept[layer]
         assert torch.equal(maps, copy)
@@ -225,13 +225,13 @@ def test_images_follow_the_latent_smoothly_and_each_its_own() -> None:
 
 def test_latents_are_a_cut_normal_times_the_truncation_and_of_their_seed_alone() -> None:
     built = build(arguments={**SMALL, "z_dim": 500}, truncation=0.5)
-    latents = built.latents(range(40))
+    latents = built.sample_latents(range(40))
     assert latents.shape == (40, 500)
     assert latents.dtype == torch.float32
     assert 0.99 < latents.abs().max() <= 1
     assert latents.std() == pytest.approx(0.5 * 0.8796, rel=0.02)  # of N(0, 1) cut to -2..2
-    assert torch.equal(built.latents([7, 3]), latents[[7, 3]])
-    twice = build(arguments={**SMALL, "z_dim": 500}, truncation=1.0).latents([3])
+    assert torch.equal(built.sample_latents([7, 3]), latents[[7, 3]])
+    twice = build(arguments={**SMALL, "z_dim": 500}, truncation=1.0).sample_latents([3])
     assert torch.equal(twice, 2 * latents[[3]])
 
 
@@ -291,7 +291,7 @@ def test_wrong_arguments(arguments: dict[str, Any], problem: str) -> None:
 def test_a_class_must_be_one_of_the_generators(classes: list[int] | None, problem: str) -> None:
     named = None if classes is None else torch.tensor(classes)
     with pytest.raises(RosettaError, match=problem) as caught:
-        small().draw(torch.zeros(2, 6), named)
+        small().generate(torch.zeros(2, 6), named)
     assert "\n" not in str(caught.value)
 
 

@@ -9,9 +9,10 @@ import torch
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.encoders import mtcnn_onet
 from rosetta_core.zoo.generators import dcgan
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.network import Encoder
-from rosetta_core.zoo.probing import probe_layers, select_layers
+from rosetta_core.zoo.layers import select_layers
+from rosetta_core.zoo.probing import probe_layers
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -156,13 +157,13 @@ def test_only_quickgelu_architectures_have_the_gelu_of_openai() -> None:
         ("timm", "resnet500", {}, r"timm has no model 'resnet500'.*'resnet50'"),
         ("timm", "vit_tiny_patch16_224.dinos", {}, "dinos"),
         ("timm", "resnet18", {"wide": 3}, r"timm's resnet18: .*\{'wide': 3\} \(.*'wide'"),
-        ("timm", "resnet18", {"pretrained": True}, "'pretrained' is of weights"),
+        ("timm", "resnet18", {"pretrained": True}, "'pretrained' loads weights"),
         ("timm", "resnet18", {"act_layer": "rely"}, "resnet18: .* built with arguments .*'rely'"),
         ("timm", "vit_tiny_patch16_224", {"num_heads": 0}, "built with arguments .*zero"),
         ("torchvision", "mobilenet_v9", {}, r"no classifier 'mobilenet_v9'.*'mobilenet_v2'"),
         ("torchvision", "resnet18", {"wide": 3}, r"resnet18: .*\{'wide': 3\} \(.*'wide'"),
         ("torchvision", "vit_b_32", {"image_size": 50}, "vit_b_32: .* built with arguments"),
-        ("torchvision", "resnet18", {"weights": "DEFAULT"}, "'weights' is of weights"),
+        ("torchvision", "resnet18", {"weights": "DEFAULT"}, "'weights' loads weights"),
         ("open_clip", "RN5", {}, r"open_clip has no model 'RN5' \(did you mean 'RN50'"),
         ("open_clip", "hf-hub:timm/RN50", {}, "open_clip has no model 'hf-hub:timm/RN50'"),
         ("open_clip", "RN50", {"image_siz": 3}, r"no argument 'image_siz' \(did you mean 'image_s"),
@@ -180,11 +181,13 @@ def test_unknown_architectures_and_arguments(
 @pytest.mark.parametrize("module", [dcgan, mtcnn_onet])
 def test_families_of_one_network_take_nothing(module) -> None:
     for given in ({"architecture": "big"}, {"arguments": {"width": 3}}):
-        with pytest.raises(RosettaError, match="is one network, so leave out") as caught:
+        with pytest.raises(RosettaError, match="has a single network; remove") as caught:
             module.build(**given)
         assert "\n" not in str(caught.value)
 
 
 def test_truncation_shrinks_the_latents_of_a_dcgan() -> None:
-    whole, half = (dcgan.build(truncation=truncation).latents([1, 2]) for truncation in (1.0, 0.5))
+    whole, half = (
+        dcgan.build(truncation=truncation).sample_latents([1, 2]) for truncation in (1.0, 0.5)
+    )
     assert torch.equal(half, whole / 2)

@@ -26,17 +26,17 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.weights import download as downloads
+from rosetta_core.zoo.weights.checkpoints import file_format
 from rosetta_core.zoo.weights.checksums import read_record, verify_weights
 from rosetta_core.zoo.weights.fetch import fetch
-from rosetta_core.zoo.weights.file_kind import kind_of
-from rosetta_core.zoo.weights.hub import look_up
+from rosetta_core.zoo.weights.hub import resolve_hub_name
 from rosetta_core.zoo.weights.sources import (
     FileWeights,
     HubWeights,
     PackageWeights,
     UrlWeights,
     Weights,
-    parse_fetched,
+    parse_remote_weights,
 )
 
 OTHER = np.random.default_rng(1).bytes(len(CONTENT))
@@ -286,16 +286,16 @@ def test_of_a_model_of_timm_the_safe_file_is_asked_for_first(served, path, tmp_p
 
 
 def test_what_names_of_hubs_stand_for() -> None:
-    found = look_up("timm:resnet50.a1_in1k")
+    found = resolve_hub_name("timm:resnet50.a1_in1k")
     assert (found.repository, found.names[0]) == ("timm/resnet50.a1_in1k", "model.safetensors")
-    found = look_up("timm:vit_huge_patch14_gap_224.in1k_ijepa")
+    found = resolve_hub_name("timm:vit_huge_patch14_gap_224.in1k_ijepa")
     assert found.address == "https://dl.fbaipublicfiles.com/ijepa/IN1K-vit.h.14-300e.pth.tar"
-    found = look_up("open_clip:ViT-B-32/openai")
+    found = resolve_hub_name("open_clip:ViT-B-32/openai")
     assert found.repository == "timm/vit_base_patch32_clip_224.openai"
     assert found.names == ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    found = look_up("open_clip:ViTamin-S/datacomp1b")
+    found = resolve_hub_name("open_clip:ViTamin-S/datacomp1b")
     assert found.names == ("pytorch_model.safetensors", "pytorch_model.bin")
-    found = look_up("huggingface:owner/name/deep/w.pt@v1.0")
+    found = resolve_hub_name("huggingface:owner/name/deep/w.pt@v1.0")
     assert (found.repository, found.names, found.revision) == ("owner/name", ("deep/w.pt",), "v1.0")
 
 
@@ -310,7 +310,7 @@ def test_what_names_of_hubs_stand_for() -> None:
 )
 def test_unknown_names_of_hubs(hub: str, reason: str) -> None:
     with pytest.raises(RosettaError, match=reason) as caught:
-        look_up(hub)
+        resolve_hub_name(hub)
     assert "\n" not in str(caught.value)
 
 
@@ -370,7 +370,7 @@ def test_wrong_sections_are_one_line_and_write_nothing(tmp_path, capsys, section
     ],
 )
 def test_places_in_the_resources(section, place) -> None:
-    weights = parse_fetched(json.dumps(section))
+    weights = parse_remote_weights(json.dumps(section))
     assert str(weights.place) == place
     assert "/" not in weights.title
 
@@ -438,19 +438,19 @@ def test_kinds_of_files_by_what_is_in_them(tmp_path) -> None:
     legacy = {"_use_new_zipfile_serialization": False, "pickle_protocol": 4}
     torch.save(state, tmp_path / "d", **legacy)
     torch.jit.save(script, tmp_path / "e")
-    kinds = [kind_of(tmp_path / name) for name in "abcde"]
+    kinds = [file_format(tmp_path / name) for name in "abcde"]
     assert kinds == ["safetensors", *["torch"] * 4]
     for protocol in (2, 3, 4, 5):
         code = f"import pickle; pickle.dump({{'G': 1}}, open('p', 'wb'), {protocol})"
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-        assert kind_of(tmp_path / "p") == "pickle"
+        assert file_format(tmp_path / "p") == "pickle"
     np.savez(tmp_path / "f.npz", a=np.zeros(2))
     for content in (b"", b"<html>", b"\x02\0\0\0\0\0\0\0{", (tmp_path / "f.npz").read_bytes()):
         (tmp_path / "g").write_bytes(content)
         with pytest.raises(RosettaError, match="neither safetensors nor"):
-            kind_of(tmp_path / "g")
+            file_format(tmp_path / "g")
     with pytest.raises(RosettaError, match="No such file"):
-        kind_of(tmp_path / "h")
+        file_format(tmp_path / "h")
 
 
 def random_network(seed: int | str) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ from hostile_pickles import CALLS, HOSTILE, TRAPS
 from pickled import file, name, network, pairs, raw, state, storage, tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.weights.safe_pickle.persisted import read_persisted, read_restricted
+from rosetta_core.zoo.weights.pickled_networks import read_pickled_data, read_pickled_network
 
 SECONDS = 10  # of a processor for one file; on an idle one the longest takes two
 UNSAFE = sorted(FOLDER.glob("pickle_unsafe_*.pkl"))
@@ -22,8 +22,10 @@ UNSAFE = sorted(FOLDER.glob("pickle_unsafe_*.pkl"))
 
 def test_hostile_files_are_refused_or_read_without_effect(tmp_path: Path) -> None:
     """All of them in one process that hears what the interpreter does, with little memory."""
-    asked = {f"read_persisted/{title}": content for title, content in (HOSTILE | TRAPS).items()}
-    asked |= {f"read_restricted/{title}": content for title, content in CALLS.items()}
+    asked = {
+        f"read_pickled_network/{title}": content for title, content in (HOSTILE | TRAPS).items()
+    }
+    asked |= {f"read_pickled_data/{title}": content for title, content in CALLS.items()}
     for place, content in asked.items():
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / f"{place}.pkl").write_bytes(content)
@@ -50,9 +52,9 @@ def test_hostile_files_are_refused_or_read_without_effect(tmp_path: Path) -> Non
 def test_the_traps_of_the_goldens_have_no_effect(path: Path, monkeypatch) -> None:
     monkeypatch.delenv("GOLDEN_PICKLE_CODE_RAN", raising=False)
     with pytest.raises(RosettaError, match=path.name):
-        read_persisted(path)
+        read_pickled_network(path)
     with pytest.raises(RosettaError, match=path.name):
-        read_restricted(path)
+        read_pickled_data(path)
     assert "GOLDEN_PICKLE_CODE_RAN" not in os.environ
 
 
@@ -60,11 +62,11 @@ def test_a_global_that_is_not_known_is_named_where_it_matters(tmp_path: Path) ->
     path = tmp_path / "network.pkl"
     odd = name("timm.layers", "Odd") + b")\x81"
     path.write_bytes(file(network(), D=odd))
-    assert read_persisted(path).class_name == "Generator"
+    assert read_pickled_network(path).class_name == "Generator"
     for changes in ({"training": odd}, {"_forward_hooks": pairs({"0": odd})}):
         path.write_bytes(file(network(state(**changes))))
         with pytest.raises(RosettaError, match=r"needs timm\.layers\.Odd, which rosetta doesn't"):
-            read_persisted(path)
+            read_pickled_network(path)
 
 
 def test_cut_and_changed_files_are_refused_or_read(tmp_path: Path) -> None:
@@ -74,10 +76,10 @@ def test_cut_and_changed_files_are_refused_or_read(tmp_path: Path) -> None:
     for place in range(0, len(whole), 61):
         path.write_bytes(whole[:place])
         with pytest.raises(RosettaError):
-            read_restricted(path)
+            read_pickled_data(path)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
-            read_restricted(path)
+            read_pickled_data(path)
         except RosettaError as error:
             assert "\n" not in str(error)
 
@@ -86,7 +88,7 @@ def test_errors_do_not_write_to_the_terminal_what_a_file_says(tmp_path: Path) ->
     path = tmp_path / "network.pkl"
     path.write_bytes(b"\x80\x02" + pairs({"\x1b[2J\n" * 100: b"N"}) + b".")
     with pytest.raises(RosettaError) as refused:
-        read_persisted(path)
+        read_pickled_network(path)
     assert str(refused.value).isprintable()
 
 
@@ -94,8 +96,8 @@ def test_a_tensor_may_repeat_numbers_but_not_reach_beyond_them(tmp_path: Path) -
     stored = raw(storage(torch.arange(6.0)))
     path = tmp_path / "tensors.pkl"
     path.write_bytes(file(tensor(stored, sizes=(2, 5), strides=(4, 0), offset=1)))
-    found = read_restricted(path)["G_ema"]
+    found = read_pickled_data(path)["G_ema"]
     assert found.tolist() == [[1.0] * 5, [5.0] * 5]
     path.write_bytes(file(tensor(stored, sizes=(2, 5), strides=(4, 0), offset=2)))
     with pytest.raises(RosettaError, match="reaches beyond its 6 stored elements"):
-        read_restricted(path)
+        read_pickled_data(path)

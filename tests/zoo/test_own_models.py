@@ -26,7 +26,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.user_code import fingerprint, load_function
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
-from rosetta_core.zoo.description import describe
+from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.network import Encoder, Generator, Input, LatentSpace
 
@@ -234,18 +234,18 @@ def test_the_command_line_finds_it_too(folder: Path) -> None:
         (
             "def f():\n    return Generator(network=nn.ReLU(), latent_size=3)",
             "own.py:f",
-            "TypeError: a generator has to return images (n, 3, h, w), but of shape (1, 3) came",
+            "TypeError: a generator has to return images (n, 3, h, w), not shape (1, 3)",
         ),
         (
             "def f():\n    one = torch.zeros\n"
-            "    return Generator(network=nn.ReLU(), latent_size=3, latent_of=one)",
+            "    return Generator(network=nn.ReLU(), latent_size=3, sample_latent=one)",
             "own.py:f",
             "draws latents (0,), but its latent_size is 3",
         ),
         (
             "def f():\n    net = nn.Linear(3, 3)\n"
             "    w = LatentSpace(lambda z, _: net(z), lambda w, _: w)\n"
-            "    return Generator(network=net, latent_size=3, further_spaces={'w': w})",
+            "    return Generator(network=net, latent_size=3, latent_spaces={'w': w})",
             "own.py:f",
             "a function of its latent space 'w' draws with what stands outside",
         ),
@@ -265,7 +265,7 @@ def test_what_is_wrong_is_one_line_that_names_the_target(
 
 def test_a_layer_that_is_no_map_and_a_missing_preset_are_one_line(folder: Path) -> None:
     own("def f(**given):\n    return encoder(nn.Sequential(nn.Conv2d(3, 4, 3)), **given)\n")
-    with pytest.raises(RosettaError, match="own: has no preset of layers; name some in `layers`"):
+    with pytest.raises(RosettaError, match="own: layers is missing, because the family has no"):
         describe(config_of(model("own.py:f")).encoders[0], folder / "resources")
     own(
         "def f():\n    to_maps = lambda layer, output: output + None\n"
@@ -283,7 +283,7 @@ def test_truncation_and_input_are_for_those_that_take_them(folder: Path) -> None
     built = load(config.pivot, None, device=CPU, truncation=0.5)
     whole = load(config.pivot, None, device=CPU)
     z = torch.randn(2, built.latent_size)
-    near, far = (its.space("w").enter(z, None) for its in (built, whole))
+    near, far = (its.latent_space("w").from_z(z, None) for its in (built, whole))
     torch.testing.assert_close(near, far / 2)
     assert config_of_pivot(pivot, truncation=1.0).pivot == config.pivot
     assert triggers.settings("sample", config) != triggers.settings(
@@ -297,7 +297,7 @@ def test_truncation_and_input_are_for_those_that_take_them(folder: Path) -> None
     with pytest.raises(RosettaError, match=r"target of drawer takes no truncation, but 0\.5"):
         check_config(config_of_pivot(pivot, truncation=0.5))
     seen = Input(size=16, mean=[0.5] * 3, std=[0.5] * 3).model_dump(mode="json")
-    with pytest.raises(RosettaError, match="drawer: draws images and takes no input"):
+    with pytest.raises(RosettaError, match="drawer: input is given, but the model is a generator"):
         check_config(config_of_pivot({**pivot, "input": seen}, truncation=1.0))
     pivot |= {"target": "my_generator.py:build", "arguments": {"truncation": 0.5}}
     with pytest.raises(RosettaError, match=r"'truncation' is set by sampling\.truncation"):
@@ -386,7 +386,7 @@ def test_it_runs_without_torch_where_nothing_is_built(folder: Path) -> None:
             "from pathlib import Path\n"
             "from rosetta_core import triggers\n"
             "from rosetta_core.config import load_config\n"
-            "import rosetta_core.zoo.description\n"
+            "import rosetta_core.zoo.model_info\n"
             "triggers.code('activations', load_config(Path('c.yaml')), model='own')\n"
             "assert 'torch' not in sys.modules and 'own' not in sys.modules",
         ],
@@ -441,5 +441,5 @@ def test_what_a_user_returns_has_defaults() -> None:
     assert Encoder(network=network, input=seen).preset == ()
     generator = Generator(network=network, latent_size=3)
     assert generator.learning_rate == 0.05
-    assert generator.latents([1, 2]).shape == (2, 3)
-    assert LatentSpace(enter=lambda z, _: z, draw=lambda z, _: z).enter(seen, None) is seen
+    assert generator.sample_latents([1, 2]).shape == (2, 3)
+    assert LatentSpace(from_z=lambda z, _: z, generate=lambda z, _: z).from_z(seen, None) is seen

@@ -17,7 +17,7 @@ from pickled import file, network, pairs, raw, state, storage, tensor
 from torch import nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.weights.safe_pickle.persisted import read_persisted, read_restricted
+from rosetta_core.zoo.weights.pickled_networks import read_pickled_data, read_pickled_network
 
 STRUCTURES = [path.stem for path in sorted(FOLDER.glob("pickle_structure_*.pkl"))]
 EDGES = [path.stem for path in sorted(FOLDER.glob("pickle_edge_tensors_*.pkl"))]
@@ -31,7 +31,7 @@ def about(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_the_averaged_generator_has_its_state_and_arguments(name: str) -> None:
     told = about(name)
-    module = read_persisted(FOLDER / told["file"])
+    module = read_pickled_network(FOLDER / told["file"])
     assert module.class_name == told["G_ema_class_name"]
     assert json.loads(json.dumps(module.arguments)) == told["G_ema_init_kwargs"]
     assert list(module.positional) == told["G_ema_init_args"]
@@ -49,19 +49,19 @@ def test_every_known_network_of_a_file_is_read_and_every_other_is_named(name: st
     for key, kind in told["value_types"].items():
         path = FOLDER / told["file"]
         if kind.startswith("persistent object"):
-            assert read_persisted(path, key).class_name == kind.rpartition(" ")[2]
+            assert read_pickled_network(path, key).class_name == kind.rpartition(" ")[2]
         elif kind.startswith("builtins."):
             with pytest.raises(RosettaError, match=f"its {key} is a {kind[9:]}, no network"):
-                read_persisted(path, key)
+                read_pickled_network(path, key)
         else:
             with pytest.raises(RosettaError, match=f"needs {kind}, which rosetta doesn't know"):
-                read_persisted(path, key)
+                read_pickled_network(path, key)
 
 
 @pytest.mark.parametrize("name", EDGES)
 def test_tensors_of_many_kinds_come_out_bit_equal(name: str) -> None:
     told, wanted = about(name), np.load(FOLDER / f"{name}.npz")
-    content = read_restricted(FOLDER / told["file"])
+    content = read_pickled_data(FOLDER / told["file"])
     for key, kind in told["tensors"].items():
         found = content["tensors"][key]
         assert str(found.dtype) == f"torch.{kind['dtype']}", key
@@ -147,7 +147,7 @@ def written(monkeypatch, tmp_path: Path):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_keeps_state_arguments_and_attributes(written, protocol: int) -> None:
     block = Block(5, gain=0.5, nested=EasyDict(taps=[1, 3, 3, 1], kind="a\nb ü"))
-    module = read_persisted(written(EasyDict(G=Block(2), G_ema=block), protocol))
+    module = read_pickled_network(written(EasyDict(G=Block(2), G_ema=block), protocol))
     found, wanted = module.state_dict(), block.state_dict()
     assert list(found) == list(wanted)
     for key, value in wanted.items():
@@ -174,9 +174,9 @@ PLAIN += [{1, 2}, (), ((1,),), {"a": 1}, [[], {}]]
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_keeps_numbers_and_texts(written, protocol: int) -> None:
-    assert repr(read_restricted(written(PLAIN, protocol))) == repr(PLAIN)
+    assert repr(read_pickled_data(written(PLAIN, protocol))) == repr(PLAIN)
     others = [bytearray(b"ab"), OrderedDict(a=1), np.arange(3)[::2], np.float32(0.5), np.True_]
-    found = read_restricted(written(others, protocol))
+    found = read_pickled_data(written(others, protocol))
     assert repr(found) == repr([b"ab", {"a": 1}, np.array([0, 2]), 0.5, True])
 
 
@@ -187,13 +187,13 @@ def test_the_device_that_a_tensor_lay_on_makes_no_difference(tmp_path: Path) -> 
     path = tmp_path / "network.pkl"
     weights = pairs({"weight": tensor(raw(on_gpu), sizes=(3,), strides=(1,))})
     path.write_bytes(file(network(state(_parameters=weights))))
-    assert torch.equal(read_persisted(path).state_dict()["weight"], numbers)
+    assert torch.equal(read_pickled_network(path).state_dict()["weight"], numbers)
 
 
 def test_a_file_that_is_not_there_or_has_other_keys(tmp_path: Path) -> None:
     path = tmp_path / "network.pkl"
     with pytest.raises(RosettaError, match=r"network\.pkl: no such file"):
-        read_persisted(path)
+        read_pickled_network(path)
     path.write_bytes(file(network()))
     with pytest.raises(RosettaError, match="has no entry 'G', but G_ema"):
-        read_persisted(path, "G")
+        read_pickled_network(path, "G")

@@ -23,9 +23,9 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.listing import as_markdown, as_text, entries
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.named_models import NAMED_MODELS
 from rosetta_core.zoo.probing import select_layers
-from rosetta_core.zoo.published import PUBLISHED
-from rosetta_core.zoo.weights.hub import look_up
+from rosetta_core.zoo.weights.hub import resolve_hub_name
 from rosetta_core.zoo.weights.sources import HubWeights, UrlWeights
 
 CPU = torch.device("cpu")
@@ -55,10 +55,10 @@ def model(name: str) -> ModelSpec:
 
 
 def test_the_models_of_the_paper_and_of_the_face_zoo_are_there() -> None:
-    assert set(NEEDED) <= set(PUBLISHED)
+    assert set(NEEDED) <= set(NAMED_MODELS)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", NAMED_MODELS)
 def test_a_name_stands_for_a_whole_model(name: str) -> None:
     found = model(name)
     assert found.name == name
@@ -69,7 +69,7 @@ def test_a_name_stands_for_a_whole_model(name: str) -> None:
 
 def test_no_two_files_of_weights_lie_at_one_place() -> None:
     paths = RunPaths(Config())
-    places = [paths.weights(model(name)) for name in PUBLISHED]
+    places = [paths.weights(model(name)) for name in NAMED_MODELS]
     assert len(set(places)) == len(places)
 
 
@@ -94,7 +94,7 @@ def test_torchvision_s_weights_are_those_that_it_lists() -> None:
 @pytest.mark.parametrize("name", ["dino_vit_b16", "dino_vit_b8", "mae_vit_b"])
 def test_timm_has_the_weights_under_that_name_and_licence(name: str) -> None:
     weights = model(name).weights
-    found = look_up(weights.hub)
+    found = resolve_hub_name(weights.hub)
     assert found.repository == f"timm/{model(name).architecture}"
     assert found.licence.lower() == weights.licence.lower()
     assert timm.get_pretrained_cfg(model(name).architecture).input_size == (3, 224, 224)
@@ -216,5 +216,5 @@ def test_the_zoo_is_listed(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert printed == as_text(entries(ROOT / "resources")) + "\n"
     for name in NEEDED:
         assert re.search(rf"^{name} .* [\d,]+  ", printed, re.MULTILINE)
-    hubs = [name for name in PUBLISHED if isinstance(model(name).weights, HubWeights)]
+    hubs = [name for name in NAMED_MODELS if isinstance(model(name).weights, HubWeights)]
     assert all(model(name).weights.hub.partition("@")[0] in printed for name in hubs)

@@ -26,8 +26,7 @@ from rosetta_core.training.optimisation import fingerprint as of_recipe
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import EncoderSpec
 from rosetta_core.zoo.weights.checksums import verify_weights
-from rosetta_core.zoo.weights.shipped import SHIPPED
-from rosetta_core.zoo.weights.sources import ShippedWeights
+from rosetta_core.zoo.weights.sources import SHIPPED, ShippedWeights
 
 CPU = torch.device("cpu")
 PACKAGE = ROOT / "rosetta_core"

@@ -23,9 +23,10 @@ from rosetta_core.zoo.generators.stylegan2.modulated import (
     upsample,
 )
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.probing import probe_layers, select_layers
+from rosetta_core.zoo.layers import select_layers
+from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.assignment import load_weights
-from rosetta_core.zoo.weights.safe_pickle.persisted import read_persisted
+from rosetta_core.zoo.weights.pickled_networks import read_pickled_network
 from rosetta_core.zoo.weights.sources import FileWeights
 
 NAMES = golden_names("stylegan2")
@@ -209,12 +210,12 @@ def test_forward_truncates_and_draws_as_recorded(name: str) -> None:
         built, image = filled(golden, truncation=psi), golden.array(f"out/{case}/image")
         z = golden.array("in/z")
         if not built.classes:
-            assert_near(built.draw(z, None), image, family="stylegan2", what=case)
+            assert_near(built.generate(z, None), image, family="stylegan2", what=case)
             continue
         labels = golden.array("in/c")
         pure = (labels == 1).any(1)  # of one class: the integer says as much as the row
         assert pure.any()
-        drawn = built.draw(z[pure], labels[pure].argmax(1))
+        drawn = built.generate(z[pure], labels[pure].argmax(1))
         assert_near(drawn, image[pure], family="stylegan2", what=case)
 
 
@@ -225,7 +226,9 @@ def test_a_published_checkpoint_loads_with_its_mean_w(name: str) -> None:
         pytest.skip("the golden has no checkpoint")
     golden, built = Golden(name), unfilled(Golden(name), truncation=0.5)
     built.network.requires_grad_(False)
-    load_weights(built.network, path, weights=FileWeights(file=str(path)), arrange=built.arrange)
+    load_weights(
+        built.network, path, weights=FileWeights(file=str(path)), convert=built.convert_checkpoint
+    )
     mean = built.network.latent_avg
     assert mean.isfinite().all()
     w, image = of_case(golden, built, golden.about["layer_case"])
@@ -242,7 +245,7 @@ PICKLES = {
 @pytest.mark.parametrize("name", PICKLES)
 def test_an_official_file_says_how_to_build_the_network_that_its_weights_fit(name: str) -> None:
     about = PICKLES[name]
-    read = read_persisted(FOLDER / about["file"])
+    read = read_pickled_network(FOLDER / about["file"])
     arguments = stylegan2.arguments_of(read)
     assert (arguments is not None) == (about["golden"] in NAMES)
     if arguments is None:
@@ -262,29 +265,33 @@ def test_a_checkpoint_without_its_mean_w_draws_but_does_not_truncate() -> None:
     state = source.network.state_dict()
     del state["latent_avg"]
     for content in (state, {"g_ema": state, "g": {}}):
-        built.network.load_state_dict(stylegan2_rosinality.arrange(content))
+        built.network.load_state_dict(stylegan2_rosinality.convert_checkpoint(content))
         z, _ = inputs(built)
         with pytest.raises(RosettaError, match=r"truncation 0.7 needs the mean w") as caught:
-            built.draw(z, None)
+            built.generate(z, None)
         assert "\n" not in str(caught.value)
         built.network.truncation = 1.0
-        torch.testing.assert_close(built.draw(z, None), source.draw(z, None), rtol=0, atol=0)
+        torch.testing.assert_close(
+            built.generate(z, None), source.generate(z, None), rtol=0, atol=0
+        )
         built.network.truncation = 0.7
 
 
 def test_a_state_that_has_the_mean_w_keeps_it() -> None:
     state = small("rosinality").network.state_dict()
-    assert torch.equal(stylegan2_rosinality.arrange(state)["latent_avg"], state["latent_avg"])
+    assert torch.equal(
+        stylegan2_rosinality.convert_checkpoint(state)["latent_avg"], state["latent_avg"]
+    )
     beside = {"g_ema": state, "latent_avg": torch.ones(1, 8)}
-    assert torch.equal(stylegan2_rosinality.arrange(beside)["latent_avg"], torch.ones(8))
+    assert torch.equal(stylegan2_rosinality.convert_checkpoint(beside)["latent_avg"], torch.ones(8))
     with pytest.raises(RosettaError, match="latent_avg is None; it has to be the mean w"):
-        stylegan2_rosinality.arrange({"g_ema": state, "latent_avg": None})
+        stylegan2_rosinality.convert_checkpoint({"g_ema": state, "latent_avg": None})
 
 
 @pytest.mark.parametrize("content", [{"G": {"a": torch.zeros(1)}}, {"g_ema": 3}, {}])
 def test_a_checkpoint_of_another_network_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(RosettaError, match=r"an entry 'g_ema'.* this one holds") as caught:
-        stylegan2_rosinality.arrange(content)
+        stylegan2_rosinality.convert_checkpoint(content)
     assert "\n" not in str(caught.value)
 
 
@@ -307,7 +314,7 @@ def test_units_are_what_the_non_linearities_put_out(layout: str) -> None:
     built = small(layout)
     layers, seen = preset_of(built), []
     assert len(layers) == 5  # one at 4×4, two at 8×8 and 16×16
-    ws = built.space("w+").enter(*inputs(built))
+    ws = built.latent_space("w+").from_z(*inputs(built))
     with built.capture(layers, receive=lambda _, maps: seen.append(maps)), NonLinearities() as all:
         built.network.synthesis(ws)
     assert len(all.outputs) == len(seen)
@@ -320,9 +327,9 @@ def test_units_are_what_the_non_linearities_put_out(layout: str) -> None:
 def test_images_do_not_depend_on_the_batch(layout: str) -> None:
     built = small(layout)
     z, classes = inputs(built)
-    together = built.draw(z, classes)
+    together = built.generate(z, classes)
     for i in range(len(z)):
-        alone = built.draw(z[i : i + 1], None if classes is None else classes[i : i + 1])
+        alone = built.generate(z[i : i + 1], None if classes is None else classes[i : i + 1])
         assert_near(alone[0], together[i], family="stylegan2")
 
 
@@ -333,13 +340,13 @@ def test_drawing_from_a_space_equals_drawing_from_z_and_has_gradients(
 ) -> None:
     built = small(layout, truncation=0.6)
     z, classes = inputs(built)
-    found = built.space(space)
-    latents = found.enter(z, classes)
+    found = built.latent_space(space)
+    latents = found.from_z(z, classes)
     slots = len(preset_of(built)) + 1
     assert latents.shape == {"z": z.shape, "w": (3, 8), "w+": (3, slots, 8)}[space]
     latents.requires_grad_()
-    image = found.draw(latents, classes)
-    assert torch.equal(image, built.draw(z, classes))
+    image = found.generate(latents, classes)
+    assert torch.equal(image, built.generate(z, classes))
     image.square().mean().backward()
     assert latents.grad is not None
     assert latents.grad.isfinite().all()
@@ -352,11 +359,11 @@ def test_gradients_are_those_of_finite_differences(layout: str, space: str) -> N
     built = small(layout, truncation=0.6)
     built.network.double()
     z, classes = inputs(built, 1)
-    found = built.space(space)
-    latents = found.enter(z.double(), classes).requires_grad_()
+    found = built.latent_space(space)
+    latents = found.from_z(z.double(), classes).requires_grad_()
 
     def brightness(latents: Tensor) -> Tensor:
-        return found.draw(latents, classes).square().mean()
+        return found.generate(latents, classes).square().mean()
 
     (gradient,) = torch.autograd.grad(brightness(latents), latents)
     step = 1e-6 * torch.randn_like(latents)
@@ -367,17 +374,17 @@ def test_gradients_are_those_of_finite_differences(layout: str, space: str) -> N
 class Holder(nn.Module):
     def __init__(self, built: Generator) -> None:
         super().__init__()
-        self.network, self.space = built.network, built.space("w+")
+        self.network, self.space = built.network, built.latent_space("w+")
 
     def forward(self, latents: Tensor) -> Tensor:
-        return self.space.draw(latents, None)
+        return self.space.generate(latents, None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_spaces_draw_with_parameters_that_are_put_in_for_the_networks(layout: str) -> None:
     built = small(layout)
     z, classes = inputs(built)
-    ws = built.space("w+").enter(z, classes)
+    ws = built.latent_space("w+").from_z(z, classes)
     holder = Holder(built)
     changed = {
         name: value + 0.5 for name, value in holder.named_parameters() if name.endswith("bias")
@@ -391,7 +398,7 @@ def test_spaces_draw_with_parameters_that_are_put_in_for_the_networks(layout: st
 def test_truncation_draws_w_towards_its_mean(layout: str) -> None:
     built, none, all_of_it = (small(layout, truncation=psi) for psi in (0.25, 1.0, 0.0))
     z, classes = inputs(built)
-    w, whole, mean = (g.space("w").enter(z, classes) for g in (built, none, all_of_it))
+    w, whole, mean = (g.latent_space("w").from_z(z, classes) for g in (built, none, all_of_it))
     assert torch.equal(mean, mean[:1].expand_as(mean))
     torch.testing.assert_close(w - mean, 0.25 * (whole - mean))
 
@@ -421,7 +428,7 @@ def test_classes_by_integer_are_one_hot_rows_and_must_be_there() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_noise_is_constant_and_can_be_left_out(layout: str) -> None:
     built = small(layout)
-    ws = built.space("w+").enter(*inputs(built))
+    ws = built.latent_space("w+").from_z(*inputs(built))
     noisy, plain = built.network.synthesis(ws), built.network.synthesis(ws, noise=False)
     assert torch.equal(noisy, built.network.synthesis(ws))
     assert (noisy - plain).abs().max() > 1e-2
@@ -454,7 +461,7 @@ def test_published_networks_have_their_published_layers(
         built = family.build(name, truncation=0.7)
         layers = probe_layers(built, preset_of(built))
         side = max(channels)
-        assert built.draw(*built.probe(), None).shape == (1, 3, side, side)
+        assert built.generate(*built.probe(), None).shape == (1, 3, side, side)
     expected = [(n, (s, s)) for s, n in channels.items() for _ in range(1 if s == 4 else 2)]
     assert [(layer.channels, layer.grid) for layer in layers] == expected
     parameters = sum(parameter.numel() for parameter in built.network.parameters())
@@ -558,7 +565,7 @@ def test_outputs_of_layers_are_clamped_after_the_non_linearity() -> None:
     built = small("nvidia", synthesis_kwargs=synthesis)
     seen: dict[str, Tensor] = {}
     with built.capture(preset_of(built), receive=lambda name, maps: seen.update({name: maps})):
-        built.draw(*inputs(built))
+        built.generate(*inputs(built))
     assert {maps.max().item() for maps in seen.values()} == {0.5}
 
 
@@ -569,7 +576,7 @@ def without(arguments: dict[str, Any], name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("family", "arguments", "problem"),
     [
-        (stylegan2, without(NVIDIA, "z_dim"), "needs the argument 'z_dim'"),
+        (stylegan2, without(NVIDIA, "z_dim"), "argument 'z_dim' is missing"),
         (stylegan2, {**NVIDIA, "w_dimm": 3}, "no argument 'w_dimm'.*'w_dim'"),
         (stylegan2, {**NVIDIA, "channel_base": 3}, "no argument 'channel_base'"),
         (stylegan2, {**NVIDIA, "mapping_kwargs": {"layers": 3}}, "mapping_kwargs.*'num_layers'"),
@@ -588,7 +595,7 @@ def without(arguments: dict[str, Any], name: str) -> dict[str, Any]:
         (stylegan2, {**NVIDIA, "w_dim": "8"}, "w_dim is '8'; give a whole number from 1 on"),
         (stylegan2, {**NVIDIA, "w_dim": 0}, "w_dim is 0; give a whole number from 1 on"),
         (stylegan2, {**NVIDIA, "w_dim": True}, "w_dim is True"),
-        (stylegan2_rosinality, without(ROSINALITY, "size"), "needs the argument 'size'"),
+        (stylegan2_rosinality, without(ROSINALITY, "size"), "argument 'size' is missing"),
         (stylegan2_rosinality, {**ROSINALITY, "style": 3}, "no argument 'style'.*'style_dim'"),
         (stylegan2_rosinality, {**ROSINALITY, "size": 12}, "cannot draw 12×12"),
         (stylegan2_rosinality, {**ROSINALITY, "size": 32}, "says nothing about 32×32"),
@@ -610,5 +617,5 @@ def test_an_architecture_or_arguments_must_be_given() -> None:
         stylegan2_rosinality.build("257")
     for family, arguments in LAYOUTS.values():
         for given in ({}, {"architecture": "256", "arguments": arguments}):
-            with pytest.raises(RosettaError, match="give either an architecture or the arguments"):
+            with pytest.raises(RosettaError, match="needs either an architecture or arguments"):
                 family.build(**given)

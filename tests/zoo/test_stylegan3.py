@@ -11,7 +11,7 @@ from alias_free import assert_pickle_is_its_golden
 from golden import FOLDER, Golden, golden_names
 
 from rosetta_core.zoo.generators.stylegan3.generator import ARCHITECTURES, arguments_of, build
-from rosetta_core.zoo.weights.safe_pickle.persisted import read_persisted
+from rosetta_core.zoo.weights.pickled_networks import read_pickled_network
 
 ROTATING = [
     name
@@ -64,4 +64,4 @@ def test_a_pickle_holds_the_arguments_and_weights_of_its_network(name: str) -> N
 
 def test_networks_of_other_families_are_left_to_them() -> None:
     others = [path for path in FOLDER.glob("pickle_structure_*.pkl") if path.stem not in PICKLES]
-    assert [arguments_of(read_persisted(path)) for path in others] == [None] * len(others)
+    assert [arguments_of(read_pickled_network(path)) for path in others] == [None] * len(others)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.generators.stylegan3.stylegan_xl import ARCHITECTURES, arguments_of, build
-from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule, read_persisted
+from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickled_network
 
 GOLDENS = golden_names("styleganxl")
 CONDITIONAL = [name for name in GOLDENS if Golden(name).about["init_kwargs"]["c_dim"]]
@@ -65,11 +65,11 @@ def test_each_class_has_a_mean_and_integers_are_one_hot_rows(name: str) -> None:
     network.load_state_dict(golden.under("state"))
     classes = torch.tensor([generator.classes - 1, 0])
     rows = functional.one_hot(classes, generator.classes).float()
-    latents = generator.latents([3, 4])
-    w = generator.space("w").enter(latents, classes)
+    latents = generator.sample_latents([3, 4])
+    w = generator.latent_space("w").from_z(latents, classes)
     assert_near(w, golden.array("state/mapping.w_avg")[classes], family="latents")
     images = network.synthesis(network.mapping(latents, rows, truncation_psi=0.0))
-    assert torch.equal(generator.draw(latents, classes), images)
+    assert torch.equal(generator.generate(latents, classes), images)
     whole = network.mapping(latents, rows)
     halves = network.mapping(latents, rows, truncation_psi=0.5)
     assert_near(halves[:, 0], (w + whole[:, 0]) / 2, family="latents")
@@ -78,11 +78,11 @@ def test_each_class_has_a_mean_and_integers_are_one_hot_rows(name: str) -> None:
 def test_a_class_must_be_named_and_without_classes_there_is_one_mean() -> None:
     conditional = build(arguments=SMALL)
     with pytest.raises(RosettaError, match="draws 3 classes; say of which"):
-        conditional.draw(conditional.latents([1]), None)
+        conditional.generate(conditional.sample_latents([1]), None)
     single = build(arguments=SMALL | {"c_dim": 0}, truncation=0.5)
     assert single.network.mapping.w_avg.shape == (5,)
     assert not [name for name in single.network.state_dict() if "embed" in name]
-    assert single.draw(single.latents([1]), None).shape == (1, 3, 16, 16)
+    assert single.generate(single.sample_latents([1]), None).shape == (1, 3, 16, 16)
 
 
 @pytest.mark.parametrize("stages", CHAINS)
@@ -103,18 +103,18 @@ def test_stages_keep_the_stem_and_end_at_their_resolution(stages) -> None:
         first = synthesis.get_submodule(names[kept]).plan
         assert first.gives == first.takes == synthesis.get_submodule(names[kept - 1]).plan.gives
         side = stages[number - 1]["img_resolution"]
-        image = generator.draw(generator.latents([1]), torch.tensor([2]))
+        image = generator.generate(generator.sample_latents([1]), torch.tensor([2]))
         assert image.shape == (1, 3, side, side)
     assert next(iter(generator.network.state_dict())).startswith("mapping.")
     assert next(iter(stem.state_dict())).startswith("input.")
 
 
-def as_file(arguments: dict[str, Any]) -> PersistedModule:
+def as_file(arguments: dict[str, Any]) -> PickledModule:
     """A network of stages as a file holds it: its constructor was given the file before it."""
     network = build(arguments=arguments).network
 
-    def persisted(module: nn.Module, class_name: str, **kept: Any) -> PersistedModule:
-        return PersistedModule(
+    def persisted(module: nn.Module, class_name: str, **kept: Any) -> PickledModule:
+        return PickledModule(
             **{"class_name": class_name, "positional": (), "arguments": {}, "attributes": {}}
             | {"buffers": {}, "transient": frozenset(), "modules": {}}
             | {"parameters": dict(module.named_parameters(recurse=False))}
@@ -174,7 +174,7 @@ def test_a_pickle_holds_the_arguments_and_weights_of_its_network(name: str) -> N
 
 def test_networks_of_other_families_are_left_to_them() -> None:
     others = [path for path in FOLDER.glob("pickle_structure_*.pkl") if path.stem not in PICKLES]
-    assert [arguments_of(read_persisted(path)) for path in others] == [None] * len(others)
+    assert [arguments_of(read_pickled_network(path)) for path in others] == [None] * len(others)
 
 
 def test_the_paper_counts_39_layers_at_1024_pixels() -> None:
@@ -188,12 +188,12 @@ def test_the_paper_counts_39_layers_at_1024_pixels() -> None:
 @pytest.mark.parametrize(
     ("stages", "problem"),
     [
-        ([{"head_layers": 4, "up_factor": 2}], "stage 1: needs the argument 'img_resolution'"),
+        ([{"head_layers": 4, "up_factor": 2}], "stage 1: argument 'img_resolution' is missing"),
         ([stage(32, 4), stage(32, 4)], "stage 2: img_resolution is 32; with .* it must be 64"),
         ([stage(32, 2)], "stage 1: 2 layers are too few"),
         ([7], "stage 1: the arguments are 7; give them by name"),
         (7, "stages is 7; give a list of stages"),
-        ([stage(32, 4) | {"heads": 1}], "stage 1: takes no argument 'heads'"),
+        ([stage(32, 4) | {"heads": 1}], "stage 1: unknown argument 'heads'"),
     ],
 )
 def test_wrong_stages_are_said_in_one_line(stages, problem: str) -> None:

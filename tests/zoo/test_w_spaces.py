@@ -42,15 +42,19 @@ CONDITIONAL = [name for name in NAMES if Golden(name).about["init_kwargs"].get("
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_a_class_must_be_one_of_the_generators(name: str) -> None:
     built = generator(name)
-    z, count = built.latents([1, 2]), built.classes
+    z, count = built.sample_latents([1, 2]), built.classes
     wrong = {
-        None: f"draws {count} classes; say of which",
+        None: f"give a class from 0 to {count - 1}",
         count: f"draws classes 0 to {count - 1}, not {count}",
         -1: f"draws classes 0 to {count - 1}, not -1",
     }
     for label, problem in wrong.items():
         classes = None if label is None else torch.tensor([0, label])
-        for takes in (built.draw, built.space("w").enter, built.space("w+").enter):
+        for takes in (
+            built.generate,
+            built.latent_space("w").from_z,
+            built.latent_space("w+").from_z,
+        ):
             with pytest.raises(RosettaError, match=problem) as caught:
                 takes(z, classes)
             assert "\n" not in str(caught.value)
@@ -62,7 +66,7 @@ def test_a_copy_draws_with_its_own_network(name: str, space: str) -> None:
     torch.manual_seed(0)
     built = generator(name)
     built.network.eval()
-    z = built.latents([1, 2])
+    z = built.sample_latents([1, 2])
     classes = torch.tensor([0, built.classes - 1]) if built.classes else None
     copy = deepcopy(built)
     with torch.no_grad():
@@ -70,7 +74,7 @@ def test_a_copy_draws_with_its_own_network(name: str, space: str) -> None:
             parameter.mul_(1.1)
         images = {}
         for its in (built, copy):
-            latents = its.space(space).enter(z, classes)
-            images[its is copy] = its.space(space).draw(latents, classes)
-            assert torch.allclose(images[its is copy], its.draw(z, classes), atol=1e-5)
+            latents = its.latent_space(space).from_z(z, classes)
+            images[its is copy] = its.latent_space(space).generate(latents, classes)
+            assert torch.allclose(images[its is copy], its.generate(z, classes), atol=1e-5)
     assert not torch.allclose(images[True], images[False], atol=1e-3)

@@ -10,12 +10,12 @@ from torch import nn
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.encoders.preprocessing import prepare, to_bytes
-from rosetta_core.zoo.hooks import as_maps
+from rosetta_core.zoo.encoders.preprocessing import preprocess, to_bytes
+from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import Input
-from rosetta_core.zoo.network import Encoder
-from rosetta_core.zoo.probing import probe_layers, select_layers
+from rosetta_core.zoo.network import Encoder, as_maps
+from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.assignment import load_weights
 from rosetta_core.zoo.weights.sources import FileWeights
 
@@ -87,7 +87,7 @@ def test_capture_sees_maps_before_an_inplace_activation_and_removes_its_hooks() 
 def test_outputs_that_are_no_maps() -> None:
     assert as_maps(torch.zeros(2, 7), layer="x").shape == (2, 7, 1, 1)
     for output in ((torch.zeros(1),), torch.zeros(3), torch.zeros(2, 7, 5)):
-        with pytest.raises(RosettaError, match="layer 'x' puts out"):
+        with pytest.raises(RosettaError, match="layer 'x': output"):
             as_maps(output, layer="x")
 
 
@@ -95,11 +95,11 @@ def test_prepare_crops_resizes_and_normalises() -> None:
     images = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
     images[:, 2:6, 2:6] = torch.tensor([255, 102, 0], dtype=torch.uint8)
     seen = Input(size=4, crop=0.5, mean=[0.5, 0.4, 0.0], std=[0.5, 0.2, 1.0])
-    out = prepare(images, seen)
+    out = preprocess(images, seen)
     assert out.shape == (1, 3, 4, 4)
     torch.testing.assert_close(out[0, :, 1, 1], torch.tensor([1.0, 0.0, 0.0]))
     assert out.amax() - out[:, 1:].amin() <= 1 + 1e-6  # nothing of the border is left
-    whole = prepare(images, seen.model_copy(update={"crop": 1.0, "size": 6}))
+    whole = preprocess(images, seen.model_copy(update={"crop": 1.0, "size": 6}))
     assert whole[0, 0, 0, 0] == pytest.approx(-1, abs=0.1)
 
 
@@ -114,7 +114,7 @@ def test_classifiers_call_the_cat_an_egyptian_cat(weights) -> None:
         model = weights.model(name)
         encoder = load(model, RunPaths(weights).weights(model), device=CPU)
         with torch.no_grad():
-            assert encoder.network(prepare(cat, encoder.input)).argmax().item() == 285, name
+            assert encoder.network(preprocess(cat, encoder.input)).argmax().item() == 285, name
 
 
 def test_detector_finds_faces_in_faces_only(weights) -> None:
@@ -124,7 +124,7 @@ def test_detector_finds_faces_in_faces_only(weights) -> None:
     corners = [picture[:140, :140] for picture in (data.chelsea(), data.coffee())]
     crops = [astronaut[70:210, 150:290], astronaut[300:440, 300:440], *corners]
     with torch.no_grad():
-        face = onet.network(prepare(torch.from_numpy(np.stack(crops)), onet.input))[0][:, 1]
+        face = onet.network(preprocess(torch.from_numpy(np.stack(crops)), onet.input))[0][:, 1]
     assert face[0] > 0.9
     assert face[1:].max() < 0.5
 
@@ -189,5 +189,5 @@ def test_a_changed_file_is_refused(tmp_path, weights) -> None:
 def test_a_network_without_a_preset_asks_for_layers() -> None:
     content = {"name": "x", "family": "torchvision", "architecture": "alexnet"}
     model = parse_config(tiny(encoders=[{**content, "weights": {"file": "x"}}])).encoders[0]
-    with pytest.raises(RosettaError, match=r"x: has no preset of layers.*list-layers x --all"):
+    with pytest.raises(RosettaError, match=r"x: layers is missing.*list-layers x --all"):
         layers_of(model, build(model))

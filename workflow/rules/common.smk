@@ -29,7 +29,7 @@ from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.stages.tools.prepare import write_config
 from rosetta_core.stages.tools.summary import run_summary
 from rosetta_core.validation import to_json
-from rosetta_core.zoo.weights.sources import Fetched
+from rosetta_core.zoo.weights.sources import RemoteWeights
 
 
 def refuse(error):

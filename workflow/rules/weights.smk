@@ -5,7 +5,7 @@
 fetched = {
     str(paths.weights(model)): model.weights
     for model in settings.models
-    if isinstance(model.weights, Fetched)
+    if isinstance(model.weights, RemoteWeights)
 }
 
 for path, weights in fetched.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rosetta_core.mining.correlation.grids import Grid
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["PIVOT", "ChannelBlock", "groups", "pack_blocks", "parts"]
 

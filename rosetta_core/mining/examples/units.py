@@ -20,7 +20,7 @@ from rosetta_core.mining.examples.unit_store import NO_IMAGE, LayerExamples
 from rosetta_core.mining.sources.base import ActivationSource, images_at_once
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["find_unit_examples"]
 

@@ -60,7 +60,7 @@ def sample_shard(
         device: where the network is.
     """
     seeds = [image_seed(seed, image) for image in images]
-    latents = generator.latents(seeds)  # (n, z)
+    latents = generator.sample_latents(seeds)  # (n, z)
     labels = np.full(len(images), UNCONDITIONAL, dtype=np.int64)
     if generator.classes:
         chosen = range(generator.classes) if classes is None else classes
@@ -69,7 +69,7 @@ def sample_shard(
     with Progress(f"sampling {store.stem}", total=len(images)) as progress:
         # one by one: in batches, rounding depends on the batch
         for latent, label in zip(latents.split(1), torch.from_numpy(labels).split(1), strict=True):
-            pixels = generator.draw(
+            pixels = generator.generate(
                 latent.to(device), label.to(device) if generator.classes else None
             )
             drawn.append(to_bytes(pixels).cpu())

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments, moments_of
 from rosetta_core.runtime.workers import Workers
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["MOST_IMAGES", "ActivationSource", "InMemoryActivations", "images_at_once"]
 

@@ -17,8 +17,8 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.moments import Moments, pool
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runtime.workers import Workers
-from rosetta_core.zoo.encoders.preprocessing import prepare
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.encoders.preprocessing import preprocess
+from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.network import Encoder, Network
 
 __all__ = ["LiveActivations", "map_moments", "raw_moments", "rounded"]
@@ -104,7 +104,7 @@ class LiveActivations(ActivationSource):
             self._current.start = start
             batch = [part[start : start + self._batch].to(self._device) for part in inputs]
             if isinstance(self.network, Encoder):
-                batch = [prepare(batch[0], self.network.input)]
+                batch = [preprocess(batch[0], self.network.input)]
             self.network.network(*batch)
 
         starts = range(0, len(images), self._batch)

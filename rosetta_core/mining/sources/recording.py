@@ -22,7 +22,7 @@ from rosetta_core.io.zarr_store import (
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.workers import Workers
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["block_images", "record_shard"]
 

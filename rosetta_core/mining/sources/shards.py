@@ -10,7 +10,7 @@ from pathlib import Path
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_store import cure_of, open_store, read_array
 from rosetta_core.mining.correlation.moments import Moments, pool
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["ActivationShards"]
 

@@ -19,7 +19,7 @@ from rosetta_core.io.zarr_store import cure_of
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.shards import ActivationShards
-from rosetta_core.zoo.layer import Layer
+from rosetta_core.zoo.layers import Layer
 
 __all__ = ["StoredActivations"]
 

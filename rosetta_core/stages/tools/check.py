@@ -12,7 +12,7 @@ from rosetta_core.stages.tools.prepare import list_layers
 from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.layer import Layer
+    from rosetta_core.zoo.layers import Layer
 
 __all__ = ["check_config"]
 
@@ -73,7 +73,7 @@ def _check_folders(config: Config) -> None:
 def _check_weights(config: Config) -> None:
     """Check the files of weights that nobody fetches: those of the user's own, those shipped."""
     from rosetta_core.zoo.weights.checksums import verify_weights
-    from rosetta_core.zoo.weights.file_kind import kind_of
+    from rosetta_core.zoo.weights.checkpoints import file_format
 
     for model in config.models:
         path = RunPaths(config).weights(model)
@@ -83,7 +83,7 @@ def _check_weights(config: Config) -> None:
             raise RosettaError(
                 f"{model.name}: no file of weights at {path}; correct `weights`, or put it there"
             )
-        kind_of(path)
+        file_format(path)
         if isinstance(model.weights, ShippedWeights):  # small; one of the user's own may not be
             verify_weights(path, model.weights)
 
@@ -110,19 +110,19 @@ def _check_folder(config: Config) -> None:
 
 def _check_kinds(config: Config) -> None:
     """Check what only a built network tells: whether it draws images, and of which classes."""
-    from rosetta_core.zoo.description import describe
+    from rosetta_core.zoo.model_info import describe
 
     known = {m.name: describe(m, RunPaths(config).resources) for m in config.models}
     pivot, sampling = known[config.pivot.name], config.sampling
-    if sampling.folder is None and not pivot.pixels:
+    if sampling.folder is None and not pivot.image_pixels:
         raise RosettaError(
             f"{config.pivot.name}: draws no images; take a generator as the pivot, or images from "
             "sampling.folder"
         )
     for model in config.models:
-        if known[model.name].pixels and (model != config.pivot or sampling.folder):
+        if known[model.name].image_pixels and (model != config.pivot or sampling.folder):
             raise RosettaError(f"{model.name}: draws images and cannot look at them")
-    if sampling.truncation != 1 and not pivot.truncates:
+    if sampling.truncation != 1 and not pivot.supports_truncation:
         raise RosettaError(
             f"sampling.truncation: the target of {config.pivot.name} takes no truncation, but "
             f"{sampling.truncation:g} was given"

@@ -6,7 +6,7 @@ from rosetta_core.config import Config
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import Plan, Rates, RunShapes, StageCost
 from rosetta_core.stages.registry import STAGES
-from rosetta_core.zoo.description import describe
+from rosetta_core.zoo.model_info import describe
 
 __all__ = ["plan_run"]
 

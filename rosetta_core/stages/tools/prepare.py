@@ -8,10 +8,10 @@ import yaml
 from rosetta_core.config import Config
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.weights.sources import Fetched
+from rosetta_core.zoo.weights.sources import RemoteWeights
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.layer import Layer
+    from rosetta_core.zoo.layers import Layer
 
 __all__ = ["fetch_weights", "list_layers", "write_config"]
 
@@ -33,7 +33,7 @@ def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer
         model: name of the model.
         all: return every module whose output could be mined.
     """
-    from rosetta_core.zoo.description import describe
+    from rosetta_core.zoo.model_info import describe
 
     return describe(config.model(model), RunPaths(config).resources, all=all).layers
 
@@ -44,6 +44,6 @@ def fetch_weights(config: Config, *, model: str) -> Path | None:
 
     chosen = config.model(model)
     path = RunPaths(config).weights(chosen)
-    if path is not None and isinstance(chosen.weights, Fetched):
+    if path is not None and isinstance(chosen.weights, RemoteWeights):
         fetch(chosen.weights, path)
     return path

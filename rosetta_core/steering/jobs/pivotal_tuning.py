@@ -183,7 +183,7 @@ class _Drawn(nn.Module):
     def __init__(self, generator: Generator, space: str) -> None:
         super().__init__()
         self.network = generator.network
-        self.draw = generator.space(space).draw
+        self.draw = generator.latent_space(space).generate
 
     def forward(self, latent: Tensor, classes: Tensor | None) -> Tensor:
         return self.draw(latent, classes)
@@ -199,9 +199,9 @@ def _drawn_by_weights(
         its = {f"network.{name}": part for name, part in _parted(weights[0], parameters).items()}
         return functional_call(drawn, its, (latent, classes))
 
-    weights_space = LatentSpace(enter=lambda z, _: z, draw=draw)
+    weights_space = LatentSpace(from_z=lambda z, _: z, generate=draw)
     return replace(
-        pivot, generator=replace(pivot.generator, further_spaces={"weights": weights_space})
+        pivot, generator=replace(pivot.generator, latent_spaces={"weights": weights_space})
     )
 
 

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.encoders.preprocessing import prepare_pixels
+from rosetta_core.zoo.encoders.preprocessing import preprocess_pixels
+from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.network import Encoder
-from rosetta_core.zoo.probing import probe_layers, select_layers
+from rosetta_core.zoo.probing import probe_layers
 
 __all__ = ["FeatureDistance", "PerceptualDistance"]
 
@@ -113,7 +114,7 @@ class FeatureDistance(PerceptualDistance):
             if layer == self.layers[-1]:
                 raise _SeenAll
 
-        inputs = prepare_pixels((images + 1) / 2, self._encoder.input)
+        inputs = preprocess_pixels((images + 1) / 2, self._encoder.input)
         with suppress(_SeenAll), self._encoder.capture(self.layers, receive=receive):
             self._encoder.network(inputs)
         return [found[layer] for layer in self.layers]

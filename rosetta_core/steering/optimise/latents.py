@@ -35,8 +35,8 @@ def given_latents(
     pivot: Pivot, seeds: Sequence[int], *, space: str, classes: Tensor | None
 ) -> Tensor:
     """Return the latents (n, …) of seeds in a space of the generator."""
-    z = pivot.generator.latents(seeds).to(pivot.device)
-    return pivot.generator.space(space).enter(z, classes)
+    z = pivot.generator.sample_latents(seeds).to(pivot.device)
+    return pivot.generator.latent_space(space).from_z(z, classes)
 
 
 def class_labels(pivot: Pivot, label: int | None, *, count: int) -> Tensor | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rosetta_core.zoo.construction import needs_nothing
+from rosetta_core.zoo.construction import refuse_arguments
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
 
@@ -53,6 +53,6 @@ def build(
 
     RosettaError for an architecture or arguments: it has none.
     """
-    needs_nothing(architecture, arguments, family="mtcnn_onet")
+    refuse_arguments(architecture, arguments, family="mtcnn_onet")
     seen = Input(size=48, interpolation="bilinear", mean=[0.5] * 3, std=[0.5] * 3)
     return Encoder(network=ONet(), input=seen, preset=("prelu1", "prelu2", "prelu3"))

@@ -20,9 +20,9 @@ from open_clip.transform import PreprocessCfg
 from torch import nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.construction import constructed
+from rosetta_core.zoo.construction import construct
 from rosetta_core.zoo.encoders.channels_last import channels_first
-from rosetta_core.zoo.encoders.timm import units_of
+from rosetta_core.zoo.encoders.timm import preset_of
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
 
@@ -51,8 +51,8 @@ def build(
     known = open_clip.list_models()
     if name not in known:
         raise RosettaError(f"open_clip has no model {name!r}{did_you_mean(name, known)}")
-    tower = constructed(
-        partial(_tower, open_clip.get_model_config(name)), arguments, what=f"open_clip's {name}"
+    tower = construct(
+        partial(_tower, open_clip.get_model_config(name)), arguments, name=f"open_clip's {name}"
     )
     preset, prefix_tokens = _units(tower)
     return Encoder(
@@ -87,7 +87,7 @@ def _units(tower: nn.Module) -> tuple[tuple[str, ...], int]:
     if isinstance(tower, ModifiedResNet):
         return ("layer[1-4]",), 0
     if isinstance(tower, TimmModel):
-        patterns = tuple(f"trunk.{pattern}" for pattern in units_of(tower.trunk))
+        patterns = tuple(f"trunk.{pattern}" for pattern in preset_of(tower.trunk))
         return patterns, getattr(tower.trunk, "num_prefix_tokens", 0)
     return ("transformer.resblocks.*.mlp.gelu",), 1
 

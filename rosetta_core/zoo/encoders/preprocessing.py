@@ -1,7 +1,7 @@
 """Images on their way into an encoder.
 
-prepare           crop, resize and normalise bytes as an encoder wants them
-prepare_pixels    the same of pixels, differentiable
+preprocess           crop, resize and normalise bytes as an encoder wants them
+preprocess_pixels    the same of pixels, differentiable
 to_bytes          a generator's images as bytes; to_pixels turns them back
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from rosetta_core.zoo.model_spec import Input
 
-__all__ = ["prepare", "prepare_pixels", "to_bytes", "to_pixels"]
+__all__ = ["preprocess", "preprocess_pixels", "to_bytes", "to_pixels"]
 
 
 def to_bytes(images: Tensor) -> Tensor:
@@ -27,12 +27,12 @@ def to_pixels(images: NDArray[np.uint8], *, device: torch.device) -> Tensor:
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def prepare(images: Tensor, input: Input) -> Tensor:
+def preprocess(images: Tensor, input: Input) -> Tensor:
     """Crop, resize and normalise bytes (n, h, w, 3) to (n, 3, size, size), channels last."""
-    return prepare_pixels(images.permute(0, 3, 1, 2).float().div_(255), input)
+    return preprocess_pixels(images.permute(0, 3, 1, 2).float().div_(255), input)
 
 
-def prepare_pixels(pixels: Tensor, input: Input) -> Tensor:
+def preprocess_pixels(pixels: Tensor, input: Input) -> Tensor:
     """Crop, resize and normalise pixels (n, 3, h, w) in 0..1 to (n, 3, size, size), channels last.
 
     Differentiable with respect to the pixels. The maps of an encoder lie on the part of the image

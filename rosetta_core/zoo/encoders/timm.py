@@ -1,7 +1,7 @@
 """Any encoder of timm.
 
 build          the network with random weights, its input and its units from timm's own records
-units_of       the patterns of a timm network's units
+preset_of       the patterns of a timm network's units
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from timm.models.resnet import ResNet
 from torch import nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.construction import constructed
+from rosetta_core.zoo.construction import construct
 from rosetta_core.zoo.encoders.channels_last import channels_first
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
 
-__all__ = ["build", "units_of"]
+__all__ = ["build", "preset_of"]
 
 PRESETS = {
     # the depthwise activation of every inverted-residual block, and the last activation
@@ -46,11 +46,11 @@ def build(
     if not timm.is_model(name):
         hint = did_you_mean(name, timm.list_models())
         raise RosettaError(f"timm has no model {name!r}{hint}")
-    network = constructed(partial(timm.create_model, name), arguments, what=f"timm's {name}")
+    network = construct(partial(timm.create_model, name), arguments, name=f"timm's {name}")
     return Encoder(
         network=network,
         input=_input(network, arguments or {}),
-        preset=PRESETS.get(name) or units_of(network),
+        preset=PRESETS.get(name) or preset_of(network),
         prefix_tokens=getattr(network, "num_prefix_tokens", 0),
         to_maps=channels_first(network),
     )
@@ -68,7 +68,7 @@ def _input(network: nn.Module, arguments: Mapping[str, Any]) -> Input:
     )
 
 
-def units_of(network: nn.Module) -> tuple[str, ...]:
+def preset_of(network: nn.Module) -> tuple[str, ...]:
     """Return the patterns of a timm network's units."""
     activations = [name for name, _ in network.named_modules() if name.endswith(".mlp.act")]
     if any(name.startswith("attn_pool.") for name in activations):

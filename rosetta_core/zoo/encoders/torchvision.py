@@ -12,7 +12,7 @@ from torchvision import models
 from torchvision.models import ResNet, VisionTransformer
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.construction import constructed
+from rosetta_core.zoo.construction import construct
 from rosetta_core.zoo.encoders.channels_last import channels_first
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
@@ -44,8 +44,8 @@ def build(
     known = models.list_models(module=models)
     if name not in known:
         raise RosettaError(f"torchvision has no classifier {name!r}{did_you_mean(name, known)}")
-    network = constructed(
-        partial(models.get_model, name, weights=None), arguments, what=f"torchvision's {name}"
+    network = construct(
+        partial(models.get_model, name, weights=None), arguments, name=f"torchvision's {name}"
     )
     seen = Input(
         size=getattr(network, "image_size", 224),

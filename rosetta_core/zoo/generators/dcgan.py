@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rosetta_core.zoo.construction import needs_nothing
+from rosetta_core.zoo.construction import refuse_arguments
 from rosetta_core.zoo.network import Generator, normal_latent
 
 __all__ = ["build"]
@@ -51,11 +51,11 @@ def build(
     Latents are multiplied by the truncation. RosettaError for an architecture or arguments: it
     has none.
     """
-    needs_nothing(architecture, arguments, family="dcgan")
+    refuse_arguments(architecture, arguments, family="dcgan")
     return Generator(
         network=DCGAN(),
         preset=tuple(f"main.{position}" for position in (2, 5, 8, 11)),
         latent_size=LATENT,
         learning_rate=0.05,
-        latent_of=lambda seed: truncation * normal_latent(seed, LATENT),
+        sample_latent=lambda seed: truncation * normal_latent(seed, LATENT),
     )

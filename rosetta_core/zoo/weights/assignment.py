@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.network import Arrange
-from rosetta_core.zoo.probing import matches
-from rosetta_core.zoo.weights.checkpoints import Stored, read_checkpoint, state_in
+from rosetta_core.zoo.layers import match_names
+from rosetta_core.zoo.network import CheckpointConverter
+from rosetta_core.zoo.weights.checkpoints import Checkpoint, extract_state_dict, read_checkpoint
 from rosetta_core.zoo.weights.checksums import verify_weights
-from rosetta_core.zoo.weights.sources import FromFile
+from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = ["load_weights"]
 
@@ -24,17 +24,17 @@ def load_weights(
     network: nn.Module,
     path: Path,
     *,
-    weights: FromFile,
-    arrange: Arrange | None = None,
+    weights: StoredWeights,
+    convert: CheckpointConverter | None = None,
     family: str | None = None,
-) -> Stored:
+) -> Checkpoint:
     """Fit a file of weights into a network, in place; return what else the file says.
 
     Args:
         network: to fit them into.
         path: of the file.
         weights: how to read it.
-        arrange: turns what a checkpoint holds into the network's state, where that is more than
+        convert: turns what a checkpoint holds into the network's state, where that is more than
             one entry of it.
         family: of the network; None for any.
 
@@ -47,12 +47,12 @@ def load_weights(
     stored = read_checkpoint(path, entry=weights.entry)
     if family and stored.family not in (None, family):
         raise RosettaError(f"{path}: holds a {stored.family}, not a {family}")
-    if arrange and isinstance(stored.content, Mapping):
-        source = dict(arrange(stored.content))
+    if convert and isinstance(stored.content, Mapping):
+        source = dict(convert(stored.content))
     elif stored.pickled:
         source = stored.content
     else:
-        source = state_in(stored.content, weights.entry, path=path)
+        source = extract_state_dict(stored.content, weights.entry, path=path)
     source = _named(source, weights, path=path)
     wanted = {name: v for name, v in network.state_dict().items() if _counts(name)}
     absent = _matching(wanted, weights.absent)
@@ -73,7 +73,9 @@ def _counts(name: str) -> bool:
     return not name.endswith(COUNTER)
 
 
-def _named(source: Mapping[str, Tensor], weights: FromFile, *, path: Path) -> dict[str, Tensor]:
+def _named(
+    source: Mapping[str, Tensor], weights: StoredWeights, *, path: Path
+) -> dict[str, Tensor]:
     """The entries of a file that belong to the network, by the names that they have there."""
     prefix = weights.prefix or ""
     found = {n.removeprefix(prefix): v for n, v in source.items() if n.startswith(prefix)}
@@ -84,7 +86,7 @@ def _named(source: Mapping[str, Tensor], weights: FromFile, *, path: Path) -> di
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
-    return {name for pattern in patterns for name in matches(names, pattern)}
+    return {name for pattern in patterns for name in match_names(names, pattern)}
 
 
 def _check_fit(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, path: Path) -> None:

@@ -1,20 +1,23 @@
 """What a file of weights holds, of whatever kind it is; nothing of it is run.
 
-Stored             its content, and the network that it says it is of
+Checkpoint             its content, and the network that it says it is of
 read_checkpoint    safetensors, a torch.save of tensors, or a pickled network
 read_metadata      the family and the arguments that a safetensors file says it is of
-state_in           the state dictionary in a content
+extract_state_dict           the state dictionary in a content
 
 Metadata of a safetensors file that `rosetta convert` wrote are `family`, `arguments` (JSON),
 `source_sha256` and `format`.
 """
 
-import importlib
 import json
+import pickletools
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,17 +26,17 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.registry import FAMILIES
-from rosetta_core.zoo.weights.file_kind import kind_of
-from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule, read_persisted
+from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickled_network
 
-__all__ = ["Stored", "read_checkpoint", "read_metadata", "state_in"]
+__all__ = ["Checkpoint", "extract_state_dict", "file_format", "read_checkpoint", "read_metadata"]
 
-PICKLED = ("stylegan2", "stylegan3", "stylegan_xl")  # families that are published as programs
+LEGACY_TORCH = 0x1950A86A20F9469CFC6C  # torch.save before 1.6 begins with this number, pickled
+PICKLE = b"\x80"  # the opcode PROTO, which begins every pickle since protocol 2
 ENTRY = "G_ema"  # the generator whose weights are averaged over training
 
 
 @dataclass(frozen=True)
-class Stored:
+class Checkpoint:
     """What a file of weights holds.
 
     Attributes:
@@ -51,7 +54,7 @@ class Stored:
     pickled: bool = False
 
 
-def read_checkpoint(path: Path, *, entry: str | None = None) -> Stored:
+def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
     """Read a file of weights, of the kind that its content shows.
 
     Args:
@@ -63,16 +66,16 @@ def read_checkpoint(path: Path, *, entry: str | None = None) -> Stored:
     """
     if not path.is_file():
         raise RosettaError(f"{path}: no such file of weights")
-    kind = kind_of(path)
+    kind = file_format(path)
     if kind == "pickle":
-        module = read_persisted(path, entry or ENTRY)
+        module = read_pickled_network(path, entry or ENTRY)
         found = module.attributes.get("img_resolution")
         resolution = found if isinstance(found, int) else None
-        return Stored(module.state_dict(), *_recognised(module, path), resolution, pickled=True)
+        return Checkpoint(module.state_dict(), *_recognised(module, path), resolution, pickled=True)
     try:
         if kind == "safetensors":
-            return Stored(load_file(path), *(read_metadata(path) or ()))
-        return Stored(torch.load(path, map_location="cpu", weights_only=True))
+            return Checkpoint(load_file(path), *(read_metadata(path) or ()))
+        return Checkpoint(torch.load(path, map_location="cpu", weights_only=True))
     except RosettaError:
         raise
     except Exception as error:
@@ -104,7 +107,7 @@ def read_metadata(path: Path) -> tuple[str, dict[str, Any]] | None:
     return metadata["family"], arguments
 
 
-def state_in(
+def extract_state_dict(
     content: Any, entry: str | None, *, path: Path, pure: bool = False
 ) -> dict[str, Tensor]:
     """The state dictionary in a checkpoint: all of it, or what stands under one key.
@@ -130,15 +133,57 @@ def state_in(
     return tensors
 
 
-def _recognised(module: PersistedModule, path: Path) -> tuple[str | None, dict[str, Any] | None]:
+def _recognised(module: PickledModule, path: Path) -> tuple[str | None, dict[str, Any] | None]:
     """The family of a network, and the arguments that build it."""
-    for family in PICKLED:
+    for family in (family for family in FAMILIES.values() if family.pickled):
         try:
-            arguments = importlib.import_module(FAMILIES[family]).arguments_of(module)
+            arguments = family.module().arguments_of(module)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise RosettaError(
-                f"{path}: looks like {family}, but lacks what its networks have ({error!r})"
+                f"{path}: looks like {family.name}, but lacks what its networks have ({error!r})"
             ) from None
         if arguments is not None:
-            return family, arguments
+            return family.name, arguments
     return None, None
+
+
+def file_format(path: Path) -> Literal["safetensors", "torch", "pickle"]:
+    """Return in which kind of file weights are.
+
+    A safetensors file begins with the length of its header (8 bytes, the lowest first) and the
+    header, which is JSON. What torch.save writes is a zip file with data.pkl in it, or of old a
+    pickle of a number that no other pickle begins with. Nothing is loaded or run.
+
+    Raises:
+        RosettaError: there is no such file, or it is of no such kind.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+        if len(head) > 8 and head[8:9] == b"{" and _length(head) <= path.stat().st_size - 8:
+            return "safetensors"
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if any(Path(name).name == "data.pkl" for name in archive.namelist()):
+                    return "torch"
+    except (OSError, zipfile.BadZipFile) as error:
+        raise RosettaError(f"{path}: can't be read as weights ({error})") from error
+    if head.startswith(PICKLE):
+        return "torch" if LEGACY_TORCH in _first_values(head) else "pickle"
+    raise RosettaError(
+        f"{path}: cannot be read as weights (it is neither safetensors nor written by torch.save "
+        "nor a pickle)"
+    )
+
+
+def _length(head: bytes) -> int:
+    return int.from_bytes(head[:8], "little")
+
+
+def _first_values(head: bytes) -> Iterator[object]:
+    """What the first operations of a pickle are about."""
+    try:
+        for _, value, _ in islice(pickletools.genops(head), 3):  # PROTO, maybe FRAME, a number
+            yield value
+    except ValueError:  # the head ends within an operation
+        return

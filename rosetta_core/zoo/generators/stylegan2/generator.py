@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.arguments import completed, given, plain
-from rosetta_core.zoo.generators.latent_spaces import w_spaces
-from rosetta_core.zoo.generators.nvidia_layout import (
+from rosetta_core.zoo.construction import fill_defaults, resolve_arguments, to_builtin
+from rosetta_core.zoo.generators.latents import w_spaces
+from rosetta_core.zoo.generators.style_based import (
     SIZES,
     MappingNetwork,
     StyleBasedNetwork,
@@ -22,7 +22,7 @@ from rosetta_core.zoo.generators.stylegan2.network import Design, SynthesisNetwo
 from rosetta_core.zoo.network import Generator
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule
+    from rosetta_core.zoo.weights.pickled_networks import PickledModule
 
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 
@@ -93,7 +93,7 @@ def build(
     Raises:
         RosettaError: for arguments of no network that is built here.
     """
-    chosen = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    chosen = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
     sizes, of_mapping, of_synthesis = _settled(chosen)
     w_dim, resolution = sizes["w_dim"], sizes["img_resolution"]
     slots = w_slots(resolution, family=FAMILY)
@@ -125,7 +125,7 @@ def build(
         classes=sizes["c_dim"],
         preset=("synthesis.b*.conv*",),
         learning_rate=0.05,
-        further_spaces=w_spaces(network, slots=slots),
+        latent_spaces=w_spaces(network, slots=slots),
     )
 
 
@@ -135,10 +135,10 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
     outer: dict[str, Any] = (
         {"synthesis_kwargs": {}} if nested else {**SYNTHESIS, "conv_clamp": NEWER_CLAMP}
     )
-    settled = completed(
+    settled = fill_defaults(
         chosen, sizes=SIZES, defaults={"mapping_kwargs": {}, **outer}, family=FAMILY
     )
-    mapping = completed(
+    mapping = fill_defaults(
         settled["mapping_kwargs"],
         sizes=MAPPING_SIZES,
         numbers=("lr_multiplier",),
@@ -146,7 +146,7 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
         defaults=MAPPING,
         family=f"{FAMILY}: mapping_kwargs",
     )
-    synthesis = completed(
+    synthesis = fill_defaults(
         settled["synthesis_kwargs"] if nested else {name: settled[name] for name in SYNTHESIS},
         sizes=SYNTHESIS_SIZES,
         numbers=("conv_clamp",),
@@ -168,11 +168,11 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
     return settled, mapping, synthesis
 
 
-def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
+def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
     """The arguments that NVIDIA's file says its generator was built with; None if no StyleGAN2."""
     synthesis = module.modules.get("synthesis")
     if module.class_name != "Generator" or synthesis is None:
         return None
     if "block_resolutions" not in synthesis.attributes:
         return None
-    return plain(constructor_arguments(module))
+    return to_builtin(constructor_arguments(module))

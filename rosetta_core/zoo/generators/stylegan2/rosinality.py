@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.arguments import completed, given
-from rosetta_core.zoo.generators.latent_spaces import w_spaces
+from rosetta_core.zoo.construction import fill_defaults, resolve_arguments
+from rosetta_core.zoo.generators.latents import w_spaces
 from rosetta_core.zoo.generators.stylegan2.modulated import w_slots
 from rosetta_core.zoo.generators.stylegan2.rosinality_network import StyleGAN2
 from rosetta_core.zoo.network import Generator
 
-__all__ = ["ARCHITECTURES", "arrange", "build"]
+__all__ = ["ARCHITECTURES", "build", "convert_checkpoint"]
 
 FAMILY = "stylegan2_rosinality"
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -73,8 +73,10 @@ def build(
     Raises:
         RosettaError: for arguments of no network that is built here.
     """
-    chosen = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    settled = completed(chosen, sizes=SIZES, numbers=("lr_mlp",), defaults=DEFAULTS, family=FAMILY)
+    chosen = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    settled = fill_defaults(
+        chosen, sizes=SIZES, numbers=("lr_mlp",), defaults=DEFAULTS, family=FAMILY
+    )
     slots = w_slots(settled["size"], family=FAMILY)
     table = settled["channels"] or _channels(settled["channel_multiplier"])
     channels = _by_resolution(table, size=settled["size"])
@@ -91,13 +93,13 @@ def build(
         network=network,
         latent_size=settled["style_dim"],
         preset=("conv1", "convs.*.activate"),
-        arrange=arrange,
+        convert_checkpoint=convert_checkpoint,
         learning_rate=0.05,
-        further_spaces=w_spaces(network, slots=slots),
+        latent_spaces=w_spaces(network, slots=slots),
     )
 
 
-def arrange(content: Mapping[str, Any]) -> dict[str, Tensor]:
+def convert_checkpoint(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint into the state of a generator.
 
     A checkpoint holds the weights under `g_ema` and the mean w (style_dim,) under `latent_avg`;

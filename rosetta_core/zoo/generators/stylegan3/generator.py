@@ -1,8 +1,8 @@
 """StyleGAN3 (Karras et al., 2021): generators without aliasing, configurations t and r.
 
 build            the generator with random weights
-ARCHITECTURES    by name the published networks: what their constructors were given
-arguments_of     what the constructor of a network in a file was given
+ARCHITECTURES    by name the published networks: what their constructors were resolve_arguments
+arguments_of     what the constructor of a network in a file was resolve_arguments
 
 Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Configuration t turns
 and shifts with its latents' features, configuration r, of 1×1 convolutions and radial filters,
@@ -12,14 +12,14 @@ rotates with them too.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rosetta_core.zoo.arguments import given, plain
-from rosetta_core.zoo.generators.nvidia_layout import constructor_arguments
+from rosetta_core.zoo.construction import resolve_arguments, to_builtin
+from rosetta_core.zoo.generators.style_based import constructor_arguments
 from rosetta_core.zoo.generators.stylegan3.layer_plan import plan_network
-from rosetta_core.zoo.generators.stylegan3.shared import generator_of, settled
+from rosetta_core.zoo.generators.stylegan3.shared import complete_arguments, make_generator
 from rosetta_core.zoo.network import Generator
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule
+    from rosetta_core.zoo.weights.pickled_networks import PickledModule
 
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 
@@ -69,12 +69,12 @@ def build(
         RosettaError: for an unknown architecture, or arguments that are unknown, missing or
             impossible.
     """
-    asked = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    whole = settled(asked, family=FAMILY)
-    return generator_of(whole, plan_network(whole, where=FAMILY), truncation=truncation)
+    asked = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    whole = complete_arguments(asked, family=FAMILY)
+    return make_generator(whole, plan_network(whole, where=FAMILY), truncation=truncation)
 
 
-def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
+def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
     """Return the arguments that make `build` build a network that was found in a file.
 
     None if it is no StyleGAN3.
@@ -84,4 +84,4 @@ def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
         return None
     if "conv_kernel" in synthesis.attributes:  # StyleGAN-XL notes it there, StyleGAN3 does not
         return None
-    return plain(constructor_arguments(module))
+    return to_builtin(constructor_arguments(module))

@@ -1,8 +1,8 @@
 """What StyleGAN3 and StyleGAN-XL share around their layers.
 
 SYNTHESIS       arguments of the synthesis network, and what they are if left out
-settled         all arguments of a constructor, with defaults for those left out
-generator_of    planned layers with a mapping network, as a model of the zoo
+complete_arguments         all arguments of a constructor, with defaults for those left out
+make_generator    planned layers with a mapping network, as a model of the zoo
 
 Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021.
 """
@@ -10,14 +10,14 @@ Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rosetta_core.zoo.arguments import completed
-from rosetta_core.zoo.generators.latent_spaces import w_spaces
-from rosetta_core.zoo.generators.nvidia_layout import SIZES, MappingNetwork, StyleBasedNetwork
+from rosetta_core.zoo.construction import fill_defaults
+from rosetta_core.zoo.generators.latents import w_spaces
+from rosetta_core.zoo.generators.style_based import SIZES, MappingNetwork, StyleBasedNetwork
 from rosetta_core.zoo.generators.stylegan3.layer_plan import LayerPlan
 from rosetta_core.zoo.generators.stylegan3.layers import SynthesisNetwork
 from rosetta_core.zoo.network import Generator
 
-__all__ = ["SYNTHESIS", "generator_of", "settled"]
+__all__ = ["SYNTHESIS", "complete_arguments", "make_generator"]
 
 # the least of each further argument that is a whole number
 COUNTS = {
@@ -59,7 +59,7 @@ SYNTHESIS: dict[str, Any] = {
 MAPPING: dict[str, Any] = {"num_layers": 2, "lr_multiplier": 0.01, "w_avg_beta": 0.998}
 
 
-def settled(
+def complete_arguments(
     arguments: Mapping[str, Any],
     *,
     family: str,
@@ -77,7 +77,7 @@ def settled(
     Raises:
         RosettaError: for an argument that is missing, unknown or no number where one is needed.
     """
-    whole = completed(
+    whole = fill_defaults(
         arguments,
         sizes=SIZES | COUNTS,
         numbers=NUMBERS,
@@ -85,7 +85,7 @@ def settled(
         defaults={**SYNTHESIS, "mapping_kwargs": {}, **(further or {})},
         family=family,
     )
-    whole["mapping_kwargs"] = completed(
+    whole["mapping_kwargs"] = fill_defaults(
         whole["mapping_kwargs"],
         sizes={"num_layers": 1},
         numbers=("lr_multiplier",),
@@ -95,7 +95,7 @@ def settled(
     return whole
 
 
-def generator_of(
+def make_generator(
     arguments: Mapping[str, Any],
     plans: Sequence[LayerPlan],
     *,
@@ -106,7 +106,7 @@ def generator_of(
     """Make a model of the zoo; its units are the outputs of all layers but the last, the image.
 
     Args:
-        arguments: all of its constructor, as `settled` returns them.
+        arguments: all of its constructor, as `complete_arguments` returns them.
         plans: its layers.
         truncation: ψ, how much of the distance to the mean of w is kept.
         mapping_of: makes the mapping network.
@@ -132,5 +132,5 @@ def generator_of(
         latent_size=mapping.z_dim,
         learning_rate=0.05,
         classes=mapping.c_dim,
-        further_spaces=w_spaces(network, slots=mapping.num_ws),
+        latent_spaces=w_spaces(network, slots=mapping.num_ws),
     )

@@ -2,7 +2,7 @@
 
 build            the generator with random weights
 ARCHITECTURES    by name networks as the paper describes them
-arguments_of     what the constructors of a network in a file were given
+arguments_of     what the constructors of a network in a file were resolve_arguments
 plan_stages      the layers of a network
 
 Sauer et al., "StyleGAN-XL: Scaling StyleGAN to Large Diverse Datasets", SIGGRAPH 2022. A class
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.arguments import completed, given, plain
-from rosetta_core.zoo.generators.nvidia_layout import MappingNetwork, constructor_arguments
+from rosetta_core.zoo.construction import fill_defaults, resolve_arguments, to_builtin
+from rosetta_core.zoo.generators.style_based import MappingNetwork, constructor_arguments
 from rosetta_core.zoo.generators.stylegan2.modulated import Linear
 from rosetta_core.zoo.generators.stylegan3.layer_plan import (
     LayerPlan,
@@ -28,11 +28,15 @@ from rosetta_core.zoo.generators.stylegan3.layer_plan import (
     plan_network,
     progression,
 )
-from rosetta_core.zoo.generators.stylegan3.shared import SYNTHESIS, generator_of, settled
+from rosetta_core.zoo.generators.stylegan3.shared import (
+    SYNTHESIS,
+    complete_arguments,
+    make_generator,
+)
 from rosetta_core.zoo.network import Generator
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule
+    from rosetta_core.zoo.weights.pickled_networks import PickledModule
 
 __all__ = ["ARCHITECTURES", "arguments_of", "build", "plan_stages"]
 
@@ -113,9 +117,9 @@ def build(
         RosettaError: for an unknown architecture, or arguments that are unknown, missing or
             impossible.
     """
-    asked = given(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    asked = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
     whole = _whole(asked)
-    return generator_of(
+    return make_generator(
         whole,
         plan_stages(whole),
         truncation=truncation,
@@ -126,7 +130,7 @@ def build(
 
 def _whole(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments, with defaults for those left out."""
-    whole = settled(
+    whole = complete_arguments(
         arguments,
         family=FAMILY,
         further={"stages": (), "class_embedding_shape": EMBEDDING},
@@ -156,12 +160,12 @@ def plan_stages(arguments: Mapping[str, Any]) -> list[LayerPlan]:
         RosettaError: for an unknown or missing argument of a stage, or an impossible one.
     """
     plans, resolution = plan_network(arguments, where=FAMILY), arguments["img_resolution"]
-    # stages don't hand on what the stem's layers were given beyond these two
+    # stages don't hand on what the stem's layers were resolve_arguments beyond these two
     kernel = {name: arguments[name] for name in ("conv_kernel", "use_radial_filters")}
     new = {**arguments, **_defaults("filter_size", "lrelu_upsampling", "conv_clamp"), **kernel}
     for number, asked in enumerate(arguments["stages"], start=1):
         where = f"{FAMILY}: stage {number}"
-        stage = completed(asked, sizes=STAGE, defaults={}, family=where)
+        stage = fill_defaults(asked, sizes=STAGE, defaults={}, family=where)
         resolution *= stage["up_factor"]
         if stage["img_resolution"] != resolution:
             raise RosettaError(
@@ -186,10 +190,10 @@ def _defaults(*names: str) -> dict[str, Any]:
     return {name: SYNTHESIS[name] for name in names}
 
 
-def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
+def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
     """Return the arguments that make `build` build a network that was found in a file.
 
-    The constructor of a stage was given a file of the network before it, so the stem and all
+    The constructor of a stage was resolve_arguments a file of the network before it, so the stem and all
     stages are read off the modules. None if it is no StyleGAN-XL.
 
     Raises:
@@ -208,7 +212,7 @@ def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
     weight = embed.parameters["weight"] if (embed := mapping.modules.get("embed")) else None
     if weight is not None:
         found["class_embedding_shape"] = list(weight.shape)
-    found = plain(found)
+    found = to_builtin(found)
     named = [plan.name for plan in plan_stages(_whole(found))]
     if named != list(synthesis.attributes["layer_names"]):
         raise RosettaError(
@@ -218,7 +222,7 @@ def arguments_of(module: "PersistedModule") -> dict[str, Any] | None:
     return found
 
 
-def _stem(synthesis: "PersistedModule", mapping: "PersistedModule") -> dict[str, Any]:
+def _stem(synthesis: "PickledModule", mapping: "PickledModule") -> dict[str, Any]:
     """The arguments of the stem: those of its synthesis network, and the rest of its mapping's."""
     own = {"z_dim", "c_dim", "w_dim", "num_ws"}
     sizes = {name: mapping.attributes[name] for name in ("z_dim", "c_dim", "w_dim")}
@@ -226,7 +230,7 @@ def _stem(synthesis: "PersistedModule", mapping: "PersistedModule") -> dict[str,
     return {**synthesis.arguments, **sizes, "mapping_kwargs": rest}
 
 
-def _stages(synthesis: "PersistedModule", *, resolution: int) -> Iterator[dict[str, Any]]:
+def _stages(synthesis: "PickledModule", *, resolution: int) -> Iterator[dict[str, Any]]:
     """The stages of a network, read off its layers.
 
     A stage's first layer is the one that keeps the band of its input. The next stage cuts off its

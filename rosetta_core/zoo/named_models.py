@@ -1,7 +1,7 @@
 """The models of the zoo, by name: the paper's, and those of the offline face zoo.
 
-PUBLISHED    their definitions
-published    a model of a configuration, with what a name of the zoo stands for
+NAMED_MODELS    their definitions
+expand_name    a model of a configuration, with what a name of the zoo stands for
 
 Addresses of the paper's are those of the publishers' pages and libraries; where there are several
 files of one network, the one that the paper's public code takes. No file was at hand to try them
@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from rosetta_core.errors import did_you_mean
-from rosetta_core.zoo.weights.shipped import SHIPPED
+from rosetta_core.zoo.weights.sources import SHIPPED
 
-__all__ = ["PUBLISHED", "published"]
+__all__ = ["NAMED_MODELS", "expand_name"]
 
 Definition = dict[str, Any]
 
 NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
 STYLEGAN_XL = "https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models"
 BIGGAN = "https://s3.amazonaws.com/models.huggingface.co/biggan"
-# config-f of StyleGAN2 on LSUN is published for TensorFlow only; these are conversions by others
+# config-f of StyleGAN2 on LSUN is expand_name for TensorFlow only; these are conversions by others
 CONVERTED = "huggingface:ZeqiangLai/StyleGAN2"
 CONVERTED_AT = "bb4e00dc8ac0afbb9e0a5b6f72754c679673ee2e"
 
@@ -243,7 +243,7 @@ def _faces() -> dict[str, Definition]:
     return found | {name: {**TAUGHT_ON_FACES, "weights": {"shipped": name}} for name in SHIPPED}
 
 
-PUBLISHED: dict[str, Definition] = {
+NAMED_MODELS: dict[str, Definition] = {
     **_stylegan_xl(),
     **_stylegan2(),
     **_stylegan3(),
@@ -253,7 +253,7 @@ PUBLISHED: dict[str, Definition] = {
 }
 
 
-def published(content: Any) -> Any:
+def expand_name(content: Any) -> Any:
     """Spell out `NAME`, or `{zoo: NAME, …}` with keys of one's own; anything else stays.
 
     A key of one's own replaces the zoo's whole value. ValueError for a name that the zoo
@@ -264,9 +264,9 @@ def published(content: Any) -> Any:
     if not isinstance(content, Mapping) or "zoo" not in content:
         return content
     name, own = content["zoo"], {key: value for key, value in content.items() if key != "zoo"}
-    if not isinstance(name, str) or name not in PUBLISHED:
+    if not isinstance(name, str) or name not in NAMED_MODELS:
         raise ValueError(
-            f"the zoo has no model {name!r}{did_you_mean(str(name), PUBLISHED)}; `rosetta zoo` "
+            f"the zoo has no model {name!r}{did_you_mean(str(name), NAMED_MODELS)}; `rosetta zoo` "
             "lists them"
         )
-    return {"name": name, **PUBLISHED[name], **own}
+    return {"name": name, **NAMED_MODELS[name], **own}

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.zoo.arguments import given
-from rosetta_core.zoo.generators.biggan.network import ATTENTION, BOTTLENECK, START, BigGANDeep
+from rosetta_core.zoo.construction import resolve_arguments
+from rosetta_core.zoo.generators.biggan_network import ATTENTION, BOTTLENECK, START, BigGANDeep
 from rosetta_core.zoo.network import Generator
 
 __all__ = ["ARCHITECTURES", "build", "truncated_latent"]
@@ -86,7 +86,7 @@ def build(
         RosettaError: for both or neither, an unknown architecture, and arguments that are unknown,
             missing or make no network.
     """
-    arguments = given(architecture, arguments, published=ARCHITECTURES, family="biggan")
+    arguments = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family="biggan")
     _check(arguments)
     if not 0 < truncation <= 1:
         raise RosettaError(f"biggan: truncation {truncation} is not above 0 and up to 1")
@@ -97,7 +97,7 @@ def build(
         latent_size=size,
         learning_rate=0.05,
         classes=arguments["num_classes"],
-        latent_of=lambda seed: truncated_latent(seed, size, truncation=truncation),
+        sample_latent=lambda seed: truncated_latent(seed, size, truncation=truncation),
     )
 
 
@@ -137,7 +137,7 @@ def _check_blocks(blocks: Any) -> None:
     """RosettaError unless blocks fit onto each other, from the first maps to the image."""
     if not isinstance(blocks, list | tuple):
         raise RosettaError(f"biggan: layers is {blocks!r}; give a list of blocks")
-    given = START
+    resolve_arguments = START
     for position, block in enumerate(blocks):
         kinds = [type(part) for part in block] if isinstance(block, list | tuple) else []
         if kinds != [bool, int, int]:
@@ -145,11 +145,13 @@ def _check_blocks(blocks: Any) -> None:
                 f"biggan: layers[{position}] is {block!r}; give [doubles the side, channels in, "
                 "channels out]"
             )
-        if block[1] != given or not 0 < block[2] <= given:
+        if block[1] != resolve_arguments or not 0 < block[2] <= resolve_arguments:
             raise RosettaError(
                 f"biggan: layers[{position}] turns {block[1]} channel widths into {block[2]}, but "
-                f"gets {given} and can only keep or drop them"
+                f"gets {resolve_arguments} and can only keep or drop them"
             )
-        given = block[2]
-    if given != 1:
-        raise RosettaError(f"biggan: layers end with {given} channel widths instead of 1")
+        resolve_arguments = block[2]
+    if resolve_arguments != 1:
+        raise RosettaError(
+            f"biggan: layers end with {resolve_arguments} channel widths instead of 1"
+        )

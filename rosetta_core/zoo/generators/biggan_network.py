@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rosetta_core.zoo.generators.class_labels import class_rows
+from rosetta_core.zoo.generators.latents import one_hot
 
 __all__ = ["ATTENTION", "BOTTLENECK", "START", "BigGANDeep", "SpectralNorm", "statistics_rows"]
 
@@ -232,7 +232,7 @@ class BigGANDeep(nn.Module):
 
     def forward(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
         """Draw images (n, 3, h, w) in -1..1 of latents (n, z_dim) and classes (n,)."""
-        return self.draw_mixed(z, class_rows(classes, self.embeddings.in_features, like=z))
+        return self.draw_mixed(z, one_hot(classes, self.embeddings.in_features, like=z))
 
     def draw_mixed(self, z: Tensor, class_vectors: Tensor) -> Tensor:
         """Draw images of mixed classes: the share of each in every image (n, num_classes)."""

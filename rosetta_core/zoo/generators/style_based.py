@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rosetta_core.zoo.generators.class_labels import class_rows
+from rosetta_core.zoo.generators.latents import one_hot
 from rosetta_core.zoo.generators.stylegan2.modulated import Linear, truncate, unit_second_moment
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.safe_pickle.persisted import PersistedModule
+    from rosetta_core.zoo.weights.pickled_networks import PickledModule
 
 __all__ = ["SIZES", "MappingNetwork", "StyleBasedNetwork", "constructor_arguments"]
 
 SIZES = {"z_dim": 1, "c_dim": 0, "w_dim": 1, "img_resolution": 4, "img_channels": 1}
 
 
-def constructor_arguments(module: "PersistedModule") -> dict[str, Any]:
+def constructor_arguments(module: "PickledModule") -> dict[str, Any]:
     """By name what the constructor of a generator was given, by position and by name."""
     return {**dict(zip(SIZES, module.positional, strict=False)), **module.arguments}
 
@@ -100,7 +100,7 @@ class MappingNetwork(nn.Module):
         """
         w, rows = unit_second_moment(z), None
         if self.c_dim:
-            rows = class_rows(c, self.c_dim, like=w)
+            rows = one_hot(c, self.c_dim, like=w)
             w = torch.cat([w, unit_second_moment(self.embedded(rows))], dim=1)
         for position in range(self.num_layers):
             w = self.get_submodule(f"fc{position}")(w)  # (n, w_dim)

@@ -1,8 +1,8 @@
 """Networks in the pickles of StyleGAN's authors, read as data.
 
-PersistedModule    a module of such a network: names, tensors, constructor arguments
-read_persisted     the network under one key of a file
-read_restricted    all of a pickle that holds nothing but data
+PickledModule    a module of such a network: names, tensors, constructor arguments
+read_pickled_network     the network under one key of a file
+read_pickled_data    all of a pickle that holds nothing but data
 
 An official file is a dictionary of networks. Each of their modules is a call of
 `torch_utils.persistence._reconstruct_persistent_obj` with a dictionary of the text of a Python
@@ -33,7 +33,7 @@ from rosetta_core.zoo.weights.safe_pickle.values import (
     unknown,
 )
 
-__all__ = ["PersistedModule", "read_persisted", "read_restricted"]
+__all__ = ["PickledModule", "read_pickled_data", "read_pickled_network"]
 
 TORCH_MODULES = "torch.nn.modules."
 # named in a network's part, but not made: base classes, and hooks of modules
@@ -53,7 +53,7 @@ LONGEST_NAME = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersistedModule:
+class PickledModule:
     """A module of a network.
 
     Attributes:
@@ -74,7 +74,7 @@ class PersistedModule:
     parameters: dict[str, Tensor | None]
     buffers: dict[str, Tensor | None]
     transient: frozenset[str]
-    modules: dict[str, "PersistedModule | None"]
+    modules: dict[str, "PickledModule | None"]
 
     def state_dict(self) -> dict[str, Tensor]:
         """The tensors by their dotted names, in torch's order: own ones, then modules in turn."""
@@ -86,7 +86,7 @@ class PersistedModule:
         return found
 
 
-def read_persisted(path: Path, entry: str = "G_ema") -> PersistedModule:
+def read_pickled_network(path: Path, entry: str = "G_ema") -> PickledModule:
     """Read the network under one key of an official file, without running any of it.
 
     Tensors come out on the CPU, without gradients. What lies under other keys isn't made, and may
@@ -106,12 +106,12 @@ def read_persisted(path: Path, entry: str = "G_ema") -> PersistedModule:
             keys = ", ".join(shown(key) for key in list(root)[:8]) or "nothing"
             raise ValueError(f"it has no entry {entry!r}, but {keys}")
         module = _values(root[entry], size=file.size()).of(root[entry])
-        if not isinstance(module, PersistedModule):
+        if not isinstance(module, PickledModule):
             raise ValueError(f"its {entry} is a {type(module).__name__}, no network")
         return module
 
 
-def read_restricted(path: Path) -> Any:
+def read_pickled_data(path: Path) -> Any:
     """Read a pickle of data: collections, numbers, texts, numpy arrays, tensors, modules.
 
     Raises:
@@ -140,7 +140,7 @@ def _handler(name: str) -> Handler | None:
     return HANDLERS.get(name)
 
 
-def _persistent(values: Values, call: Call) -> PersistedModule:
+def _persistent(values: Values, call: Call) -> PickledModule:
     """_reconstruct_persistent_obj({type, version, module_src, class_name, state})."""
     (about,) = values.arguments(call, least=1)
     described = _texts(values.pairs(about))
@@ -150,13 +150,13 @@ def _persistent(values: Values, call: Call) -> PersistedModule:
     return _module(values, name, described.get("state"))
 
 
-def _torch_module(values: Values, call: Call) -> PersistedModule:
+def _torch_module(values: Values, call: Call) -> PickledModule:
     """A module of torch: its class, and its attributes as the state."""
     name = values.function(call.function).partition(" ")[2]
     return _module(values, name, call.state[0] if call.state else None)
 
 
-def _module(values: Values, class_name: str, state: Any) -> PersistedModule:
+def _module(values: Values, class_name: str, state: Any) -> PickledModule:
     found = _texts(values.pairs(state)) if state is not None else {}
     if not {"_parameters", "_buffers", "_modules"} <= set(found):
         raise ValueError(f"{shown(class_name)} is no network: it has no parameters and no modules")
@@ -168,7 +168,7 @@ def _module(values: Values, class_name: str, state: Any) -> PersistedModule:
         raise ValueError(f"{shown(class_name)} has odd constructor arguments")
     if not isinstance(transient, set):
         raise ValueError(f"{shown(class_name)} has an odd set of buffers")
-    return PersistedModule(
+    return PickledModule(
         class_name=str(values.of(class_name)),
         positional=tuple(positional),
         arguments=arguments,
@@ -176,7 +176,7 @@ def _module(values: Values, class_name: str, state: Any) -> PersistedModule:
         parameters=_named(values, found["_parameters"], Tensor),
         buffers=_named(values, found["_buffers"], Tensor),
         transient=frozenset(transient),
-        modules=_named(values, found["_modules"], PersistedModule),
+        modules=_named(values, found["_modules"], PickledModule),
     )
 
 

@@ -1,1 +1,0 @@
-"""BigGAN-deep (Brock, Donahue and Simonyan, 2019)."""

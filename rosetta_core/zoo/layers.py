@@ -1,0 +1,81 @@
+"""Layers whose output channels are units, and patterns that select them by module name."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rosetta_core.errors import RosettaError, did_you_mean
+
+__all__ = ["Layer", "match_names", "select_layers"]
+
+GLOB = re.compile(r"\*\*|\*|\?|\[[^\]]+\]")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module whose output channels are units.
+
+    Attributes:
+        name: the module's dotted name.
+        channels: number of units.
+        height: height of an activation map, in positions.
+        width: width of an activation map, in positions.
+        margin: rows and columns on each side of the module's output that lie outside the image;
+            they are cropped.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    margin: int = 0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of an activation map."""
+        return self.height, self.width
+
+    @property
+    def size(self) -> int:
+        """Activations per image."""
+        return self.channels * self.height * self.width
+
+
+def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the module names that match at least one pattern, in their given order.
+
+    `*` and `?` match within one part of a dotted name, `**` matches any number of parts, and
+    `[1-6]` matches one of these characters.
+
+    Raises:
+        RosettaError: a pattern matches no module; the message suggests similar names.
+    """
+    names = [name for name in names if name]
+    selected: set[str] = set()
+    for pattern in patterns:
+        matched = match_names(names, pattern)
+        if not matched:
+            hint = did_you_mean(pattern, names) or f" (the first are {', '.join(names[:3])})"
+            raise RosettaError(f"layers: {pattern!r} matches no module{hint}")
+        selected.update(matched)
+    return [name for name in names if name in selected]
+
+
+def match_names(names: Iterable[str], pattern: str) -> list[str]:
+    """Return the dotted names that match a pattern of `select_layers`."""
+    expression = _compile(pattern)
+    return [name for name in names if expression.fullmatch(name)]
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    wildcards = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
+    parts, end = [], 0
+    for match in GLOB.finditer(pattern):
+        parts += [re.escape(pattern[end : match.start()]), wildcards.get(match[0], match[0])]
+        end = match.end()
+    try:
+        return re.compile("".join([*parts, re.escape(pattern[end:])]))
+    except re.error as error:
+        raise RosettaError(
+            f"layers: {pattern!r} is not a valid pattern ({error.msg}); see docs/own_models.md"
+        ) from None
