@@ -21,7 +21,7 @@ Definition = dict[str, Any]
 NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
 STYLEGAN_XL = "https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models"
 BIGGAN = "https://s3.amazonaws.com/models.huggingface.co/biggan"
-# config-f of StyleGAN2 on LSUN is expand_name for TensorFlow only; these are conversions by others
+# config-f of StyleGAN2 on LSUN is published for TensorFlow only; these are conversions by others
 CONVERTED = "huggingface:ZeqiangLai/StyleGAN2"
 CONVERTED_AT = "bb4e00dc8ac0afbb9e0a5b6f72754c679673ee2e"
 

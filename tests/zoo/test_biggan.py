@@ -12,8 +12,8 @@ from torch.nn import functional
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.generators.biggan import ARCHITECTURES, build
 from rosetta_core.zoo.generators.biggan_network import BigGANDeep, statistics_rows
+from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.probing import select_layers
 from rosetta_core.zoo.weights.assignment import load_weights
 from rosetta_core.zoo.weights.sources import FileWeights
 
@@ -238,11 +238,14 @@ def test_latents_are_a_cut_normal_times_the_truncation_and_of_their_seed_alone()
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"architecture": "deep-255"}, r"no architecture 'deep-255' \(did you mean 'deep-256'"),
-        ({}, "either an architecture or the arguments"),
+        (
+            {"architecture": "deep-255"},
+            r"unknown architecture 'deep-255' \(did you mean 'deep-256'",
+        ),
+        ({}, "either an architecture or arguments"),
         (
             {"architecture": "deep-128", "arguments": SMALL},
-            "either an architecture or the arguments",
+            "either an architecture or arguments",
         ),
         ({"arguments": {**SMALL, "zdim": 3}}, r"no argument 'zdim' \(did you mean 'z_dim'"),
         (
@@ -283,9 +286,9 @@ def test_wrong_arguments(arguments: dict[str, Any], problem: str) -> None:
 @pytest.mark.parametrize(
     ("classes", "problem"),
     [
-        (None, "draws 5 classes; say of which"),
-        ([0, 5], "draws classes 0 to 4, not 5"),
-        ([-1, 0], "draws classes 0 to 4, not -1"),
+        (None, "give a class from 0 to 4"),
+        ([0, 5], "5 is out of range; give a class from 0 to 4"),
+        ([-1, 0], "-1 is out of range; give a class from 0 to 4"),
     ],
 )
 def test_a_class_must_be_one_of_the_generators(classes: list[int] | None, problem: str) -> None:

@@ -1,6 +1,5 @@
 """Encoders of the libraries: which layers are units, and where on the image their maps lie."""
 
-import importlib
 from typing import Any
 
 import pytest
@@ -9,17 +8,17 @@ import torch
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.encoders import mtcnn_onet
 from rosetta_core.zoo.generators import dcgan
-from rosetta_core.zoo.layers import Layer
+from rosetta_core.zoo.layers import Layer, select_layers
 from rosetta_core.zoo.network import Encoder
-from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.probing import probe_layers
+from rosetta_core.zoo.registry import FAMILIES
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 
 
 def build(family: str, architecture: str, **arguments: Any) -> Encoder:
-    module = importlib.import_module(f"rosetta_core.zoo.{family}_encoder")
+    module = FAMILIES[family].module()
     built: Encoder = module.build(architecture, arguments=arguments or None)
     built.network.eval().requires_grad_(False)
     return built

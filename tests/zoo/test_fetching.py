@@ -404,8 +404,8 @@ def test_the_workflow_fetches_what_is_missing_and_keeps_what_is_there(served, tm
     assert (tmp_path / fetched).read_bytes() == CONTENT
 
     (tmp_path / missing).write_bytes(CONTENT)
-    for file in ("downloads", "fetching", "hubs", "checksums"):
-        path = tmp_path / "rosetta_core" / "zoo" / f"{file}.py"
+    for file in ("download", "fetch", "hub", "checksums"):
+        path = tmp_path / "rosetta_core" / "zoo" / "weights" / f"{file}.py"
         path.write_text(path.read_text() + "\nCHANGED = 1\n")
     encoders[0]["weights"] |= {"sha256": digest(CONTENT), "licence": "MIT", "match": "order"}
     checkout.configure(content)

@@ -22,8 +22,8 @@ from rosetta_core.zoo.generators.stylegan2.modulated import (
     modulated_convolution,
     upsample,
 )
-from rosetta_core.zoo.network import Generator
 from rosetta_core.zoo.layers import select_layers
+from rosetta_core.zoo.network import Generator
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.assignment import load_weights
 from rosetta_core.zoo.weights.pickled_networks import read_pickled_network
@@ -421,7 +421,7 @@ def test_classes_by_integer_are_one_hot_rows_and_must_be_there() -> None:
     rows = torch.eye(5)[classes]
     assert torch.equal(built.network(z, classes), built.network(z, rows))
     assert not torch.allclose(built.network(z, classes), built.network(z, classes + 1))
-    with pytest.raises(RosettaError, match="draws 5 classes; say of which"):
+    with pytest.raises(RosettaError, match="give a class from 0 to 4"):
         built.network(z)
 
 

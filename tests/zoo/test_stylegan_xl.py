@@ -77,7 +77,7 @@ def test_each_class_has_a_mean_and_integers_are_one_hot_rows(name: str) -> None:
 
 def test_a_class_must_be_named_and_without_classes_there_is_one_mean() -> None:
     conditional = build(arguments=SMALL)
-    with pytest.raises(RosettaError, match="draws 3 classes; say of which"):
+    with pytest.raises(RosettaError, match="give a class from 0 to 2"):
         conditional.generate(conditional.sample_latents([1]), None)
     single = build(arguments=SMALL | {"c_dim": 0}, truncation=0.5)
     assert single.network.mapping.w_avg.shape == (5,)
@@ -191,7 +191,7 @@ def test_the_paper_counts_39_layers_at_1024_pixels() -> None:
         ([{"head_layers": 4, "up_factor": 2}], "stage 1: argument 'img_resolution' is missing"),
         ([stage(32, 4), stage(32, 4)], "stage 2: img_resolution is 32; with .* it must be 64"),
         ([stage(32, 2)], "stage 1: 2 layers are too few"),
-        ([7], "stage 1: the arguments are 7; give them by name"),
+        ([7], "stage 1: arguments are 7; give a mapping"),
         (7, "stages is 7; give a list of stages"),
         ([stage(32, 4) | {"heads": 1}], "stage 1: unknown argument 'heads'"),
     ],

@@ -45,8 +45,8 @@ def test_a_class_must_be_one_of_the_generators(name: str) -> None:
     z, count = built.sample_latents([1, 2]), built.classes
     wrong = {
         None: f"give a class from 0 to {count - 1}",
-        count: f"draws classes 0 to {count - 1}, not {count}",
-        -1: f"draws classes 0 to {count - 1}, not -1",
+        count: f"{count} is out of range; give a class from 0 to {count - 1}",
+        -1: f"-1 is out of range; give a class from 0 to {count - 1}",
     }
     for label, problem in wrong.items():
         classes = None if label is None else torch.tensor([0, label])

@@ -137,7 +137,7 @@ def _check_blocks(blocks: Any) -> None:
     """RosettaError unless blocks fit onto each other, from the first maps to the image."""
     if not isinstance(blocks, list | tuple):
         raise RosettaError(f"biggan: layers is {blocks!r}; give a list of blocks")
-    resolve_arguments = START
+    widths = START
     for position, block in enumerate(blocks):
         kinds = [type(part) for part in block] if isinstance(block, list | tuple) else []
         if kinds != [bool, int, int]:
@@ -145,13 +145,11 @@ def _check_blocks(blocks: Any) -> None:
                 f"biggan: layers[{position}] is {block!r}; give [doubles the side, channels in, "
                 "channels out]"
             )
-        if block[1] != resolve_arguments or not 0 < block[2] <= resolve_arguments:
+        if block[1] != widths or not 0 < block[2] <= widths:
             raise RosettaError(
                 f"biggan: layers[{position}] turns {block[1]} channel widths into {block[2]}, but "
-                f"gets {resolve_arguments} and can only keep or drop them"
+                f"gets {widths} and can only keep or drop them"
             )
-        resolve_arguments = block[2]
-    if resolve_arguments != 1:
-        raise RosettaError(
-            f"biggan: layers end with {resolve_arguments} channel widths instead of 1"
-        )
+        widths = block[2]
+    if widths != 1:
+        raise RosettaError(f"biggan: layers end with {widths} channel widths instead of 1")

@@ -1,8 +1,8 @@
 """StyleGAN3 (Karras et al., 2021): generators without aliasing, configurations t and r.
 
 build            the generator with random weights
-ARCHITECTURES    by name the published networks: what their constructors were resolve_arguments
-arguments_of     what the constructor of a network in a file was resolve_arguments
+ARCHITECTURES    by name the published networks: what their constructors were given
+arguments_of     what the constructor of a network in a file was given
 
 Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Configuration t turns
 and shifts with its latents' features, configuration r, of 1×1 convolutions and radial filters,

@@ -2,7 +2,7 @@
 
 build            the generator with random weights
 ARCHITECTURES    by name networks as the paper describes them
-arguments_of     what the constructors of a network in a file were resolve_arguments
+arguments_of     what the constructors of a network in a file were given
 plan_stages      the layers of a network
 
 Sauer et al., "StyleGAN-XL: Scaling StyleGAN to Large Diverse Datasets", SIGGRAPH 2022. A class
@@ -160,7 +160,7 @@ def plan_stages(arguments: Mapping[str, Any]) -> list[LayerPlan]:
         RosettaError: for an unknown or missing argument of a stage, or an impossible one.
     """
     plans, resolution = plan_network(arguments, where=FAMILY), arguments["img_resolution"]
-    # stages don't hand on what the stem's layers were resolve_arguments beyond these two
+    # stages don't hand on what the stem's layers were given beyond these two
     kernel = {name: arguments[name] for name in ("conv_kernel", "use_radial_filters")}
     new = {**arguments, **_defaults("filter_size", "lrelu_upsampling", "conv_clamp"), **kernel}
     for number, asked in enumerate(arguments["stages"], start=1):
@@ -193,7 +193,7 @@ def _defaults(*names: str) -> dict[str, Any]:
 def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
     """Return the arguments that make `build` build a network that was found in a file.
 
-    The constructor of a stage was resolve_arguments a file of the network before it, so the stem and all
+    The constructor of a stage was given a file of the network before it, so the stem and all
     stages are read off the modules. None if it is no StyleGAN-XL.
 
     Raises:
