@@ -117,7 +117,7 @@ def _fetch_file(arguments: argparse.Namespace) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from rosetta_core.zoo.weights.convert import convert, config_snippet
+    from rosetta_core.zoo.weights.convert import config_snippet, convert
 
     found = convert(arguments.source, arguments.target, entry=arguments.entry)
     print(f"# {found.tensors} tensors of {found.numbers:,} numbers in {found.path}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
 from rosetta_core.runs.triggers import MODULES
+
 from rosetta_core.runtime import code_fingerprint as module
 from rosetta_core.runtime.code_fingerprint import fingerprint
 from rosetta_core.zoo.registry import FAMILIES

@@ -26,8 +26,8 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.user_code import fingerprint, load_function
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
-from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.loading import layers_of, load
+from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.network import Encoder, Generator, Input, LatentSpace
 
 CPU = torch.device("cpu")

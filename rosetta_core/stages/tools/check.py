@@ -72,8 +72,8 @@ def _check_folders(config: Config) -> None:
 
 def _check_weights(config: Config) -> None:
     """Check the files of weights that nobody fetches: those of the user's own, those shipped."""
-    from rosetta_core.zoo.weights.checksums import verify_weights
     from rosetta_core.zoo.weights.checkpoints import file_format
+    from rosetta_core.zoo.weights.checksums import verify_weights
 
     for model in config.models:
         path = RunPaths(config).weights(model)
