@@ -11,8 +11,14 @@ from PIL import Image
 
 from rosetta_core.drawing.contact_sheets import write_curve, write_sheet
 from rosetta_core.drawing.video import write_video
-from rosetta_core.pages.steering.results import KINDS
 
+FOLDERS = {
+    "inversion": "inversions",
+    "show": "shows",
+    "edit": "edits",
+    "tuning": "tunings",
+    "evaluation": "evaluations",
+}
 ABOUT = {
     "inversion": "seed 3, guided by all encoders",
     "show": "concept 1, from 8 random latents",
@@ -50,7 +56,7 @@ def write_job(
     """
     name = name or f"made_up_{kind}"
     about = ABOUT[kind] if about is None else about
-    into = results / KINDS[kind] / (folder or name)
+    into = results / FOLDERS[kind] / (folder or name)
     into.mkdir(parents=True)
     starts = len(activations) if kind == "show" else 1
     before, after = images[:starts], np.roll(images, -1, axis=0)[:starts]

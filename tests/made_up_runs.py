@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from rosetta_core.pages.translation.site import Side
+from rosetta_core.pages.cross_run_page import Side
 
 LAYERS, WIDTH = 5, 60  # of each encoder, and units in a layer
 MODELS = ("e", "f")

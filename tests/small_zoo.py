@@ -142,7 +142,7 @@ def small_run(
         "pivot": {"name": generator, "weights": "random", **described},
         "encoders": [{"name": n, "weights": "random", **ENCODERS[n]} for n in encoders],
         "sampling": {"images": 8, "shard_size": 4, "truncation": 0.7},
-        "dictionary": {"examples": 2, "unit_examples": 2, "image_pages": 1},
+        "dictionary": {"examples": 2, "unit_examples": 2},
         "steering": jobs,
     }
     if has_classes:

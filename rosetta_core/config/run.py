@@ -112,9 +112,6 @@ class Dictionary(Section):
         8, description="images per concept and group: best, random, quarters, apart", ge=1, le=64
     )
     unit_examples: int = Field(3, description="images per unit of any model", ge=1, le=64)
-    image_pages: int = Field(
-        512, description="images with a page of their own, on which all concepts are shown", ge=0
-    )
 
 
 class Config(Section):

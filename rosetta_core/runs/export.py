@@ -15,6 +15,7 @@ import pandas as pd
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, keep_others
+from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.runs.named_tables import (
     best_buddies_table,
     concepts_table,
@@ -24,7 +25,6 @@ from rosetta_core.runs.named_tables import (
     units_table,
     vargha_delaney_table,
 )
-from rosetta_core.runs.run_tables import RunTables
 
 __all__ = ["FORMATS", "Format", "export_tables"]
 

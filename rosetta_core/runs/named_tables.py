@@ -15,8 +15,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from rosetta_core.mining.run_tables import RunTables, unit_id
 from rosetta_core.mining.significance.tables import CONCEPT_COLUMNS, PAIR_COLUMNS
-from rosetta_core.runs.run_tables import RunTables, unit_id
 
 __all__ = [
     "COLUMNS",

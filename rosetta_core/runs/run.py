@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.config import Config, load_config
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.runs.named_tables import (
     best_buddies_table,
     concepts_table,
@@ -27,7 +28,7 @@ from rosetta_core.runs.named_tables import (
     vargha_delaney_table,
 )
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run_tables import RunTables, read_run_tables
+from rosetta_core.runs.run_tables import read_run_tables
 from rosetta_core.validation import parse_bytes
 from rosetta_core.zoo.weights.sources import FileWeights
 

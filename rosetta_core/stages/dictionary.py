@@ -23,35 +23,36 @@ def run(config: Config) -> Path:
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.unit_store import read_unit_examples
-    from rosetta_core.pages.dictionary.maximisation_data import read_shows
+    from rosetta_core.pages.dictionary.maximisation_data import read_maximisations
     from rosetta_core.pages.dictionary.site import write_site
-    from rosetta_core.pages.plots.figures import write_default_figures
+    from rosetta_core.pages.figures import write_default_figures
     from rosetta_core.runs.run_tables import read_run_tables
     from rosetta_core.runs.samples import open_samples
 
-    paths, findings = RunPaths(config), read_run_tables(config)
+    paths, tables = RunPaths(config), read_run_tables(config)
     samples = open_samples(config)
-    concept_examples = StoredConceptExamples(paths.concept_examples, findings.units)
+    concept_examples = StoredConceptExamples(paths.concept_examples, tables.units)
     duplicates = find_near_duplicates(samples.images, samples.count)
     with atomic_path(paths.dictionary) as folder:
         folder.mkdir()
         write_site(
             folder,
-            findings,
+            tables,
             unit_examples={
-                name: read_unit_examples(paths.unit_examples(name)) for name in findings.names
+                name: read_unit_examples(paths.unit_examples(name)) for name in tables.names
             },
             concept_examples=concept_examples,
             images=samples.images,
             origins=samples.origins(),
             duplicates=duplicates,
             examples=config.dictionary.examples,
-            image_pages=min(config.dictionary.image_pages, samples.count),
-            shows=read_shows([finished_job(config, job.name) for job in config.steering.show]),
+            maximisations=read_maximisations(
+                [finished_job(config, job.name) for job in config.steering.show]
+            ),
         )
         (folder / "figures").mkdir()
         write_default_figures(
-            folder / "figures", findings, concept_examples, samples.images, duplicates
+            folder / "figures", tables, concept_examples, samples.images, duplicates
         )
     return paths.dictionary
 

@@ -13,10 +13,10 @@ __all__ = ["STAGE", "run"]
 
 def run(config: Config) -> Path:
     """Write the page of all steering jobs; return its folder."""
-    from rosetta_core.pages.steering.site import write_steering_site
+    from rosetta_core.pages.steering_page import write_steering_page
 
     paths = RunPaths(config)
-    return write_steering_site(
+    return write_steering_page(
         paths.steering,
         [finished_job(config, name) for name in config.steering.jobs],
         run=config.run,

@@ -31,7 +31,7 @@ def run(
     """
     from rosetta_core.drawing.canvas import save
     from rosetta_core.mining.significance.sweep import sweep_table
-    from rosetta_core.pages.plots.sweep_curves import sweep_figure
+    from rosetta_core.pages.sweep_curves import sweep_figure
 
     for number in k:
         if not 1 <= number <= LARGEST_K:

@@ -15,7 +15,7 @@ from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.mining.matching.cross_run import MAX_P_VALUE, match_concepts
-from rosetta_core.pages.translation.site import SHOWN, write_translation_page
+from rosetta_core.pages.cross_run_page import EXAMPLES, write_cross_run_page
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.shared_encoders import RunEncoders, shared_encoders
 from rosetta_core.stages.tools.translate import significant_rosetta
@@ -221,13 +221,13 @@ def test_names_are_escaped_and_few_images_are_enough(
 ) -> None:
     found = match_concepts(random_run(0), other, units=UNITS, permutations=2000)
     sides = side("<b>&", images=images), side('"a"', images=images)
-    write_translation_page(tmp_path, found, sides, encoders=MODELS)
+    write_cross_run_page(tmp_path, found, sides, encoders=MODELS)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "<script" not in text and "<b>" not in text
     assert "&lt;script&gt;" in text and "&lt;b&gt;&amp;" in text
-    assert ("Nothing is beyond chance" in text) == found.matched.empty
+    assert ("No significant match" in text) == found.matched.empty
     widths = set(map(int, re.findall(r'width="(\d+)"', text)))
-    assert widths == {min(SHOWN, images) * 128}
+    assert widths == {min(EXAMPLES, images) * 128}
 
 
 def test_neurons_that_nulls_give_too_take_no_part(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_two_runs_are_translated(
     beside = [address for address in addresses if not address.startswith("data:")]
     assert all((folder / address).exists() for address in beside), beside
     assert len(list((folder / "pictures").glob("?/*.webp"))) > 0
-    assert f"{SHOWN * 128}" in text
+    assert f"{EXAMPLES * 128}" in text
     assert main(command) == 0  # an earlier translation is replaced
     (folder / "notes.txt").touch()
     assert main(command) == 2

@@ -57,7 +57,6 @@ def settings(folder: Path | str, **changes: Any) -> dict[str, Any]:
     pivot = encoders.pop("mobilenet_v2")
     content = tiny(encoders=list(encoders.values()))
     content["sampling"] |= {"folder": str(folder), "images": IMAGES, "size": SIZE, "shard_size": 5}
-    content["dictionary"] |= {"image_pages": 4}
     content |= {"pivot": pivot}
     for key, value in changes.items():
         content[key] = {**content[key], **value} if isinstance(value, dict) else value

@@ -15,15 +15,15 @@ from rosetta_core.config import Config
 from rosetta_core.drawing.canvas import GAP, TILE, fitted, width_of
 from rosetta_core.drawing.heatmap import contrast, overlay, picture
 from rosetta_core.errors import RosettaError
-from rosetta_core.pages.plots.figures import (
+from rosetta_core.mining.run_tables import ModelFacts, RunTables
+from rosetta_core.pages.figures import (
     concepts_figure,
     image_figure,
     save_both,
     telling_image,
     write_default_figures,
 )
-from rosetta_core.runs.run_tables import ModelFacts, RunTables
-from rosetta_core.stages import figure
+from rosetta_core.stages.tools.figure import draw_figure
 
 HOSTILE = "$x_1$<b>éΩж"
 NAMES = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
@@ -240,7 +240,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
             return images(numbers)
 
     where = "rosetta_core.mining.examples.concept_store.StoredConceptExamples"
-    monkeypatch.setattr("rosetta_core.runs.run_tables.read_findings", lambda _: findings)
+    monkeypatch.setattr("rosetta_core.runs.run_tables.read_run_tables", lambda _: findings)
     monkeypatch.setattr(where, lambda *_: examples)
     monkeypatch.setattr("rosetta_core.stages.tools.figure.open_samples", lambda _: FakeSamples())
     return Config(results=str(tmp_path))
@@ -261,7 +261,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
 )
 def test_bad_input_is_one_line(run: Config, options: dict, said: str) -> None:
     with pytest.raises(RosettaError) as error:
-        figure(run, **options)
+        draw_figure(run, **options)
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
@@ -274,7 +274,7 @@ def test_bad_input_is_one_line(run: Config, options: dict, said: str) -> None:
     ],
 )
 def test_figures_have_names(run: Config, options: dict, name: str) -> None:
-    written = figure(run, **options)
+    written = draw_figure(run, **options)
     stem = Path(run.results) / run.run / name
     assert written == (stem.with_suffix(".pdf"), stem.with_suffix(".png"))
     assert all(path.stat().st_size for path in written)

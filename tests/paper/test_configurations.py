@@ -26,7 +26,7 @@ def in_short(path: Path, results: Path) -> Config:
     content["pivot"] = {"zoo": content["pivot"], "weights": "random"}
     content["encoders"] = [{"zoo": name, "weights": "random"} for name in content["encoders"]]
     content["sampling"] |= {"images": IMAGES, "shard_size": IMAGES}
-    content["dictionary"] = {"examples": 2, "unit_examples": 1, "image_pages": 1}
+    content["dictionary"] = {"examples": 2, "unit_examples": 1}
     for jobs in content["steering"].values():
         for job in jobs:
             job |= {"steps": STEPS, "restarts": 1}

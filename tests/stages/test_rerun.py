@@ -170,7 +170,6 @@ def test_other_layers_of_one_encoder(rerun: Checkout) -> None:
     ("changes", "expected"),
     [
         ({"examples": 2}, outputs(joins=PAGES)),
-        ({"image_pages": 5}, outputs(joins=PAGES)),
         ({"unit_examples": 2}, outputs(examples=PAIRS, joins=[*LAYERS, *PAGES])),
     ],
 )
@@ -254,7 +253,7 @@ def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) 
         ("steering/metrics/random_baseline.py", "RANDOM = 64", "RANDOM = 65",
          steered("astronaut", "strongest", "tuned", "shifted")),
         ("steering/result_io/evaluation_folder.py", "MOST_IMAGES = 12", "MOST_IMAGES = 8", steered("table")),
-        ("pages/steering/static/steering.css", "{", "{ ", steered()),
+        ("pages/static/steering.css", "{", "{ ", outputs(joins=[*PAGES, "steering"])),
         ("costs.py", '"cpu_seconds"', '"cpu"', outputs(joins=MEASURED)),
     ],
 )  # fmt: skip

@@ -14,9 +14,9 @@ HOSTILE = ['g "1"', "<script>alert('x')</script>", "модель/模型", "d&amp
 HOSTILE_LAYERS = ["a/b", '<img src=x onerror="alert(1)">', "слой 层%2F", "conv.1?x=1#2"]
 
 
-def write(folder: Path, run: MadeUp, *, examples: int = 4, pages: int = 6) -> Path:
+def write(folder: Path, run: MadeUp, *, examples: int = 4) -> Path:
     folder.mkdir()
-    run.write(folder, examples=examples, image_pages=pages)
+    run.write(folder, examples=examples)
     return folder
 
 
@@ -48,7 +48,7 @@ def six_networks(folder: Path, *, concepts: int) -> Path:
         layers=[f"stage{number}.block.conv2.act" for number in range(20)],
         channels=concepts * 3 // 50,
     )
-    return write(folder, run, examples=1, pages=1)
+    return write(folder, run, examples=1)
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,7 @@ def test_concept_page(opened, real: Path, finished: Checkout, concepts: pd.DataF
     assert numbers.all_text_contents() == order
     pairs = saved(page, "concept-1-pairs")
     significance = pd.read_parquet(finished.run / "tables" / "significance" / "pairs.parquet")
-    known = members.merge(evidence, on=["pivot_unit", "model", "unit"])
+    known = members.merge(significance, on=["pivot_unit", "model", "unit"])
     told = ("corr_x", "corr_excess", "p_value", "replication", "peak_overlap")
     for head, column in zip(columns, told, strict=True):
         assert sorted(float(pair[head]) for pair in pairs) == pytest.approx(

@@ -120,7 +120,7 @@ def in_small(path: Path, results: Path) -> Config:
     content["pivot"] = pivot
     content["encoders"] = [{"name": "resnet", "weights": "random", **ENCODERS["resnet"]}]
     content["sampling"] |= {"images": 8, "shard_size": 8}
-    content["dictionary"] = {"examples": 2, "unit_examples": 1, "image_pages": 1}
+    content["dictionary"] = {"examples": 2, "unit_examples": 1}
     for jobs in content["steering"].values():
         for job in jobs:
             job |= {"steps": 2, "restarts": 1}

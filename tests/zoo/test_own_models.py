@@ -412,7 +412,6 @@ def test_a_whole_run_with_a_generator_of_ones_own_and_its_steering(
     encoders = [one for one in tiny()["encoders"] if one["name"] != "efficientnet_lite0"]
     content = tiny(encoders=encoders, steering=jobs) | {"pivot": settings["pivot"]}
     content["sampling"] |= settings["sampling"]
-    content["dictionary"] |= {"image_pages": 2}
     config = parse_config(content)
     torch.manual_seed(2)
     trained = load_function("my_generator.py:build", key="target")(width=16).network

@@ -1,8 +1,4 @@
-"""What the page of a concept shows.
-
-concept_data    its pairs, units, examples, neighbours and synonyms
-choose          its examples: best, random, from every quarter, where networks disagree
-"""
+"""Data of the page of a concept: examples, verdict, units, pairs and related concepts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,170 +15,176 @@ from rosetta_core.mining.examples.selection import (
     random_examples,
     top_examples,
 )
-from rosetta_core.pages.dictionary.lookup import Neighbourhood
-from rosetta_core.pages.dictionary.maximisation_data import Show, show_data
-from rosetta_core.pages.packed import pack, significant, thousandths
-from rosetta_core.runs.run_tables import RunTables
+from rosetta_core.mining.run_tables import RunTables
+from rosetta_core.pages.data_files import pack, rounded, significant
+from rosetta_core.pages.dictionary.columns import TABLES, Column, encode, present
+from rosetta_core.pages.dictionary.lookup import NeighbourLookup
+from rosetta_core.pages.dictionary.maximisation_data import Maximisation, maximisation_data
+from rosetta_core.pages.dictionary.verdict import Verdict
 
-__all__ = ["Chosen", "choose", "concept_data"]
+__all__ = ["ExampleImages", "choose_examples", "concept_data", "pair_columns"]
 
-MOST_NEIGHBOURS = 12  # concepts near to a concept
+MAX_RELATED = 12  # related concepts of one concept
+PAIR = ["pivot_unit", "model", "unit"]
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The example images of a concept."""
+class ExampleImages:
+    """Example images of a concept, by their numbers.
+
+    Attributes:
+        top: images with the highest scores, one of each group of near-duplicates.
+        random: random images.
+        quartiles: images from each quartile of the scores, highest quartile first.
+        disagreement: images with the largest rank difference between pivot and encoders.
+    """
 
     top: list[int]
     random: list[int]
-    quarters: list[list[int]]
-    apart: list[int]
+    quartiles: list[list[int]]
+    disagreement: list[int]
 
     @property
     def images(self) -> list[int]:
         """All of them, ascending."""
-        parts = [self.top, self.random, self.apart, *self.quarters]
-        return sorted({image for part in parts for image in part})
+        groups = [self.top, self.random, self.disagreement, *self.quartiles]
+        return sorted({image for group in groups for image in group})
 
 
-def choose(
-    concept: int,
-    examples: ConceptExamples,
-    *,
-    duplicates: NDArray[np.int32],
-    count: int,
-) -> Chosen:
-    """Choose `count` examples a group, half as many from every quarter of the ranking.
+def choose_examples(
+    concept: int, examples: ConceptExamples, *, duplicates: NDArray[np.int32], count: int
+) -> ExampleImages:
+    """Choose the example images of a concept.
 
     Args:
-        concept: its number, which seeds the random ones.
-        examples: the concepts on all images.
-        duplicates: by image its group of near-duplicates.
-        count: how many.
+        concept: number of the concept; it seeds the random images.
+        examples: scores and maps of the concepts on all images.
+        duplicates: by image the number of its group of near-duplicates (n,).
+        count: images per group; half as many per quartile, at least one.
     """
-    score = examples.scores[concept]
+    scores = examples.scores[concept]
     maps = (examples.maps(concept, model) for model in examples.models)  # (n, h, w) each
-    apart = disagreement(np.stack([its.max(axis=(1, 2)) for its in maps]))
-    return Chosen(
-        top=top_examples(score, duplicates, count=count),
-        random=random_examples(len(score), count=count, seed=concept),
-        quarters=quartile_examples(score, count=max(1, count // 2)),
-        apart=top_examples(apart, duplicates, count=count),
+    ranks_differ = disagreement(np.stack([one.max(axis=(1, 2)) for one in maps]))
+    return ExampleImages(
+        top=top_examples(scores, duplicates, count=count),
+        random=random_examples(len(scores), count=count, seed=concept),
+        quartiles=quartile_examples(scores, count=max(1, count // 2)),
+        disagreement=top_examples(ranks_differ, duplicates, count=count),
     )
 
 
 def concept_data(
     concept: int,
     members: pd.DataFrame,
-    chosen: Chosen,
+    chosen: ExampleImages,
     *,
-    findings: RunTables,
+    tables: RunTables,
+    verdict: Verdict,
     examples: ConceptExamples,
-    own: Neighbourhood,
-    moments: Mapping[str, NDArray[np.float64]],
+    pivot_lookup: NeighbourLookup,
     histograms: Mapping[str, NDArray[np.uint8]],
     concept_of: Mapping[int, list[int]],
-    shows: Sequence[Show],
+    maximisations: Sequence[Maximisation],
 ) -> dict[str, Any]:
     """Return the content of `data/concepts/{concept}.js`.
 
     Args:
-        concept: its number.
+        concept: number of the concept.
         members: its rows of the table of Rosetta neurons.
         chosen: its example images.
-        findings: the run's tables.
-        examples: the concepts on all images.
-        own: the pivot's units among themselves.
-        moments: by model the mean and std of its units (units, 2).
-        histograms: by model those of its units.
+        tables: tables of the run.
+        verdict: verdict on the concept.
+        examples: scores and maps of the concepts on all images.
+        pivot_lookup: nearest neighbours within the pivot.
+        histograms: by model the histograms of its units (units, 64).
         concept_of: by Rosetta neuron its concept.
-        shows: of this run, those of other concepts too.
+        maximisations: activation maximisations of the run, of any concept.
     """
-    rows = members[["pivot_unit", "model", "unit", "corr"]]
-    pairs = list(zip(*(rows[column].tolist() for column in rows), strict=True))
-    units = _units(pairs, findings)
-    images = chosen.images
-    shown = [examples.maps(concept, model)[images] for model in findings.names]  # (i, h, w) each
-    numbers = {model: number for number, model in enumerate(findings.names)}
+    number_of = {model: number for number, model in enumerate(tables.names)}
+    units = _units_by_strength(members, tables)
+    shown = [examples.maps(concept, model)[chosen.images] for model in tables.names]  # (i, h, w)
     return {
+        "verdict": verdict.data(),
         "pairs": [
-            [own, numbers[model], unit, round(1e4 * corr)] for own, model, unit, corr in pairs
+            [row.pivot_unit, number_of[str(row.model)], row.unit] for row in members.itertuples()
         ],
-        "told": _told(rows, findings),
-        "units": [
-            [[unit, *significant(moments[model][unit])] for unit in units[model]]
-            for model in findings.names
-        ],
-        "histograms": pack(histograms[model][units[model]] for model in findings.names),
-        **_relations(concept, units[findings.pivot], own, concept_of),
+        "pairColumns": encode(*_pair_statistics(members, tables)),
+        "units": [_moments(tables.units[model], units[model]) for model in tables.names],
+        "histograms": pack(histograms[model][units[model]] for model in tables.names),
+        **_relations(concept, units[tables.pivot], pivot_lookup, concept_of),
         "top": chosen.top,
         "random": chosen.random,
-        "quarters": chosen.quarters,
-        "apart": chosen.apart,
-        "images": images,
-        "score": thousandths(examples.scores[concept, images]),
-        "shows": show_data(shows, concept),
-        "grids": [list(maps.shape[1:]) for maps in shown],
+        "quartiles": chosen.quartiles,
+        "disagreement": chosen.disagreement,
+        "images": chosen.images,
+        "scores": rounded(examples.scores[concept, chosen.images]),
+        "maximisations": maximisation_data(maximisations, concept),
+        "sizes": [list(maps.shape[1:]) for maps in shown],
         "maps": pack(shown),
     }
 
 
-def _units(
-    pairs: Sequence[tuple[int, str, int, float]], findings: RunTables
-) -> dict[str, list[int]]:
-    """By model the concept's units, those with the best correlations first.
+def _moments(units: pd.DataFrame, numbers: list[int]) -> list[list[float | None]]:
+    """Rows of unit, mean and std."""
+    rows = units.iloc[numbers]
+    columns = [numbers, significant(rows["mean"]), significant(rows["std"])]
+    return [list(row) for row in zip(*columns, strict=True)]
 
-    The pivot's by the mean over the encoders of the best correlation with each.
+
+def _units_by_strength(members: pd.DataFrame, tables: RunTables) -> dict[str, list[int]]:
+    """By model the concept's units, highest correlation first, ties by number.
+
+    A pivot unit counts with the mean over encoders of its highest correlation in each.
     """
-    best: dict[str, dict[int, float]] = {model: {} for model in findings.encoders}
-    own: dict[int, dict[str, float]] = {}
-    for neuron, model, unit, corr in pairs:
-        best[model][unit] = max(corr, best[model].get(unit, corr))
-        by_model = own.setdefault(neuron, {})
-        by_model[model] = max(corr, by_model.get(model, corr))
-    strength = {neuron: sum(its.values()) / len(its) for neuron, its in own.items()}
+    best = members.groupby(["model", "unit"])["corr"].max()
+    in_encoder = members.groupby(["pivot_unit", "model"])["corr"].max().astype(np.float64)
+    strength = {tables.pivot: in_encoder.groupby("pivot_unit").mean()}
+    strength |= {model: best[model] for model in tables.encoders}
     return {
-        model: sorted(its, key=lambda unit: (-its[unit], unit))
-        for model, its in {findings.pivot: strength, **best}.items()
+        model: sorted(values.index.tolist(), key=lambda unit: (-values[unit], unit))
+        for model, values in strength.items()
     }
 
 
-def _told(pairs: pd.DataFrame, findings: RunTables) -> dict[str, list[int]]:
-    """What is told of pairs, in their order, in 1/10,000; nothing of what isn't known."""
-    if findings.significance is None:
-        return {}
-    keys = ["pivot_unit", "model", "unit"]
-    found = pairs[keys].merge(
-        findings.significance.pairs, on=keys, how="left", validate="one_to_one"
-    )
-    return {
-        column: thousandths(found[column] * 10)
-        for column in (
-            "corr_excess",
-            "p_value",
-            "recovery_rate",
-            "corr_ci_low",
-            "corr_ci_high",
-            "peak_overlap",
-        )
-        if found[column].notna().any()
-    }
+def pair_columns(tables: RunTables) -> list[Column]:
+    """Return the columns of pairs that a run has: correlation, and significance if computed."""
+    known = tables.rosetta if tables.significance is None else tables.significance.pairs
+    return present(known, TABLES["pairs"])
+
+
+def _pair_statistics(members: pd.DataFrame, tables: RunTables) -> tuple[pd.DataFrame, list[Column]]:
+    """The statistics of a concept's pairs, in the order of its members."""
+    if tables.significance is not None:
+        significance = tables.significance.pairs.drop(columns="corr")
+        members = members.merge(significance, on=PAIR, how="left", validate="one_to_one")
+    return members, pair_columns(tables)
 
 
 def _relations(
-    concept: int, neurons: list[int], own: Neighbourhood, concept_of: Mapping[int, list[int]]
-) -> dict[str, list[list[int]]]:
-    """Synonyms: the neurons' best buddies in the pivot. Neighbours: concepts near, no buddies."""
-    synonyms: list[list[int]] = []
-    best: dict[int, list[int]] = {}
+    concept: int,
+    neurons: list[int],
+    pivot_lookup: NeighbourLookup,
+    concept_of: Mapping[int, list[int]],
+) -> dict[str, list[list[float | None]]]:
+    """Best buddies of the neurons within the pivot, and related concepts.
+
+    Returns:
+        `pivotBuddies`: rows of neuron, best buddy, correlation, and concept of the buddy (-1 if it
+        is not a Rosetta neuron); a pair within the concept is listed once. `related`: rows of
+        concept, correlation, neuron, and the neighbour of the neuron in that concept.
+    """
+    buddies: list[tuple[int, int, float, int]] = []
+    best: dict[int, tuple[int, float, int, int]] = {}
     for unit in neurons:
-        for near in own.of_pivot(unit):
+        for near in pivot_lookup.of_pivot(unit):
             other = concept_of.get(near.unit, [-1])[0]
-            corr = round(1e4 * near.corr)
             if near.mutual and (other != concept or unit < near.unit):
-                synonyms.append([unit, near.unit, corr, other])
-            if other not in (-1, concept) and (other not in best or corr > best[other][1]):
-                best[other] = [other, corr, unit, near.unit]
-    neighbours = sorted(best.values(), key=lambda row: (-row[1], row[0]))[:MOST_NEIGHBOURS]
-    synonyms.sort(key=lambda row: (-row[2], row[0], row[1]))
-    return {"synonyms": synonyms, "neighbours": neighbours}
+                buddies.append((unit, near.unit, near.corr, other))
+            if other not in (-1, concept) and (other not in best or near.corr > best[other][1]):
+                best[other] = (other, near.corr, unit, near.unit)
+    buddies.sort(key=lambda row: (-row[2], row[0], row[1]))
+    related = sorted(best.values(), key=lambda row: (-row[1], row[0]))[:MAX_RELATED]
+    return {
+        "pivotBuddies": [[a, b, *rounded([corr], 4), other] for a, b, corr, other in buddies],
+        "related": [[other, *rounded([corr], 4), a, b] for other, corr, a, b in related],
+    }

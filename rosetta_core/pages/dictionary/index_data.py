@@ -1,59 +1,64 @@
-"""What every page needs: the models, and of each concept what its card and the filters show.
-
-index_data    the run, its models and concepts; small, since it is loaded first
-search_data   the units of all concepts, loaded when someone looks for one
-"""
+"""Data that every page needs: the run, its models, and the cards of all concepts."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rosetta_core.drawing.heatmap import SCALES, colours
 from rosetta_core.mining.examples.concept_store import ConceptExamples
+from rosetta_core.mining.run_tables import RunTables
+from rosetta_core.mining.significance.null_models import null_model
+from rosetta_core.pages.data_files import rounded
+from rosetta_core.pages.dictionary import verdict
+from rosetta_core.pages.dictionary.columns import TABLES, column_data, encode, present
 from rosetta_core.pages.dictionary.lookup import unit_concepts
 from rosetta_core.pages.dictionary.unit_data import UNITS_PER_FILE
-from rosetta_core.pages.packed import thousandths
-from rosetta_core.runs.run_tables import RunTables
 
-__all__ = ["index_data", "search_data"]
+__all__ = ["concept_table", "index_data", "null_concepts", "search_data"]
 
 
-def index_data(
-    findings: RunTables, examples: ConceptExamples, *, pages: list[int], missing: list[int]
-) -> dict[str, Any]:
-    """Return the content of `data/index.js`.
+def index_data(tables: RunTables, examples: ConceptExamples) -> dict[str, Any]:
+    """Return the content of `data/index.js`, which is loaded first and kept small.
 
     Args:
-        findings: the run's tables.
-        examples: the concepts on all images.
-        pages: the images that have a page.
-        missing: the images of which there is no picture.
+        tables: tables of the run.
+        examples: representative units and scores of the concepts.
     """
-    rosetta, concepts = findings.rosetta, findings.concepts
+    rosetta, concepts = tables.rosetta, concept_table(tables)
     by_model = rosetta.groupby(["model", "concept"])["corr"].mean()
+    columns = {**TABLES, "concepts": present(concepts, TABLES["concepts"])}
+    if tables.significance is not None:
+        columns["pairs"] = present(tables.significance.pairs, TABLES["pairs"])
+    else:
+        columns["pairs"] = present(rosetta, TABLES["pairs"])
     return {
-        "run": findings.run,
-        "images": findings.images,
-        "seed": findings.seed,
-        "truncation": findings.truncation,
-        "folder": findings.folder,
-        "k": findings.k,
+        "run": tables.run,
+        "images": tables.images,
+        "seed": tables.seed,
+        "truncation": tables.truncation,
+        "folder": tables.folder,
+        "k": tables.k,
         "neurons": int(rosetta["pivot_unit"].nunique()),
-        "pages": pages,
-        "missing": missing,
         "unitsPerFile": UNITS_PER_FILE,
-        "models": [_model(findings, number) for number in range(len(findings.models))],
-        "concepts": {
-            "size": concepts["size"].tolist(),
-            "mean": thousandths(concepts["mean_corr"]),
-            "min": thousandths(concepts["min_corr"]),
-            "representative": examples.representative.T.tolist(),
-            **_told(findings),
-            "corr": [
-                thousandths(by_model[model].reindex(concepts["concept"])) if len(concepts) else []
-                for model in findings.encoders
-            ],
+        "models": [_model(tables, number) for number in range(len(tables.models))],
+        "columns": {name: column_data(group) for name, group in columns.items()},
+        "concepts": encode(concepts, columns["concepts"]),
+        "representatives": examples.representative.T.tolist(),
+        "encoderCorr": [
+            rounded(by_model[model].reindex(concepts["concept"])) if len(concepts) else []
+            for model in tables.encoders
+        ],
+        "nullModels": [
+            {"name": name, "description": null_model(name).description}
+            for name in null_concepts(tables)
+        ],
+        "thresholds": {
+            "maxPValue": verdict.MAX_P_VALUE,
+            "minExcessShare": verdict.MIN_EXCESS_SHARE,
+            "minRecoveryRate": verdict.MIN_RECOVERY_RATE,
         },
         "scales": {
             name: base64.b64encode((255 * colours(name)).round().astype(np.uint8).tobytes()).decode(
@@ -64,47 +69,53 @@ def index_data(
     }
 
 
-def _told(findings: RunTables) -> dict[str, Any]:
-    """What is told of the concepts; nothing of what isn't known."""
-    if findings.significance is None:
+def concept_table(tables: RunTables) -> pd.DataFrame:
+    """Return the table of concepts joined with their significance, one row per concept."""
+    if tables.significance is None:
+        return tables.concepts
+    known = [column for column in tables.significance.concepts if column not in tables.concepts]
+    significance = tables.significance.concepts[["concept", *known]]
+    return tables.concepts.merge(significance, on="concept", how="left", validate="one_to_one")
+
+
+def null_concepts(tables: RunTables) -> Mapping[str, int]:
+    """Return by null model of the run the number of concepts found under it."""
+    if tables.significance is None or tables.significance.null_counts is None:
         return {}
-    found = findings.significance.concepts.set_index("concept").reindex(
-        findings.concepts["concept"]
-    )
-    columns = {"excess": "corr_excess", "p": "p_value", "replication": "recovery_rate"}
-    columns["peak_overlap"] = "peak_overlap"
-    return {
-        key: thousandths(found[column])
-        for key, column in columns.items()
-        if found[column].notna().any()
-    }
+    counts = tables.significance.null_counts
+    rows = counts[counts["level"] == "concepts"]
+    return dict(zip(rows["null"].tolist(), rows["n_null"].astype(int).tolist(), strict=True))
 
 
-def _model(findings: RunTables, number: int) -> dict[str, Any]:
-    facts, pivot = findings.models[number], findings.pivot
-    units, pairs = findings.units[facts.name], findings.best_buddies[facts.name]
+def _model(tables: RunTables, number: int) -> dict[str, Any]:
+    facts, pivot = tables.models[number], tables.pivot
+    units, pairs = tables.units[facts.name], tables.best_buddies[facts.name]
     layers = units.groupby("layer", sort=False)
-    table = layers.agg(channels=("channel", "size"), h=("height", "first"), w=("width", "first"))
+    layers = layers.agg(channels=("channel", "size"), h=("height", "first"), w=("width", "first"))
     return {
         "name": facts.name,
         "network": facts.network,
         "source": facts.source,
         "licence": facts.licence,
         "random": facts.random,
-        "layers": [[row.Index, row.channels, row.h, row.w] for row in table.itertuples()],
+        "layers": [[row.Index, row.channels, row.h, row.w] for row in layers.itertuples()],
         "dead": int((~units["alive"]).sum()),
         "pairs": len(pairs) // 2 if facts.name == pivot else len(pairs),
         "matched": int(pairs["pivot_unit"].nunique()),
     }
 
 
-def search_data(findings: RunTables) -> list[dict[str, list[int]]]:
-    """Return the content of `data/search.js`: by model its units in concepts, and those concepts.
+def search_data(tables: RunTables) -> list[dict[str, list[int]]]:
+    """Return the content of `data/search.js`: by model its units in concepts, and the concepts.
 
-    A unit stands there once for every concept that it is in.
+    A unit is listed once for every concept that contains it.
     """
-    found = []
-    for model in findings.names:
-        rows = [(u, c) for u, its in unit_concepts(findings, model).items() for c in its]
-        found.append({"units": [u for u, _ in rows], "concepts": [c for _, c in rows]})
-    return found
+    content = []
+    for model in tables.names:
+        rows = [
+            (unit, concept)
+            for unit, concepts in unit_concepts(tables, model).items()
+            for concept in concepts
+        ]
+        content.append({"units": [u for u, _ in rows], "concepts": [c for _, c in rows]})
+    return content

@@ -1,9 +1,4 @@
-"""Tables of a run, by unit.
-
-Neighbourhood     the nearest units of any unit, and which of them are best buddies
-histograms        of all units, as the pages draw them
-unit_concepts     the concepts that a model's units are in
-"""
+"""Look-ups by unit: nearest neighbours, histograms, and concepts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,22 +8,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.mining.examples.unit_store import LayerExamples
-from rosetta_core.runs.run_tables import RunTables
+from rosetta_core.mining.run_tables import RunTables
 
-__all__ = ["HISTOGRAM_BARS", "Neighbour", "Neighbourhood", "histograms", "unit_concepts"]
+__all__ = ["HISTOGRAM_BARS", "Neighbour", "NeighbourLookup", "histograms", "unit_concepts"]
 
-HISTOGRAM_BARS = 64  # quarters of a std from -4 to 12, the last with all above
+HISTOGRAM_BARS = 64  # quarters of a std from -4 to 12; the last one contains all above
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A unit near to another.
+    """One of the nearest neighbours of a unit.
 
     Attributes:
-        unit: its number.
-        corr: the correlation with the other.
-        mutual: whether the other is among its K nearest too, so that they are best buddies.
-        bound: the correlation that its K-th nearest has.
+        unit: number of the neighbour.
+        corr: correlation with the unit.
+        mutual: whether the unit is also among the neighbour's K nearest (best buddies).
+        bound: correlation of the neighbour's own K-th nearest; NaN if it has none.
     """
 
     unit: int
@@ -37,64 +32,62 @@ class Neighbour:
     bound: float
 
 
-class Neighbourhood:
-    """The nearest units of the pivot's units in a model, and the other way round."""
+class NeighbourLookup:
+    """Nearest neighbours between the pivot's units and those of one model, by unit."""
 
-    def __init__(self, findings: RunTables, model: str) -> None:
-        """Sort the tables of the pivot and a model."""
-        table = findings.neighbours[model]
-        same = model == findings.pivot
-        sides = ["pivot", "pivot" if same else "encoder"]
+    def __init__(self, tables: RunTables, model: str) -> None:
+        """Index the tables of neighbours and best buddies of the pivot and a model."""
+        table = tables.neighbours[model]
+        encoder_side = "pivot" if model == tables.pivot else "encoder"
+        self._side_of = {"pivot": "pivot", "encoder": encoder_side}
         count = {
-            "pivot": len(findings.units[findings.pivot]),
-            "encoder": len(findings.units[model]),
+            encoder_side: len(tables.units[model]),
+            "pivot": len(tables.units[tables.pivot]),
         }
-        rows = {
-            side: table[table["side"] == side].sort_values(["unit", "rank"]) for side in set(sides)
-        }
-        bounds = {}
-        for side, its in rows.items():
-            last = its.drop_duplicates("unit", keep="last")
-            bounds[side] = np.full(count[side], -1.0)
-            bounds[side][last["unit"]] = last["corr"]
-        buddies = findings.best_buddies[model]
-        pairs = set(zip(buddies["pivot_unit"].tolist(), buddies["unit"].tolist(), strict=True))
-        self._sides = dict(zip(("pivot", "encoder"), sides, strict=True))
-        self._near = {side: its["neighbour"].to_numpy() for side, its in rows.items()}
-        self._corr = {side: its["corr"].to_numpy() for side, its in rows.items()}
-        self._starts = {
-            side: np.searchsorted(its["unit"].to_numpy(), np.arange(count[side] + 1))
-            for side, its in rows.items()
-        }
-        self._bounds, self._pairs = bounds, pairs
+        self._neighbours, self._corr, self._starts, self._bounds = {}, {}, {}, {}
+        for side, units in count.items():
+            rows = table[table["side"] == side].sort_values(["unit", "rank"])
+            last = rows.drop_duplicates("unit", keep="last")
+            bounds = np.full(units, np.nan)
+            bounds[last["unit"]] = last["corr"]
+            self._bounds[side] = bounds
+            self._neighbours[side] = rows["neighbour"].to_numpy()
+            self._corr[side] = rows["corr"].to_numpy()
+            self._starts[side] = np.searchsorted(rows["unit"].to_numpy(), np.arange(units + 1))
+        buddies = tables.best_buddies[model]
+        self._pairs = set(
+            zip(buddies["pivot_unit"].tolist(), buddies["unit"].tolist(), strict=True)
+        )
 
     def of_pivot(self, unit: int) -> list[Neighbour]:
-        """The model's units that are nearest to a unit of the pivot."""
-        return self._of(unit, "pivot", "encoder")
+        """Return the model's units that are nearest to a unit of the pivot, best first."""
+        return [
+            self._neighbour(other, corr, "encoder", mutual=(unit, other) in self._pairs)
+            for other, corr in self._rows("pivot", unit)
+        ]
 
     def of_model(self, unit: int) -> list[Neighbour]:
-        """The pivot's units that are nearest to a unit of the model."""
-        return self._of(unit, "encoder", "pivot")
-
-    def _of(self, unit: int, here: str, there: str) -> list[Neighbour]:
-        own, other = self._sides[here], self._sides[there]
-        start, stop = self._starts[own][unit : unit + 2]
-        near = self._near[own][start:stop].tolist()
+        """Return the pivot's units that are nearest to a unit of the model, best first."""
         return [
-            Neighbour(
-                partner,
-                float(corr),
-                mutual=((unit, partner) if here == "pivot" else (partner, unit)) in self._pairs,
-                bound=float(self._bounds[other][partner]),
-            )
-            for partner, corr in zip(near, self._corr[own][start:stop], strict=True)
+            self._neighbour(other, corr, "pivot", mutual=(other, unit) in self._pairs)
+            for other, corr in self._rows("encoder", unit)
         ]
+
+    def _rows(self, role: str, unit: int) -> list[tuple[int, float]]:
+        side = self._side_of[role]
+        start, stop = self._starts[side][unit : unit + 2]
+        neighbours = self._neighbours[side][start:stop].tolist()
+        return list(zip(neighbours, self._corr[side][start:stop].tolist(), strict=True))
+
+    def _neighbour(self, unit: int, corr: float, role: str, *, mutual: bool) -> Neighbour:
+        return Neighbour(unit, corr, mutual, float(self._bounds[self._side_of[role]][unit]))
 
 
 def histograms(layers: Sequence[LayerExamples]) -> NDArray[np.uint8]:
-    """Return the histogram of every unit of a model (units, 64), heights as roots from 0 to 255.
+    """Return the histograms of a model's units (units, 64) as bar heights from 0 to 255.
 
-    Roots, because most activations lie near one value and the tail is what is of interest.
+    Heights are square roots of counts, since most activations are near one value and the tail is
+    of interest.
     """
     counts = np.concatenate([layer.histogram for layer in layers])
     bars = counts[:, :HISTOGRAM_BARS].astype(np.float64)
@@ -103,12 +96,12 @@ def histograms(layers: Sequence[LayerExamples]) -> NDArray[np.uint8]:
     return (255 * np.sqrt(bars / largest)).round().astype(np.uint8)
 
 
-def unit_concepts(findings: RunTables, model: str) -> dict[int, list[int]]:
-    """Return by unit the concepts it is in, ascending; units in none are left out."""
-    rosetta = findings.rosetta
-    if model == findings.pivot:
+def unit_concepts(tables: RunTables, model: str) -> dict[int, list[int]]:
+    """Return by unit the concepts that contain it, ascending; units in none are left out."""
+    rosetta = tables.rosetta
+    if model == tables.pivot:
         rows = rosetta[["pivot_unit", "concept"]].rename(columns={"pivot_unit": "unit"})
     else:
         rows = rosetta.loc[rosetta["model"] == model, ["unit", "concept"]]
     rows = pd.DataFrame(rows).drop_duplicates().sort_values(["unit", "concept"])
-    return {int(unit): its["concept"].tolist() for unit, its in rows.groupby("unit")}
+    return {int(unit): group["concept"].tolist() for unit, group in rows.groupby("unit")}

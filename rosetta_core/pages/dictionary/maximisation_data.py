@@ -1,10 +1,4 @@
-"""What makes a concept strongest: the results of jobs that show one, for its page.
-
-Show          random images, and what they became
-read_shows    those of some jobs that show concepts
-show_data     what the page of a concept says of its shows
-write_show    a show's pictures
-"""
+"""Activation maximisation on the pages of concepts: random images and what they became."""
 
 import json
 from collections.abc import Sequence
@@ -19,25 +13,25 @@ from PIL import Image
 
 from rosetta_core.drawing.heatmap import picture
 from rosetta_core.errors import RosettaError
-from rosetta_core.pages.packed import thousandths
+from rosetta_core.pages.data_files import rounded
 from rosetta_core.steering.result_io.job_arrays import read_arrays
 
-__all__ = ["Show", "read_shows", "show_data", "write_show"]
+__all__ = ["Maximisation", "maximisation_data", "read_maximisations", "write_maximisation"]
 
-BEFORE, AFTER = "activity before", "activity after"  # how names of metrics begin
-SIDE = 160  # of each of the two pictures of a pair
+BEFORE, AFTER = "activity before", "activity after"  # prefixes of the names of metrics
+SIDE = 160  # pixels of each of the two pictures of a pair
 
 
 @dataclass(frozen=True)
-class Show:
-    """Random images, and what they became when a concept or a unit of it was made active.
+class Maximisation:
+    """Result of a job that made a concept, or a unit of it, more active.
 
     Attributes:
-        concept: its number.
-        about: a line of words.
-        before: the random images (n, h, w, 3), the best first.
-        after: what they became (n, h, w, 3).
-        values: how active before and after (n, 2), in standard deviations of random images.
+        concept: number of the concept.
+        about: one line about the job.
+        before: random images (n, h, w, 3), best first.
+        after: the images after optimisation (n, h, w, 3).
+        values: activation before and after (n, 2), in standard deviations over random images.
     """
 
     concept: int
@@ -47,19 +41,19 @@ class Show:
     values: NDArray[np.float64]
 
 
-def read_shows(folders: Sequence[Path]) -> list[Show]:
-    """Read jobs that show something; units outside the dictionary have no page and are left out.
+def read_maximisations(folders: Sequence[Path]) -> list[Maximisation]:
+    """Read the results of jobs; those of units outside the dictionary are left out.
 
     The images of a folder are in the order in which its metrics first name their starts.
 
     Raises:
-        RosettaError: something is missing, or doesn't fit.
+        RosettaError: a file is missing or does not fit the others.
     """
-    found = [_read(folder) for folder in folders]
-    return [show for show in found if show is not None]
+    results = [_read(folder) for folder in folders]
+    return [result for result in results if result is not None]
 
 
-def _read(folder: Path) -> Show | None:
+def _read(folder: Path) -> Maximisation | None:
     try:
         job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         if job.get("concept") is None:
@@ -77,40 +71,40 @@ def _read(folder: Path) -> Show | None:
             raise ValueError(f"{len(before)} and {len(after)} images of {len(starts)} starts")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RosettaError(
-            f"{folder}: doesn't hold a concept that was shown ({type(error).__name__}: {error}); "
+            f"{folder}: not a result of activation maximisation ({type(error).__name__}: {error}); "
             "run the job again"
         ) from error
-    return Show(job["concept"], job["about"], before, after, values)
+    return Maximisation(job["concept"], job["about"], before, after, values)
 
 
-def show_data(shows: Sequence[Show], concept: int) -> list[dict[str, Any]]:
-    """Return what the page of a concept says of its shows.
+def maximisation_data(results: Sequence[Maximisation], concept: int) -> list[dict[str, Any]]:
+    """Return what the page of a concept shows of its maximisations.
 
     Args:
-        shows: of a run; the place of each among them names its pictures.
-        concept: the number of the concept.
+        results: results of the run; the position of each one names its pictures.
+        concept: number of the concept.
     """
     return [
         {
             "number": number,
-            "about": show.about,
-            "values": [thousandths(pair) for pair in show.values],
+            "about": result.about,
+            "values": [rounded(pair) for pair in result.values],
         }
-        for number, show in enumerate(shows)
-        if show.concept == concept
+        for number, result in enumerate(results)
+        if result.concept == concept
     ]
 
 
-def write_show(folder: Path, number: int, show: Show) -> None:
-    """Write `pictures/shows/{number}/{place}.webp`: an image and, beside it, what it became.
+def write_maximisation(folder: Path, number: int, result: Maximisation) -> None:
+    """Write `pictures/maximisations/{number}/{i}.webp`: image i before and, beside it, after.
 
     Args:
-        folder: of the pages.
-        number: the place of the show among those of the run.
-        show: with its images.
+        folder: folder of the pages.
+        number: position of the result among those of the run.
+        result: result with its images.
     """
-    into = folder / "pictures" / "shows" / str(number)
-    into.mkdir(parents=True, exist_ok=True)
-    for place, pair in enumerate(zip(show.before, show.after, strict=True)):
+    pictures = folder / "pictures" / "maximisations" / str(number)
+    pictures.mkdir(parents=True, exist_ok=True)
+    for i, pair in enumerate(zip(result.before, result.after, strict=True)):
         both = np.concatenate([picture(image, SIDE) for image in pair], axis=1)
-        Image.fromarray(both).save(into / f"{place}.webp", quality=90, method=4)
+        Image.fromarray(both).save(pictures / f"{i}.webp", quality=90, method=4)

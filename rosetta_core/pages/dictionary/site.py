@@ -1,14 +1,11 @@
-"""The dictionary of a run: pages that are opened from disk or from any web server.
+"""Writer of a run's dictionary: static pages that open from disk or from any web server.
 
-write_site    the pages, their data and their pictures, into a folder
-
-The pages are static: `static/` holds one page with its scripts and its style, which draw what they
-find in `data/` and `pictures/`. They load of these what is looked at, and nothing else.
+The scripts and the style of the pages are in `static/`; they draw what is in `data/` and
+`pictures/`, and load only the files of the page that is open.
 """
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -18,166 +15,148 @@ from rosetta_core.drawing.pictures import write_card, write_images
 from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.unit_store import LayerExamples
-from rosetta_core.pages.dictionary.concept_data import Chosen, choose, concept_data
-from rosetta_core.pages.dictionary.image_data import image_data, page_images, strongest
-from rosetta_core.pages.dictionary.index_data import index_data, search_data
-from rosetta_core.pages.dictionary.lookup import Neighbourhood, histograms, unit_concepts
-from rosetta_core.pages.dictionary.maximisation_data import Show, write_show
+from rosetta_core.mining.run_tables import RunTables
+from rosetta_core.pages.data_files import write_data
+from rosetta_core.pages.dictionary.concept_data import choose_examples, concept_data
+from rosetta_core.pages.dictionary.image_data import image_pages
+from rosetta_core.pages.dictionary.index_data import (
+    concept_table,
+    index_data,
+    null_concepts,
+    search_data,
+)
+from rosetta_core.pages.dictionary.lookup import NeighbourLookup, histograms, unit_concepts
+from rosetta_core.pages.dictionary.maximisation_data import Maximisation, write_maximisation
 from rosetta_core.pages.dictionary.model_data import model_data
-from rosetta_core.pages.dictionary.unit_data import UNITS_PER_FILE, files, unit_data
-from rosetta_core.pages.packed import write_data
-from rosetta_core.runs.run_tables import RunTables
+from rosetta_core.pages.dictionary.unit_data import UNITS_PER_FILE, unit_data, unit_files
+from rosetta_core.pages.dictionary.verdict import Verdict, verdict
+from rosetta_core.pages.templates import copy_style
 from rosetta_core.runtime.progress import Progress
 
 __all__ = ["write_site"]
 
 STATIC = Path(__file__).parent / "static"
-Images = Callable[[range], NDArray[np.uint8]]
+Images = Callable[[range], NDArray[np.uint8]]  # consecutive images (n, h, w, 3)
 
 
 def write_site(
     folder: Path,
-    findings: RunTables,
+    tables: RunTables,
     *,
     unit_examples: Mapping[str, Sequence[LayerExamples]],
     concept_examples: ConceptExamples,
     images: Images,
     duplicates: NDArray[np.int32],
     examples: int,
-    image_pages: int,
     origins: Sequence[str] = (),
-    shows: Sequence[Show] = (),
+    maximisations: Sequence[Maximisation] = (),
 ) -> None:
-    """Write the pages of a run into a folder, which is there.
+    """Write the pages of a run into an existing folder.
 
     Args:
-        folder: where to; the caller sees to it that it appears whole.
-        findings: the run's tables.
-        unit_examples: by model and layer what its units fire at.
-        concept_examples: the concepts on all images.
-        images: gives images (n, h, w, 3).
-        duplicates: by image its group of near-duplicates.
-        examples: images per concept and group.
-        image_pages: how many images have a page.
-        origins: by image the file it was taken from, or "class 3"; empty where neither is known.
-        shows: what makes concepts strongest, for their pages.
+        folder: folder of the pages; the caller makes the write atomic.
+        tables: tables of the run.
+        unit_examples: by model and layer the examples of its units.
+        concept_examples: scores and maps of the concepts on all images.
+        images: returns consecutive images (n, h, w, 3).
+        duplicates: by image the number of its group of near-duplicates (n,).
+        examples: images per concept and group of examples.
+        origins: by image the file it was read from, or "class 3"; empty if unknown.
+        maximisations: results of activation maximisation.
     """
     shutil.copytree(STATIC, folder, dirs_exist_ok=True)
+    copy_style(folder)
     bars = {model: histograms(layers) for model, layers in unit_examples.items()}
-    near = {model: Neighbourhood(findings, model) for model in findings.names}
-    chosen = [
-        choose(concept, concept_examples, duplicates=duplicates, count=examples)
-        for concept in range(len(concept_examples.scores))
-    ]
-    best = (image for rank in zip_longest(*(c.top for c in chosen)) for image in rank)
-    pages = page_images(
-        [image for image in best if image is not None], findings.images, count=image_pages
-    )
-    shown = set(pages).union(*(one.images for one in chosen))
-    for layers in unit_examples.values():
-        shown.update(*(set(layer.images[layer.images >= 0].tolist()) for layer in layers))
-    missing = sorted(set(range(findings.images)) - shown)
-
-    write_data(
-        folder,
-        "index",
-        index_data(findings, concept_examples, pages=pages, missing=missing),
-    )
-    write_data(folder, "search", search_data(findings))
-    write_data(folder, "models", model_data(findings))
-    write_images(folder, images, shown)
-    for number, show in enumerate(shows):
-        write_show(folder, number, show)
+    lookups = {model: NeighbourLookup(tables, model) for model in tables.names}
+    write_data(folder, "index", index_data(tables, concept_examples))
+    write_data(folder, "search", search_data(tables))
+    write_data(folder, "models", model_data(tables))
+    write_images(folder, images, range(tables.images))
+    for number, result in enumerate(maximisations):
+        write_maximisation(folder, number, result)
     _write_concepts(
         folder,
-        findings,
+        tables,
         concept_examples,
-        chosen,
-        near=near,
-        bars=bars,
         images=images,
-        shows=shows,
+        duplicates=duplicates,
+        count=examples,
+        pivot_lookup=lookups[tables.pivot],
+        bars=bars,
+        maximisations=maximisations,
     )
-    _write_image_pages(folder, findings, concept_examples, pages, origins)
-    _write_units(folder, findings, unit_examples, near=near, bars=bars)
+    for image, content in image_pages(concept_examples, pivot=tables.pivot, origins=origins):
+        write_data(folder, f"images/{image}", content)
+    _write_units(folder, tables, unit_examples, lookups=lookups, bars=bars)
 
 
 def _write_concepts(
     folder: Path,
-    findings: RunTables,
+    tables: RunTables,
     examples: ConceptExamples,
-    chosen: Sequence[Chosen],
     *,
-    near: Mapping[str, Neighbourhood],
-    bars: Mapping[str, NDArray[np.uint8]],
     images: Images,
-    shows: Sequence[Show],
+    duplicates: NDArray[np.int32],
+    count: int,
+    pivot_lookup: NeighbourLookup,
+    bars: Mapping[str, NDArray[np.uint8]],
+    maximisations: Sequence[Maximisation],
 ) -> None:
-    concept_of = unit_concepts(findings, findings.pivot)
-    moments = {name: units[["mean", "std"]].to_numpy() for name, units in findings.units.items()}
-    with Progress("pages", total=len(chosen), unit="concepts") as progress:
-        for concept, members in findings.rosetta.groupby("concept"):
+    concept_of = unit_concepts(tables, tables.pivot)
+    verdicts = _verdicts(tables)
+    with Progress("pages", total=len(verdicts), unit="concepts") as progress:
+        for concept, members in tables.rosetta.groupby("concept"):
+            chosen = choose_examples(concept, examples, duplicates=duplicates, count=count)
             content = concept_data(
                 concept,
                 members,
-                chosen[concept],
-                findings=findings,
+                chosen,
+                tables=tables,
+                verdict=verdicts[concept],
                 examples=examples,
-                own=near[findings.pivot],
-                moments=moments,
+                pivot_lookup=pivot_lookup,
                 histograms=bars,
                 concept_of=concept_of,
-                shows=shows,
+                maximisations=maximisations,
             )
             write_data(folder, f"concepts/{concept}", content)
-            best = chosen[concept].top[0]
-            activation = dequantise(examples.maps(concept, findings.pivot)[best])
+            best = chosen.top[0]
+            activation = dequantise(examples.maps(concept, tables.pivot)[best])  # (h, w)
             card = folder / "pictures" / "concepts" / f"{concept}.webp"
             write_card(card, images(range(best, best + 1))[0], activation)
             progress.advance()
 
 
-def _write_image_pages(
-    folder: Path,
-    findings: RunTables,
-    examples: ConceptExamples,
-    pages: Sequence[int],
-    origins: Sequence[str],
-) -> None:
-    order = {image: strongest(examples.scores[:, image]) for image in pages}
-    wanted: dict[int, list[int]] = {}  # by concept the images: its maps are read once
-    for image, concepts in order.items():
-        for concept in concepts:
-            wanted.setdefault(concept, []).append(image)
-    maps: dict[int, dict[int, NDArray[np.uint8]]] = {image: {} for image in pages}
-    for concept, its in wanted.items():
-        found = examples.maps(concept, findings.pivot)
-        for image in its:
-            maps[image][concept] = found[image]
-    for image in pages:
-        origin = origins[image] if origins else ""
-        content = image_data(examples.scores[:, image], maps[image], origin=origin)
-        write_data(folder, f"images/{image}", content)
+def _verdicts(tables: RunTables) -> dict[int, Verdict]:
+    """By concept its verdict."""
+    counts = null_concepts(tables)
+    table = concept_table(tables).set_index("concept")
+    keys = ["mean_corr", "corr_excess", "p_value", "recovery_rate"]
+    table = table.reindex(columns=keys).astype(np.float64)
+    return {
+        int(concept): verdict(**row, null_concepts=counts)
+        for concept, row in table.to_dict("index").items()
+    }
 
 
 def _write_units(
     folder: Path,
-    findings: RunTables,
+    tables: RunTables,
     unit_examples: Mapping[str, Sequence[LayerExamples]],
     *,
-    near: Mapping[str, Neighbourhood],
+    lookups: Mapping[str, NeighbourLookup],
     bars: Mapping[str, NDArray[np.uint8]],
 ) -> None:
-    total = sum(len(units) for units in findings.units.values())
+    total = sum(len(units) for units in tables.units.values())
     with Progress("pages", total=total, unit="units") as progress:
-        for number, model in enumerate(findings.names):
-            concepts = unit_concepts(findings, model)
-            for units in files(findings.units[model]):
+        for number, model in enumerate(tables.names):
+            concepts = unit_concepts(tables, model)
+            for units in unit_files(tables.units[model]):
                 content = unit_data(
                     model,
                     units,
-                    findings=findings,
-                    near=near,
+                    tables=tables,
+                    lookups=lookups,
                     layers=unit_examples[model],
                     histograms=bars[model],
                     concepts=concepts,

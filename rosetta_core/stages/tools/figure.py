@@ -41,7 +41,7 @@ def draw_figure(
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.selection import top_examples
-    from rosetta_core.pages.plots.figures import concepts_figure, image_figure, save_both
+    from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
     from rosetta_core.runs.run_tables import read_run_tables
 
     paths = RunPaths(config)
@@ -86,7 +86,7 @@ def draw_figure(
 def _of_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Path]:
     """Draw of each job the image that it is of, and the one that it came to."""
     from rosetta_core.drawing.contact_sheets import sheet
-    from rosetta_core.pages.plots.figures import save_both
+    from rosetta_core.pages.figures import save_both
     from rosetta_core.steering.result_io.job_folder import read_images
 
     columns = [read_images(finished_job(config, name)) for name in names]

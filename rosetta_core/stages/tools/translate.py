@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rosetta_core.mining.matching.cross_run import CrossRunMatches
-    from rosetta_core.pages.translation.site import Side
+    from rosetta_core.pages.cross_run_page import Side
     from rosetta_core.runs.shared_encoders import RunEncoders
 
 __all__ = ["significant_rosetta", "translate_runs"]
 
 TABLES = ("matches", "shared_units", "counts")
 PAGE = "index.html"
-WRITTEN = {PAGE, "style.css", "translation.css", "pictures", "tables"}
+WRITTEN = {PAGE, "style.css", "cross_run.css", "pictures", "tables"}
 
 
 def translate_runs(
@@ -44,7 +44,7 @@ def translate_runs(
     """
     from rosetta_core.io.atomic import atomic_path, keep_others
     from rosetta_core.mining.matching.cross_run import match_concepts
-    from rosetta_core.pages.translation.site import write_translation_page
+    from rosetta_core.pages.cross_run_page import write_cross_run_page
     from rosetta_core.runs.run import run_config
     from rosetta_core.runs.shared_encoders import shared_encoders
 
@@ -64,7 +64,7 @@ def translate_runs(
             TABLES, (found.pairs, found.shared_units, found.counts), strict=True
         ):
             write_table(table, temporary / "tables" / f"{name}.parquet")
-        write_translation_page(temporary, found, (sides[0], sides[1]), encoders=list(units))
+        write_cross_run_page(temporary, found, (sides[0], sides[1]), encoders=list(units))
     return found, (to or beside) / PAGE
 
 
@@ -105,7 +105,7 @@ def _side(encoders: "RunEncoders", rosetta: "pd.DataFrame", folder: Path) -> "Si
     """A run, of which some pairs are joined, as the page in a folder shows it."""
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
-    from rosetta_core.pages.translation.site import Side
+    from rosetta_core.pages.cross_run_page import Side
 
     config, paths = encoders.config, RunPaths(encoders.config)
     samples = open_samples(config)

@@ -9,7 +9,7 @@ from made_up_runs import MODELS, UNITS, random_run, side
 from playwright.sync_api import expect
 
 from rosetta_core.mining.matching.cross_run import match_concepts
-from rosetta_core.pages.translation.site import write_translation_page
+from rosetta_core.pages.cross_run_page import write_cross_run_page
 from rosetta_core.stages.tools.translate import translate as translate_runs
 
 AGAINST = {"runOnly": ["wcag2a", "wcag2aa", "best-practice"], "preload": False}
@@ -28,7 +28,7 @@ def chance(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two random runs, whose names would be markup."""
     folder = tmp_path_factory.mktemp("chance")
     found = match_concepts(random_run(0), random_run(1), units=UNITS, permutations=2000)
-    write_translation_page(folder, found, (side("<b>&"), side('"a"')), encoders=MODELS)
+    write_cross_run_page(folder, found, (side("<b>&"), side('"a"')), encoders=MODELS)
     return folder
 
 
@@ -70,8 +70,8 @@ def test_shared_units_are_a_key_away(opened, translated: Path) -> None:
 
 def test_where_nothing_is_beyond_chance_the_page_says_so(opened, chance: Path) -> None:
     page = opened(chance)
-    expect(page.get_by_role("heading", name="Nothing is beyond chance")).to_be_visible()
-    expect(page.get_by_role("heading", name="The clearest pairs")).to_be_visible()
+    expect(page.get_by_role("heading", name="No significant match")).to_be_visible()
+    expect(page.get_by_role("heading", name="Pairs with the lowest p")).to_be_visible()
     expect(page.locator("h1")).to_have_text('Concepts of <b>& and "a"')
     assert page.locator("p.random").count() == 2
 

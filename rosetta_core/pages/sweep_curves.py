@@ -1,7 +1,4 @@
-"""Curves of a sweep, for a paper or a slide.
-
-sweep_figure    what is found, and how far halves agree, against images, K and encoders
-"""
+"""Figure of a sweep: counts and split-half agreement against images, K and encoders."""
 
 import numpy as np
 import pandas as pd
@@ -10,8 +7,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 __all__ = ["sweep_figure"]
 
-# of Okabe and Ito (2008): apart for the colour-blind, and by their marks in grey
-LOOKS = {
+# colours of Okabe and Ito (2008), distinct to colour-blind readers; markers differ in grey too
+LEVELS = {
     "neurons": ("Rosetta neurons", "#0072b2", "o"),
     "concepts": ("concepts", "#d55e00", "s"),
     "best_buddies": ("best buddies", "#009e73", "^"),
@@ -20,11 +17,14 @@ AXES = {"images": "images", "k": "K", "encoders": "encoders"}
 
 
 def sweep_figure(table: pd.DataFrame, *, k: int) -> Figure:
-    """Draw a sweep: along each axis, the others are all images, all encoders, and about this K.
+    """Draw a sweep, one column of panels per axis.
+
+    Along each axis the other two are fixed: at all images, at all encoders, at the K nearest to
+    that of the run.
 
     Args:
-        table: as `mining.sweep.sweep_table` returns it.
-        k: of the run.
+        table: table of the sweep, as `mining.significance.sweep` computes it.
+        k: K of the run.
     """
     tried = table["k"].unique()
     fixed = {
@@ -37,14 +37,14 @@ def sweep_figure(table: pd.DataFrame, *, k: int) -> Figure:
     for column, (key, name) in enumerate(AXES.items()):
         others = [other for other in AXES if other != key]
         rows = table[np.logical_and.reduce([table[other] == fixed[other] for other in others])]
-        said = ", ".join(f"{AXES[other]} = {fixed[other]}" for other in others)
+        title = ", ".join(f"{AXES[other]} = {fixed[other]}" for other in others)
         counts, agreement = axes[:, column]
-        counts.set_title(said, fontsize=8, color="#444444")
-        for what, (label, colour, mark) in LOOKS.items():
-            look = {"color": colour, "marker": mark, "markersize": 4, "label": label}
-            if what != "best_buddies":  # ten times as many; their agreement is on the same scale
-                counts.plot(rows[key], rows[what], **look)
-            agreement.plot(rows[key], rows[f"{what}_agreement"], **look)
+        counts.set_title(title, fontsize=8, color="#444444")
+        for level, (label, colour, marker) in LEVELS.items():
+            style = {"color": colour, "marker": marker, "markersize": 4, "label": label}
+            if level != "best_buddies":  # ten times as many; only their agreement is comparable
+                counts.plot(rows[key], rows[level], **style)
+            agreement.plot(rows[key], rows[f"{level}_agreement"], **style)
         agreement.set_xlabel(name)
         if key == "images":
             agreement.set_xscale("log", base=2)
@@ -56,9 +56,9 @@ def sweep_figure(table: pd.DataFrame, *, k: int) -> Figure:
             one.spines[["top", "right"]].set_visible(False)
             one.grid(color="#dddddd", linewidth=0.5)
             one.tick_params(labelsize=8)
-    axes[0, 0].set_ylabel("found")
+    axes[0, 0].set_ylabel("count")
     axes[0, 0].set_ylim(bottom=0)
-    axes[1, 0].set_ylabel("two halves agree")
+    axes[1, 0].set_ylabel("split-half agreement")
     axes[1, 0].set_ylim(0, 1)
     axes[1, 0].yaxis.set_major_formatter(PercentFormatter(1))
     axes[1, -1].legend(frameon=False, fontsize=8)

@@ -9,8 +9,8 @@ from made_up import make_up
 from made_up_jobs import METHODS, write_job, write_one_of_each
 from playwright.sync_api import Page, expect
 
-from rosetta_core.pages.dictionary.maximisation_data import read_shows
-from rosetta_core.pages.steering.site import write_steering_site
+from rosetta_core.pages.dictionary.maximisation_data import read_maximisations
+from rosetta_core.pages.steering_page import write_steering_page
 
 HOSTILE = "<img src=x onerror=\"alert('x')\">&amp;"
 NAMES = {"run": "faces", "pivot": "dcgan", "encoders": ["mobilenet_v2", "mtcnn_onet"]}
@@ -30,12 +30,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_job(run, "show", images, name="wide", concept=1, activations=wide),
         write_job(run, "edit", images, name=HOSTILE, about=HOSTILE, folder="a b#%"),
     ]
-    write_steering_site(run / "steering", jobs, dictionary="../dictionary/index.html", **NAMES)
-    write_steering_site(run / "none", [], **NAMES)
+    write_steering_page(run / "steering", jobs, dictionary="../dictionary/index.html", **NAMES)
+    write_steering_page(run / "none", [], **NAMES)
     dictionary = make_up(["dcgan", "x"], concepts=3, layers=["a", "b"], channels=4)
     (run / "dictionary").mkdir()
-    shows = read_shows([job for job in jobs if job.parent.name == "shows"])
-    dictionary.write(run / "dictionary", examples=2, image_pages=2, shows=shows)
+    results = read_maximisations([job for job in jobs if job.parent.name == "shows"])
+    dictionary.write(run / "dictionary", examples=2, maximisations=results)
     return run
 
 

@@ -21,7 +21,7 @@ from rosetta_core.drawing.heatmap import contrast, overlay, picture
 from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.selection import top_examples
-from rosetta_core.runs.run_tables import RunTables
+from rosetta_core.mining.run_tables import RunTables
 
 __all__ = [
     "concepts_figure",
@@ -43,7 +43,7 @@ CAPTION = 24  # below a tile
 
 
 def concepts_figure(
-    findings: RunTables,
+    tables: RunTables,
     examples: ConceptExamples,
     *,
     shown: Mapping[int, Sequence[int]],
@@ -57,14 +57,14 @@ def concepts_figure(
     which the column's head names, at full strength at the contrast of the maps in its column.
 
     Args:
-        findings: of the run.
+        tables: tables of the run.
         examples: the concepts on all images.
         shown: by concept the numbers of its example images, at least one; in the order of blocks.
         images: gives some of the run's images.
         models: the columns; default: all.
         across: how many blocks stand side by side.
     """
-    models = findings.names if models is None else models
+    models = tables.names if models is None else models
     across = min(across, len(shown))
     down = -(-len(shown) // across)
     width = SIDE + (1 + len(models)) * STEP - GAP
@@ -73,7 +73,7 @@ def concepts_figure(
         2 * EDGE + across * (width + BETWEEN) - BETWEEN,
         2 * EDGE + down * (height + BETWEEN) - BETWEEN,
     )
-    heads = _Heads(findings, examples, concepts=shown, models=models)
+    heads = _Heads(tables, examples, concepts=shown, models=models)
     for place, (concept, numbers) in enumerate(shown.items()):
         x = EDGE + place % across * (width + BETWEEN) + SIDE
         y = EDGE + place // across * (height + BETWEEN)
@@ -101,24 +101,24 @@ class _Heads:
 
     def __init__(
         self,
-        findings: RunTables,
+        tables: RunTables,
         examples: ConceptExamples,
         *,
         concepts: Iterable[int],
         models: Sequence[str],
     ) -> None:
-        correlation = findings.concepts.set_index("concept")["mean_corr"]
+        correlation = tables.concepts.set_index("concept")["mean_corr"]
         self._correlation = {concept: float(correlation[concept]) for concept in concepts}
         units: dict[tuple[int, int], tuple[str, int]] = {}  # by concept and column
         for column, model in enumerate(models):
-            rows = findings.units[model].set_index("unit")
+            rows = tables.units[model].set_index("unit")
             representative = examples.representative[:, examples.models.index(model)]
             for concept in self._correlation:
                 unit = rows.loc[representative[concept]]
                 units[concept, column] = (str(unit["layer"]), int(unit["channel"]))
         widest = TILE - 2 * GAP  # letters are moved to whole pixels, up to 4% further
         self._name_size, self._names = fitted(models, width=widest, size=6.5, smallest=5)
-        untrained = {facts.name for facts in findings.models if facts.random}
+        untrained = {facts.name for facts in tables.models if facts.random}
         self._random = [model in untrained for model in models]
         layers = [
             f"{layer}/{channel}" if self._random[column] else layer
@@ -147,7 +147,7 @@ class _Heads:
 
 
 def image_figure(
-    findings: RunTables,
+    tables: RunTables,
     examples: ConceptExamples,
     *,
     image: int,
@@ -162,7 +162,7 @@ def image_figure(
     concept which shows better elsewhere is paler here.
 
     Args:
-        findings: of the run.
+        tables: tables of the run.
         examples: the concepts on all images.
         image: its number.
         images: gives some of the run's images.
@@ -193,7 +193,7 @@ def image_figure(
     # down to the captions of the tiles beside it
     put(picture(original, TILE + (large - 1) * STEP), f"image {image}", 0, 0)
     for concept, (column, row) in zip(chosen, places, strict=True):
-        maps = examples.maps(concept, findings.pivot)
+        maps = examples.maps(concept, tables.pivot)
         full = contrast(dequantise(maps))
         tile = overlay(original, dequantise(maps[image]), full=full, size=TILE)
         put(tile, str(concept), column, row)
@@ -217,7 +217,7 @@ def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
 
 def write_default_figures(
     folder: Path,
-    findings: RunTables,
+    tables: RunTables,
     examples: ConceptExamples,
     images: Images,
     duplicates: NDArray[np.int32],
@@ -231,7 +231,7 @@ def write_default_figures(
 
     Args:
         folder: where to.
-        findings: of the run.
+        tables: tables of the run.
         examples: the concepts on all images.
         images: gives some of the run's images.
         duplicates: per image its group of near-duplicates.
@@ -252,10 +252,10 @@ def write_default_figures(
         return np.concatenate([one(number) for number in numbers])
 
     strongest = {concept: shown[concept] for concept in list(shown)[:4]}
-    figure = concepts_figure(findings, examples, shown=strongest, images=some)
+    figure = concepts_figure(tables, examples, shown=strongest, images=some)
     save_both(figure, folder / "concepts")
-    figure = image_figure(findings, examples, image=telling_image(examples), images=some)
+    figure = image_figure(tables, examples, image=telling_image(examples), images=some)
     save_both(figure, folder / "image")
     for concept, numbers in shown.items():
-        figure = concepts_figure(findings, examples, shown={concept: numbers}, images=some)
+        figure = concepts_figure(tables, examples, shown={concept: numbers}, images=some)
         save(figure, folder / f"concept-{concept:04d}.png", small=True)

@@ -1,4 +1,4 @@
-"""The page of steering jobs says what the jobs left, whole, and needs nothing from elsewhere."""
+"""The page of steering jobs is complete, atomic and self-contained."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from PIL import Image
 
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError
-from rosetta_core.pages.dictionary.maximisation_data import read_shows
-from rosetta_core.pages.steering.results import KINDS, number, read_result
-from rosetta_core.pages.steering.site import write_steering_site
+from rosetta_core.pages.dictionary.maximisation_data import read_maximisations
+from rosetta_core.pages.steering_page import write_steering_page
+from rosetta_core.pages.steering_results import KINDS, number, read_result
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;{{ 7 * 7 }}"
 NAMES = {"run": "faces", "pivot": "dcgan", "encoders": ["mobilenet_v2", "mtcnn_onet"]}
@@ -65,7 +65,7 @@ def jobs(images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> list[P
 @pytest.fixture(scope="module")
 def site(jobs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "steering"
-    return write_steering_site(folder, jobs, dictionary="../dictionary/index.html", **NAMES)
+    return write_steering_page(folder, jobs, dictionary="../dictionary/index.html", **NAMES)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -81,20 +81,18 @@ def changed(job: Path, **content: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | content))
 
 
-def test_everything_that_the_page_shows_or_leads_to_is_in_its_folder(
-    site: Path, jobs: list[Path]
-) -> None:
+def test_all_files_of_the_page_are_in_its_folder(site: Path, jobs: list[Path]) -> None:
     page, there = Page(site), files(site)
     asked = [a for a in page.addresses() if not a.startswith(("#", "data:", "../dictionary/"))]
     assert {unquote(address) for address in asked} == set(there) - {"index.html"}
     for job in jobs:
-        kind = KINDS[json.loads((job / "job.json").read_text())["kind"]]
+        kind = json.loads((job / "job.json").read_text())["kind"]
         for file in ("sheet.png", "maps.png", "curve.png", "way.mp4", "table.md"):
             copied = there.get(f"jobs/{kind}/{job.name}/{file}")
             assert copied == ((job / file).read_bytes() if (job / file).is_file() else None)
 
 
-def test_nothing_is_loaded_from_elsewhere_and_no_path_of_this_machine_is_told(
+def test_nothing_is_loaded_from_elsewhere_and_no_path_of_this_machine_is_shown(
     site: Path, jobs: list[Path]
 ) -> None:
     for name in ("index.html", "style.css", "steering.css"):
@@ -112,9 +110,9 @@ def test_nothing_is_loaded_from_elsewhere_and_no_path_of_this_machine_is_told(
     assert policy is not None and policy.startswith("default-src 'none'")
 
 
-def test_each_job_is_told_in_its_section(site: Path, jobs: list[Path]) -> None:
+def test_each_job_is_in_its_section(site: Path, jobs: list[Path]) -> None:
     page = Page(site)
-    heads = ["Inversions", "Concepts shown", "Edits", "Tunings", "Table 1"]
+    heads = [kind.title for kind in KINDS.values()]
     places = [page.text.rindex(head) for head in heads]
     assert places == sorted(places)
     for kind, about in ABOUT.items():
@@ -133,13 +131,13 @@ def test_each_job_is_told_in_its_section(site: Path, jobs: list[Path]) -> None:
         assert traits["preload"] == "none" and "autoplay" not in traits
 
 
-def test_measures_are_those_of_the_best_start(jobs: list[Path]) -> None:
+def test_metrics_are_those_of_the_best_start(jobs: list[Path]) -> None:
     rows = pd.read_parquet(jobs[0] / "metrics.parquet")
     best = rows[rows["best"]]
-    assert read_result(jobs[0]).measures.rows == [
+    assert read_result(jobs[0]).metrics.rows == [
         [row.metric, number(row.value)] for row in best.itertuples()
     ]
-    shown = read_result(jobs[-1]).measures
+    shown = read_result(jobs[-1]).metrics
     assert shown.head == ["", "PSNR (dB)"]
     assert [row[0] for row in shown.rows] == [f"seed {i}, {m}" for i in (0, 1) for m in METHODS]
 
@@ -166,7 +164,7 @@ def test_table_1_has_the_best_of_each_measure_in_bold(jobs: list[Path]) -> None:
     finally:
         original.replace(jobs[-1] / "table.parquet")
     assert found is not None
-    assert found.measures == [("PSNR (dB)", False), ("features of mtcnn_onet", True)]
+    assert found.metrics == [("PSNR (dB)", False), ("features of mtcnn_onet", True)]
     bold = {
         method: [mean.best if mean else None for mean in means]
         for method, means in found.rows.items()
@@ -196,7 +194,7 @@ def test_names_and_words_show_as_text(images: np.ndarray, tmp_path: Path) -> Non
         hostile[-1] / "table.parquet"
     )
     names = {"run": HOSTILE, "pivot": HOSTILE, "encoders": [HOSTILE]}
-    site = write_steering_site(tmp_path / "site", hostile, **names)
+    site = write_steering_page(tmp_path / "site", hostile, **names)
     page = Page(site)
     assert not any(tag == "script" for tag, _ in page.elements)
     assert page.text.count(HOSTILE) > 20
@@ -207,8 +205,8 @@ def test_names_and_words_show_as_text(images: np.ndarray, tmp_path: Path) -> Non
 
 
 def test_without_jobs_the_page_says_how_to_declare_one(tmp_path: Path) -> None:
-    page = Page(write_steering_site(tmp_path / "site", [], **NAMES))
-    assert "There are no steering jobs" in page.text
+    page = Page(write_steering_page(tmp_path / "site", [], **NAMES))
+    assert "This run has no steering jobs" in page.text
     text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     example = text.partition("<code>")[2].partition("</code>")[0]
     declared = Steering.model_validate(yaml.safe_load(example)["steering"])
@@ -218,57 +216,57 @@ def test_without_jobs_the_page_says_how_to_declare_one(tmp_path: Path) -> None:
 
 def test_same_jobs_are_the_same_page(site: Path, jobs: list[Path], tmp_path: Path) -> None:
     dictionary = "../dictionary/index.html"
-    again = write_steering_site(tmp_path / "other", jobs, dictionary=dictionary, **NAMES)
+    again = write_steering_page(tmp_path / "other", jobs, dictionary=dictionary, **NAMES)
     assert files(again) == files(site)
 
 
-def test_what_is_missing_is_said_and_what_stood_there_stays(
-    images: np.ndarray, tmp_path: Path
-) -> None:
+def test_missing_files_are_named_and_the_old_page_stays(images: np.ndarray, tmp_path: Path) -> None:
     job = write_job(tmp_path, "edit", images)
-    site = write_steering_site(tmp_path / "site", [job], **NAMES)
+    site = write_steering_page(tmp_path / "site", [job], **NAMES)
     before = files(site)
     for file in ("sheet.png", "metrics.parquet", "job.json"):
         kept = (job / file).rename(tmp_path / file)
         with pytest.raises(RosettaError, match=f"{file}: .*run the job again$"):
-            write_steering_site(site, [job], **NAMES)
+            write_steering_page(site, [job], **NAMES)
         kept.rename(job / file)
     changed(job, kind="edits")
     with pytest.raises(RosettaError, match="'edits'"):
-        write_steering_site(site, [job], **NAMES)
+        write_steering_page(site, [job], **NAMES)
     changed(job, kind="edit")
     metrics = pd.read_parquet(job / "metrics.parquet")
     metrics.assign(best=True).to_parquet(job / "metrics.parquet")
     with pytest.raises(RosettaError, match="of two best starts"):
-        write_steering_site(site, [job], **NAMES)
+        write_steering_page(site, [job], **NAMES)
     with pytest.raises(RosettaError, match="two steering jobs"):
         metrics.to_parquet(job / "metrics.parquet")
-        write_steering_site(site, [job, job], **NAMES)
+        write_steering_page(site, [job, job], **NAMES)
     assert files(site) == before
     assert {path.name for path in tmp_path.iterdir()} == {"edits", "site"}
 
 
 def test_a_page_is_replaced_as_a_whole(images: np.ndarray, tmp_path: Path) -> None:
     job = write_job(tmp_path, "tuning", images)
-    site = write_steering_site(tmp_path / "site", [job], **NAMES)
+    site = write_steering_page(tmp_path / "site", [job], **NAMES)
     (job / "way.mp4").unlink()
-    write_steering_site(site, [job], **NAMES)
+    write_steering_page(site, [job], **NAMES)
     assert not any(name.endswith(".mp4") for name in files(site))
     assert not any(tag == "video" for tag, _ in Page(site).elements)
 
 
 def test_shows_are_on_the_page_of_their_concept(jobs: list[Path], tmp_path: Path) -> None:
-    (show,) = read_shows([job for job in jobs if job.parent.name == "shows"])
+    (show,) = read_maximisations([job for job in jobs if job.parent.name == "shows"])
     assert (show.concept, show.about) == (1, ABOUT["show"])
     assert show.values.tolist() == [[0.1, 4.2], [-0.3, 3.9], [0.5, 2.25]]
     make_up(["g", "x"], concepts=3, layers=["a"], channels=5).write(
-        tmp_path, examples=2, image_pages=2, shows=[show]
+        tmp_path, examples=2, maximisations=[show]
     )
     texts = [(tmp_path / f"data/concepts/{n}.js").read_text(encoding="utf-8") for n in range(3)]
-    found = [json.loads(text.partition('",')[2].removesuffix(");\n"))["shows"] for text in texts]
-    values = [[100, 4200], [-300, 3900], [500, 2250]]
+    found = [
+        json.loads(text.partition('",')[2].removesuffix(");\n"))["maximisations"] for text in texts
+    ]
+    values = [[0.1, 4.2], [-0.3, 3.9], [0.5, 2.25]]
     assert found == [[], [{"number": 0, "about": ABOUT["show"], "values": values}], []]
-    pictures = sorted((tmp_path / "pictures" / "shows" / "0").iterdir())
+    pictures = sorted((tmp_path / "pictures" / "maximisations" / "0").iterdir())
     assert [path.name for path in pictures] == ["0.webp", "1.webp", "2.webp"]
     for path, pair in zip(pictures, zip(show.before, show.after, strict=True), strict=True):
         drawn = np.asarray(Image.open(path).convert("RGB")).astype(float)
@@ -286,11 +284,11 @@ def test_values_of_a_show_go_with_their_images(images: np.ndarray, tmp_path: Pat
     rows["start"] = rows["start"].map({0: 2, 1: 0, 2: 1}).astype(np.int32)
     rows = rows.sort_values("metric", kind="stable")
     rows.to_parquet(job / "metrics.parquet")
-    (show,) = read_shows([job])
+    (show,) = read_maximisations([job])
     assert show.values.tolist() == [[0.1, 4.2], [-0.3, 3.9], [0.5, 2.25]]
     rows[rows["start"] != 1].to_parquet(job / "metrics.parquet")
     with pytest.raises(RosettaError, match="3 and 3 images of 2 starts"):
-        read_shows([job])
+        read_maximisations([job])
     shutil.rmtree(job)
     with pytest.raises(RosettaError, match="run the job again"):
-        read_shows([job])
+        read_maximisations([job])

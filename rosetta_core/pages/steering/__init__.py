@@ -1,1 +1,0 @@
-"""The page of a run's steering jobs: what was inverted, shown, edited, tuned and evaluated."""

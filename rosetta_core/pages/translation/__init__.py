@@ -1,1 +1,0 @@
-"""The page of two runs' concepts, translated into each other."""
