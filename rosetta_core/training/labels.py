@@ -1,8 +1,7 @@
-"""What is known of an image, as numbers, to ask an encoder's features for.
+"""Labels of images for probes: colour statistics, and the pose of faces.
 
-labels_of_images    of any images: brightness, contrast, warmth, side light
-detect_landmarks    where eyes, nose and mouth are, by the zoo's face detector
-labels_of_faces     of landmarks: pose, tilt, mouth
+Face labels are computed from the landmarks of MTCNN's O-Net (Zhang et al., 2016), the zoo's face
+detector.
 """
 
 import numpy as np
@@ -13,85 +12,94 @@ from torch import Tensor
 from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.network import Encoder
 
-__all__ = ["detect_landmarks", "labels_of_faces", "labels_of_images"]
+__all__ = ["colour_labels", "detect_landmarks", "face_labels"]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 BATCH = 64  # images
 # The pivot's faces fill a little less of the image than of the detector's boxes. With 7/8 of the
-# side, most of 512 images are faces to it (98%; 97% of the whole images), and pose and mouth agree
-# best with those of the mirrored image; in smaller boxes it moves the mouth inwards.
+# side, 98% of 512 images are detected as faces (97% with whole images), and pose and mouth agree
+# best with those of the mirrored image; smaller boxes move the detected mouth inwards.
 FACE_BOX = 0.875
-SURE = 0.5  # probability of a face
+MIN_PROBABILITY = 0.5  # of a face
 
 
-def labels_of_images(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-    """Return labels (n,) of images (n, h, w, 3), of bytes as shares of 255.
+def colour_labels(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    """Return brightness, contrast, warmth and side light of images.
 
-    `brightness` is the mean of the luminance, `contrast` its standard deviation, `warmth` the mean
-    of red minus that of blue, and `side_light` the mean luminance of the right half minus that of
-    the left.
+    Args:
+        images: bytes (n, h, w, 3), taken as shares of 255.
+
+    Returns:
+        Labels (n,) by name. `brightness`: mean luminance; `contrast`: its standard deviation;
+        `warmth`: mean red minus mean blue; `side_light`: mean luminance of the right half minus
+        that of the left half.
     """
-    measured = []
-    for image in images:  # one by one: as floats, all of them are large
+    values = []
+    for image in images:  # one by one, since floats take four times the memory
         pixels = image.astype(np.float32) / 255
-        light = pixels @ LUMA  # (h, w)
-        half = light.shape[1] // 2
+        luminance = pixels @ LUMA  # (h, w)
+        half = luminance.shape[1] // 2
         red, _, blue = pixels.mean((0, 1), dtype=np.float64)
-        side = light[:, -half:].mean() - light[:, :half].mean()
-        measured.append((light.mean(), light.std(), red - blue, side))
-    columns = np.array(measured, dtype=np.float64).T
+        side = luminance[:, -half:].mean() - luminance[:, :half].mean()
+        values.append((luminance.mean(), luminance.std(), red - blue, side))
+    columns = np.array(values, dtype=np.float64).T
     return dict(zip(("brightness", "contrast", "warmth", "side_light"), columns, strict=True))
 
 
 def detect_landmarks(
     detector: Encoder, images: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find the landmarks of faces in images, bytes (n, h, w, 3), each with one face in its centre.
+    """Detect the landmarks of images with one centred face each.
 
-    Those of an image and of its mirror image are averaged, so that neither side is favoured.
+    Results for an image and its mirror image are averaged, which treats both sides alike.
 
     Args:
-        detector: O-Net of MTCNN (`zoo.encoders.mtcnn_onet`). Its third head puts out x of the left eye, the
-            right eye, the nose, the left and the right corner of the mouth, then their y, as shares
-            of the box; left and right are the image's.
-        images: on any device.
+        detector: O-Net of MTCNN (`rosetta_core.zoo.encoders.mtcnn_onet`). Its third output holds x
+            of the left eye, the right eye, the nose, the left and the right corner of the mouth,
+            then their y, as shares of the box; left and right are the image's.
+        images: bytes (n, h, w, 3), on any device.
 
     Returns:
-        Landmarks (n, 5, 2) as x and y in shares of the detector's box, and the probability (n,)
-        that it is a face.
+        Landmarks (n, 5, 2) as x and y in shares of the detector's box, and probabilities (n,) of a
+        face.
     """
     mirrored_order = [1, 0, 2, 4, 3]
-    places, faces = [], []
+    landmarks, probabilities = [], []
     for batch in images.split(BATCH):
-        found, sure = _detect(detector, batch)
-        mirrored, mirrored_sure = _detect(detector, batch.flip(2))
+        points, probability = _detect(detector, batch)
+        mirrored, mirrored_probability = _detect(detector, batch.flip(2))
         mirrored = mirrored[:, mirrored_order]
         mirrored[:, :, 0] = 1 - mirrored[:, :, 0]
-        places.append((found + mirrored) / 2)
-        faces.append((sure + mirrored_sure) / 2)
-    return torch.cat(places).cpu().double().numpy(), torch.cat(faces).cpu().double().numpy()
+        landmarks.append((points + mirrored) / 2)
+        probabilities.append((probability + mirrored_probability) / 2)
+    return (
+        torch.cat(landmarks).cpu().double().numpy(),
+        torch.cat(probabilities).cpu().double().numpy(),
+    )
 
 
 @torch.no_grad()
 def _detect(detector: Encoder, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Landmarks (n, 5, 2) and probabilities (n,) of images (n, h, w, 3)."""
-    seen = detector.input.model_copy(update={"crop": FACE_BOX})
-    classes, _, landmarks = detector.network(preprocess(images.to(detector.device), seen))
+    """Return landmarks (n, 5, 2) and probabilities (n,) of images (n, h, w, 3)."""
+    cropped = detector.input.model_copy(update={"crop": FACE_BOX})
+    classes, _, landmarks = detector.network(preprocess(images.to(detector.device), cropped))
     return landmarks.unflatten(1, (2, 5)).transpose(1, 2), classes[:, 1]
 
 
-def labels_of_faces(
+def face_labels(
     landmarks: NDArray[np.float64], probability: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return labels (n,) of faces; NaN where the detector sees none.
-
-    `pose` is how far the nose lies right of the middle of the eyes, and `mouth` how wide the mouth
-    is, both as shares of the distance of the eyes; `tilt` is the angle of the line through the
-    eyes, in radians, positive where the right one is lower.
+    """Return pose, tilt and mouth of faces.
 
     Args:
         landmarks: (n, 5, 2), as `detect_landmarks` returns them.
-        probability: (n,), that it is a face.
+        probability: probability (n,) of a face.
+
+    Returns:
+        Labels (n,) by name, NaN below a probability of 0.5. `pose`: distance of the nose to the
+        right of the midpoint of the eyes, and `mouth`: width of the mouth, both as shares of the
+        distance between the eyes; `tilt`: angle of the line through the eyes in radians, positive
+        if the right eye is lower.
     """
     left, right, nose, mouth_left, mouth_right = landmarks.transpose(1, 0, 2)  # (n, 2) each
     across = right - left
@@ -102,5 +110,5 @@ def labels_of_faces(
             "tilt": np.arctan2(across[:, 1], across[:, 0]),
             "mouth": np.linalg.norm(mouth_right - mouth_left, axis=1) / eyes,
         }
-    known = (probability >= SURE) & (eyes > 0)
-    return {name: np.where(known, label, np.nan) for name, label in labels.items()}
+    valid = (probability >= MIN_PROBABILITY) & (eyes > 0)
+    return {name: np.where(valid, label, np.nan) for name, label in labels.items()}

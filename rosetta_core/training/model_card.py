@@ -1,47 +1,48 @@
-"""The model card of a trained encoder, in Markdown.
+"""Model card and loss curve of a trained encoder.
 
-card            what it is, how it was made, and what can be read out of its features
-Facts           what of it the recipe doesn't say
-Machine         where it was made, with which versions, and when
-this_machine    here and now
+The card is Markdown: facts, probe scores, the recipe as YAML, and how to name the encoder in a
+configuration. It holds nothing of one machine except where the encoder was trained.
 """
 
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import pandas as pd
 import torch
 import yaml
+from matplotlib.figure import Figure
 from pydantic import BaseModel
 
+from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runtime.machine import processor
-from rosetta_core.training.recipe import Recipe
+from rosetta_core.training.optimisation import Step
+from rosetta_core.training.recipe import DinoSettings, MaeSettings, Recipe
 
-__all__ = ["Facts", "Machine", "card", "this_machine"]
+__all__ = ["Facts", "Machine", "model_card", "this_machine", "write_losses"]
 
-LAST = 50  # steps, whose mean loss is told
-PLACES = {"results", "resources", "device"}  # keys of a recipe that are of one machine
+SMOOTHED = 50  # steps of the loss curve's moving average, and of the card's last loss
+MACHINE_KEYS = {"results", "resources", "device"}  # keys of a recipe that depend on the machine
 MAE = "masked autoencoder (MAE; He et al., CVPR 2022)"
 DINO = "self-distillation (DINO; Caron et al., ICCV 2021)"
-PATCHES = "with a loss of hidden patches (after iBOT, Zhou et al., ICLR 2022, and data2vec)"
+PATCHES = "with a loss of masked patches (after iBOT, Zhou et al., ICLR 2022, and data2vec)"
 COLUMNS = [(x, p) for x in ("trained", "untrained", "pixels") for p in ("linear", "neighbours")]
 READING = (
-    "R² on {tested:,} images that the probes weren't fitted to{unseen}: 1 where a label is "
-    "foretold exactly, 0 where its mean would do as well, – where it is unknown or the same in "
-    "all; the features are good for a label where the trained encoder beats both itself before "
-    "training and the pixels of the images reduced to 16×16."
+    "R² on {tested:,} test images, on which the probes were not fitted{unseen}: 1 for exact "
+    "predictions, 0 for predictions as good as the mean, – if labels are unknown or all equal. The "
+    "features represent a label well if the trained encoder scores higher than both the untrained "
+    "encoder and the images resized to 16×16 pixels."
 )
 
 
 class Machine(NamedTuple):
-    """Where an encoder was made, with which versions, and when (YYYY-MM-DD in UTC)."""
+    """Machine, library versions and date (YYYY-MM-DD, UTC) of a training."""
 
     processor: str
     torch: str
@@ -51,16 +52,16 @@ class Machine(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the recipe of an encoder doesn't say of it.
+    """Facts about a trained encoder that are not part of its recipe.
 
     Attributes:
-        parameters: of the encoder, without what it was trained with.
-        bytes: of its file.
-        sha256: of its file, in hexadecimal.
-        images: how many different ones it was trained on.
-        tested: how many the probes were tested on.
-        machine: where it was trained.
-        shipped: whether it comes with this package, under its name and its licence.
+        parameters: number of parameters of the encoder alone.
+        bytes: size of its file.
+        sha256: checksum of its file, in hexadecimal.
+        images: number of different training images.
+        tested: number of images on which the probes were tested.
+        machine: machine that trained it.
+        shipped: whether it is part of this package, under its name and licence.
     """
 
     parameters: int
@@ -73,7 +74,7 @@ class Facts:
 
 
 def this_machine(device: torch.device) -> Machine:
-    """The machine on which this runs: its GPU where `device` is one, else its processor."""
+    """Return this machine: its GPU if `device` is one, else its processor."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
@@ -82,60 +83,90 @@ def this_machine(device: torch.device) -> Machine:
     return Machine(name, version("torch"), version("timm"), today)
 
 
-def card(recipe: Recipe, facts: Facts, *, losses: pd.DataFrame, probes: pd.DataFrame) -> str:
+def write_losses(steps: Sequence[Step], folder: Path, *, label: str) -> None:
+    """Write losses.csv (step, loss, learning_rate, seconds) and the curve losses.png to a folder.
+
+    Args:
+        steps: all steps of a training.
+        folder: existing folder.
+        label: label of the loss axis.
+    """
+    table = pd.DataFrame(steps)
+    table.insert(0, "step", range(1, len(steps) + 1))
+    with atomic_path(folder / "losses.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(table.step, table.loss, color="0.8", linewidth=0.5)
+    smooth = table.loss.rolling(SMOOTHED, min_periods=1, center=True).mean()
+    axes.plot(table.step, smooth, color="C0", linewidth=1.5)
+    axes.set(xlabel="step", ylabel=label)
+    axes.spines[["top", "right"]].set_visible(False)
+    with atomic_path(folder / "losses.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def model_card(recipe: Recipe, facts: Facts, *, losses: pd.DataFrame, probes: pd.DataFrame) -> str:
     """Return the model card of a trained encoder, as Markdown.
 
     Args:
-        recipe: that it was trained by.
-        facts: what the recipe doesn't say.
-        losses: of every step, with columns loss and seconds.
-        probes: label, features, probe, r2, as probes.probe_table returns them.
+        recipe: recipe of the training.
+        facts: facts that are not part of the recipe.
+        losses: one row per step, with columns loss and seconds.
+        probes: table of `rosetta_core.training.probes.probe_table`.
     """
-    drawn = recipe.images.generator
-    source = f"images that {_code(drawn.name)} drew" if drawn else "the images of a folder"
-    how = f"{'as a' if recipe.mae else 'by'} {_method(recipe)}"
+    generator = recipe.images.generator
+    source = f"samples of {_code(generator.name)}" if generator else "the images of a folder"
     file = f"{recipe.name.replace('_', '-')}.yaml"
     command = f"rosetta train {'configs/train/' if facts.shipped else ''}{file}"
-    unseen = ", nor the encoder trained on" if drawn else ""
+    unseen = " and the encoder was not trained" if generator else ""
     parts = [
         f"# {_code(recipe.name)}",
-        f"A vision transformer, taught without labels {how}, on {source}. "
-        "It was trained on nothing else, and only the encoder is kept.",
+        f"A self-supervised vision transformer, trained from random weights on {source}: "
+        f"{_method(recipe)}. Only the encoder is kept.",
         _table(["", ""], _rows(recipe, facts, losses)),
-        "## What can be read out of its features",
+        "## Probes",
         _probe_table(probes),
         READING.format(tested=facts.tested, unseen=unseen),
-        _labels(faces=recipe.probes.faces),
-        "## The recipe",
-        _block(_recipe(recipe), "yaml"),
-        "It is made again by" if facts.shipped else f"Kept as {_code(file)}, it is made again by",
+        _probe_notes(faces=recipe.probes.faces),
+        "## Recipe",
+        _block(_recipe_yaml(recipe), "yaml"),
+        "Command:" if facts.shipped else f"Command, with the recipe saved as {_code(file)}:",
         _block(command, "sh"),
-        "## How to use it",
-        _block(_use(recipe, facts), "yaml"),
+        "## Use in a configuration",
+        _block(_encoder_yaml(recipe, facts), "yaml"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _method(recipe: Recipe) -> str:
-    if recipe.dino:
-        return f"{DINO} {PATCHES}" if recipe.dino.masked else DINO
-    return MAE
+    match recipe.method:
+        case DinoSettings(masked=masked):
+            return f"{DINO} {PATCHES}" if masked else DINO
+        case MaeSettings():
+            return MAE
+        case _:
+            assert_never(recipe.method)
 
 
 def _rows(recipe: Recipe, facts: Facts, losses: pd.DataFrame) -> list[list[str]]:
-    """The facts, one a row."""
-    drawn, machine = recipe.images.generator, facts.machine
-    source = f"drawn by {_code(drawn.name)}" if drawn else f"of {_code(str(recipe.images.folder))}"
-    measure = "squared error of hidden patches" if recipe.mae else "cross-entropy"
+    """Return the facts as rows of a table."""
+    generator, machine = recipe.images.generator, facts.machine
+    source = (
+        f"samples of {_code(generator.name)}"
+        if generator
+        else f"files in {_code(str(recipe.images.folder))}"
+    )
+    measure = "squared error of masked patches" if recipe.mae else "cross-entropy"
     arguments = json.dumps(recipe.arguments, ensure_ascii=False)
-    last, seconds = losses.loss.tail(LAST), losses.seconds.sum()
+    last, seconds = losses.loss.tail(SMOOTHED), losses.seconds.sum()
     rows = {
         "method": _method(recipe),
-        "architecture": f"timm's {_code(recipe.architecture)} with {_code(arguments)}",
+        "architecture": f"timm {_code(recipe.architecture)} with {_code(arguments)}",
         "parameters": f"{facts.parameters:,}",
         "file": f"{facts.bytes / 1e6:.2f} MB, float16 safetensors",
         "SHA-256": _code(facts.sha256),
-        "images": f"{facts.images:,} different ones, {source}",
+        "images": f"{facts.images:,} different {source}",
         "steps": f"{len(losses):,} of {recipe.batch_size:,} images",
         "loss": f"{measure}: {losses.loss.iloc[0]:.3f} at the first step, "
         f"{last.mean():.3f} over the last {len(last)}",
@@ -145,12 +176,8 @@ def _rows(recipe: Recipe, facts: Facts, losses: pd.DataFrame) -> list[list[str]]
         "versions": f"torch {machine.torch}, timm {machine.timm}",
         "date": machine.date,
     }
-    return [[key, value] for key, value in (rows | _licence(facts)).items()]
-
-
-def _licence(facts: Facts) -> dict[str, str]:
-    """That of what is shipped; others' encoders are theirs."""
-    return {"licence": "MIT"} if facts.shipped else {}
+    licence = {"licence": "MIT"} if facts.shipped else {}  # users choose their own
+    return [[key, value] for key, value in (rows | licence).items()]
 
 
 def _probe_table(probes: pd.DataFrame) -> str:
@@ -170,34 +197,36 @@ def _number(r2: float) -> str:
     return "–" if pd.isna(r2) else f"{r2:z.2f}".replace("-", "−")
 
 
-def _labels(*, faces: bool) -> str:
-    """What the labels are, and the probes."""
-    found = " Pose, tilt and mouth are of the landmarks that O-Net of MTCNN finds." if faces else ""
+def _probe_notes(*, faces: bool) -> str:
+    """Return a paragraph on features, probes and labels."""
+    landmarks = (
+        " Pose, tilt and mouth are computed from the landmarks of MTCNN's O-Net." if faces else ""
+    )
     return (
-        "Features are the means of the patches' tokens over the quarters of the image, with the "
-        "class token if there is one. Linear is a ridge regression, neighbours the mean of "
-        "the 20 nearest by cosine. Brightness, warmth and side light are weighted sums of pixels, "
-        f"so pixels foretell them by definition.{found}"
+        "Features: patch tokens averaged over each quarter of the image, and the class token if "
+        "there is one. Linear: ridge regression. Neighbours: mean of the 20 nearest images by "
+        "cosine. Brightness, warmth and side light are weighted sums of pixels, so the pixels "
+        f"predict them by definition.{landmarks}"
     )
 
 
-def _recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, every key that is of no one machine."""
-    return _yaml({key: value for key, value in _keys(recipe).items() if key not in PLACES})
+def _recipe_yaml(recipe: Recipe) -> str:
+    """Return the recipe as YAML, without keys that depend on the machine."""
+    return _yaml({key: value for key, value in _keys(recipe).items() if key not in MACHINE_KEYS})
 
 
 def _keys(section: BaseModel) -> dict[str, Any]:
-    """The keys of a section, without those that are null unless given."""
-    found = {key: getattr(section, key) for key in type(section).model_fields}
+    """Return the keys of a section, except those that are null by default."""
+    values = {key: getattr(section, key) for key in type(section).model_fields}
     return {
         key: _keys(value) if isinstance(value, BaseModel) else value
-        for key, value in found.items()
+        for key, value in values.items()
         if value is not None or type(section).model_fields[key].default is not None
     }
 
 
-def _use(recipe: Recipe, facts: Facts) -> str:
-    """What a configuration says to have the encoder in its zoo."""
+def _encoder_yaml(recipe: Recipe, facts: Facts) -> str:
+    """Return the lines of a configuration that use the encoder."""
     if facts.shipped:
         return _yaml({"encoders": [recipe.name]})
     encoder = {
@@ -223,7 +252,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _code(text: str) -> str:
-    """Text as it is, on one line and in a table's cell too."""
+    """Return text in code font, on one line, safe in a table's cell."""
     text = " ".join(text.split()).replace("|", r"\|")
     fence = "`" * (_longest_run(text) + 1)
     padding = " " if "`" in text else ""
@@ -236,5 +265,5 @@ def _block(text: str, language: str) -> str:
 
 
 def _longest_run(text: str) -> int:
-    """Of backticks."""
+    """Return the length of the longest run of backticks."""
     return max(map(len, re.findall("`+", text)), default=0)

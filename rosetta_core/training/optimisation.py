@@ -1,17 +1,17 @@
-"""The steps of a training: AdamW, its schedule, checkpoints.
+"""Training loop: AdamW, learning-rate schedule, mixed precision and checkpoints.
 
-train          run the steps that are left; return how all of them went
-Step           how one went
-fingerprint    a recipe in one word, without what changes neither weights nor losses
+A step depends on the seed and its number alone, so a resumed training ends with the same weights as
+an uninterrupted one. Matrices are multiplied in bfloat16 where the device has units for it.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from timm.layers.attention import Attention
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
@@ -19,146 +19,175 @@ from torch import Tensor, nn
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.saved_state import load_state, save_state
 from rosetta_core.mining.sampling.generator import image_seed
+from rosetta_core.runtime.machine import abilities
 from rosetta_core.runtime.progress import Progress, log
-from rosetta_core.training.images import TrainingImages
-from rosetta_core.training.masked_autoencoder import MaskedAutoencoder
-from rosetta_core.training.precision import mixed_precision
-from rosetta_core.training.recipe import Recipe
-from rosetta_core.training.self_distillation import SelfDistillation
-from rosetta_core.training.views import Views
-from rosetta_core.validation import to_json
+from rosetta_core.training.construction import Method
+from rosetta_core.training.images import ImageSource, Views
 
-__all__ = ["Step", "fingerprint", "train"]
+__all__ = ["Checkpoint", "Step", "mixed_precision", "multiplies_bfloat16", "train"]
 
-Method = MaskedAutoencoder | SelfDistillation
-# keys of a recipe that change neither weights nor losses
-WITHOUT_EFFECT = {"name", "results", "resources", "device", "checkpoint_every", "probes"}
+# the kernel's names of units for bfloat16: Intel and AMD, Intel's matrix units, ARM
+BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 class Step(NamedTuple):
-    """How a step went."""
+    """Loss, learning rate and duration of a step."""
 
     loss: float
     learning_rate: float
     seconds: float
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often the state of a training is saved.
+
+    Attributes:
+        path: file of the state.
+        recipe: fingerprint of the recipe; the state of another recipe is refused.
+        every: steps between checkpoints.
+    """
+
+    path: Path
+    recipe: str
+    every: int
+
+
 def train(
     method: Method,
-    recipe: Recipe,
+    images: ImageSource,
     *,
-    images: TrainingImages,
     views: Views,
     normalise: Callable[[Tensor], Tensor],
-    checkpoint: Path,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup: float,
+    weight_decay: float,
+    betas: Sequence[float],
+    clip: float | None,
+    seed: int,
     device: torch.device,
+    checkpoint: Checkpoint,
+    name: str = "training",
 ) -> list[Step]:
-    """Train a method, from its checkpoint if there is one; return how every step went.
-
-    A step depends on the recipe and its number alone, so that a training that was stopped and went
-    on ends as one that wasn't.
+    """Train a method, from its checkpoint if there is one; return all steps.
 
     Args:
-        method: on `device`.
-        recipe: steps, batch size, optimiser, seed.
-        images: by running number.
-        views: what of them is seen.
-        normalise: turns bytes (n, 3, h, w) into what the encoder takes.
-        checkpoint: the file where the state is kept; there is none after the last step.
-        device: where it runs. Where it has units for it, matrices are multiplied in bfloat16.
+        method: the method around its encoder, on `device`.
+        images: training images by running number.
+        views: function from images to the views of the loss.
+        normalise: function from bytes (n, 3, h, w) to the encoder's input.
+        steps: number of AdamW steps.
+        batch_size: images per step.
+        learning_rate: highest learning rate.
+        warmup: share of the steps in which the learning rate rises; then it falls along a cosine.
+        weight_decay: weight decay of matrices.
+        betas: betas of AdamW.
+        clip: largest gradient norm; None: no clipping.
+        seed: seed of views and masks.
+        device: compute device.
+        checkpoint: saved state; the caller deletes it when the results are written.
+        name: name of the training in logs and errors.
 
     Raises:
-        RosettaError: the checkpoint is of another recipe, or the loss is no number any more.
+        RosettaError: the checkpoint belongs to another recipe, or the loss is NaN or infinite.
     """
-    parameters = param_groups_weight_decay(method, recipe.weight_decay)
-    optimiser = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1])
-    )
+    parameters = param_groups_weight_decay(method, weight_decay)
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, betas=(betas[0], betas[1]))
     schedule = CosineLRScheduler(
         optimiser,
-        t_initial=recipe.steps,
-        warmup_t=round(recipe.warmup * recipe.steps),
+        t_initial=steps,
+        warmup_t=round(warmup * steps),
         warmup_prefix=False,
         t_in_epochs=False,
     )
-    steps = _resume(checkpoint, recipe, method, optimiser)
+    done = _resume(checkpoint, method, optimiser)
     precision = mixed_precision(method, device)
     method.train()
-    with Progress(f"training {recipe.name}", total=recipe.steps, unit="steps") as progress:
-        progress.advance(len(steps))
-        for step in range(len(steps), recipe.steps):
+    with Progress(f"training {name}", total=steps, unit="steps") as progress:
+        progress.advance(len(done))
+        for step in range(len(done), steps):
             started = time.perf_counter()
             schedule.step_update(step)
-            batch = images.batch(range(step * recipe.batch_size, (step + 1) * recipe.batch_size))
+            batch = images.batch(range(step * batch_size, (step + 1) * batch_size))
             with torch.random.fork_rng():
-                torch.manual_seed(image_seed(recipe.seed, step))
-                seen = [normalise(view.to(device)) for view in views(batch.cpu())]
+                torch.manual_seed(image_seed(seed, step))
+                inputs = [normalise(view.to(device)) for view in views(batch.cpu())]
                 with precision:
-                    loss = method(seen)
+                    loss = method(inputs)
             if not loss.isfinite():
                 raise RosettaError(
-                    f"{recipe.name}: the loss is {loss.item()} at step {step}; lower learning_rate"
+                    f"{name}: loss is NaN or infinite at step {step}; lower learning_rate"
                 )
             optimiser.zero_grad()
             loss.backward()
-            if recipe.clip:
-                nn.utils.clip_grad_norm_(method.parameters(), recipe.clip)
-            method.before_step(step / recipe.steps)
+            if clip:
+                nn.utils.clip_grad_norm_(method.parameters(), clip)
+            method.before_step(step / steps)
             optimiser.step()
-            method.after_step(step / recipe.steps)
+            method.after_step(step / steps)
             rate = optimiser.param_groups[0]["lr"]
-            steps.append(Step(loss.item(), rate, time.perf_counter() - started))
+            done.append(Step(loss.item(), rate, time.perf_counter() - started))
             progress.advance()
-            if len(steps) % recipe.checkpoint_every == 0:
-                _keep(checkpoint, recipe, method, optimiser, steps)
-                log.info("%s", _how_far(recipe, steps))
-    return steps
+            if len(done) % checkpoint.every == 0:
+                _save(checkpoint, method, optimiser, done)
+                log.info("%s: %s", name, _summary(done, last=checkpoint.every, steps=steps))
+    return done
 
 
-def _how_far(recipe: Recipe, steps: Sequence[Step]) -> str:
-    """A line for a log: the loss, and how long the rest takes at the pace of late."""
-    late = steps[-recipe.checkpoint_every :]
-    loss, pace = (sum(getattr(s, key) for s in late) / len(late) for key in ("loss", "seconds"))
-    left = (recipe.steps - len(steps)) * pace / 60
+def _summary(done: Sequence[Step], *, last: int, steps: int) -> str:
+    """Return a log line with the mean loss and pace of the last steps, and the time left."""
+    recent = done[-last:]
+    loss, pace = (sum(getattr(s, key) for s in recent) / last for key in ("loss", "seconds"))
+    minutes = (steps - len(done)) * pace / 60
     return (
-        f"{recipe.name}: step {len(steps):,} of {recipe.steps:,}, loss {loss:.3f}, "
-        f"{pace:.2f} s a step, {left:.0f} minutes left"
+        f"step {len(done):,} of {steps:,}, loss {loss:.3f}, {pace:.2f} s per step, "
+        f"{minutes:.0f} minutes left"
     )
 
 
-def fingerprint(recipe: Recipe) -> str:
-    """A recipe in one word, without what changes neither weights nor losses."""
-    content = to_json(recipe.model_dump(mode="json", exclude=WITHOUT_EFFECT))
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _keep(
-    checkpoint: Path,
-    recipe: Recipe,
-    method: Method,
-    optimiser: torch.optim.Optimizer,
-    steps: Sequence[Step],
+def _save(
+    checkpoint: Checkpoint, method: Method, optimiser: torch.optim.Optimizer, done: Sequence[Step]
 ) -> None:
     state: dict[str, Any] = {
-        "recipe": fingerprint(recipe),
+        "recipe": checkpoint.recipe,
         "method": method.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "steps": [tuple(step) for step in steps],
+        "steps": [tuple(step) for step in done],
     }
-    save_state(checkpoint, state)
+    save_state(checkpoint.path, state)
 
 
-def _resume(
-    checkpoint: Path, recipe: Recipe, method: Method, optimiser: torch.optim.Optimizer
-) -> list[Step]:
-    if not checkpoint.is_file():
+def _resume(checkpoint: Checkpoint, method: Method, optimiser: torch.optim.Optimizer) -> list[Step]:
+    """Load the state of a checkpoint if there is one; return the steps done."""
+    if not checkpoint.path.is_file():
         return []
-    state = load_state(checkpoint)
-    if state["recipe"] != fingerprint(recipe):
+    state = load_state(checkpoint.path)
+    if state["recipe"] != checkpoint.recipe:
         raise RosettaError(
-            f"{checkpoint}: is of another recipe; delete it to begin anew, or give this training "
-            "another name"
+            f"{checkpoint.path}: belongs to another recipe; delete it to start again, or give this "
+            "training another name"
         )
     method.load_state_dict(state["method"])
     optimiser.load_state_dict(state["optimiser"])
     return [Step(*step) for step in state["steps"]]
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has bfloat16 units; without them bfloat16 is slower than float32."""
+    return device.type == "cuda" or not BFLOAT16_UNITS.isdisjoint(abilities())
+
+
+def mixed_precision(method: nn.Module, device: torch.device) -> torch.autocast:
+    """Return the reusable context in which the loss of a step is computed.
+
+    On a CPU torch's fused attention takes six times as long backwards in bfloat16 as in float32, so
+    timm's attention is switched to its unfused form.
+    """
+    enabled = multiplies_bfloat16(device)
+    if enabled and device.type == "cpu":
+        for module in method.modules():
+            if isinstance(module, Attention):
+                module.fused_attn = False  # type: ignore[misc]  # final for TorchScript only
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

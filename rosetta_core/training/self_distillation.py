@@ -1,18 +1,10 @@
-"""DINO: a student predicts, from a crop, what its own moving average says of another crop.
-
-SelfDistillation      student, teacher, and the loss of views
-Branch                an encoder with its heads: either of them
-ProjectionHead        what stands on the encoder while it is trained
-distinct              which of views are the same
-cross_entropy         between a teacher's and a student's answers
-loss_of_views         of all pairs of different views
+"""Self-distillation (DINO): a student predicts, from one crop, its moving average on another.
 
 Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021 (arXiv
-2104.14294). If patches are hidden, the student is also to say what the teacher says of each of
-them, as in Zhou et al., iBOT: Image BERT Pre-Training with Online Tokenizer, ICLR 2022 (arXiv
-2111.07832); the teacher's answer about a patch is that of all blocks, as in Baevski et al.,
-data2vec, ICML 2022 (arXiv 2202.03555), and the student sees only the others, as in Assran et al.,
-Masked Siamese Networks, ECCV 2022 (arXiv 2204.07141).
+2104.14294). With masked patches, the student also predicts the teacher's output for each of them,
+as in iBOT (Zhou et al., ICLR 2022, arXiv 2111.07832). The teacher's output for a patch uses all its
+blocks, as in data2vec (Baevski et al., ICML 2022, arXiv 2202.03555), and the student sees visible
+patches only, as in Masked Siamese Networks (Assran et al., ECCV 2022, arXiv 2204.07141).
 """
 
 import copy
@@ -25,223 +17,229 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from rosetta_core.training import recipe as training
-from rosetta_core.training.masked_patches import Decoder, seen
+from rosetta_core.training.masked_autoencoder import PatchDecoder, encode_visible
+from rosetta_core.training.recipe import DinoSettings
 
 __all__ = [
     "Branch",
     "ProjectionHead",
     "SelfDistillation",
     "cross_entropy",
-    "distinct",
-    "loss_of_views",
+    "unique_views",
+    "view_loss",
 ]
 
 
 class ProjectionHead(nn.Module):
-    """Three layers, a bottleneck of unit length, and a last layer of weights of unit length."""
+    """Three layers, a bottleneck normalised to unit length, and a weight-normalised last layer."""
 
-    def __init__(self, width: int, method: training.SelfDistillation) -> None:
+    def __init__(self, width: int, settings: DinoSettings) -> None:
         super().__init__()
-        hidden = method.hidden
-        normed = nn.BatchNorm1d if method.batch_norm else nn.Identity
+        hidden = settings.hidden
+        norm = nn.BatchNorm1d if settings.batch_norm else nn.Identity
         self.layers = nn.Sequential(
-            *(nn.Linear(width, hidden), normed(hidden), nn.GELU()),
-            *(nn.Linear(hidden, hidden), normed(hidden), nn.GELU()),
-            nn.Linear(hidden, method.bottleneck),
+            *(nn.Linear(width, hidden), norm(hidden), nn.GELU()),
+            *(nn.Linear(hidden, hidden), norm(hidden), nn.GELU()),
+            nn.Linear(hidden, settings.bottleneck),
         )
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        self.last = weight_norm(nn.Linear(method.bottleneck, method.outputs, bias=False))
+        self.last = weight_norm(nn.Linear(settings.bottleneck, settings.outputs, bias=False))
         length = self.last.parametrizations.weight.original0
         nn.init.ones_(length)
         length.requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Turn features (n, width) into logits (n, outputs)."""
+        """Return logits (n, outputs) of features (n, width)."""
         return self.last(functional.normalize(self.layers(features), dim=-1))
 
 
-def cross_entropy(teacher: Tensor, student: Tensor, *, method: training.SelfDistillation) -> Tensor:
-    """Return the cross-entropy (…,) of a teacher's and a student's logits (…, outputs).
+def cross_entropy(teacher: Tensor, student: Tensor, *, settings: DinoSettings) -> Tensor:
+    """Return the cross-entropy (…,) of teacher and student logits (…, outputs).
 
-    The teacher's are centred already: without that, all would soon say the same. The lower
-    temperature sharpens its answers, which keeps them from becoming uniform.
+    The teacher's logits are already centred, which prevents the collapse to one output. Its lower
+    temperature sharpens the targets, which prevents the collapse to a uniform distribution.
     """
-    target = functional.softmax(teacher.float() / method.teacher_temperature, -1)
-    guess = functional.log_softmax(student.float() / method.student_temperature, -1)
-    return -(target * guess).sum(-1)
+    target = functional.softmax(teacher.float() / settings.teacher_temperature, -1)
+    log_probability = functional.log_softmax(student.float() / settings.student_temperature, -1)
+    return -(target * log_probability).sum(-1)
 
 
-def loss_of_views(
-    teacher: Sequence[Tensor], student: Sequence[Tensor], *, method: training.SelfDistillation
+def view_loss(
+    teacher: Sequence[Tensor], student: Sequence[Tensor], *, settings: DinoSettings
 ) -> Tensor:
     """Return the mean cross-entropy over all pairs of different views (Eq. 3 of the paper).
 
     Args:
-        teacher: centred logits (n, outputs) of the first views.
-        student: logits of all views, in the same order.
-        method: its temperatures.
+        teacher: centred logits (n, outputs) of each of the first views.
+        student: logits (n, outputs) of all views, in the same order.
+        settings: temperatures.
     """
     losses = [
-        cross_entropy(answer, guess, method=method).mean()
-        for i, answer in enumerate(teacher)
-        for j, guess in enumerate(student)
+        cross_entropy(target, prediction, settings=settings).mean()
+        for i, target in enumerate(teacher)
+        for j, prediction in enumerate(student)
         if i != j
     ]
     return torch.stack(losses).mean()
 
 
-def distinct(views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the different ones (m, 3, h, w) of all views, and which each of them is (views·n,).
-
-    A view is compared with the first one of its image.
+def unique_views(views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Remove views that equal the first view of their image.
 
     Args:
-        views: of the same images, (n, 3, h, w) each.
+        views: views of the same images, (n, 3, h, w) each.
+
+    Returns:
+        The unique views (m, 3, h, w), and for each input view its index among them (views·n,).
     """
     first, *others = views
     number = torch.arange(len(first), device=first.device)
-    images, of = [first], [number]
+    images, indices = [first], [number]
     for view in others:
         new = (view != first).flatten(1).any(1)
         count = sum(map(len, images))
-        of.append(torch.where(new, count + new.cumsum(0) - 1, number))
+        indices.append(torch.where(new, count + new.cumsum(0) - 1, number))
         images.append(view[new])
-    return torch.cat(images), torch.cat(of)
+    return torch.cat(images), torch.cat(indices)
 
 
 class Branch(nn.Module):
-    """An encoder and the heads on it: the student, or the teacher.
+    """An encoder with its projection heads: the student or the teacher.
 
     Args:
-        encoder: timm's, with dynamic_img_size.
-        method: how large the heads are.
+        encoder: timm's vision transformer, built with dynamic_img_size.
+        settings: sizes of the heads.
     """
 
-    def __init__(self, encoder: VisionTransformer, method: training.SelfDistillation) -> None:
+    def __init__(self, encoder: VisionTransformer, settings: DinoSettings) -> None:
         super().__init__()
-        self.encoder, self.groups = encoder, method.groups
-        self.head = ProjectionHead(encoder.embed_dim, method)
-        self.patch_head = ProjectionHead(encoder.embed_dim, method) if method.masked else None
+        self.encoder, self.groups = encoder, settings.groups
+        self.head = ProjectionHead(encoder.embed_dim, settings)
+        self.patch_head = ProjectionHead(encoder.embed_dim, settings) if settings.masked else None
 
     def forward(self, views: Sequence[Tensor]) -> Tensor:
-        """Turn views of one size, (n, 3, h, w) each, into logits (views·n, outputs)."""
+        """Return logits (views·n, outputs) of views of one size, (n, 3, h, w) each."""
         return self.head(self.encoder(torch.cat(list(views))))
 
     def with_patches(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the same logits, and those of patches (views·n, patches, groups, outputs each).
+        """Return logits of views and of all their patches.
 
-        A patch is answered for from the mean of what all blocks make of it, each brought to mean
-        0 and variance 1 over its channels, as in data2vec. Views that are the same are encoded
-        once: half of all pairs, where views differ by being mirrored or not.
+        Patch features are the mean over blocks of the blocks' outputs, each normalised over
+        channels, as in data2vec. Equal views are encoded once: half of all pairs, where the only
+        difference is a random flip.
+
+        Args:
+            views: views of one size, (n, 3, h, w) each.
+
+        Returns:
+            Logits (views·n, outputs), and patch logits (views·n, patches, groups, outputs/groups).
         """
         encoder = self.encoder
-        images, of = distinct(views)
+        images, indices = unique_views(views)
         tokens = encoder.norm_pre(encoder._pos_embed(encoder.patch_embed(images)))
-        made = torch.zeros_like(tokens[:, encoder.num_prefix_tokens :])  # (m, patches, width)
+        total = torch.zeros_like(tokens[:, encoder.num_prefix_tokens :])  # (m, patches, width)
         for block in encoder.blocks:
             tokens = block(tokens)
             patches = tokens[:, encoder.num_prefix_tokens :]
-            made += functional.layer_norm(patches, patches.shape[-1:])
-        logits = self.head(encoder.forward_head(encoder.norm(tokens))[of])
-        return logits, self.of_patches((made / len(encoder.blocks))[of])
+            total += functional.layer_norm(patches, patches.shape[-1:])
+        logits = self.head(encoder.forward_head(encoder.norm(tokens))[indices])
+        return logits, self.patch_logits((total / len(encoder.blocks))[indices])
 
-    def of_patches(self, features: Tensor) -> Tensor:
-        """Turn features (…, width) of patches into logits (…, groups, outputs each)."""
-        assert self.patch_head is not None, "patches are hidden"
+    def patch_logits(self, features: Tensor) -> Tensor:
+        """Return logits (…, groups, outputs/groups) of patch features (…, width)."""
+        assert self.patch_head is not None, "patches are masked"
         logits = self.patch_head(features.flatten(0, -2))
         return logits.unflatten(-1, (self.groups, -1)).unflatten(0, features.shape[:-1])
 
 
 class SelfDistillation(nn.Module):
-    """A student and its teacher.
+    """A student and its teacher, the student's moving average.
 
     Args:
-        encoder: timm's, with dynamic_img_size.
-        method: temperatures, momenta, heads.
+        encoder: timm's vision transformer, built with dynamic_img_size.
+        settings: temperatures, momenta, and sizes of the heads.
     """
 
     centre: Tensor
     patch_centre: Tensor
 
-    def __init__(self, encoder: VisionTransformer, method: training.SelfDistillation) -> None:
+    def __init__(self, encoder: VisionTransformer, settings: DinoSettings) -> None:
         super().__init__()
-        self.method = method
-        self.student = Branch(encoder, method)
+        self.settings = settings
+        self.student = Branch(encoder, settings)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.register_buffer("centre", torch.zeros(method.outputs))
+        self.register_buffer("centre", torch.zeros(settings.outputs))
         self.decoder = None
-        if method.masked:
-            self.decoder = Decoder(encoder, method, encoder.embed_dim)
-            patches, each = self.decoder.positions.shape[1], method.outputs // method.groups
-            self.register_buffer("patch_centre", torch.zeros(patches, method.groups, each))
+        if settings.masked:
+            self.decoder = PatchDecoder(encoder, settings, encoder.embed_dim)
+            patches, outputs = self.decoder.positions.shape[1], settings.outputs // settings.groups
+            self.register_buffer("patch_centre", torch.zeros(patches, settings.groups, outputs))
 
     @property
     def encoder(self) -> VisionTransformer:
-        """The teacher's, which is kept in the end."""
+        """The teacher's encoder, which is kept after training."""
         return self.teacher.encoder
 
     def forward(self, views: Sequence[Tensor]) -> Tensor:
-        """Return the loss of views [(n, 3, h, w)], of which the first two are the large ones."""
-        large, small = views[:2], views[2:]
+        """Return the loss of views [(n, 3, h, w)], of which the first two are global crops."""
+        global_views, local_views = views[:2], views[2:]
         if self.decoder is None:
             with torch.no_grad():
-                answers = self.teacher(large)
-            guesses, loss = self.student(large), torch.zeros(())
+                targets = self.teacher(global_views)
+            predictions, loss = self.student(global_views), torch.zeros(())
         else:
             with torch.no_grad():
-                answers, answered = self.teacher.with_patches(large)
-            guesses, loss = self._with_hidden_patches(self.decoder, large, answered)
-        logits = guesses.chunk(2)
-        if small:
-            logits += self.student(small).chunk(len(small))
-        centred = (answers - self.centre).chunk(2)
-        self._follow(self.centre, answers)
-        return loss + loss_of_views(centred, logits, method=self.method)
+                targets, patch_targets = self.teacher.with_patches(global_views)
+            predictions, loss = self._masked_step(self.decoder, global_views, patch_targets)
+        logits = predictions.chunk(2)
+        if local_views:
+            logits += self.student(local_views).chunk(len(local_views))
+        centred = (targets - self.centre).chunk(2)
+        self._update_centre(self.centre, targets)
+        return loss + view_loss(centred, logits, settings=self.settings)
 
-    def _with_hidden_patches(
-        self, decoder: Decoder, large: Sequence[Tensor], answered: Tensor
+    def _masked_step(
+        self, decoder: PatchDecoder, global_views: Sequence[Tensor], targets: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Let the student see a part of the patches; return its logits, and the loss of the others.
+        """Run the student on visible patches; return its logits and the loss of masked patches.
 
-        That is the cross-entropy with what the teacher, who sees all, says of them: summed over
-        groups, in units of a group's logits. Every place has a centre of its own, unlike in iBOT:
-        where a patch is, the student knows without having seen anything, so the teacher's answers
-        are to say something else.
+        The loss is the cross-entropy with the teacher's outputs, averaged over masked patches and
+        groups. Unlike in iBOT, every position has its own centre: the student knows the position of
+        a masked patch, so the targets must not depend on position alone.
 
         Args:
-            decoder: answers for the patches that it didn't see.
-            large: views, (n, 3, h, w) each.
-            answered: the teacher's logits of patches (views·n, patches, groups, outputs each).
+            decoder: predicts the masked patches.
+            global_views: views, (n, 3, h, w) each.
+            targets: the teacher's patch logits (views·n, patches, groups, outputs/groups).
         """
         encoder = self.student.encoder
-        tokens, kept = seen(encoder, decoder.hide, torch.cat(list(large)))
-        hidden = torch.ones_like(answered[..., 0, 0], dtype=torch.bool).scatter(1, kept, False)
-        guessed = self.student.of_patches(decoder(tokens, kept)[hidden])  # (hidden, groups, each)
-        centred = (answered - self.patch_centre)[hidden]
-        self._follow(self.patch_centre, answered)
-        loss = cross_entropy(centred, guessed, method=self.method).mean()
-        return self.student.head(encoder.forward_head(tokens)), self.method.patches * loss
+        tokens, visible = encode_visible(encoder, decoder.dropout, torch.cat(list(global_views)))
+        masked = torch.ones_like(targets[..., 0, 0], dtype=torch.bool).scatter(1, visible, False)
+        predicted = self.student.patch_logits(decoder(tokens, visible)[masked])
+        centred = (targets - self.patch_centre)[masked]  # (masked, groups, outputs/groups)
+        self._update_centre(self.patch_centre, targets)
+        loss = cross_entropy(centred, predicted, settings=self.settings).mean()
+        return self.student.head(encoder.forward_head(tokens)), self.settings.patches * loss
 
     @torch.no_grad()
-    def _follow(self, centre: Tensor, answers: Tensor) -> None:
-        """Let a centre follow the mean of the teacher's logits (Eq. 4 of the paper)."""
-        centre.lerp_(answers.mean(0, dtype=torch.float32), 1 - self.method.centre_momentum)
+    def _update_centre(self, centre: Tensor, logits: Tensor) -> None:
+        """Move a centre towards the mean of the teacher's logits (Eq. 4 of the paper)."""
+        centre.lerp_(logits.mean(0, dtype=torch.float32), 1 - self.settings.centre_momentum)
 
-    def before_step(self, done: float) -> None:
-        """Leave the head's last layer as it is at first; `done` is the share of the steps."""
-        if done < self.method.frozen_head:
+    def before_step(self, progress: float) -> None:
+        """Freeze the heads' last layer at first; `progress` is the share of the steps done."""
+        if progress < self.settings.frozen_head:
             for head in (self.student.head, self.student.patch_head):
                 for weight in head.last.parameters() if head else ():
                     weight.grad = None
 
     @torch.no_grad()
-    def after_step(self, done: float) -> None:
-        """Let the teacher follow the student, ever more slowly."""
-        start = self.method.momentum
-        momentum = 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2
-        for kept, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
-            kept.lerp_(new, 1 - momentum)
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student; its momentum rises to 1 along a cosine."""
+        start = self.settings.momentum
+        momentum = 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2
+        for old, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+            old.lerp_(new, 1 - momentum)

@@ -19,25 +19,24 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import sha256_of
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.training import train as train_stage
-from rosetta_core.training.labels import detect_landmarks, labels_of_faces, labels_of_images
-from rosetta_core.training.model_card import Facts, Machine, card
+from rosetta_core.training.construction import build_encoder
+from rosetta_core.training.labels import colour_labels, detect_landmarks, face_labels
+from rosetta_core.training.model_card import Facts, Machine, model_card
 from rosetta_core.training.probes import (
+    count_test_images,
     encoder_features,
-    held_out,
     linear_probe,
-    nearest_neighbour_probe,
+    neighbour_probe,
     pixel_features,
     probe_table,
-    ridge,
 )
 from rosetta_core.training.recipe import Recipe
-from rosetta_core.training.untrained import untaught
 from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.loading import load, load_generator
 from rosetta_core.zoo.model_spec import EncoderSpec
 
 CPU = torch.device("cpu")
-PROBES = [linear_probe, nearest_neighbour_probe]
+PROBES = [linear_probe, neighbour_probe]
 SMALL = {  # a vision transformer of two blocks
     "img_size": 32,
     "patch_size": 8,
@@ -51,21 +50,6 @@ SMALL = {  # a vision transformer of two blocks
 def split(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
     cut = len(y) * 3 // 4
     return x[:cut], y[:cut], x[cut:], y[cut:]
-
-
-@pytest.mark.parametrize("strength", [0.01, 1.0, 300.0])
-@pytest.mark.parametrize("shape", [(50, 8), (20, 30)])
-def test_ridge_solves_least_squares_with_the_penalty_as_further_rows(
-    shape: tuple[int, int], strength: float
-) -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=shape), rng.normal(size=shape[0])
-    penalty = np.sqrt(strength) * np.eye(shape[1])
-    target = np.concatenate([y, np.zeros(shape[1])])
-    expected = np.linalg.lstsq(np.concatenate([x, penalty]), target, rcond=None)[0]
-    found = ridge(x, y, [1e9, strength])
-    np.testing.assert_allclose(found[1], expected, rtol=1e-8, atol=1e-12)
-    assert np.abs(found[0]).max() < 1e-6
 
 
 def test_a_linear_probe_reads_out_what_is_a_feature_whatever_its_scale() -> None:
@@ -135,7 +119,7 @@ def test_neighbours_foretell_what_clusters_share_and_no_line_can() -> None:
     x = np.stack([np.cos(angle * np.pi / 2), np.sin(angle * np.pi / 2)], 1)
     x += 0.01 * rng.normal(size=x.shape)
     y = (angle % 2).astype(np.float64)  # opposite clusters are alike
-    assert nearest_neighbour_probe(*split(x, y)) > 0.999
+    assert neighbour_probe(*split(x, y)) > 0.999
     assert linear_probe(*split(x, y)) < 0.05
 
 
@@ -144,11 +128,11 @@ def test_neighbours_are_the_twenty_nearest_by_angle_and_not_by_distance() -> Non
     way, length = rng.choice([-1.0, 1.0], size=(2, 400)), np.exp(rng.normal(size=(400, 1)))
     x = np.concatenate([way.T, way.T]) * np.concatenate([length, length[::-1]])
     y = x[:, 0] / np.abs(x[:, 0])
-    assert nearest_neighbour_probe(*split(x, y)) > 0.999
+    assert neighbour_probe(*split(x, y)) > 0.999
     few = rng.normal(size=(16, 2))  # all 12 are neighbours then, and their mean is all there is
     y = rng.normal(size=16)
     expected = 1 - np.square(y[12:] - y[:12].mean()).sum() / np.square(y[12:] - y[12:].mean()).sum()
-    assert nearest_neighbour_probe(*split(few, y)) == pytest.approx(expected)
+    assert neighbour_probe(*split(few, y)) == pytest.approx(expected)
 
 
 def test_a_table_has_every_label_by_every_kind_of_feature_by_both_probes() -> None:
@@ -166,9 +150,9 @@ def test_a_table_has_every_label_by_every_kind_of_feature_by_both_probes() -> No
 def test_a_table_is_tested_on_the_last_quarter() -> None:
     x = np.random.default_rng(10).normal(size=(100, 1))
     y = x[:, 0].copy()
-    y[100 - held_out(100) :] *= -1
+    y[100 - count_test_images(100) :] *= -1
     table = probe_table({"x": x}, {"y": y})
-    assert held_out(100) == 25
+    assert count_test_images(100) == 25
     assert table.r2.max() < -1  # as foretold, with the wrong sign
 
 
@@ -176,25 +160,23 @@ def made_up(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(40, 200, size=(5, 12, 9, 3), dtype=np.uint8)
 
 
-def test_labels_of_images_are_what_they_are_called() -> None:
+def test_colour_labels_are_what_they_are_called() -> None:
     images = made_up()
-    labels = labels_of_images(images)
+    labels = colour_labels(images)
     assert all(values.shape == (5,) for values in labels.values())
-    brighter = labels_of_images(images + 20)
+    brighter = colour_labels(images + 20)
     assert brighter["brightness"] == pytest.approx(labels["brightness"] + 20 / 255, abs=1e-6)
     for name in ("contrast", "warmth", "side_light"):
         assert brighter[name] == pytest.approx(labels[name], abs=1e-6)
     redder = images.copy()
     redder[..., 0] += 30
-    assert labels_of_images(redder)["warmth"] == pytest.approx(
-        labels["warmth"] + 30 / 255, abs=1e-6
-    )
-    mirrored = labels_of_images(images[:, :, ::-1])
+    assert colour_labels(redder)["warmth"] == pytest.approx(labels["warmth"] + 30 / 255, abs=1e-6)
+    mirrored = colour_labels(images[:, :, ::-1])
     assert mirrored["side_light"] == pytest.approx(-labels["side_light"], abs=1e-6)
     assert mirrored["brightness"] == pytest.approx(labels["brightness"], abs=1e-6)
     lit = np.zeros((1, 4, 4, 3), np.uint8)
     lit[:, :, 2:] = 255
-    found = {name: values.item() for name, values in labels_of_images(lit).items()}
+    found = {name: values.item() for name, values in colour_labels(lit).items()}
     assert found == pytest.approx(
         {"brightness": 0.5, "contrast": 0.5, "warmth": 0, "side_light": 1}, abs=1e-6
     )
@@ -207,27 +189,27 @@ def mirror(landmarks: np.ndarray) -> np.ndarray:
     return landmarks[:, [1, 0, 2, 4, 3]] * [-1, 1] + [1, 0]
 
 
-def test_labels_of_faces_are_of_their_landmarks() -> None:
+def test_face_labels_are_of_their_landmarks() -> None:
     landmarks = np.array([FRONTAL] * 3)
     landmarks[1, 2, 0] += 0.1  # the nose to the right
     landmarks[2, 1, 1] += 0.4  # the right eye down
-    labels = labels_of_faces(landmarks, np.ones(3))
+    labels = face_labels(landmarks, np.ones(3))
     assert labels["pose"][:2] == pytest.approx([0, 0.25], abs=1e-12)
     assert labels["tilt"] == pytest.approx([0, 0, np.pi / 4], abs=1e-12)
     assert labels["mouth"] == pytest.approx([0.75, 0.75, 0.75 / np.sqrt(2)])
     rng = np.random.default_rng(11)
     landmarks = np.array([FRONTAL] * 20) + rng.normal(scale=0.05, size=(20, 5, 2))
-    labels, mirrored = (labels_of_faces(x, np.ones(20)) for x in (landmarks, mirror(landmarks)))
+    labels, mirrored = (face_labels(x, np.ones(20)) for x in (landmarks, mirror(landmarks)))
     assert mirrored["pose"] == pytest.approx(-labels["pose"])
     assert mirrored["tilt"] == pytest.approx(-labels["tilt"])
     assert mirrored["mouth"] == pytest.approx(labels["mouth"])
-    half = labels_of_faces(landmarks / 2 + 0.1, np.ones(20))  # smaller, elsewhere
+    half = face_labels(landmarks / 2 + 0.1, np.ones(20))  # smaller, elsewhere
     assert all(half[name] == pytest.approx(labels[name]) for name in labels)
 
 
 def test_what_is_no_face_has_no_label() -> None:
     landmarks = np.array([FRONTAL, FRONTAL, [[0.5, 0.5]] * 5])
-    labels = labels_of_faces(landmarks, np.array([0.9, 0.49, 0.9]))
+    labels = face_labels(landmarks, np.array([0.9, 0.49, 0.9]))
     for values in labels.values():
         assert np.isnan(values).tolist() == [False, True, True]
 
@@ -276,7 +258,7 @@ def recipe(folder: Path, **changes: Any) -> Recipe:
 def test_features_are_the_means_of_the_quarters_and_the_class_token(
     tokens: dict[str, Any], tmp_path: Path
 ) -> None:
-    encoder = untaught(recipe(tmp_path, arguments=SMALL | tokens))
+    encoder = build_encoder("vit_tiny_patch16_224", SMALL | tokens, seed=1)
     images = torch.from_numpy(np.tile(made_up(), (14, 1, 1, 1)))  # more than a batch
     found = encoder_features(encoder, images)
     seen: list[torch.Tensor] = []
@@ -316,7 +298,7 @@ def written(content: Recipe, facts: Facts = FACTS, r2: float = -0.004) -> str:
         for kind in ("trained", "untrained", "pixels")
         for probe in ("linear", "nearest neighbours")
     ]
-    return card(content, facts, losses=losses, probes=pd.DataFrame(rows))
+    return model_card(content, facts, losses=losses, probes=pd.DataFrame(rows))
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -335,13 +317,13 @@ def test_a_card_holds_the_numbers(tmp_path: Path) -> None:
     assert facts["parameters"] == "1,234,567"
     assert facts["file"].startswith("2.50 MB")
     assert facts["SHA-256"] == f"`{'ab' * 32}`"
-    assert facts["images"] == "12 different ones, drawn by `dcgan`"
+    assert facts["images"] == "12 different samples of `dcgan`"
     assert "0.000 at the first step, 8.625 over the last 50" in facts["loss"]
     assert (facts["seed"], facts["time"], facts["date"]) == ("77", "120 seconds", "2026-01-02")
     assert facts["machine"] == "a processor, 3 cores"
     assert "MAE" in facts["method"]
     assert "licence" not in facts
-    assert "34 images" in text
+    assert "34 test images" in text
     assert [row for row in rows(text) if row[0] == "side light"] == [
         ["side light", "0.25", "0.25", "0.00", "0.00", "0.00", "0.00"]
     ]
@@ -380,7 +362,7 @@ def test_a_card_is_of_the_recipe_whatever_is_in_it(changes: dict[str, Any], tmp_
     (encoder,) = [EncoderSpec.model_validate(model) for model in use]
     assert (encoder.name, encoder.arguments) == (content.name, content.arguments)
     assert Path(encoder.weights.file) == Path(content.results, content.name, "encoder.safetensors")
-    widths = [len(row) for row in rows(text.split("## The recipe")[0])]
+    widths = [len(row) for row in rows(text.split("## Recipe")[0])]
     assert widths == [2] * 15 + [7] * 4
     assert text.startswith(f"# `{content.name}`\n")
 
@@ -405,18 +387,18 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
     text, before = (folder / "card.md").read_text(), file.read_bytes()
     facts = {row[0]: row[1] for row in rows(text) if len(row) == 2}
     assert facts["SHA-256"] == f"`{sha256_of(file)}`"
-    assert facts["images"] == "12 different ones, drawn by `dcgan`"
+    assert facts["images"] == "12 different samples of `dcgan`"
     count = sum(value.numel() for value in load_file(file).values())
     assert facts["parameters"] == f"{count:,}"
-    assert " 12 images" in text  # the last quarter of 48
-    assert "nor the encoder trained on" in text
+    assert " 12 test images" in text  # the last quarter of 48
+    assert "and the encoder was not trained" in text
 
     record = json.loads((folder / "machine.json").read_text()) | {"processor": "an abacus"}
     (folder / "machine.json").write_text(json.dumps(record))
     (folder / "probes.csv").unlink()
     with caplog.at_level(logging.INFO, "rosetta"):
         train_stage(content.model_copy(update={"checkpoint_every": 1}))
-    assert "trained already" in caplog.text
+    assert "already trained" in caplog.text
     assert file.read_bytes() == before
     pd.testing.assert_frame_equal(probes_of(folder), table)
     anew = (folder / "card.md").read_text()
@@ -433,14 +415,16 @@ def test_another_recipes_encoder_is_kept(weights: Config, tmp_path: Path) -> Non
     content = recipe(tmp_path, resources=weights.resources)
     folder = train_stage(content)
     before = (folder / "encoder.safetensors").read_bytes()
-    with pytest.raises(RosettaError, match=r"is of another recipe; delete .*small to begin anew"):
+    with pytest.raises(
+        RosettaError, match=r"belongs to another recipe; delete .*small to train again"
+    ):
         train_stage(content.model_copy(update={"seed": 2}))
     assert (folder / "encoder.safetensors").read_bytes() == before
     save_file({"x": torch.zeros(1)}, folder / "encoder.safetensors")
-    with pytest.raises(RosettaError, match="is of another recipe"):
+    with pytest.raises(RosettaError, match="belongs to another recipe"):
         train_stage(content)
     (folder / "encoder.safetensors").write_bytes(b"broken")
-    with pytest.raises(RosettaError, match=r"encoder.safetensors: can't be read"):
+    with pytest.raises(RosettaError, match=r"encoder.safetensors: cannot be read"):
         train_stage(content)
 
 
@@ -457,5 +441,5 @@ def test_a_folders_images_are_probed_once_each(tmp_path: Path) -> None:
     pixels = (table.features == "pixels") & (table.probe == "linear")
     assert table.r2[pixels & (table.label == "brightness")].item() > 0.9
     text = (folder / "card.md").read_text()
-    assert "24 different ones, of `" in text
-    assert "R² on 6 images that the probes weren't fitted to: 1 where" in text
+    assert "24 different files in `" in text
+    assert "R² on 6 test images, on which the probes were not fitted: 1 for" in text

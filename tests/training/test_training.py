@@ -23,16 +23,22 @@ from rosetta_core.io.saved_state import save_state
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.machine import abilities
 from rosetta_core.stages.training import train as train_stage
-from rosetta_core.training import precision
-from rosetta_core.training.images import DrawnImages, FolderImages
-from rosetta_core.training.masked_autoencoder import MaskedAutoencoder, patches_of
-from rosetta_core.training.masked_patches import seen
-from rosetta_core.training.methods import method_of
-from rosetta_core.training.recipe import MaskedAutoencoding, Probes, Recipe, TrainingImages
-from rosetta_core.training.recipe import SelfDistillation as OfDino
-from rosetta_core.training.self_distillation import SelfDistillation, distinct, loss_of_views
-from rosetta_core.training.untrained import untaught
-from rosetta_core.training.views import dino_views, plain_view
+from rosetta_core.training import optimisation
+from rosetta_core.training.construction import Method, build_encoder, build_method
+from rosetta_core.training.images import FolderImages, GeneratedImages, crop_view, dino_views
+from rosetta_core.training.masked_autoencoder import (
+    MaskedAutoencoder,
+    encode_visible,
+    extract_patches,
+)
+from rosetta_core.training.recipe import (
+    DinoSettings,
+    ImageSettings,
+    MaeSettings,
+    ProbeSettings,
+    Recipe,
+)
+from rosetta_core.training.self_distillation import SelfDistillation, unique_views, view_loss
 from rosetta_core.zoo.loading import load_generator
 
 NETWORK = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -71,6 +77,13 @@ def recipe(tmp_path: Path, **changes: Any) -> Recipe:
     return Recipe.model_validate({**content, **changes})
 
 
+def untrained_method(recipe: Recipe) -> Method:
+    encoder = build_encoder(
+        recipe.architecture, recipe.arguments, seed=recipe.seed, any_size=recipe.dino is not None
+    )
+    return build_method(encoder, recipe.method, seed=recipe.seed)
+
+
 METHODS = [
     {"mae": {}},
     {"dino": SMALL_HEAD},
@@ -80,17 +93,19 @@ METHODS = [
 
 @pytest.fixture
 def autoencoder() -> MaskedAutoencoder:
-    return MaskedAutoencoder(vision_transformer(), MaskedAutoencoding()).train()
+    return MaskedAutoencoder(vision_transformer(), MaeSettings()).train()
 
 
 @pytest.fixture
 def distillation() -> SelfDistillation:
-    return SelfDistillation(vision_transformer(dynamic_img_size=True), OfDino(**SMALL_HEAD)).train()
+    return SelfDistillation(
+        vision_transformer(dynamic_img_size=True), DinoSettings(**SMALL_HEAD)
+    ).train()
 
 
 def test_patches_are_squares_of_the_image_row_by_row() -> None:
     drawn = images(2)
-    patches = patches_of(drawn, 8)
+    patches = extract_patches(drawn, 8)
     assert patches.shape == (2, 16, 3 * 64)
     for row in range(4):
         for column in range(4):
@@ -99,7 +114,7 @@ def test_patches_are_squares_of_the_image_row_by_row() -> None:
 
 
 def see(autoencoder: MaskedAutoencoder, drawn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return seen(autoencoder.encoder, autoencoder.decoder.hide, drawn)
+    return encode_visible(autoencoder.encoder, autoencoder.decoder.dropout, drawn)
 
 
 def test_the_encoder_sees_nothing_of_the_hidden_patches(autoencoder: MaskedAutoencoder) -> None:
@@ -120,7 +135,7 @@ def test_the_loss_is_that_of_hidden_patches_brought_to_mean_0_and_variance_1(
     loss = seeded(lambda: autoencoder([drawn]))
     tokens, kept = seeded(lambda: see(autoencoder, drawn))
     painted = autoencoder.decoder(tokens, kept).detach().double().numpy()
-    patches = patches_of(drawn, 8).double().numpy()
+    patches = extract_patches(drawn, 8).double().numpy()
     errors = []
     for image in range(3):
         for patch in set(range(16)) - set(kept[image].tolist()):
@@ -145,13 +160,15 @@ def test_the_loss_of_distillation_is_the_cross_entropy_of_all_pairs_of_different
                 if s != t:
                     p = softmax(teacher[t, image] / 0.04)
                     wanted.append(-(p * np.log(softmax(student[s, image] / 0.1))).sum())
-    loss = loss_of_views(list(torch.tensor(teacher)), list(torch.tensor(student)), method=OfDino())
+    loss = view_loss(
+        list(torch.tensor(teacher)), list(torch.tensor(student)), settings=DinoSettings()
+    )
     assert loss.item() == pytest.approx(np.mean(wanted), rel=1e-5)
 
 
 @pytest.fixture
 def masked() -> SelfDistillation:
-    method = OfDino(**SMALL_HEAD, masked=0.25, groups=4, patches=3.0)
+    method = DinoSettings(**SMALL_HEAD, masked=0.25, groups=4, patches=3.0)
     return SelfDistillation(vision_transformer(dynamic_img_size=True), method).train()
 
 
@@ -179,7 +196,7 @@ def test_views_that_are_the_same_are_encoded_once(masked: SelfDistillation) -> N
     first, other = images(4, 1), images(4, 2)
     second = torch.where(torch.tensor([True, False, True, True])[:, None, None, None], first, other)
     views, encoded = [first, second, first], []
-    found, of = distinct(views)
+    found, of = unique_views(views)
     assert len(found) == 5
     assert torch.equal(found[of], torch.cat(views))
     teacher = masked.teacher
@@ -201,14 +218,16 @@ def test_the_loss_of_patches_is_that_of_hidden_ones_centred_place_by_place(
     centre = masked.patch_centre.double().numpy().copy()
     whole = seeded(lambda: masked(views)).item()
     student, decoder = masked.student, masked.decoder
-    tokens, kept = seeded(lambda: seen(student.encoder, decoder.hide, torch.cat(views)))
+    tokens, kept = seeded(
+        lambda: encode_visible(student.encoder, decoder.dropout, torch.cat(views))
+    )
     with torch.no_grad():
         logits, answers = masked.teacher.with_patches(views)
-        guesses = student.of_patches(decoder(tokens, kept)).double().numpy()
-        of_views = loss_of_views(
+        guesses = student.patch_logits(decoder(tokens, kept)).double().numpy()
+        of_views = view_loss(
             logits.chunk(2),  # its centre was 0
             student.head(student.encoder.forward_head(tokens)).chunk(2),
-            method=masked.method,
+            settings=masked.settings,
         ).item()
     answers = answers.double().numpy()
     wanted = [
@@ -274,11 +293,11 @@ def test_half_precision_changes_a_loss_by_rounding_only(
     method: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = recipe(tmp_path, **method)
-    trained = method_of(whole, untaught(whole)).train()
+    trained = untrained_method(whole).train()
     views = [images(4, 1)] if "mae" in method else [images(4, 1), images(4, 2)]
     exact = seeded(lambda: copy.deepcopy(trained)(views))
-    monkeypatch.setattr(precision, "abilities", lambda: frozenset({"avx512_bf16"}))
-    with precision.mixed_precision(trained, torch.device("cpu")):
+    monkeypatch.setattr(optimisation, "abilities", lambda: frozenset({"avx512_bf16"}))
+    with optimisation.mixed_precision(trained, torch.device("cpu")):
         rounded = seeded(lambda: trained(views))
     rounded.backward()
     assert rounded.dtype == torch.float32
@@ -293,12 +312,12 @@ def test_without_units_for_it_a_processor_multiplies_in_float32(
     autoencoder: MaskedAutoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = seeded(lambda: copy.deepcopy(autoencoder)([images(4)]))
-    monkeypatch.setattr(precision, "abilities", lambda: frozenset({"avx512f", "avx512_vnni"}))
+    monkeypatch.setattr(optimisation, "abilities", lambda: frozenset({"avx512f", "avx512_vnni"}))
     cpu = torch.device("cpu")
-    with precision.mixed_precision(autoencoder, cpu):
+    with optimisation.mixed_precision(autoencoder, cpu):
         assert torch.equal(seeded(lambda: autoencoder([images(4)])), exact)
-    assert not precision.multiplies_bfloat16(cpu)
-    assert precision.multiplies_bfloat16(torch.device("cuda"))
+    assert not optimisation.multiplies_bfloat16(cpu)
+    assert optimisation.multiplies_bfloat16(torch.device("cuda"))
 
 
 @pytest.mark.skipif(not shutil.which("lscpu"), reason="there is no lscpu to compare with")
@@ -309,7 +328,7 @@ def test_what_the_processor_can_do_is_what_lscpu_says() -> None:
 
 
 def test_dino_sees_two_large_crops_and_several_small_ones() -> None:
-    views = dino_views(OfDino(local_crops=3, local_size=16), 32, flip=True)
+    views = dino_views(DinoSettings(local_crops=3, local_size=16), 32, flip=True)
     drawn = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8)
     shapes = [tuple(view.shape) for view in seeded(lambda: views(drawn))]
     assert shapes == [(5, 3, 32, 32)] * 2 + [(5, 3, 16, 16)] * 3
@@ -320,9 +339,9 @@ def test_dino_sees_two_large_crops_and_several_small_ones() -> None:
 
 def test_without_crop_and_flip_a_view_is_the_image() -> None:
     drawn = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8)
-    (seen,) = plain_view(32, smallest_crop=1.0, flip=False)(drawn)
+    (seen,) = crop_view(32, smallest_crop=1.0, flip=False)(drawn)
     assert torch.equal(seen, drawn)
-    (flipped,) = seeded(lambda: plain_view(32, smallest_crop=1.0, flip=True)(drawn))
+    (flipped,) = seeded(lambda: crop_view(32, smallest_crop=1.0, flip=True)(drawn))
     mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(flipped, drawn, strict=True)]
     same = [torch.equal(a, b) for a, b in zip(flipped, drawn, strict=True)]
     assert any(mirrored) and any(same)
@@ -332,7 +351,7 @@ def test_without_crop_and_flip_a_view_is_the_image() -> None:
 def test_a_drawn_image_is_the_same_in_every_batch(weights: Config) -> None:
     path, device = RunPaths(weights).weights(weights.pivot), torch.device("cpu")
     generator = load_generator(weights.pivot, path, device=device)
-    source = DrawnImages(generator, seed=5, device=device)
+    source = GeneratedImages(generator, seed=5, device=device)
     batch, alone = source.batch(range(2, 6)), source.batch(range(4, 5))
     assert batch.shape == (4, 3, 64, 64)
     assert (batch[2:3].int() - alone.int()).abs().max() <= 1  # rounding depends on the batch
@@ -406,7 +425,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
             train_stage(recipe(tmp_path, **method))
     state = {"recipe": "another", "steps": [], "method": {}, "optimiser": {}}
     save_state(tmp_path / "results/small/checkpoint.pt", state)
-    with pytest.raises(RosettaError, match=r"checkpoint.pt: is of another recipe; delete it"):
+    with pytest.raises(RosettaError, match=r"checkpoint.pt: belongs to another recipe; delete it"):
         train_stage(recipe(tmp_path, **method))
     (tmp_path / "results/small/checkpoint.pt").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(RosettaError, match=r"checkpoint.pt: can't be read; delete it"):
@@ -415,7 +434,9 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
 
 def test_a_loss_that_is_no_number_ends_a_training_in_one_line(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 20)
-    with pytest.raises(RosettaError, match=r"small: the loss is nan at step \d; lower learning"):
+    with pytest.raises(
+        RosettaError, match=r"small: loss is NaN or infinite at step \d; lower learning"
+    ):
         train_stage(recipe(tmp_path, mae={}, learning_rate=1e30, warmup=0.0))
     assert not (tmp_path / "results/small/encoder.safetensors").exists()
 
@@ -483,15 +504,24 @@ WHOLE = "name: x\narchitecture: vit_tiny_patch16_224\nsteps: 5\n"
         (WHOLE + "dino: {outputs: 10, groups: 4}\n", "outputs must be a multiple of groups"),
         (
             WHOLE + "dino: {masked: 0.5, global_size: 48}\n",
-            "global_size must be null where patches are hidden",
+            "global_size must be null where patches are masked",
         ),
         (WHOLE + "mae: {decoder_heads: 5}\n", "decoder_width must be a multiple of 4 and of dec"),
         (WHOLE + "mae: {}\nimages: {folder: photos}\n", "give a generator or a folder"),
         (WHOLE + "mae: {}\nimages: {generator: null}\n", "give a generator or a folder"),
-        (WHOLE + "mae: {}\nimages: {generator: resnet50}\n", "resnet50 draws no images"),
+        (
+            WHOLE + "mae: {}\nimages: {generator: resnet50}\n",
+            "generator: resnet50 is an encoder (family timm); give a generator",
+        ),
         (WHOLE + "mae: {}\nbatch_size: 1\n", "batch_size: "),
-        (WHOLE + "dino: {jitter: [0, 0, 0, 0.7]}\n", "dino.jitter: the last is of hue, and at mo"),
-        (WHOLE + "dino: {local_scale: [0.5, 0.2]}\n", "dino.local_scale: [0.5, 0.2] is no range"),
+        (
+            WHOLE + "dino: {jitter: [0, 0, 0, 0.7]}\n",
+            "dino.jitter: hue, the last value, is 0.7; give at most 0.5",
+        ),
+        (
+            WHOLE + "dino: {local_scale: [0.5, 0.2]}\n",
+            "dino.local_scale: [0.5, 0.2] is not a range",
+        ),
         (WHOLE + "mae: {}\nbetas: [0.9, 1.0]\n", "betas[1]: "),
         ("mae: {}\nname: ../x\n", "name: '../x' is no name"),
         ("[1]", "expected keys and values"),
@@ -507,11 +537,20 @@ def test_a_bad_recipe_is_explained_in_one_line(
     ("text", "said"),
     [
         ("images: {generator: null, folder: photos}\n", "images.folder: there is no folder photos"),
-        ("architecture: resnet50\n", "architecture: resnet50 is no plain vision transformer"),
+        ("architecture: resnet50\n", "architecture: resnet50 is not a plain vision transformer"),
         ("architecture: vit_tiny\n", "timm has no model 'vit_tiny'"),
-        ("arguments: {img_size: 64}\n", "arguments: give num_classes: 0"),
-        ("dino: {local_size: 20}\nmae: null\n", "dino.local_size: 20 is no multiple of the patch"),
-        ("dino: {global_size: 20}\nmae: null\n", "dino.global_size: 20 is no multiple of the pat"),
+        (
+            "arguments: {img_size: 64}\n",
+            "arguments: the network has a classifier; add num_classes: 0",
+        ),
+        (
+            "dino: {local_size: 20}\nmae: null\n",
+            "dino.local_size: 20 is not a multiple of the patch",
+        ),
+        (
+            "dino: {global_size: 20}\nmae: null\n",
+            "dino.global_size: 20 is not a multiple of the pat",
+        ),
         ("arguments: {img_size: [32, 64], num_classes: 0}\n", "arguments: img_size is 32×64; give"),
         ("arguments: {depth: x, num_classes: 0}\n", "cannot be built with arguments"),
     ],
@@ -536,12 +575,14 @@ def test_what_is_left_of_a_training_that_cannot_be_used_is_explained_in_one_line
     write_images(tmp_path / "images", 20)
     folder = train_stage(recipe(tmp_path, mae={}))
     (folder / "losses.csv").write_text("junk")
-    with pytest.raises(RosettaError, match=r"small: is damaged; delete it to train anew"):
+    with pytest.raises(RosettaError, match=r"small: is damaged \(.*\); delete it to train again"):
         train_stage(recipe(tmp_path, mae={}))
-    with pytest.raises(RosettaError, match=r"encoder.safetensors: is of another recipe; delete"):
+    with pytest.raises(
+        RosettaError, match=r"encoder.safetensors: belongs to another recipe; delete"
+    ):
         train_stage(recipe(tmp_path, mae={}, seed=2))
     (folder / "encoder.safetensors").write_bytes(b"junk")
-    with pytest.raises(RosettaError, match=r"encoder.safetensors: can't be read; delete"):
+    with pytest.raises(RosettaError, match=r"encoder.safetensors: cannot be read; delete"):
         train_stage(recipe(tmp_path, mae={}))
 
 
@@ -554,7 +595,7 @@ def test_an_image_that_cannot_be_read_stops_a_training_before_it_begins(tmp_path
 
 def test_the_docs_name_every_key_of_a_recipe() -> None:
     text = (ROOT / "docs/training.md").read_text()
-    sections = [Recipe, TrainingImages, MaskedAutoencoding, OfDino, Probes]
+    sections = [Recipe, ImageSettings, MaeSettings, DinoSettings, ProbeSettings]
     keys = {key for section in sections for key in section.model_fields}
     named = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"^(\w+):", text, re.MULTILINE))
     assert keys - named <= {"results", "resources", "device"}  # as in every configuration

@@ -22,7 +22,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime import code_fingerprint as module
 from rosetta_core.runtime.code_fingerprint import fingerprint
 from rosetta_core.stages.tools.check import check_config
-from rosetta_core.training.optimisation import fingerprint as of_recipe
+from rosetta_core.training.recipe import fingerprint as recipe_fingerprint
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import EncoderSpec
 from rosetta_core.zoo.weights.checksums import verify_weights
@@ -80,7 +80,7 @@ def test_a_file_was_made_by_the_recipe_that_stands_in_configs(name: str) -> None
         encoder(name).arguments,
     )
     with safe_open(file_of(name), framework="pt") as stored:
-        assert stored.metadata()["recipe"] == of_recipe(recipe)
+        assert stored.metadata()["recipe"] == recipe_fingerprint(recipe)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
