@@ -26,9 +26,9 @@ from rosetta_core.stages.tools.figure import draw_figure
 from rosetta_core.stages.tools.mine import mine
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.stages.tools.prepare import fetch_weights, list_layers
+from rosetta_core.stages.tools.train import train_encoder
 from rosetta_core.stages.tools.translate import translate_runs
 from rosetta_core.stages.tools.verify import verify_run
-from rosetta_core.stages.training import train
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.sources import RandomWeights, parse_remote_weights
 
@@ -137,7 +137,7 @@ def _zoo(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    print(train(load_recipe(arguments.recipe)))
+    print(train_encoder(load_recipe(arguments.recipe)))
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from rosetta_core.config import Config, load_config, load_recipe, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import sha256_of
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.training import train as train_stage
+from rosetta_core.stages.tools.train import train_encoder
 from rosetta_core.training.construction import build_encoder
 from rosetta_core.training.labels import colour_labels, detect_landmarks, face_labels
 from rosetta_core.training.model_card import Facts, Machine, model_card
@@ -377,7 +377,7 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
 ) -> None:
     probes = {"images": 48, "faces": True}
     content = recipe(tmp_path, resources=weights.resources, probes=probes, **method)
-    folder = train_stage(content)
+    folder = train_encoder(content)
     assert folder == tmp_path / "results" / "small"
     table, file = probes_of(folder), folder / "encoder.safetensors"
     names = {"brightness", "contrast", "warmth", "side_light", "pose", "tilt", "mouth"}
@@ -397,7 +397,7 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
     (folder / "machine.json").write_text(json.dumps(record))
     (folder / "probes.csv").unlink()
     with caplog.at_level(logging.INFO, "rosetta"):
-        train_stage(content.model_copy(update={"checkpoint_every": 1}))
+        train_encoder(content.model_copy(update={"checkpoint_every": 1}))
     assert "already trained" in caplog.text
     assert file.read_bytes() == before
     pd.testing.assert_frame_equal(probes_of(folder), table)
@@ -413,19 +413,19 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
 
 def test_another_recipes_encoder_is_kept(weights: Config, tmp_path: Path) -> None:
     content = recipe(tmp_path, resources=weights.resources)
-    folder = train_stage(content)
+    folder = train_encoder(content)
     before = (folder / "encoder.safetensors").read_bytes()
     with pytest.raises(
         RosettaError, match=r"belongs to another recipe; delete .*small to train again"
     ):
-        train_stage(content.model_copy(update={"seed": 2}))
+        train_encoder(content.model_copy(update={"seed": 2}))
     assert (folder / "encoder.safetensors").read_bytes() == before
     save_file({"x": torch.zeros(1)}, folder / "encoder.safetensors")
     with pytest.raises(RosettaError, match="belongs to another recipe"):
-        train_stage(content)
+        train_encoder(content)
     (folder / "encoder.safetensors").write_bytes(b"broken")
     with pytest.raises(RosettaError, match=r"encoder.safetensors: cannot be read"):
-        train_stage(content)
+        train_encoder(content)
 
 
 def test_a_folders_images_are_probed_once_each(tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_a_folders_images_are_probed_once_each(tmp_path: Path) -> None:
         pixels = rng.integers(0, 256, size=(20, 30, 3), dtype=np.uint8) // (1 + number % 5)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
     images = {"generator": None, "folder": str(tmp_path / "photos")}
-    folder = train_stage(recipe(tmp_path, images=images, steps=20))
+    folder = train_encoder(recipe(tmp_path, images=images, steps=20))
     table = probes_of(folder)
     assert set(table.label) == {"brightness", "contrast", "warmth", "side_light"}
     pixels = (table.features == "pixels") & (table.probe == "linear")

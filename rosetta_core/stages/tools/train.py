@@ -1,4 +1,4 @@
-"""Self-supervised training of an encoder from a recipe; a command, not a stage of a run.
+"""Self-supervised training of an encoder from a recipe.
 
 The output folder holds the weights, the loss curve, the probes and a model card. Imports stand
 inside the functions, since torch takes seconds.
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from rosetta_core.training.images import ImageSource
     from rosetta_core.zoo.network import Encoder, Network
 
-__all__ = ["train"]
+__all__ = ["train_encoder"]
 
 BATCH = 64  # images per batch of the probes
 
 
-def train(recipe: Recipe) -> Path:
+def train_encoder(recipe: Recipe) -> Path:
     """Train an encoder; return the folder with its weights, loss curve, probes and model card.
 
     An interrupted training resumes from its last checkpoint. If the training is finished, only
