@@ -50,8 +50,8 @@ class GeneratedImages:
         if count := self._generator.classes:
             labels = [image_class(self._seed, i, range(count)) for i in images]
             classes = torch.tensor(labels, device=self._device)
-        drawn = to_bytes(self._generator.generate(latents.to(self._device), classes))  # (n, h, w, 3)
-        return drawn.permute(0, 3, 1, 2)
+        samples = self._generator.generate(latents.to(self._device), classes)  # (n, 3, h, w)
+        return to_bytes(samples).permute(0, 3, 1, 2)
 
 
 class FolderImages:
