@@ -5,7 +5,7 @@
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
 # make test-cluster runs on a real SLURM, which is installed and started here (as root, on Debian)
 # make test-faults a run that is killed forty times, and runs at once (half an hour)
-# make lint    ruff, mypy, snakefmt, snakemake --lint
+# make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint
 # make bench   all the measurements of docs/performance.md (a quarter of an hour)
 PYTHON ?= python3
 VENV := .venv
@@ -43,6 +43,7 @@ lint: $(VENV)/test
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
