@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
-from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
-from rosetta_core.mining.matching.topk_store import read_topk
-from rosetta_core.mining.significance.split_half import MatchSet
+
+if TYPE_CHECKING:
+    from rosetta_core.mining.significance.split_half import MatchSet
 
 __all__ = ["read_match_set"]
 
 
 def read_match_set(
     config: Config, store_of: Callable[[str], Path], *, k: int, subset: int
-) -> MatchSet:
+) -> "MatchSet":
     """Return the best buddies of all models on a subset of the images.
 
     Args:
@@ -22,6 +23,10 @@ def read_match_set(
         k: number of mutual nearest neighbours.
         subset: number of the subset in these stores.
     """
+    from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
+    from rosetta_core.mining.matching.topk_store import read_topk
+    from rosetta_core.mining.significance.split_half import MatchSet
+
     buddies = {
         model.name: best_buddies(
             neighbour_table(*read_topk(store_of(model.name), k, subset=subset))

@@ -20,8 +20,8 @@ from checkout import Checkout, copy_checkout
 from conftest import NO_JOBS, ROOT, STEERING, tiny
 
 from rosetta_core.config import Config, parse_config
-from rosetta_core.runs.plan import needs
-from rosetta_core.stages import plan
+from rosetta_core.runs.plan import job_resources
+from rosetta_core.stages.tools.plan import plan_run
 
 HERE = Path(__file__).parent
 PARTITIONS = """
@@ -205,8 +205,8 @@ def test_a_job_killed_for_memory_gets_twice_as_much(
     disturbed: OnSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(disturbed.checkout.folder)  # where hungry.py is
-    [stage] = [x for x in plan(parse_config(with_hungry())).stages if x.name == "activations"]
-    asked = needs(stage)["mem_mb"]
+    [stage] = [x for x in plan_run(parse_config(with_hungry())).stages if x.name == "activations"]
+    asked = job_resources(stage)["mem_mb"]
     for shard in ("00000", "00001"):
         rule = f"rule_activations_wildcards_hungry_{shard}"
         jobs = [job for job in disturbed.jobs if job.comment == rule]

@@ -11,19 +11,21 @@ from PIL import Image
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
+from rosetta_core.runs.match_sets import read_match_set
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.sweep import image_counts
 
-SWEEP = {"sweep": {"images": [8, 16], "k": [2, 5]}}
+IMAGES, KS = [8, 16], [2, 5]
 
 
 @pytest.fixture(scope="module")
 def swept(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Config:
     run = tmp_path_factory.mktemp("swept") / "results" / "tiny"
     shutil.copytree(finished.run, run, symlinks=True)
-    config = parse_config(tiny(results=str(run.parent), significance=SWEEP))
+    config = parse_config(tiny(results=str(run.parent)))
     for model in config.models:
-        stages.sweep.run(config, model=model.name)
-    stages.sweep_curves.run(config)
+        stages.sweep.run(config, model=model.name, images=IMAGES, largest_k=max(KS))
+    stages.sweep_curves.run(config, images=IMAGES, k=KS)
     return config
 
 
@@ -49,8 +51,8 @@ def test_all_images_give_what_the_run_has(swept: Config, table: pd.DataFrame) ->
 def test_half_of_the_images_are_the_first_half_of_the_run(swept: Config, table) -> None:
     counts = pd.read_parquet(RunPaths(swept).split_half).set_index("level")
     row = table.set_index(["images", "k", "encoders"]).loc[(8, 5, len(swept.encoders))]
-    first = stages.mining.mined(swept, RunPaths(swept).correlations, k=5, subset=0)
-    second = stages.mining.mined(swept, RunPaths(swept).correlations, k=5, subset=1)
+    first = read_match_set(swept, RunPaths(swept).correlations, k=5, subset=0)
+    second = read_match_set(swept, RunPaths(swept).correlations, k=5, subset=1)
     assert row["neurons"] == len(first.concept_of)
     mean = (len(first.concept_of) + len(second.concept_of)) / 2
     assert counts.loc["Rosetta neurons", "n_half"] == mean
@@ -76,7 +78,6 @@ def test_the_curves_are_drawn(swept: Config) -> None:
 
 
 def test_snakemake_makes_it_of_stored_maps_when_asked(rerun: Checkout) -> None:
-    rerun.configure(tiny(significance={"sweep": {"images": [8], "k": [2]}}))
     planned = rerun.planned("sweep_curves")
     made = {Path(path).parts[2] for path in planned}
     assert made == {"sweep", "tables", "figures"}
@@ -85,20 +86,19 @@ def test_snakemake_makes_it_of_stored_maps_when_asked(rerun: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sweep", "said"),
+    ("options", "error"),
     [
-        ({"images": [8, 17]}, "17 is more than the 16 of sampling.images"),
-        ({"images": [16, 8]}, "must ascend"),
-        ({"images": [2]}, "significance.sweep.images"),
-        ({"k": []}, "significance.sweep.k"),
-        ({"k": [0, 1]}, "significance.sweep.k"),
+        ({"images": [8, 17]}, r"--images: 17 is not from 4 to sampling.images \(16\)"),
+        ({"images": [2]}, "--images: 2 is not from 4"),
+        ({"k": [0, 1]}, "--k: 0 is not from 1 to 20"),
+        ({"k": [21]}, "--k: 21 is not from 1 to 20"),
     ],
 )
-def test_what_cannot_be_swept(sweep: dict, said: str) -> None:
-    with pytest.raises(RosettaError, match=said):
-        parse_config(tiny(significance={"sweep": sweep}))
+def test_what_cannot_be_swept(swept: Config, options: dict, error: str) -> None:
+    with pytest.raises(RosettaError, match=error):
+        stages.sweep_curves.run(swept, **options)
 
 
 def test_a_sweep_doubles_the_images_from_64_on() -> None:
     for images, counts in ((50, [50]), (64, [64]), (300, [64, 128, 256, 300])):
-        assert parse_config(tiny(sampling={"images": images})).swept_images == counts
+        assert image_counts(parse_config(tiny(sampling={"images": images}))) == counts

@@ -11,7 +11,7 @@ from conftest import ROOT, Checkout, tiny
 
 from rosetta_core.cli.plan_report import report
 from rosetta_core.config import parse_config
-from rosetta_core.runs.plan import Rates, needs, pair_operations
+from rosetta_core.runs.plan import job_resources, pair_operations
 from rosetta_core.runs.rates import measure_rates
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.layers import Layer
@@ -66,7 +66,7 @@ def test_memory_is_not_below_what_jobs_took(finished: Checkout) -> None:
             header, values = (line.split("\t") for line in file.read_text().splitlines())
             took = dict(zip(header, values, strict=True))["max_rss"]
             if took not in ("NA", "-"):
-                assert float(took) <= needs(stage[name])["mem_mb"], name
+                assert float(took) <= job_resources(stage[name])["mem_mb"], name
 
 
 def test_operations_of_a_network() -> None:
@@ -93,16 +93,17 @@ def test_what_changes_the_plan() -> None:
     assert live["dictionary"] == stage["dictionary"]
     _, shown = by_name(dictionary={"unit_examples": 8})
     assert shown["unit_examples"].writes > stage["unit_examples"].writes
-    _, together = by_name(correlation={"together": True})
-    assert together["correlations"].jobs == 1
-    assert together["correlations"].reads < stage["correlations"].reads
+    _, many = by_name(sampling={"images": 100_000})
+    _, large = by_name(sampling={"images": 1_000_000})  # the pivot's maps are read once
+    assert (many["correlations"].jobs, large["correlations"].jobs) == (4, 1)
+    assert large["correlations"].reads < 10 * many["correlations"].reads
     _, few = by_name(correlation={"keep_matrix": False})
     assert few["correlations"].writes < stage["correlations"].writes
     _, more = by_name(sampling={"images": 32})
     for name in ("sample", "activations"):
         assert more[name].operations == 2 * stage[name].operations
         assert more[name].seconds == pytest.approx(2 * stage[name].seconds)
-    asked = needs(more["activations"])
+    asked = job_resources(more["activations"])
     assert asked.keys() == {"mem_mb", "disk_mb", "runtime"}
     assert all(isinstance(value, int) and value > 0 for value in asked.values())
 
@@ -118,9 +119,6 @@ def test_rates_and_report() -> None:
     for model in MODELS:
         assert re.search(rf"^{model} +\d+ +[\d,]+ ", text, re.M)
     assert re.search(r"^correlations +8 ", text, re.M)
-    assert "reads them once" not in text
-    big = parse_config(tiny(sampling={"images": 1_000_000}))
-    assert "together: true reads them once" in report(big, plan_run(big, Rates()), Rates(), cores=2)
 
 
 def test_the_verb() -> None:

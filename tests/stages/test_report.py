@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pandas as pd
@@ -90,13 +91,16 @@ def test_costs_are_those_of_every_job(finished: Checkout) -> None:
 
 
 def test_measured_jobs_follow_the_configuration() -> None:
-    jobs = benchmarks(parse_config(tiny(correlation={"blocks": 2})))
-    assert ("correlations", "mtcnn_onet", "0001") in jobs
-    assert ("join", "mtcnn_onet") in jobs
-    live = benchmarks(parse_config(tiny(mining={"store": "none"})))
-    assert not {"activations", "units", "join"} & {stage for stage, *_ in live}
-    together = ("correlations", "dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet")
-    assert together in live
+    def jobs(**changes: Any) -> set[tuple[str, str]]:
+        files = benchmarks(parse_config(tiny(**changes)))
+        return {(file.parent.name, file.stem) for file in files}
+
+    blocks = jobs(correlation={"blocks": 2})
+    assert ("correlations", "mtcnn_onet.0001") in blocks
+    assert ("join", "mtcnn_onet") in blocks
+    live = jobs(mining={"store": "none"})
+    assert not {"activations", "units", "join"} & {stage for stage, _ in live}
+    assert ("correlations", "dcgan.efficientnet_lite0.mobilenet_v2.mtcnn_onet") in live
 
 
 def test_what_was_not_measured_is_empty(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,73 +9,22 @@ import torch
 from conftest import HALVES_ONLY, NO_JOBS, ROOT, STEERING, Checkout, tiny
 from near_ties import NEAR, assert_same_mining
 from PIL import Image
+from planned_outputs import (
+    JOINS,
+    LAYERS,
+    NEURONS,
+    PAGES,
+    PAIR_STATISTICS,
+    PAIRS,
+    edit,
+    outputs,
+    steered,
+)
 from safetensors.torch import save_file
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.runs.run import run_config
-
-PAIRS = ["dcgan", "efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
-MEASURED = ["tables/costs.csv", "provenance.json"]
-PAGES = ["dictionary", *MEASURED]
-EXAMPLES = ["examples/concepts.zarr", *PAGES]
-JOBS = {
-    "astronaut": "inversions",
-    "strongest": "shows",
-    "tuned": "tunings",
-    "shifted": "edits",
-    "table": "evaluations",
-}
-SIGNIFICANCE = [
-    f"tables/significance/{table}.parquet"
-    for table in ("null_counts", "concepts", "pairs", "split_half")
-]
-LAYERS = [f"tables/{table}.parquet" for table in ("layers", "selectivity", "vargha_delaney")]
-STEERED = [*(f"{folder}/{job}" for job, folder in JOBS.items()), "steering"]
-CONCEPTS = ["tables/rosetta.parquet", "tables/concepts.parquet"]
-JOINS = [*CONCEPTS, *SIGNIFICANCE, *LAYERS, *EXAMPLES, *STEERED]
-NEURONS = "results/tiny/tables/rosetta.parquet"  # enough where pages are not what is asked about
-PAIR_STATISTICS = (
-    "tables/significance/pair_statistics.parquet"  # of the best buddies of all encoders
-)
-
-
-def outputs(
-    *, samples=(), activations=(), units=(), corr=(), neighbours=(), examples=(), joins=JOINS
-):
-    """The paths that jobs make, as a plan lists them."""
-    made = [f"samples/dcgan/{shard}{end}" for shard in samples for end in (".zarr", ".json")]
-    made += [f"activations/{store}{end}" for store in activations for end in (".zarr", ".json")]
-    made += [f"tables/units/{model}.parquet" for model in units]
-    made += [f"correlations/dcgan--{model}.zarr" for model in corr]
-    made += [
-        f"tables/{table}/dcgan--{model}.parquet"
-        for table in ("neighbours", "best_buddies")
-        for model in neighbours
-    ]
-    made += [
-        f"tables/significance/{table}/dcgan--{model}.parquet"
-        for table in ("null_matches/permute_images", "null_corr/permute_images")
-        for model in neighbours
-        if model != "dcgan"
-    ]
-    made += [PAIR_STATISTICS] if set(neighbours) - {"dcgan"} else []
-    made += [f"examples/units/{model}.zarr" for model in examples]
-    return sorted(f"results/tiny/{path}" for path in [*made, *joins])
-
-
-def steered(*jobs: str, more: Sequence[str] = ()) -> list[str]:
-    """What steering makes again if these jobs run."""
-    made = [f"{JOBS[job]}/{job}" for job in jobs]
-    pages = ["dictionary"] if "strongest" in jobs else []
-    return outputs(joins=[*made, *more, *pages, "steering", *MEASURED])
-
-
-def edit(checkout: Checkout, file: str, old: str, new: str) -> None:
-    path = checkout.folder / "rosetta_core" / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
 
 
 def test_a_second_run_does_nothing(finished: Checkout) -> None:
@@ -228,38 +176,19 @@ def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) 
     assert rerun.planned() == expected
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
-    [
-        ("mining/matching/best_buddies.py", "(ranks + 1)", "(1 + ranks)",
-         outputs(neighbours=PAIRS, joins=JOINS)),
-        ("mining/matching/topk.py", "k = min(k, ", "k = min(1 * k, ",  # best partners in halves
-         outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),
-        ("mining/matching/concepts.py", "directed=False", "directed=bool(0)", outputs(joins=JOINS)),
-        ("mining/correlation/accumulator.py", "MOST_IMAGES = 128", "MOST_IMAGES = 64",
-         outputs(corr=PAIRS, neighbours=PAIRS, joins=JOINS)),
-        ("zoo/encoders/mtcnn_onet.py", "[0.5] * 3", "3 * [0.5]",
-         outputs(activations=["mtcnn_onet/00000", "mtcnn_onet/00001"], units=["mtcnn_onet"],
-                 corr=["mtcnn_onet"], neighbours=["mtcnn_onet"], examples=["mtcnn_onet"],
-                 joins=JOINS)),
-        ("mining/examples/units.py", "SPARE = 2", "SPARE = 3",
-         outputs(examples=PAIRS, joins=[*LAYERS, *PAGES])),
-        ("mining/examples/layers.py", "2 * ndtr", "ndtr", outputs(joins=[*LAYERS, *PAGES])),
-        ("mining/examples/concept_score.py", "np.mean(means, axis=0)", "np.mean(means, 0)",
-         outputs(joins=EXAMPLES)),
-        ("pages/static/style.css", "{", "{ ", outputs(joins=[*PAGES, "steering"])),
-        ("drawing/heatmap.py", "OPACITY = 0.72", "OPACITY = 0.5", outputs(joins=[*PAGES, *STEERED])),
-        ("steering/jobs/edits.py", "side // 2", "int(side / 2)", steered("shifted")),
-        ("steering/metrics/random_baseline.py", "RANDOM = 64", "RANDOM = 65",
-         steered("astronaut", "strongest", "tuned", "shifted")),
-        ("steering/result_io/evaluation_folder.py", "MOST_IMAGES = 12", "MOST_IMAGES = 8", steered("table")),
-        ("pages/static/steering.css", "{", "{ ", outputs(joins=[*PAGES, "steering"])),
-        ("costs.py", '"cpu_seconds"', '"cpu"', outputs(joins=MEASURED)),
-    ],
-)  # fmt: skip
-def test_an_edit_to_code(rerun: Checkout, file, old, new, expected) -> None:
-    edit(rerun, file, old, new)
-    assert rerun.planned() == expected
+def test_an_edit_to_code(rerun: Checkout) -> None:
+    """K of the mutual nearest neighbours in the stage's own module, and in what it imports."""
+    edit(rerun, "stages/neighbours.py", "config.neighbours.k", "config.neighbours.k + 1")
+    assert rerun.planned() == outputs(neighbours=PAIRS)
+    edit(rerun, "mining/sampling/samples.py", "def ", "SPARE = 1\n\n\ndef ")
+    assert "samples/dcgan/00000.zarr" in " ".join(rerun.planned())
+
+
+def test_an_edit_to_a_page_or_a_job(rerun: Checkout) -> None:
+    edit(rerun, "steering/jobs/edits.py", "side // 2", "int(side / 2)")
+    assert rerun.planned() == steered("shifted")
+    edit(rerun, "pages/static/steering.css", "{", "{ ")
+    assert rerun.planned() == sorted({*steered("shifted"), *outputs(joins=PAGES)})
 
 
 def test_a_changed_comment(rerun: Checkout) -> None:

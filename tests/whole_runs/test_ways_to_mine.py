@@ -13,7 +13,7 @@ import pytest
 import zarr
 from conftest import HALVES_ONLY, NO_JOBS, STEERING, Checkout, tiny
 from near_ties import assert_same_run
-from test_rerun import PAIRS, outputs
+from planned_outputs import PAIRS, edit, outputs
 
 from rosetta_core import stages
 from rosetta_core.config import parse_config
@@ -142,9 +142,8 @@ def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -
 
 
 def test_all_models_in_one_job(finished: Checkout, rerun: Checkout) -> None:
-    rerun.configure(
-        tiny(correlation={"together": True}, steering=NO_JOBS, significance=HALVES_ONLY)
-    )
+    edit(rerun, "stages/correlations.py", "ONE_PASS = 2**36", "ONE_PASS = 2**10")
+    rerun.configure(tiny(steering=NO_JOBS, significance=HALVES_ONLY))
     rerun.snakemake("--cores", "2", "--forcerun", *[
         f"results/tiny/correlations/dcgan--{model}.zarr" for model in PAIRS
     ])  # fmt: skip

@@ -41,7 +41,11 @@ def refuse(error):
 # whether this process submits cluster jobs or is one; locally `--jobs` is a synonym of `--cores`
 on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
-update_config(config, typed_values(workflow.config_settings.config))
+# whether another workflow uses this one by `module`; its handlers and command line are not ours
+is_module = not workflow.modifier.is_main_snakefile()
+
+if not is_module:
+    update_config(config, typed_values(workflow.config_settings.config))
 try:
     settings = parse_config(config, source="configuration")
     check_config(settings, elsewhere=on_cluster)
@@ -81,7 +85,10 @@ needs = {cost.name: job_resources(cost) for cost in plan}
 for resources in needs.values():
     resources.update({name: growing(resources[name]) for name in ("mem_mb", "runtime")})
 
-watch(settings.run, {cost.name: cost.seconds_per_job for cost in plan})
+if is_module:
+    write_config(settings)  # what `onstart` does for a run of this workflow alone
+else:
+    watch(settings.run, {cost.name: cost.seconds_per_job for cost in plan})
 
 
 wildcard_constraints:

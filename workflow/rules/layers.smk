@@ -13,7 +13,9 @@ rule layers:
         ),
         report(paths.layers, caption="../report/layers.rst", category="Tables"),
         report(
-            paths.vargha_delaney, caption="../report/vargha_delaney.rst", category="Tables"
+            paths.vargha_delaney,
+            caption="../report/vargha_delaney.rst",
+            category="Tables",
         ),
     log:
         paths.log("layers"),

@@ -2,22 +2,29 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table
-from rosetta_core.runs.comparison import Comparison, RunContents, compare
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run import run_config
+
+if TYPE_CHECKING:
+    from rosetta_core.runs.comparison import Comparison, RunContents
 
 __all__ = ["compare_runs"]
 
 
-def compare_runs(first: Path, second: Path) -> Comparison:
+def compare_runs(first: Path, second: Path) -> "Comparison":
     """Compare the finished runs in two folders; RosettaError if one is not a finished run."""
+    from rosetta_core.runs.comparison import compare
+
     return compare(_read(first), _read(second))
 
 
-def _read(folder: Path) -> RunContents:
+def _read(folder: Path) -> "RunContents":
+    from rosetta_core.runs.comparison import RunContents
+    from rosetta_core.runs.run import run_config
+
     config = run_config(folder)
     paths = RunPaths(config)
     names = [model.name for model in config.models]

@@ -1,0 +1,27 @@
+"""The command line and the workflow start without the libraries that take seconds to import."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+SLOW = ("matplotlib", "pandas", "pyarrow", "scipy", "timm", "torch", "torchvision", "zarr")
+
+
+def imports_of_the_workflow() -> str:
+    """The import statements of the rules."""
+    text = (ROOT / "workflow/rules/common.smk").read_text()
+    return "\n".join(re.findall(r"^from rosetta_core.*$", text, re.M))
+
+
+@pytest.mark.parametrize(
+    "code", ["import rosetta_core.cli.main", "import rosetta_core", imports_of_the_workflow()]
+)
+def test_no_slow_library_is_imported(code: str) -> None:
+    report = f"{code}\nimport sys; print([name for name in {SLOW} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", report], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
