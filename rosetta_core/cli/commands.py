@@ -163,7 +163,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     found = compare_runs(arguments.one, arguments.other)
-    for difference in [*found.made, *found.found]:
+    for difference in [*found.inputs, *found.results]:
         print(difference)
     print(f"{arguments.one} and {arguments.other}: {found.verdict}")
     return DIFFERENT if found.different else 0

@@ -1,12 +1,8 @@
-"""Where two runs differ, and whether it matters.
+"""Comparison of two runs: of what produced them, and of their tables.
 
-compare       two runs: what differs of what made them, and of what they found
-Comparison    all of it, and in a word how far they agree
-Difference    one thing that differs
-
-Correlations are exact to BOUND (docs/performance.md), so on another machine a pair of units whose
-correlation is that near to the last that was kept may fall out, and another come in its place. That
-is rounding; anything else is a difference.
+Correlations are exact up to `BOUND` (docs/explanation/performance.md). On another machine, a pair
+of units whose correlation is that close to the last one that was selected may be missing, and
+another present in its place. This is rounding; anything else is a difference.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,26 +15,26 @@ from sklearn.metrics import adjusted_rand_score
 
 __all__ = ["BOUND", "Comparison", "Difference", "RunContents", "compare"]
 
-BOUND = 1e-5  # of a correlation, between any two ways to come to it
-PLACES = {"run", "results", "resources"}  # keys of a configuration that say where things lie
-# keys that change results by rounding at most
-WITHOUT_EFFECT = {
-    "device", "memory_budget", "activations.batch_size", "sampling.shard_size",
-    "correlation.blocks", "correlation.together", "mining.store",
+BOUND = 1e-5  # of a correlation, between any two ways to compute it
+LOCATIONS = {"run", "results", "resources"}  # configuration keys that name files and folders
+# configuration keys that change results by rounding at most
+ROUNDING_ONLY = {
+    "device", "memory_budget", "activations.batch_size", "activations.store",
+    "sampling.shard_size", "correlation.blocks",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RunContents:
-    """What a run is compared by.
+    """The parts of a run that are compared.
 
     Attributes:
-        config: its resolved configuration, as JSON has it.
-        provenance: what made it; empty if that wasn't written down.
-        units: by model the table of units.
-        neighbours: by model the table of nearest neighbours.
-        buddies: by model the table of best buddies.
-        rosetta: the table of Rosetta neurons.
+        config: resolved configuration, as JSON.
+        provenance: code, libraries, weights and machine; empty if they were not recorded.
+        units: by model its table of units.
+        neighbours: by model its table of nearest neighbours.
+        buddies: by model its table of best buddies.
+        rosetta: table of Rosetta neurons.
     """
 
     config: dict[str, Any]
@@ -51,173 +47,192 @@ class RunContents:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs.
+    """One difference of two runs.
 
     Attributes:
-        where: what it is of: "configuration", "made by", or a table.
-        said: how it differs, in a line.
-        matters: whether it is more than rounding, or may lead to more.
+        where: "configuration", "provenance", or a table.
+        description: the difference, in a line.
+        matters: whether it exceeds rounding, or may change results by more than rounding.
     """
 
     where: str
-    said: str
+    description: str
     matters: bool
 
     def __str__(self) -> str:
         if self.matters:
-            return f"{self.where}: {self.said}"
+            return f"{self.where}: {self.description}"
         rounding = "changes rounding at most" if self.where == "configuration" else "rounding"
-        return f"{self.where}: {self.said} ({rounding})"
+        return f"{self.where}: {self.description} ({rounding})"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Where two runs differ: in what made them, and in what they found."""
+    """Differences of two runs: of their inputs, and of their results."""
 
-    made: list[Difference]
-    found: list[Difference]
+    inputs: list[Difference]
+    results: list[Difference]
 
     @property
     def different(self) -> bool:
-        """Whether they found something else."""
-        return any(difference.matters for difference in self.found)
+        """Whether results differ by more than rounding."""
+        return any(difference.matters for difference in self.results)
 
     @property
     def verdict(self) -> str:
-        """In a word how far the findings agree: "identical", "the same within …", "different"."""
+        """How far the results agree: "identical", "the same within …", or "different"."""
         if self.different:
             return "different"
-        return f"the same within rounding ({BOUND:g})" if self.found else "identical"
+        return f"the same within rounding ({BOUND:g})" if self.results else "identical"
 
 
-def compare(one: RunContents, other: RunContents) -> Comparison:
+def compare(first: RunContents, second: RunContents) -> Comparison:
     """Compare two runs."""
-    made = [
-        *_settings(one.config, other.config),
-        *_made_by(one.provenance, other.provenance),
+    inputs = [
+        *_compare_config(first.config, second.config),
+        *_compare_provenance(first.provenance, second.provenance),
     ]
-    found = [difference for model in one.buddies for difference in _pairs(model, one, other)]
-    for model in [*one.units, *(name for name in other.units if name not in one.units)]:
-        if model in one.units and model in other.units:
-            found += _units(model, one.units[model], other.units[model])
+    results = [d for model in first.buddies for d in _compare_pairs(model, first, second)]
+    for model in [*first.units, *(name for name in second.units if name not in first.units)]:
+        if model in first.units and model in second.units:
+            results += _compare_units(model, first.units[model], second.units[model])
         else:
-            which = "second" if model in one.units else "first"
-            found.append(Difference(f"units of {model}", f"not in the {which} run", True))
-    return Comparison(made, [*found, *_concepts(one.rosetta, other.rosetta, found)])
+            lacking = "second" if model in first.units else "first"
+            results.append(Difference(f"units of {model}", f"not in the {lacking} run", True))
+    results += _compare_concepts(first.rosetta, second.rosetta, results)
+    return Comparison(inputs, results)
 
 
-def _flat(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys and values of nested sections, as a.b; models and jobs by their names."""
+def _flatten(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of nested sections, joined by dots, and their values.
+
+    Items of a list of sections have their names as keys.
+    """
     if isinstance(content, dict):
         for name, value in content.items():
-            yield from _flat(value, f"{key}.{name}" if key else name)
+            yield from _flatten(value, f"{key}.{name}" if key else name)
     elif isinstance(content, list) and content and isinstance(content[0], dict):
         for i, item in enumerate(content):
-            yield from _flat(item, f"{key}.{item.get('name', i)}")
+            yield from _flatten(item, f"{key}.{item.get('name', i)}")
     else:
         yield key, content
 
 
-def _changes(one: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Keys whose values differ, and how."""
-    before, after = dict(_flat(one)), dict(_flat(other))
+def _changes(first: dict[str, Any], second: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the keys whose values differ, and the differences."""
+    before, after = dict(_flatten(first)), dict(_flatten(second))
     for key in [*before, *(key for key in after if key not in before)]:
-        first, second = (side.get(key, "(nothing)") for side in (before, after))
-        if first != second:
-            yield key, f"{key}: {first} and {second}"
+        values = [side.get(key, "(missing)") for side in (before, after)]
+        if values[0] != values[1]:
+            yield key, f"{key}: {values[0]} and {values[1]}"
 
 
-def _settings(one: dict[str, Any], other: dict[str, Any]) -> list[Difference]:
+def _compare_config(first: dict[str, Any], second: dict[str, Any]) -> list[Difference]:
     return [
-        Difference("configuration", said, key not in WITHOUT_EFFECT)
-        for key, said in _changes(one, other)
-        if key not in PLACES
+        Difference("configuration", description, key not in ROUNDING_ONLY)
+        for key, description in _changes(first, second)
+        if key not in LOCATIONS
     ]
 
 
-def _made_by(one: dict[str, Any], other: dict[str, Any]) -> list[Difference]:
-    """What differs of code, libraries, weights and machine."""
-    if not one or not other:
+def _compare_provenance(first: dict[str, Any], second: dict[str, Any]) -> list[Difference]:
+    """Differences of code, libraries, weights and machine; none if a run has no provenance."""
+    if not first or not second:
         return []
-    own = ("run", "written", "seed", "device")
-    sides = [{k: v for k, v in side.items() if k not in own} for side in (one, other)]
+    of_run = ("run", "written", "seed", "device")
+    sides = [{k: v for k, v in side.items() if k not in of_run} for side in (first, second)]
     return [
-        Difference("made by", said, True)
-        for key, said in _changes(*sides)
-        if not (key.startswith("weights.") and key.endswith(".file"))  # where it lies
+        Difference("provenance", description, True)
+        for key, description in _changes(*sides)
+        if not (key.startswith("weights.") and key.endswith(".file"))
     ]
 
 
-def _units(model: str, one: pd.DataFrame, other: pd.DataFrame) -> list[Difference]:
-    """How the units of a model differ: which there are, which live, and their moments."""
+def _compare_units(model: str, first: pd.DataFrame, second: pd.DataFrame) -> list[Difference]:
+    """Differences of the units of a model: layers, moments and dead units."""
     where = f"units of {model}"
-    if one.equals(other):
+    if first.equals(second):
         return []
     keys = ["unit", "layer", "channel"]
-    if not one[keys].equals(other[keys]):
-        said = f"{len(one):,} and {len(other):,} units, not of the same layers"
-        return [Difference(where, said, True)]
-    deviation = one["std"].to_numpy(np.float64)
-    scale = np.where(deviation > 0, deviation, 1)
-    farthest = max(
-        float(np.nanmax(np.abs(one[name] - other[name]) / scale)) for name in ("mean", "std")
+    if not first[keys].equals(second[keys]):
+        description = f"{len(first):,} and {len(second):,} units of different layers"
+        return [Difference(where, description, True)]
+    std = first["std"].to_numpy(np.float64)
+    scale = np.where(std > 0, std, 1)
+    largest = max(
+        float(np.nanmax(np.abs(first[name] - second[name]) / scale)) for name in ("mean", "std")
     )
-    said = f"means and deviations differ by up to {farthest:.1e} of the deviation"
-    changes = int((one["alive"] != other["alive"]).sum())
+    description = f"means and stds differ by up to {largest:.1e} std"
+    changes = int((first["alive"] != second["alive"]).sum())
     if changes:
-        said += f"; {changes:,} are alive in one run only"
-    return [Difference(where, said, bool(changes) or farthest > BOUND)]
+        description += f"; {changes:,} are alive in one run only"
+    return [Difference(where, description, bool(changes) or largest > BOUND)]
 
 
-def _pairs(model: str, one: RunContents, other: RunContents) -> list[Difference]:
-    """How the best buddies of a model differ, and whether by more than rounding."""
+def _compare_pairs(model: str, first: RunContents, second: RunContents) -> list[Difference]:
+    """Differences of the best buddies of a model."""
     where = f"best buddies of {model}"
-    if model not in other.buddies:
+    if model not in second.buddies:
         return [Difference(where, "not in the second run", True)]
-    tables = [side.buddies[model] for side in (one, other)]
+    tables = [run.buddies[model] for run in (first, second)]
     if tables[0].equals(tables[1]):
         return []
     corr = [table.set_index(["pivot_unit", "unit"])["corr"] for table in tables]
     both = corr[0].index.intersection(corr[1].index)
-    farthest = float(np.abs(corr[0][both] - corr[1][both]).max()) if len(both) else 0.0
-    said = f"{len(corr[0]):,} and {len(corr[1]):,} pairs, {len(both):,} in both"
-    said += f", whose correlations differ by up to {farthest:.1e}"
-    lost = [_unexplained(corr[i], corr[1 - i], side.neighbours[model])
-            for i, side in enumerate((other, one))]  # fmt: skip
-    if sum(lost):
-        said += f"; {lost[0]:,} and {lost[1]:,} of the others by more than rounding"
-    return [Difference(where, said, sum(lost) > 0 or farthest > BOUND)]
+    largest = float(np.abs(corr[0][both] - corr[1][both]).max()) if len(both) else 0.0
+    description = f"{len(corr[0]):,} and {len(corr[1]):,} pairs, {len(both):,} in both"
+    description += f", with correlations that differ by up to {largest:.1e}"
+    unexplained = [
+        _count_unexplained(corr[i], corr[1 - i], other.neighbours[model])
+        for i, other in enumerate((second, first))
+    ]
+    if sum(unexplained):
+        description += f"; {unexplained[0]:,} and {unexplained[1]:,} pairs of one run only differ "
+        description += "by more than rounding"
+    return [Difference(where, description, sum(unexplained) > 0 or largest > BOUND)]
 
 
-def _unexplained(kept: pd.Series, absent: pd.Series, neighbours: pd.DataFrame) -> int:
-    """How many pairs of one run are missing in the other by more than rounding.
+def _count_unexplained(present: pd.Series, other: pd.Series, neighbours: pd.DataFrame) -> int:
+    """Count the pairs of one run that are missing in the other by more than rounding.
+
+    A pair may be missing by rounding if its correlation is within twice the bound of the last of
+    its units' nearest neighbours in the other run.
 
     Args:
-        kept: correlations of the run that has them, by pair.
-        absent: those of the run that may lack them.
-        neighbours: of the run that may lack them: what is below the last of a unit's neighbours
-            by at most the bound could as well have been among them.
+        present: correlations of the pairs of one run.
+        other: correlations of the pairs of the other run.
+        neighbours: nearest neighbours of the other run.
     """
-    only = kept[~kept.index.isin(absent.index)]
+    missing = present[~present.index.isin(other.index)]
     last = neighbours.groupby(["side", "unit"])["corr"].min()
-    needed = [
-        last.reindex(pd.MultiIndex.from_product([[side], only.index.get_level_values(name)]))
+    thresholds = [
+        last.reindex(pd.MultiIndex.from_product([[side], missing.index.get_level_values(name)]))
         for side, name in (("pivot", "pivot_unit"), ("encoder", "unit"))
     ]
-    bars = np.fmax(*(found.to_numpy(np.float64) for found in needed))
-    return int((~(np.abs(only.to_numpy() - bars) <= 2 * BOUND)).sum())
+    higher = np.fmax(*(threshold.to_numpy(np.float64) for threshold in thresholds))
+    return int((~(np.abs(missing.to_numpy() - higher) <= 2 * BOUND)).sum())
 
 
-def _concepts(one: pd.DataFrame, other: pd.DataFrame, before: list[Difference]) -> list[Difference]:
-    """How Rosetta neurons and concepts differ; by rounding if all they are made of does."""
-    if one.equals(other):
+def _compare_concepts(
+    first: pd.DataFrame, second: pd.DataFrame, earlier: list[Difference]
+) -> list[Difference]:
+    """Differences of Rosetta neurons and concepts: rounding if all earlier differences are."""
+    if first.equals(second):
         return []
-    matters = any(difference.matters for difference in before)
-    concept = [table.groupby("pivot_unit")["concept"].first() for table in (one, other)]
+    matters = any(difference.matters for difference in earlier)
+    concept = [table.groupby("pivot_unit")["concept"].first() for table in (first, second)]
     both = concept[0].index.intersection(concept[1].index)
-    said = f"{len(concept[0]):,} and {len(concept[1]):,}, {len(both):,} in both"
-    found = [Difference("Rosetta neurons", said, matters)]
     numbers = [labels.nunique() for labels in concept]
     index = adjusted_rand_score(*(labels[both].to_numpy() for labels in concept))
-    said = f"{numbers[0]} and {numbers[1]}; adjusted Rand index {index:.3f} over units in both"
-    return [*found, Difference("concepts", said, matters)]
+    return [
+        Difference(
+            "Rosetta neurons",
+            f"{len(concept[0]):,} and {len(concept[1]):,}, {len(both):,} in both",
+            matters,
+        ),
+        Difference(
+            "concepts",
+            f"{numbers[0]} and {numbers[1]}; adjusted Rand index {index:.3f} over units in both",
+            matters,
+        ),
+    ]

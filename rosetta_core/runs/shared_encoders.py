@@ -1,8 +1,4 @@
-"""Which encoders two runs share: networks of one name, with the same weights and layers.
-
-RunEncoders          those of a run
-shared_encoders   the units of the encoders that two runs share
-"""
+"""Encoders that two runs share: the same name, network, weights and layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,9 +23,9 @@ class RunEncoders:
     """The encoders of a run.
 
     Attributes:
-        config: its resolved configuration.
-        provenance: what made it; empty if that wasn't written down.
-        units: by model the table of units.
+        config: resolved configuration.
+        provenance: code, libraries, weights and machine; empty if they were not recorded.
+        units: by model its table of units.
     """
 
     config: Config
@@ -37,74 +33,72 @@ class RunEncoders:
     units: Mapping[str, pd.DataFrame]
 
 
-def shared_encoders(one: RunEncoders, other: RunEncoders) -> dict[str, pd.DataFrame]:
-    """Return by encoder in both runs its table of units: alive are those that are in both.
+def shared_encoders(first: RunEncoders, second: RunEncoders) -> dict[str, pd.DataFrame]:
+    """Return by shared encoder its table of units, alive if alive in both runs.
 
-    How an encoder sees images may differ, as with generators that frame their subject in other
-    ways: its units are the same.
+    The preprocessing of images may differ, for example between generators that frame their subject
+    differently: the units are the same.
 
     Raises:
-        RosettaError: the runs share none, or one of a name is another network, has other weights
-            or other layers.
+        RosettaError: the runs share no encoder, or an encoder of one name is another network, or
+            has other weights or layers.
     """
-    names = [[model.name for model in side.config.encoders] for side in (one, other)]
+    names = [[model.name for model in run.config.encoders] for run in (first, second)]
     shared = [name for name in names[0] if name in names[1]]
+    runs = f"runs {first.config.run!r} and {second.config.run!r}"
     if not shared:
-        said = " and ".join(", ".join(side) for side in names)
+        lists = " and ".join(", ".join(side) for side in names)
         raise RosettaError(
-            f"runs {one.config.run!r} and {other.config.run!r} share no encoder, but have {said}; "
-            "mine both with the same"
+            f"{runs} share no encoder (they have {lists}); mine both with the same encoders"
         )
-    found = {}
+    units = {}
     for name in shared:
-        networks = [_network(side, name) for side in (one, other)]
-        for what, first in networks[0].items():
-            second = networks[1][what]
-            if not _same(first, second):
+        networks = [_network(run, name) for run in (first, second)]
+        for key, value in networks[0].items():
+            if not _same(value, networks[1][key]):
                 raise RosettaError(
-                    f"{name}: is another network in run {other.config.run!r} than in "
-                    f"{one.config.run!r}: {what} {second} and {first}; mine both with the same"
+                    f"{name}: differs between {runs} ({key} {value} and {networks[1][key]}); mine "
+                    "both with the same network"
                 )
-        tables = [side.units[name] for side in (one, other)]
+        tables = [run.units[name] for run in (first, second)]
         keys = ["unit", "layer", "channel"]
         if not tables[0][keys].equals(tables[1][keys]):
-            raise RosettaError(
-                f"{name}: runs {one.config.run!r} and {other.config.run!r} mined other layers of "
-                "it; mine the same"
-            )
-        found[name] = tables[0].assign(alive=tables[0]["alive"] & tables[1]["alive"])
-    return found
+            raise RosettaError(f"{name}: {runs} mined different layers; mine the same layers")
+        units[name] = tables[0].assign(alive=tables[0]["alive"] & tables[1]["alive"])
+    return units
 
 
-def _network(side: RunEncoders, name: str) -> dict[str, str]:
-    """What tells a network from others, in words."""
-    model = side.config.model(name)
+def _network(run: RunEncoders, name: str) -> dict[str, str]:
+    """Properties that identify a network, as text."""
+    model = run.config.model(name)
     target, _, function = (model.target or "").rpartition(":")
     return {
         "family": model.family,
         "architecture": str(model.architecture),
         "arguments": str(model.arguments),
-        # code of one's own may lie elsewhere
+        # the user's own code may have been moved
         "target": f"{PurePath(target).name}:{function}" if model.target else "None",
         "entry": str(getattr(model.weights, "entry", None)),
-        "weights": _weights(model, side),
+        "weights": _weights(model, run),
     }
 
 
-def _weights(model: ModelSpec, side: RunEncoders) -> str:
-    """The checksum of a model's weights, or else where they come from."""
+def _weights(model: ModelSpec, run: RunEncoders) -> str:
+    """Checksum of a model's weights; their source if the checksum is unknown."""
     weights = model.weights
     if not isinstance(weights, StoredWeights):
         return f"random {weights.random}" if isinstance(weights, RandomWeights) else "its own"
-    known = side.provenance.get("weights", {}).get(model.name, {}).get("sha256") or weights.sha256
-    file = weights_file(model, Path(side.config.resources))
-    if not known and file and file.is_file():
+    recorded = run.provenance.get("weights", {}).get(model.name, {}).get("sha256")
+    checksum = recorded or weights.sha256
+    file = weights_file(model, Path(run.config.resources))
+    if not checksum and file and file.is_file():
         record = read_record(file)
-        known = record.sha256 if record else sha256_of(file)
-    return f"SHA-256 {known}" if known else weights.source
+        checksum = record.sha256 if record else sha256_of(file)
+    return f"SHA-256 {checksum}" if checksum else weights.source
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether they are equal, or one is how the other begins, as checksums may be given."""
-    checksums = one.startswith("SHA-256 ") and other.startswith("SHA-256 ")
-    return one == other or (checksums and (one.startswith(other) or other.startswith(one)))
+def _same(first: str, second: str) -> bool:
+    """Whether both are equal, or one checksum is a prefix of the other."""
+    checksums = first.startswith("SHA-256 ") and second.startswith("SHA-256 ")
+    prefix = first.startswith(second) or second.startswith(first)
+    return first == second or (checksums and prefix)

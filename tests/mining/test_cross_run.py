@@ -182,15 +182,15 @@ def test_encoders_are_shared_whatever_they_see() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"weights": {"random": 3}}, "weights random 3 and SHA-256 579344248a93"),
-        ({"family": "python", "architecture": None, "target": "own.py:f"}, "family python and"),
-        ({"architecture": "tf_efficientnet_lite1"}, "architecture tf_efficientnet_lite1 and"),
+        ({"weights": {"random": 3}}, "weights SHA-256 579344248a93"),
+        ({"family": "python", "architecture": None, "target": "own.py:f"}, "and python); mine"),
+        ({"architecture": "tf_efficientnet_lite1"}, "and tf_efficientnet_lite1); mine"),
     ],
 )
 def test_other_encoders_are_an_error_of_one_line(changes: dict, said: str) -> None:
     with pytest.raises(RosettaError, match=re.escape(said)) as raised:
         shared_encoders(encoders(), encoders("b", **changes))
-    assert "efficientnet_lite0: is another network in run 'b' than in 'a'" in str(raised.value)
+    assert "efficientnet_lite0: differs between runs 'a' and 'b' (" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -198,7 +198,7 @@ def test_weights_of_ones_own_are_told_by_what_made_the_run() -> None:
     own = {"weights": {"file": "gone.pt"}}
     made = [{"weights": {"efficientnet_lite0": {"sha256": name * 64}}} for name in "xy"]
     assert shared_encoders(encoders("a", made[0], **own), encoders("b", made[0], **own))
-    with pytest.raises(RosettaError, match=r"weights SHA-256 y+ and SHA-256 x+"):
+    with pytest.raises(RosettaError, match=r"weights SHA-256 x+ and SHA-256 y+"):
         shared_encoders(encoders("a", made[0], **own), encoders("b", made[1], **own))
 
 
@@ -211,7 +211,7 @@ def test_runs_need_an_encoder_and_its_layers_in_common() -> None:
     with pytest.raises(RosettaError, match="runs 'a' and 'b' share no encoder"):
         shared_encoders(one, RunEncoders(renamed, {}, other.units))
     fewer = {name: table.iloc[:-1] for name, table in other.units.items()}
-    with pytest.raises(RosettaError, match="mined other layers"):
+    with pytest.raises(RosettaError, match="mined different layers"):
         shared_encoders(one, RunEncoders(other.config, {}, fewer))
 
 

@@ -1,4 +1,4 @@
-"""Two runs are told apart where they differ, and rounding is told from difference."""
+"""Comparison of two runs: differences of inputs and results, and rounding."""
 
 import json
 from dataclasses import replace
@@ -31,8 +31,8 @@ def buddies(table: pd.DataFrame) -> pd.DataFrame:
     return found.set_axis(["pivot_unit", "unit", "corr", "pivot_rank", "unit_rank"], axis=1)
 
 
-def found(corr: np.ndarray, **changes: object) -> RunContents:
-    """What a run of these correlations with one encoder finds."""
+def contents(corr: np.ndarray, **changes: object) -> RunContents:
+    """The contents of a run of these correlations with one encoder."""
     table = neighbours(corr)
     units = pd.DataFrame(
         {"unit": [0, 1], "layer": "a", "channel": [0, 1], "mean": 0.5, "std": 2.0, "alive": True}
@@ -40,7 +40,7 @@ def found(corr: np.ndarray, **changes: object) -> RunContents:
     pairs = buddies(table)
     rosetta = pairs[["pivot_unit", "unit", "corr"]].assign(model="e")
     rosetta["concept"] = rosetta["pivot_unit"] % 2
-    made = RunContents(
+    run = RunContents(
         config={"run": "a", "device": "cpu", "neighbours": {"k": K}},
         provenance={"code": {"units": "1"}, "weights": {"e": {"sha256": "x", "file": "a"}}},
         units={"e": units},
@@ -48,7 +48,7 @@ def found(corr: np.ndarray, **changes: object) -> RunContents:
         buddies={"e": pairs},
         rosetta=rosetta,
     )
-    return replace(made, **changes)
+    return replace(run, **changes)
 
 
 @pytest.fixture
@@ -57,43 +57,50 @@ def corr() -> np.ndarray:
 
 
 def test_a_run_is_identical_to_itself(corr: np.ndarray) -> None:
-    made = compare(found(corr), found(corr))
-    assert (made.made, made.found, made.verdict) == ([], [], "identical")
+    comparison = compare(contents(corr), contents(corr))
+    assert (comparison.inputs, comparison.results, comparison.verdict) == ([], [], "identical")
 
 
 def test_correlations_within_the_bound_are_rounding(corr: np.ndarray) -> None:
     noise = np.random.default_rng(1).uniform(-BOUND / 2, BOUND / 2, corr.shape)
-    made = compare(found(corr), found(corr + noise))
-    assert made.found
-    assert not made.different
-    assert made.verdict == "the same within rounding (1e-05)"
-    assert all(str(difference).endswith(" (rounding)") for difference in made.found)
+    comparison = compare(contents(corr), contents(corr + noise))
+    assert comparison.results
+    assert not comparison.different
+    assert comparison.verdict == "the same within rounding (1e-05)"
+    assert all(str(difference).endswith(" (rounding)") for difference in comparison.results)
 
 
-def test_a_pair_that_changes_places_with_one_as_good_is_rounding() -> None:
+def test_a_swap_with_a_pair_of_nearly_the_same_correlation_is_rounding() -> None:
     corr = np.eye(4)
-    corr[0] = [0.9, 0.5, 0.5 - BOUND / 4, 0.0]  # the second neighbour of unit 0 by a hair
+    corr[0] = [
+        0.9,
+        0.5,
+        0.5 - BOUND / 4,
+        0.0,
+    ]  # the second neighbour of unit 0 by a quarter of the bound
     other = corr.copy()
     other[0] = [0.9, 0.5 - BOUND / 4, 0.5, 0.0]
     corr[1:, 1] = other[1:, 1] = corr[1:, 2] = other[1:, 2] = 0.1
-    one, two = found(corr), found(other)
+    one, two = contents(corr), contents(other)
     assert set(zip(one.buddies["e"]["pivot_unit"], one.buddies["e"]["unit"], strict=True)) != set(
         zip(two.buddies["e"]["pivot_unit"], two.buddies["e"]["unit"], strict=True)
     )
     assert not compare(one, two).different
 
 
-def test_another_pair_is_a_difference(corr: np.ndarray) -> None:
+def test_a_different_pair_is_a_difference(corr: np.ndarray) -> None:
     other = corr.copy()
     other[0] = -1
-    made = compare(found(corr), found(other))
-    assert made.different
-    assert made.verdict == "different"
-    assert any("by more than rounding" in difference.said for difference in made.found)
+    comparison = compare(contents(corr), contents(other))
+    assert comparison.different
+    assert comparison.verdict == "different"
+    assert any(
+        "by more than rounding" in difference.description for difference in comparison.results
+    )
 
 
 def test_a_correlation_beyond_the_bound_is_a_difference(corr: np.ndarray) -> None:
-    assert compare(found(corr), found(corr * (1 - 1e-3))).different
+    assert compare(contents(corr), contents(corr * (1 - 1e-3))).different
 
 
 @pytest.mark.parametrize(
@@ -104,44 +111,44 @@ def test_a_correlation_beyond_the_bound_is_a_difference(corr: np.ndarray) -> Non
     ],
 )
 def test_settings_that_differ_are_named(corr: np.ndarray, config: dict, matters: bool) -> None:
-    (difference,) = compare(found(corr), found(corr, config=config)).made
+    (difference,) = compare(contents(corr), contents(corr, config=config)).inputs
     assert difference.where == "configuration"
     assert difference.matters is matters
     assert str(difference).endswith(" (changes rounding at most)") is not matters
 
 
-def test_other_code_and_weights_are_named_and_where_weights_lie_is_not(corr: np.ndarray) -> None:
+def test_code_and_weights_are_compared_and_paths_of_weights_are_not(corr: np.ndarray) -> None:
     other = {"code": {"units": "2"}, "weights": {"e": {"sha256": "y", "file": "b"}}}
-    made = compare(found(corr), found(corr, provenance=other)).made
-    assert [str(difference) for difference in made] == [
-        "made by: code.units: 1 and 2",
-        "made by: weights.e.sha256: x and y",
+    inputs = compare(contents(corr), contents(corr, provenance=other)).inputs
+    assert [str(difference) for difference in inputs] == [
+        "provenance: code.units: 1 and 2",
+        "provenance: weights.e.sha256: x and y",
     ]
 
 
 def test_a_model_of_one_run_only(corr: np.ndarray) -> None:
-    one = found(corr)
+    one = contents(corr)
     other = replace(one, units={}, buddies={}, neighbours={})
-    said = [d.said for d in compare(one, other).found]
-    assert said == ["not in the second run"] * 2
-    assert [d.said for d in compare(other, one).found] == ["not in the first run"]
+    descriptions = [d.description for d in compare(one, other).results]
+    assert descriptions == ["not in the second run"] * 2
+    assert [d.description for d in compare(other, one).results] == ["not in the first run"]
 
 
-def test_units_that_live_in_one_run_only(corr: np.ndarray) -> None:
-    units = found(corr).units["e"].copy()
+def test_units_alive_in_one_run_only(corr: np.ndarray) -> None:
+    units = contents(corr).units["e"].copy()
     units.loc[0, "alive"] = False
-    made = compare(found(corr), found(corr, units={"e": units}))
-    assert made.different
-    assert "1 are alive in one run only" in made.found[0].said
+    comparison = compare(contents(corr), contents(corr, units={"e": units}))
+    assert comparison.different
+    assert "1 are alive in one run only" in comparison.results[0].description
 
 
 def test_concepts_are_compared_whatever_their_numbers(corr: np.ndarray) -> None:
-    one = found(corr)
+    one = contents(corr)
     other = one.rosetta.assign(concept=1 - one.rosetta["concept"])
-    said = [d.said for d in compare(one, found(corr, rosetta=other)).found]
-    assert said[-1] == "2 and 2; adjusted Rand index 1.000 over units in both"
+    descriptions = [d.description for d in compare(one, contents(corr, rosetta=other)).results]
+    assert descriptions[-1] == "2 and 2; adjusted Rand index 1.000 over units in both"
 
 
 def test_provenance_survives_json(corr: np.ndarray, tmp_path: Path) -> None:
-    made = json.loads(json.dumps(found(corr).provenance))
-    assert compare(found(corr), found(corr, provenance=made)).made == []
+    provenance = json.loads(json.dumps(contents(corr).provenance))
+    assert compare(contents(corr), contents(corr, provenance=provenance)).inputs == []
