@@ -6,6 +6,7 @@ TRAPS      those that are read, because what they try lies where nobody looks
 """
 
 import struct
+from itertools import product
 
 import torch
 from pickled import (
@@ -63,6 +64,10 @@ def inner(
 
 def described(kind: bytes, count: int) -> bytes:
     return items(text("storage"), kind, text("0"), text("cpu"), number(count), b"N") + b"Q"
+
+
+def float_number(value: float) -> bytes:
+    return b"G" + struct.pack(">d", value)
 
 
 def doubling(first: bytes, join: bytes, *, times: int) -> bytes:
@@ -166,6 +171,16 @@ SIZES = {
     "a million lists": file(b"]" * 600_000),
     "a million marks": file(b"(" * 600_000),
     "a million copies": file(b"]" + b"2" * 600_000),
+    "an integer as a key from 2**60 on": of(training=b"}" + number(2**60) + b"Ns"),
+    "a negative integer as a key from 2**60 on": of(training=b"}" + number(-(2**60)) + b"Ns"),
+    "keys whose hashes collide": of(
+        training=b"}("
+        + b"".join(
+            items(*(float_number(2.0 ** (61 * power)) for power in powers)) + b"N"
+            for powers in product(range(17), repeat=3)
+        )
+        + b"u"
+    ),
     "endless names": of(
         training=text("a" * 2**20) + put(0) + b"0(" + (get(0) + get(0) + b"\x93") * 10_000 + b"t"
     ),
@@ -288,6 +303,11 @@ DAMAGE = {
     "a memo without the value": of(training=get(7)),
     "a pop of nothing": b"\x80\x020" + WHOLE[2:],
     "a mark that is missing": b"\x80\x02t" + WHOLE[2:],
+    "two values from a stack of one": b"\x80\x02N\x86.",
+    "two values from both sides of a mark": of(training=b"N(N\x86t0"),
+    "a second state": of(training=call(name("collections", "OrderedDict")) + b"}b}b"),
+    "a state for a class": of(training=name("collections", "OrderedDict") + b"}b"),
+    "items for a class": of(training=name("collections", "OrderedDict") + text("a") + b"Ns"),
     "a key without a value": file(network(b"(" + text("a") + b"d")),
     "items of a number": of(training=b"K\x01" + text("a") + b"Ns"),
     "an append to a text": of(training=text("a") + b"Na"),

@@ -11,7 +11,7 @@ import torch
 from checkout import ROOT
 from golden import FOLDER
 from hostile_pickles import CALLS, HOSTILE, TRAPS
-from pickled import file, name, network, pairs, raw, state, storage, tensor
+from pickled import file, name, network, number, pairs, raw, state, storage, tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.weights.pickled_networks import read_pickled_data, read_pickled_network
@@ -65,7 +65,7 @@ def test_a_global_that_is_not_known_is_named_where_it_matters(tmp_path: Path) ->
     assert read_pickled_network(path).class_name == "Generator"
     for changes in ({"training": odd}, {"_forward_hooks": pairs({"0": odd})}):
         path.write_bytes(file(network(state(**changes))))
-        with pytest.raises(RosettaError, match=r"needs timm\.layers\.Odd, which rosetta doesn't"):
+        with pytest.raises(RosettaError, match=r"needs timm\.layers\.Odd, which rosetta does not"):
             read_pickled_network(path)
 
 
@@ -82,6 +82,40 @@ def test_cut_and_changed_files_are_refused_or_read(tmp_path: Path) -> None:
             read_pickled_data(path)
         except RosettaError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [
+        ("a second state", "OrderedDict is given a state, or a second one"),
+        ("a state for a class", "OrderedDict is given a state, or a second one"),
+        ("items for a class", "items are set in a collections.OrderedDict"),
+        ("two values from a stack of one", "takes from an empty stack or memo"),
+        ("two values from both sides of a mark", "takes from an empty stack or memo"),
+        ("an integer as a key from 2**60 on", "a int as a key"),
+        ("a negative integer as a key from 2**60 on", "a int as a key"),
+        ("keys whose hashes collide", "more than 1,000 keys that are floats or tuples"),
+        ("a key of tuples of tuples", "it unfolds into more than 250,000 values"),
+        ("an integer of a megabyte", "an integer of 8,388,607 bits"),
+        ("a million lists", "more than 500,000 instructions"),
+        ("lists very deep", "values nested deeper than 100"),
+        ("a text many times", "it unfolds into much more than the file's size"),
+        ("a call of what a call returned", "the result of a call, which rosetta does not support"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_named(tmp_path: Path, title: str, reason: str) -> None:
+    path = tmp_path / "network.pkl"
+    path.write_bytes(HOSTILE[title])
+    with pytest.raises(RosettaError) as refused:
+        read_pickled_network(path)
+    assert reason in str(refused.value)
+
+
+def test_integers_below_the_limit_are_keys(tmp_path: Path) -> None:
+    path = tmp_path / "keys.pkl"
+    keys = [2**60 - 1, -(2**60) + 1, 0, -1]
+    path.write_bytes(b"\x80\x02}" + b"".join(number(key) + b"Ns" for key in keys) + b".")
+    assert read_pickled_data(path) == dict.fromkeys(keys)
 
 
 def test_errors_do_not_write_to_the_terminal_what_a_file_says(tmp_path: Path) -> None:

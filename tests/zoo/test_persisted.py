@@ -51,10 +51,10 @@ def test_every_known_network_of_a_file_is_read_and_every_other_is_named(name: st
         if kind.startswith("persistent object"):
             assert read_pickled_network(path, key).class_name == kind.rpartition(" ")[2]
         elif kind.startswith("builtins."):
-            with pytest.raises(RosettaError, match=f"its {key} is a {kind[9:]}, no network"):
+            with pytest.raises(RosettaError, match=f"its {key} is a {kind[9:]}, not a network"):
                 read_pickled_network(path, key)
         else:
-            with pytest.raises(RosettaError, match=f"needs {kind}, which rosetta doesn't know"):
+            with pytest.raises(RosettaError, match=f"needs {kind}, which rosetta does not support"):
                 read_pickled_network(path, key)
 
 

@@ -1,1 +1,0 @@
-"""A pickle reader that executes nothing."""
