@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.images import DistanceSpec
-from rosetta_core.config.significance import Significance
+from rosetta_core.config.significance import NULL_MODELS, Significance
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.validation import Device, Folder, Memory, Name, Section, Seed
@@ -20,7 +20,6 @@ from rosetta_core.zoo.registry import GENERATORS
 __all__ = ["GPU_BATCH", "Config"]
 
 GPU_BATCH = 16  # images per forward pass there
-FEW = 3  # images, of which each can see two others
 FEW_TO_SPLIT = 16  # images, of which halves and intervals still tell something
 KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
 
@@ -139,7 +138,7 @@ class Config(Section):
     correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
     neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
     significance: Significance = Field(
-        default_factory=Significance, description="which matches are more than chance"
+        default_factory=Significance, description="significance of matches"
     )
     dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
     steering: Steering = Field(
@@ -197,15 +196,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _nulls_read_stores(self) -> "Config":
-        shuffled = [null for null in self.significance.nulls or [] if null != "untrained"]
-        if shuffled and not self.stores_activations:
-            raise ValueError(
-                f"significance.nulls: {shuffled[0]} needs stored maps; leave it out, or use "
-                "mining.store: zarr"
-            )
-        if "permute_images" in shuffled and self.sampling.images < FEW:
-            raise ValueError(f"significance.nulls: permute_images needs {FEW} images or more")
+    def _null_models_have_what_they_need(self) -> "Config":
+        for null in self.significance.nulls or []:
+            needs = NULL_MODELS[null]
+            if needs.stored_maps and not self.stores_activations:
+                raise ValueError(
+                    f"significance.nulls: {null} needs stored maps; leave it out, or use "
+                    "mining.store: zarr"
+                )
+            if self.sampling.images < needs.images:
+                raise ValueError(f"significance.nulls: {null} needs {needs.images} images or more")
         return self
 
     @model_validator(mode="after")
@@ -292,7 +292,8 @@ class Config(Section):
         """What is mined beside the run to tell what chance gives."""
         if self.significance.nulls is not None:
             return list(dict.fromkeys(self.significance.nulls))
-        return ["permute_images"] if self.stores_activations and self.sampling.images >= FEW else []
+        enough = self.sampling.images >= NULL_MODELS["permute_images"].images
+        return ["permute_images"] if self.stores_activations and enough else []
 
     @property
     def splits(self) -> int:

@@ -1,41 +1,51 @@
-"""What the matches of a run are held against.
+"""Configuration of the significance of matches: null models, split halves and intervals."""
 
-Significance   nulls, halves, intervals
-Null           a way to destroy what an encoder and the pivot share, and keep all else
-MOST_SPLITS    of the images into halves
-"""
-
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from rosetta_core.validation import Section
 
-__all__ = ["MOST_SPLITS", "Null", "Significance"]
+__all__ = ["MAX_SPLITS", "NULL_MODELS", "NullModelName", "NullModelNeeds", "Significance"]
 
-MOST_SPLITS = 35  # of eight groups of images into halves
+MAX_SPLITS = 35  # splits of eight groups of images into halves
 
-Null = Literal["permute_images", "roll_positions", "untrained"]
+NullModelName = Literal["permute_images", "roll_positions", "untrained"]
+
+
+class NullModelNeeds(NamedTuple):
+    """Requirements of a null model."""
+
+    stored_maps: bool
+    images: int
+
+
+# the registry's, which is not imported: its code is no part of most stages; a test compares both
+NULL_MODELS: dict[NullModelName, NullModelNeeds] = {
+    "permute_images": NullModelNeeds(stored_maps=True, images=3),
+    "roll_positions": NullModelNeeds(stored_maps=True, images=1),
+    "untrained": NullModelNeeds(stored_maps=False, images=1),
+}
 
 
 class Significance(Section):
-    """Which matches are more than chance."""
+    """Significance of matches."""
 
-    nulls: list[Null] | None = Field(
+    nulls: list[NullModelName] | None = Field(
         None,
-        description="how chance is told (docs/evidence.md): permute_images (encoders see other images than "
-        "the pivot), roll_positions (maps are moved round), untrained (encoders with random weights); "
-        "null takes images where maps are stored, [] nothing",
+        description="null models for significance (docs/explanation/significance.md): "
+        "permute_images, roll_positions, untrained; null: permute_images if maps are stored; []: "
+        "no tests",
     )
     splits: int | None = Field(
         None,
-        description="so many ways the images are split into halves that are mined by themselves, "
-        "to tell what is found again; null takes 1 where there are enough images",
+        description="number of splits into two halves, each mined separately to estimate recovery "
+        "rates; null: 1 if there are enough images",
         ge=0,
-        le=MOST_SPLITS,
+        le=MAX_SPLITS,
     )
     intervals: bool | None = Field(
         None,
-        description="look at pairs image by image: intervals of their correlations, and whether "
-        "maps peak at one place; null does where maps are stored",
+        description="whether to compute confidence intervals of correlations and peak overlap of "
+        "pairs; null: true if maps are stored",
     )

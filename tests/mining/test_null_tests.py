@@ -1,15 +1,23 @@
 """Matches are told from chance: on noise, on planted matches, and on what only seems one."""
 
+import subprocess
+import sys
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
 from oracle import correlations
 from scipy.stats import kstest
 
+from rosetta_core.config import significance as config
+from rosetta_core.config.significance import NullModelName
+from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.pearson import correlate
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.concepts import rosetta_table
 from rosetta_core.mining.matching.topk import mask_self, topk
+from rosetta_core.mining.significance.null_models import NULL_MODELS, null_model
 from rosetta_core.mining.significance.null_tests import (
     concept_significance,
     null_counts,
@@ -236,3 +244,23 @@ def test_where_nothing_is_found_nothing_is_claimed(rng) -> None:
     assert held.pairs.empty
     assert held.concepts.empty
     assert held.counts["fdr"].isna().all()
+
+
+def test_the_configuration_names_the_registered_null_models() -> None:
+    assert get_args(NullModelName) == tuple(NULL_MODELS) == tuple(config.NULL_MODELS)
+    for name, needs in config.NULL_MODELS.items():
+        model = null_model(name)
+        assert model.name == name
+        assert needs == (not model.runs_encoder, model.min_images)
+
+
+def test_an_unknown_null_model_is_an_error() -> None:
+    with pytest.raises(RosettaError, match=r"'permute' is not a null model; use permute_images"):
+        null_model("permute")
+
+
+def test_the_registry_is_read_without_torch_and_pandas() -> None:
+    script = "import sys, rosetta_core.mining.significance.null_models\n"
+    script += "print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.strip() == b"set()"
