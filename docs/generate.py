@@ -1,0 +1,261 @@
+"""Pages and tables of the documentation site that come from the repository, as MkDocs hooks.
+
+README.md, SECURITY.md, CHANGELOG.md, the model cards, the tutorial notebook and a page per package
+become pages of the site. A comment `<!-- generated: NAME -->` in a page is replaced with a section
+of the command line, the configuration, the zoo or the list of packages. Nothing that is generated
+is committed.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "rosetta_core"
+WITHOUT_API = {"cli", "shipped", "static"}  # the command line has a page of its own
+TOP_LEVEL = {  # page of the site: file of the repository
+    "index.md": "README.md",
+    "explanation/security.md": "SECURITY.md",
+    "development/release-notes.md": "CHANGELOG.md",
+}
+NOTEBOOKS = {"tutorials/read-a-run.md": "docs/tutorials/read-a-run.ipynb"}
+
+
+# Hooks
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages of the packages to the navigation, under Reference."""
+    reference = next(item["Reference"] for item in config.nav or [] if "Reference" in item)
+    place = next(i for i, item in enumerate(reference) if "Python API" in item)
+    packages = [{name: _api_page(name)} for name in packages_of_the_api()]
+    reference[place] = {"Python API": [reference[place]["Python API"], *packages]}
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    pages = {page: _top_level(page, ROOT / file) for page, file in TOP_LEVEL.items()}
+    pages |= {page: notebook_as_markdown(ROOT / file) for page, file in NOTEBOOKS.items()}
+    pages |= {_api_page(name): api_page(name) for name in packages_of_the_api()}
+    pages |= {f"reference/model-cards/{card.name}": card.read_text() for card in _cards()}
+    for page, content in pages.items():
+        files.append(File.generated(config, page, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Replace the comments that ask for a generated section."""
+    return re.sub(r"<!-- generated: (\w+) -->", lambda found: SECTIONS[found[1]](), markdown)
+
+
+# Pages from files of the repository
+
+
+def _top_level(page: str, file: Path) -> str:
+    """Return a file of the repository's root with its links as they are seen from a page."""
+    up = "../" * page.count("/")
+    text = file.read_text()
+    for other, source in TOP_LEVEL.items():
+        text = text.replace(f"]({source}", f"]({up}{other}")
+    text = re.sub(r"\]\((CITATION\.cff|LICENSE)\)", "](https://spdx.org/licenses/MIT.html)", text)
+    return text.replace("](docs/", f"]({up}")
+
+
+def _cards() -> list[Path]:
+    return sorted((PACKAGE / "zoo" / "shipped").glob("*.md"))
+
+
+def notebook_as_markdown(file: Path) -> str:
+    """Return a notebook's text and code, without outputs."""
+    parts = []
+    for cell in json.loads(file.read_text())["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+    return "\n\n".join(parts) + f"\n\nThis page is the notebook `{file.relative_to(ROOT)}`.\n"
+
+
+# The API, a page per package
+
+
+def packages_of_the_api() -> list[str]:
+    """Return the dotted names of all packages with modules, the root package first."""
+    folders = sorted(file.parent for file in PACKAGE.rglob("__init__.py"))
+    names = [".".join(folder.relative_to(ROOT).parts) for folder in folders]
+    return [name for name in names if not WITHOUT_API & set(name.split(".")) and _modules(name)]
+
+
+def _modules(package: str) -> list[str]:
+    """Return the dotted names of a package's public modules; of the root package itself."""
+    if package == PACKAGE.name:
+        return [package, f"{package}.errors"]
+    files = sorted((ROOT / package.replace(".", "/")).glob("*.py"))
+    return [f"{package}.{file.stem}" for file in files if not file.stem.startswith("_")]
+
+
+def _api_page(package: str) -> str:
+    return f"reference/api/{package.removeprefix('rosetta_core.')}.md"
+
+
+def api_page(package: str) -> str:
+    """Return the page of a package: its summary, and the docstrings of its modules."""
+    directives = "\n\n".join(f"::: {module}" for module in _modules(package))
+    return f"# {package}\n\n{_summary(package)}\n\n{directives}\n"
+
+
+def _summary(package: str) -> str:
+    tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def list_of_packages() -> str:
+    """Return a table of the packages with the first lines of their docstrings."""
+    rows = [
+        f"| [`{name}`]({_api_page(name).removeprefix('reference/')}) | {_summary(name)} |"
+        for name in packages_of_the_api()
+    ]
+    return "\n".join(["| package | content |", "|---|---|", *rows])
+
+
+# The command line
+
+
+def command_line() -> str:
+    """Return the help of `rosetta` and of its commands."""
+    sections = [_help([])]
+    for command in re.findall(r"^    ([a-z][a-z-]*)(?: {2,}|$)", sections[0], re.MULTILINE):
+        sections.append(f"## {command}\n\n{_help([command])}")
+    return "\n\n".join(sections)
+
+
+def _help(arguments: list[str]) -> str:
+    from rosetta_core.cli.main import main
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*arguments, "--help"])
+    return f"```text\n{printed.getvalue().strip()}\n```"
+
+
+# The configuration
+
+
+def configuration() -> str:
+    """Return tables of all keys of the configuration, from its JSON schema."""
+    schema = json.loads((ROOT / "workflow" / "config.schema.json").read_text())
+    definitions = schema["$defs"]
+    sections = {name: value for name, value in schema["properties"].items() if _reference(value)}
+    plain = {k: v for k, v in schema["properties"].items() if k not in sections}
+    parts = [_table(plain)]
+    shown: list[str] = []
+    queue = [(name, _reference(value)) for name, value in sections.items()]
+    while queue:
+        path, definition = queue.pop(0)
+        if definition in shown:
+            continue
+        shown.append(definition)
+        described = _object(definitions[definition])
+        about = schema["properties"].get(path, {}).get("description") or described.get("description")
+        parts.append(f"## {path}\n\n{_sentence(about)}\n\n{_table(described.get('properties', {}))}")
+        for key, value in described.get("properties", {}).items():
+            queue += [(f"{path}.{key}", name) for name in _references(value)]
+    return "\n\n".join(parts)
+
+
+def _object(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the form of a definition that has keys; of several forms the last."""
+    if "properties" in definition:
+        return definition
+    forms = [form for form in definition.get("anyOf", []) if "properties" in form]
+    return forms[-1] if forms else definition
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if "$ref" in value:
+            yield value["$ref"].rpartition("/")[2]
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _reference(value: dict[str, Any]) -> str:
+    return next(_references(value), "")
+
+
+def _table(properties: dict[str, Any]) -> str:
+    rows = [
+        f"| `{key}` | {_type(value)} | {_default(value)} | {_cell(value.get('description', ''))} |"
+        for key, value in properties.items()
+    ]
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        return "section"
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return " or ".join(f"`{one}`" for one in value["enum"])
+    if forms := value.get("anyOf") or value.get("oneOf"):
+        return " or ".join(dict.fromkeys(map(_type, forms)))
+    if value.get("type") == "array":
+        return f"list of {_type(value.get('items', {}))}"
+    return {"object": "mapping", "integer": "integer", "null": "null"}.get(
+        value.get("type", ""), value.get("type", "any")
+    ) + _bounds(value)
+
+
+def _bounds(value: dict[str, Any]) -> str:
+    low, high = value.get("minimum"), value.get("maximum")
+    parts = [f"≥ {low}" if low is not None else "", f"≤ {high}" if high is not None else ""]
+    if "exclusiveMinimum" in value:
+        parts.append(f"> {value['exclusiveMinimum']}")
+    if value.get("exclusiveMaximum", 2**63) < 2**63:
+        parts.append(f"< {value['exclusiveMaximum']}")
+    bounds = ", ".join(filter(None, parts))
+    return f" ({bounds})" if bounds else ""
+
+
+def _default(value: dict[str, Any]) -> str:
+    return f"`{json.dumps(value['default'])}`" if "default" in value else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("*", r"\*")
+
+
+def _sentence(text: str | None) -> str:
+    text = (text or "").strip()
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+
+
+# The zoo
+
+
+def zoo() -> str:
+    """Return the table of `rosetta zoo --markdown`, its links as they are seen from the page."""
+    from rosetta_core.zoo.listing import as_markdown, entries
+
+    table = as_markdown(entries(ROOT / "resources"))
+    return re.sub(r"\]\([^)]*/shipped/(\w+)\.md\)", r"](model-cards/\1.md)", table)
+
+
+SECTIONS = {
+    "command_line": command_line,
+    "configuration": configuration,
+    "packages": list_of_packages,
+    "zoo": zoo,
+}
