@@ -6,7 +6,8 @@
 # make test-cluster runs on a real SLURM, which is installed and started here (as root, on Debian)
 # make test-faults a run that is killed forty times, and runs at once (half an hour)
 # make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint
-# make bench   all the measurements of docs/performance.md (a quarter of an hour)
+# make docs    the documentation site, in build/site; broken links are errors
+# make bench   all the measurements of docs/explanation/performance.md (a quarter of an hour)
 PYTHON ?= python3
 VENV := .venv
 CORES ?= all
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint bench clean
+.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint docs bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -47,6 +48,10 @@ lint: $(VENV)/test
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "Open in a browser:" && echo build/site/index.html
+
 bench: $(VENV)/test
 	python benchmarks/stages.py
 	rosetta check > /dev/null && snakemake --cores $(CORES) --quiet
@@ -68,6 +73,10 @@ $(VENV)/run: $(VENV)/bin/python pyproject.toml envs/requirements.txt
 
 $(VENV)/test: $(VENV)/run
 	$(INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/docs: $(VENV)/run
+	$(INSTALL) -e '.[docs]'
 	@touch $@
 
 $(VENV)/slurm: $(VENV)/run

@@ -1,15 +1,16 @@
 """Pages and tables of the documentation site that come from the repository, as MkDocs hooks.
 
-README.md, SECURITY.md, CHANGELOG.md, the model cards, the tutorial notebook and a page per package
-become pages of the site. A comment `<!-- generated: NAME -->` in a page is replaced with a section
-of the command line, the configuration, the zoo or the list of packages. Nothing that is generated
-is committed.
+README.md, SECURITY.md, CHANGELOG.md, the model cards, the tutorial notebook and the docstrings of
+each package become pages of the site. A comment `<!-- generated: NAME -->` in a page is replaced
+with a section of the command line, the configuration, the zoo or the list of packages. Nothing that
+is generated is committed.
 """
 
 import ast
 import contextlib
 import io
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +20,22 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from rosetta_core.cli.main import main
+from rosetta_core.zoo.listing import as_markdown, entries
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "rosetta_core"
 WITHOUT_API = {"cli", "shipped", "static"}  # the command line has a page of its own
-TOP_LEVEL = {  # page of the site: file of the repository
+FROM_REPOSITORY = {  # page of the site: file of the repository
     "index.md": "README.md",
-    "explanation/security.md": "SECURITY.md",
+    "CITATION.cff": "CITATION.cff",
     "development/release-notes.md": "CHANGELOG.md",
+    "explanation/security.md": "SECURITY.md",
+    "reference/model-cards/dino_faces.md": "rosetta_core/zoo/shipped/dino_faces.md",
+    "reference/model-cards/mae_faces.md": "rosetta_core/zoo/shipped/mae_faces.md",
+    "tutorials/read-a-run.md": "docs/tutorials/read-a-run.ipynb",
 }
-NOTEBOOKS = {"tutorials/read-a-run.md": "docs/tutorials/read-a-run.ipynb"}
+PAGES = {file: page for page, file in FROM_REPOSITORY.items()}
 
 
 # Hooks
@@ -44,44 +52,46 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
-    pages = {page: _top_level(page, ROOT / file) for page, file in TOP_LEVEL.items()}
-    pages |= {page: notebook_as_markdown(ROOT / file) for page, file in NOTEBOOKS.items()}
+    pages = {page: read_page(ROOT / file) for page, file in FROM_REPOSITORY.items()}
     pages |= {_api_page(name): api_page(name) for name in packages_of_the_api()}
-    pages |= {f"reference/model-cards/{card.name}": card.read_text() for card in _cards()}
     for page, content in pages.items():
         files.append(File.generated(config, page, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Replace the comments that ask for a generated section."""
-    return re.sub(r"<!-- generated: (\w+) -->", lambda found: SECTIONS[found[1]](), markdown)
+    """Replace the comments that ask for a generated section, and links to the repository."""
+    markdown = re.sub(r"<!-- generated: (\w+) -->", lambda name: SECTIONS[name[1]](), markdown)
+    return with_links_of_the_site(markdown, page.file.src_uri)
 
 
 # Pages from files of the repository
 
 
-def _top_level(page: str, file: Path) -> str:
-    """Return a file of the repository's root with its links as they are seen from a page."""
-    up = "../" * page.count("/")
-    text = file.read_text()
-    for other, source in TOP_LEVEL.items():
-        text = text.replace(f"]({source}", f"]({up}{other}")
-    text = re.sub(r"\]\((CITATION\.cff|LICENSE)\)", "](https://spdx.org/licenses/MIT.html)", text)
-    return text.replace("](docs/", f"]({up}")
-
-
-def _cards() -> list[Path]:
-    return sorted((PACKAGE / "zoo" / "shipped").glob("*.md"))
-
-
-def notebook_as_markdown(file: Path) -> str:
-    """Return a notebook's text and code, without outputs."""
+def read_page(file: Path) -> str:
+    """Return a file of the repository as a page: of a notebook its text and code."""
+    if file.suffix != ".ipynb":
+        return file.read_text()
     parts = []
     for cell in json.loads(file.read_text())["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
     return "\n\n".join(parts) + f"\n\nThis page is the notebook `{file.relative_to(ROOT)}`.\n"
+
+
+def with_links_of_the_site(markdown: str, page: str) -> str:
+    """Return a page whose links to files of the repository are links to their pages.
+
+    In the repository, and so on a code host, these links lead to the files.
+    """
+    folder = posixpath.dirname(FROM_REPOSITORY.get(page, f"docs/{page}"))
+
+    def link(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, found[1]))
+        target = PAGES.get(target, target.removeprefix("docs/"))
+        return f"]({posixpath.relpath(target, posixpath.dirname(page) or '.')}{found[2] or ''})"
+
+    return re.sub(r"\]\((?![a-z]+:)([^)#\s]+)(#[^)\s]*)?\)", link, markdown)
 
 
 # The API, a page per package
@@ -138,8 +148,6 @@ def command_line() -> str:
 
 
 def _help(arguments: list[str]) -> str:
-    from rosetta_core.cli.main import main
-
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         main([*arguments, "--help"])
@@ -164,8 +172,12 @@ def configuration() -> str:
             continue
         shown.append(definition)
         described = _object(definitions[definition])
-        about = schema["properties"].get(path, {}).get("description") or described.get("description")
-        parts.append(f"## {path}\n\n{_sentence(about)}\n\n{_table(described.get('properties', {}))}")
+        about = schema["properties"].get(path, {}).get("description") or described.get(
+            "description"
+        )
+        parts.append(
+            f"## {path}\n\n{_sentence(about)}\n\n{_table(described.get('properties', {}))}"
+        )
         for key, value in described.get("properties", {}).items():
             queue += [(f"{path}.{key}", name) for name in _references(value)]
     return "\n\n".join(parts)
@@ -246,11 +258,9 @@ def _sentence(text: str | None) -> str:
 
 
 def zoo() -> str:
-    """Return the table of `rosetta zoo --markdown`, its links as they are seen from the page."""
-    from rosetta_core.zoo.listing import as_markdown, entries
-
+    """Return the table of `rosetta zoo --markdown`, with links as from docs/reference."""
     table = as_markdown(entries(ROOT / "resources"))
-    return re.sub(r"\]\([^)]*/shipped/(\w+)\.md\)", r"](model-cards/\1.md)", table)
+    return re.sub(r"\]\([^)]*/(rosetta_core/zoo/shipped/\w+\.md)\)", r"](../../\1)", table)
 
 
 SECTIONS = {

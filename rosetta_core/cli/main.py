@@ -42,7 +42,7 @@ _NAMES: dict[str, dict[str, Any]] = {  # of models, jobs and recipes, as verbs t
 _FLAGS = {
     "all": "every layer that could be mined",
     "delete": "delete what is damaged, and say how to make it again",
-    "markdown": "as it stands in docs/zoo.md, with licences, layers and map sizes",
+    "markdown": "as it stands in docs/reference/model-zoo.md, with licences, layers and map sizes",
 }
 
 

@@ -4,7 +4,7 @@ StoredArray     an array (n, c, h, w) as `stores.create_array` writes it
 
 Read in the thread that works on it next, a chunk is still in the cache there, and no array of a
 whole layer is ever made. Zarr's own pipeline reads the same at half the speed; the Rust pipeline
-checks no checksum where a part of a shard is read (docs/performance.md).
+checks no checksum where a part of a shard is read (docs/explanation/performance.md).
 """
 
 from pathlib import Path

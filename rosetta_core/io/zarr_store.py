@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading channels
-# docs/performance.md: half as long again to write with zstd, twice to read, for 4/5 of the space
+# docs/explanation/performance.md: half as long again to write with zstd, twice to read, for 4/5 of the space
 FAST = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
 SMALL = ZstdCodec(level=1)  # for rounded maps, of which lz4 makes little
 

@@ -86,7 +86,7 @@ def _folder_of_run(path: str | Path) -> Path:
 class Run:
     """A finished run. Tables are pandas DataFrames that name every unit by its id.
 
-    An id is "model/layer/channel"; docs/tables.md describes all columns. Where images can be
+    An id is "model/layer/channel"; docs/reference/tables-and-stores.md describes all columns. Where images can be
     chosen, give a number, several, or None for all of them, in the order wanted.
 
     Attributes:

@@ -3,7 +3,7 @@
 Entry          a model of the zoo, and what is known of it
 entries        all of them
 as_text        a table for the terminal
-as_markdown    the table of docs/zoo.md
+as_markdown    the table of docs/reference/model-zoo.md
 """
 
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def as_text(found: Sequence[Entry]) -> str:
 
 
 def as_markdown(found: Sequence[Entry]) -> str:
-    """Return the table of docs/zoo.md."""
+    """Return the table of docs/reference/model-zoo.md."""
     lines = [
         "| name | family, architecture | weights | licence | layers | units | sides of maps |",
         "| :--- | :--- | :--- | :--- | :--- | ---: | :--- |",

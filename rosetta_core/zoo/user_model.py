@@ -3,7 +3,7 @@
 build               what the function returns
 takes_truncation    whether it has an argument of that name
 
-docs/own_models.md says how to write one.
+docs/how-to/own-models.md says how to write one.
 """
 
 import inspect

@@ -18,7 +18,7 @@ from checkout import ROOT, Checkout
 from rosetta_core import RosettaError, Run, open_run
 from rosetta_core.mining.significance.tables import PAIR_COLUMNS
 
-NOTEBOOK = ROOT / "docs" / "notebooks" / "reading_a_run.ipynb"
+NOTEBOOK = ROOT / "docs" / "tutorials" / "read-a-run.ipynb"
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,10 @@ from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.network import Encoder, Generator, Input, LatentSpace
 
 CPU = torch.device("cpu")
-PAGE = (ROOT / "docs/own_models.md").read_text()
+PAGE = "".join(
+    (ROOT / "docs/how-to" / name).read_text()
+    for name in ("own-models.md", "images-from-a-folder.md")
+)
 CODE = {
     block.split("\n", 1)[0].removeprefix("# "): block
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
