@@ -3,8 +3,8 @@
 from rosetta_core import load_config, open_run, stages
 
 config = load_config(Path("config.yaml"))
-stages.mine(config)                          # or one stage: stages.correlations(config, …)
-run = open_run("results/faces")              # and read what it found: run.concepts, run.maps(…)
+stages.concepts.run(config)      # one stage; stages.tools.mine.mine(config) runs all
+run = open_run("results/faces")  # tables, images and maps: run.concepts, run.maps(…)
 """
 
 from importlib import import_module

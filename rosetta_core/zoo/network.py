@@ -1,7 +1,7 @@
 """Generators and encoders: networks with named layers and the shape of their activation maps.
 
 A function of the user's own that returns a `Generator` or an `Encoder` is a model like those of
-the zoo (docs/own_models.md).
+the zoo (docs/how-to/own-models.md).
 """
 
 import math

@@ -594,7 +594,7 @@ def test_an_image_that_cannot_be_read_stops_a_training_before_it_begins(tmp_path
 
 
 def test_the_docs_name_every_key_of_a_recipe() -> None:
-    text = (ROOT / "docs/training.md").read_text()
+    text = (ROOT / "docs/reference/training-recipe.md").read_text()
     sections = [Recipe, ImageSettings, MaeSettings, DinoSettings, ProbeSettings]
     keys = {key for section in sections for key in section.model_fields}
     named = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"^(\w+):", text, re.MULTILINE))
