@@ -21,7 +21,7 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.layers import select_layers
-from rosetta_core.zoo.listing import as_markdown, as_text, entries
+from rosetta_core.zoo.listing import as_text, entries
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.named_models import NAMED_MODELS
