@@ -1,8 +1,4 @@
-"""A run's tables as plain files, for other programs than this one.
-
-FORMATS          how tables can be written
-export_tables    seven tables over all models, into a folder
-"""
+"""Export of a run's tables as CSV, JSON or Parquet, for other programs."""
 
 import json
 import math
@@ -42,27 +38,27 @@ TABLES: dict[str, Callable[[RunTables], pd.DataFrame]] = {
 }
 
 
-def export_tables(findings: RunTables, folder: Path, *, format: Format = "csv") -> Path:
-    """Write a run's tables into a folder, whole or not at all; return the folder.
+def export_tables(tables: RunTables, folder: Path, *, format: Format = "csv") -> Path:
+    """Write all tables of a run into a folder, atomically; return the folder.
 
     Args:
-        findings: what the run found.
-        folder: where to; an earlier export there is replaced.
+        tables: tables of the run.
+        folder: folder to write; an earlier export there is replaced.
         format: CSV in UTF-8 with lists joined by `;`, JSON as a list of records, or Parquet.
 
     Raises:
         RosettaError: the format is unknown, the folder holds anything but an earlier export, or
-            it can't be written.
+            it cannot be written.
     """
     if format not in FORMATS:
-        raise RosettaError(f"no format {format!r}; they are {', '.join(FORMATS)}")
-    target = folder.resolve()  # of a link what it points at
+        raise RosettaError(f"{format!r} is not an export format; use {', '.join(FORMATS)}")
+    target = folder.resolve()  # the target of a link
     keep_others(target, _is_export, what="export of a run", verb="export")
     try:
         with atomic_path(target) as temporary:
             temporary.mkdir()
             for name, table_of in TABLES.items():
-                _write(table_of(findings), temporary / f"{name}.{format}")
+                _write(table_of(tables), temporary / f"{name}.{format}")
     except OSError as error:
         raise RosettaError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return folder
@@ -89,7 +85,7 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON has it; float32 in the fewest digits that give it back."""
+    """Return a cell as a JSON value; float32 in the fewest digits that identify it."""
     if value is pd.NA:
         return None
     if isinstance(value, np.float32):

@@ -1,14 +1,4 @@
-"""A run's tables in which every unit is named: by its id, its model, its layer and its channel.
-
-COLUMNS              the columns of each table
-units_table          every unit of every model
-neighbours_table     nearest neighbours between the pivot and models
-best_buddies_table   best buddies between the pivot and models
-rosetta_table        every buddy of every Rosetta neuron
-concepts_table       one row per concept
-layers_table         one row per model and layer
-vargha_delaney_table    one row per model and measure
-"""
+"""Tables of a run in which every unit has its id, model, layer and channel."""
 
 from collections.abc import Iterable
 
@@ -29,15 +19,11 @@ __all__ = [
     "vargha_delaney_table",
 ]
 
-# Columns that name a unit, and the one with its running number; `id` is the same in all tables.
+# columns that name a unit: its id is the same in all tables, the last column is its number
 UNIT = ["id", "model", "layer", "channel", "unit"]
 PIVOT_UNIT = ["pivot_id", "pivot_model", "pivot_layer", "pivot_channel", "pivot_unit"]
 NEIGHBOUR = [
-    "neighbour_id",
-    "neighbour_model",
-    "neighbour_layer",
-    "neighbour_channel",
-    "neighbour",
+    *("neighbour_id", "neighbour_model", "neighbour_layer", "neighbour_channel", "neighbour"),
 ]
 
 COLUMNS = {
@@ -46,12 +32,7 @@ COLUMNS = {
     "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *PAIR_COLUMNS],
     "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIR_COLUMNS],
     "concepts": [
-        "concept",
-        "size",
-        "pivot_ids",
-        "pivot_units",
-        "mean_corr",
-        "min_corr",
+        *("concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr"),
         *CONCEPT_COLUMNS,
     ],
     "layers": [
@@ -59,101 +40,93 @@ COLUMNS = {
         *("sparsity", "sparsity_other", "selectivity", "selectivity_other"),
     ],
     "vargha_delaney": [
-        *(
-            "model",
-            "measure",
-            "rosetta",
-            "other",
-            "vargha_delaney_a",
-            "p_value",
-            "vargha_delaney_a_pooled",
-        ),
+        *("model", "measure", "rosetta", "other"),
+        *("vargha_delaney_a", "p_value", "vargha_delaney_a_pooled"),
     ],
 }
 
 
-def units_table(findings: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
-    """Return one row per unit of some models, or of all: the pivot's first."""
-    tables = []
-    for model in findings.names if models is None else models:
-        table = findings.units[model].assign(model=model)
-        places = zip(table["layer"], table["channel"], strict=True)
-        table["id"] = [unit_id(model, layer, channel) for layer, channel in places]
-        tables.append(table)
-    units = pd.concat(tables, ignore_index=True)
-    known = units.merge(findings.selectivity, on=["model", "unit"], how="left")
-    return known[COLUMNS["units"]]
+def units_table(tables: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Return one row per unit of some models, or of all models, the pivot first."""
+    parts = []
+    for model in tables.names if models is None else models:
+        part = tables.units[model].assign(model=model)
+        channels = zip(part["layer"], part["channel"], strict=True)
+        part["id"] = [unit_id(model, layer, channel) for layer, channel in channels]
+        parts.append(part)
+    units = pd.concat(parts, ignore_index=True)
+    return units.merge(tables.selectivity, on=["model", "unit"], how="left")[COLUMNS["units"]]
 
 
-def neighbours_table(findings: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
+def neighbours_table(tables: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row per unit and nearest neighbour, of the pivot with some models or with all.
 
     On the side "pivot" the unit is the pivot's and the neighbour the model's; on the side
-    "encoder" it is the other way round. The pivot with itself has the side "pivot" only.
+    "encoder" it is the reverse. The pivot with itself has the side "pivot" only.
     """
-    tables = []
-    for model in findings.names if models is None else models:
-        table = findings.neighbours[model]
-        pivots = table["side"] == "pivot"
-        unit_model = np.where(pivots, findings.pivot, model)
-        neighbour_model = np.where(pivots, model, findings.pivot)
-        tables.append(table.assign(model=unit_model, neighbour_model=neighbour_model))
-    named = _named(pd.concat(tables, ignore_index=True), findings, UNIT)
-    return _named(named, findings, NEIGHBOUR)[COLUMNS["neighbours"]]
+    parts = []
+    for model in tables.names if models is None else models:
+        part = tables.neighbours[model]
+        of_pivot = part["side"] == "pivot"
+        unit_model = np.where(of_pivot, tables.pivot, model)
+        neighbour_model = np.where(of_pivot, model, tables.pivot)
+        parts.append(part.assign(model=unit_model, neighbour_model=neighbour_model))
+    table = _name_units(pd.concat(parts, ignore_index=True), tables, UNIT)
+    return _name_units(table, tables, NEIGHBOUR)[COLUMNS["neighbours"]]
 
 
-def best_buddies_table(findings: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
+def best_buddies_table(tables: RunTables, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row per pair of best buddies, of the pivot with some models or with all."""
-    names = findings.names if models is None else models
-    tables = [findings.best_buddies[model].assign(model=model) for model in names]
-    pairs = _with_told(pd.concat(tables, ignore_index=True), findings)
-    return _with_pivot(pairs, findings)[COLUMNS["best_buddies"]]
+    names = tables.names if models is None else models
+    parts = [tables.best_buddies[model].assign(model=model) for model in names]
+    pairs = _add_significance(pd.concat(parts, ignore_index=True), tables)
+    return _name_both(pairs, tables)[COLUMNS["best_buddies"]]
 
 
-def rosetta_table(findings: RunTables) -> pd.DataFrame:
-    """Return one row per Rosetta neuron and buddy."""
-    return _with_pivot(_with_told(findings.rosetta, findings), findings)[COLUMNS["rosetta"]]
+def rosetta_table(tables: RunTables) -> pd.DataFrame:
+    """Return one row per Rosetta neuron and best buddy."""
+    return _name_both(_add_significance(tables.rosetta, tables), tables)[COLUMNS["rosetta"]]
 
 
-def concepts_table(findings: RunTables) -> pd.DataFrame:
-    """Return one row per concept; its Rosetta neurons as lists of ids and of numbers."""
-    ids = units_table(findings, [findings.pivot])["id"].to_numpy()
-    numbers = [[int(unit) for unit in units] for units in findings.concepts["pivot_units"]]
-    lists = {"pivot_ids": [[ids[unit] for unit in units] for units in numbers]}
-    table = findings.concepts.assign(pivot_units=numbers, **lists)
-    if findings.significance is not None:
-        table = table.merge(findings.significance.concepts, on="concept", how="left")
+def concepts_table(tables: RunTables) -> pd.DataFrame:
+    """Return one row per concept, with lists of the ids and numbers of its Rosetta neurons."""
+    ids = units_table(tables, [tables.pivot])["id"].to_numpy()
+    numbers = [[int(unit) for unit in units] for units in tables.concepts["pivot_units"]]
+    pivot_ids = [[ids[unit] for unit in units] for units in numbers]
+    table = tables.concepts.assign(pivot_units=numbers, pivot_ids=pivot_ids)
+    if tables.significance is not None:
+        table = table.merge(tables.significance.concepts, on="concept", how="left")
     return table.reindex(columns=COLUMNS["concepts"])
 
 
-def layers_table(findings: RunTables) -> pd.DataFrame:
-    """Return one row per model and layer: how many Rosetta units, and how selective."""
-    return findings.layers[COLUMNS["layers"]]
+def layers_table(tables: RunTables) -> pd.DataFrame:
+    """Return one row per model and layer: number of Rosetta units, and median selectivity."""
+    return tables.layers[COLUMNS["layers"]]
 
 
-def vargha_delaney_table(findings: RunTables) -> pd.DataFrame:
-    """Return one row per model and measure: how often Rosetta units exceed others."""
-    return findings.vargha_delaney[COLUMNS["vargha_delaney"]]
+def vargha_delaney_table(tables: RunTables) -> pd.DataFrame:
+    """Return one row per model and measure: comparison of Rosetta units with other units."""
+    return tables.vargha_delaney[COLUMNS["vargha_delaney"]]
 
 
-def _with_told(pairs: pd.DataFrame, findings: RunTables) -> pd.DataFrame:
-    """Add what is told of pairs: nothing of the pivot with itself."""
-    if findings.significance is None:
+def _add_significance(pairs: pd.DataFrame, tables: RunTables) -> pd.DataFrame:
+    """Add the significance of pairs; missing for pairs of the pivot with itself."""
+    if tables.significance is None:
         return pairs.reindex(columns=[*pairs.columns, *PAIR_COLUMNS])
     keys = ["pivot_unit", "model", "unit"]
-    known = findings.significance.pairs[[*keys, *PAIR_COLUMNS]]
-    return pairs.merge(known, on=keys, how="left", validate="many_to_one")
+    significance = tables.significance.pairs[[*keys, *PAIR_COLUMNS]]
+    return pairs.merge(significance, on=keys, how="left", validate="many_to_one")
 
 
-def _with_pivot(table: pd.DataFrame, findings: RunTables) -> pd.DataFrame:
-    """Name the units and the pivot's units of a table."""
-    named = _named(table.assign(pivot_model=findings.pivot), findings, PIVOT_UNIT)
-    return _named(named, findings, UNIT)
+def _name_both(pairs: pd.DataFrame, tables: RunTables) -> pd.DataFrame:
+    """Add the names of the pivot units and of the units of pairs."""
+    named = _name_units(pairs.assign(pivot_model=tables.pivot), tables, PIVOT_UNIT)
+    return _name_units(named, tables, UNIT)
 
 
-def _named(table: pd.DataFrame, findings: RunTables, columns: list[str]) -> pd.DataFrame:
-    """Add id, layer and channel of the units that a table tells by model and number."""
+def _name_units(table: pd.DataFrame, tables: RunTables, columns: list[str]) -> pd.DataFrame:
+    """Add id, layer and channel of the units that two of the columns give by model and number."""
     _, model, _, _, number = columns
-    names = units_table(findings, table[model].unique() if len(table) else [findings.pivot])
+    names = units_table(tables, table[model].unique() if len(table) else [tables.pivot])
     names = names[UNIT].set_axis(columns, axis="columns")
     return table.merge(names, how="left", on=[model, number], validate="many_to_one")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rosetta_core.mining.matching.concepts import (
     cluster,
     concept_table,
+    representative_units,
     rosetta_neurons,
     rosetta_table,
 )
@@ -74,3 +75,23 @@ def test_components(edges, nodes) -> None:
     expected = oracle.components(sorted(nodes), edges)
     assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
     assert [min(group) for group in found] == sorted(min(group) for group in found)
+
+
+def test_ties_of_many_concepts_keep_the_order_of_their_first_neurons() -> None:
+    """60 concepts of three mean correlations: more than an unstable sort leaves in order."""
+    tied = np.array([0.9, 0.25, 0.5], np.float32)
+    rows = [(unit, unit, float(tied[unit % 3])) for unit in range(60)]
+    table = rosetta_table({"x": buddies(*rows), "y": buddies(*rows)}, buddies())
+    concept = table.drop_duplicates("pivot_unit").set_index("pivot_unit")["concept"]
+    expected = sorted(range(60), key=lambda unit: -tied[unit % 3])
+    assert concept.sort_values().index.tolist() == expected
+
+
+def test_encoders_keep_their_order() -> None:
+    table = rosetta_table({"y": ENCODERS["y"], "x": ENCODERS["x"]}, WITHIN_PIVOT)
+    models = table.groupby("pivot_unit")["model"].agg(
+        lambda column: column.drop_duplicates().tolist()
+    )
+    assert models.tolist() == [["y", "x"]] * 4
+    concept = table[table["pivot_unit"] == 1]
+    assert list(representative_units(concept, pivot="g")) == ["g", "y", "x"]

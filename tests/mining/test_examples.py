@@ -151,6 +151,20 @@ def test_no_concepts_is_an_empty_store(tmp_path: Path, zoo) -> None:
     assert found.representative.shape == (0, 3)
 
 
+def test_only_best_buddies_count_in_a_concept_score(tmp_path: Path) -> None:
+    """Pairs (0, 2) and (3, 0) lie in one layer of both models; (0, 0) and (3, 2) are no buddies."""
+    pivot, encoder = made_maps(9, {"a": (4, 4, 4)}, 5), made_maps(9, {"p": (4, 4, 4)}, 6)
+    maps, units = {"g": pivot[0], "x": encoder[0]}, {"g": pivot[1], "x": encoder[1]}
+    rows = [(0, "x", 2, 0.5, 0), (3, "x", 0, 0.4, 0)]
+    rosetta = pd.DataFrame(rows, columns=["pivot_unit", "model", "unit", "corr", "concept"])
+    store = tmp_path / "concepts.zarr"
+    write_concept_examples(store, rosetta, units=units, maps=maps, memory_budget=MIB, threads=1)
+    z = {(m, u): standard(maps[m], units[m], u) for m in maps for u in (0, 2, 3)}
+    pairs = [z["g", 0] * z["x", 2], z["g", 3] * z["x", 0]]
+    expected = np.mean([product.mean(axis=(1, 2)) for product in pairs], axis=0)
+    np.testing.assert_allclose(StoredConceptExamples(store, units).scores[0], expected, atol=2e-5)
+
+
 @pytest.mark.parametrize(("budget", "threads"), [(64 * MIB, 1), (1, 2)])
 def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threads: int) -> None:
     class CountedReads(InMemoryActivations):
@@ -197,6 +211,22 @@ def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threa
         assert np.abs(histogram - counts).sum() <= 0.01 * exact.size  # float16 at the edges
 
 
+def test_duplicates_among_the_highest_peaks_are_replaced() -> None:
+    """The four highest of the candidates are two pairs of duplicates."""
+    peaks = np.array([9, 8, 7, 6, 5, 4, 3, 2], np.float32)
+    maps = InMemoryActivations({"a": peaks[:, None, None, None] * np.eye(2, dtype=np.float32)})
+    units = unit_table(maps.layers, maps.moments(), near_constant=0.01)
+    (layer,) = find_unit_examples(
+        maps,
+        units,
+        duplicates=np.array([0, 0, 2, 2, 4, 5, 6, 7], np.int32),
+        count=2,
+        memory_budget=MIB,
+        threads=1,
+    )
+    assert layer.images.tolist() == [[0, 2]]
+
+
 def test_a_store_of_another_kind_is_said_in_one_line(tmp_path: Path) -> None:
     with new_store(tmp_path / "empty.zarr"):
         pass
@@ -234,6 +264,15 @@ def test_near_duplicates_are_images_that_hardly_differ() -> None:
     assert pieces.tolist() == groups.tolist()
     assert without_duplicates([5, 3, 1, -1, 0], groups) == [5, 3, 0]
     assert without_duplicates([5, 3, 1, 0], groups, count=2) == [5, 3]
+
+
+def test_near_duplicates_differ_by_at_most_eight_grey_levels() -> None:
+    grey = np.full((5, 16, 16, 3), 100, np.uint8)
+    grey[1] += 7
+    grey[2] += 17  # 10 from its nearest
+    grey[3] += 30
+    grey[4] += 38  # 8 from its nearest
+    assert group_near_duplicates(thumbnails(grey)).tolist() == [0, 0, 2, 3, 3]
 
 
 def test_which_images_are_shown() -> None:

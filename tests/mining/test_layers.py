@@ -99,6 +99,13 @@ def test_noise_has_the_sparseness_of_noise() -> None:
     np.testing.assert_allclose(sparsity, selectivity, rtol=1e-6)
 
 
+def test_a_single_image_has_no_selectivity() -> None:
+    maps = np.random.default_rng(0).random((1, 3, SIDE, SIDE), dtype=np.float32)
+    sparsity, selectivity = measured(maps)
+    assert np.isfinite(sparsity).all()
+    assert np.isnan(selectivity).all()
+
+
 @pytest.mark.parametrize("change", ["scale", "shift", "order", "pieces", "threads", "layout"])
 def test_nothing_else_counts(change: str) -> None:
     rng = np.random.default_rng(1)

@@ -23,6 +23,8 @@ from rosetta_core.mining.significance.null_tests import (
     null_counts,
     p_values,
     pair_significance,
+    significant_neurons,
+    significant_pairs,
 )
 from rosetta_core.mining.sources.base import ActivationSource, InMemoryActivations
 from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
@@ -264,3 +266,62 @@ def test_the_registry_is_read_without_torch_and_pandas() -> None:
     script += "print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout.strip() == b"set()"
+
+
+def pairs_of(*rows: tuple[int, int, float]) -> pd.DataFrame:
+    """Pairs (pivot unit, unit, excess correlation)."""
+    table = pd.DataFrame(rows, columns=["pivot_unit", "unit", "corr"])
+    return table.assign(null_corr=0.0).astype({"pivot_unit": np.int32, "unit": np.int32})
+
+
+NULL_PAIRS = pairs_of(*((unit, unit, 0.1 + unit / 100) for unit in range(19)))  # 0.1 to 0.28
+
+
+def test_a_p_value_of_exactly_a_twentieth_is_significant() -> None:
+    """Above all of 19 null values p = 1/20; as high as one of them p = 2/20."""
+    observed = pairs_of((0, 0, 0.3), (1, 1, 0.28), (2, 2, 0.2))
+    assert p_values(observed["corr"], NULL_PAIRS["corr"])[0] == 0.05
+    assert significant_pairs(observed, NULL_PAIRS)["unit"].tolist() == [0]
+    table = pair_significance({"n": {"e": observed}}, {"n": {"e": NULL_PAIRS}})
+    table["p_value"] = [0.05, 0.0501, 0.05]
+    rosetta = table[["pivot_unit", "model", "unit", "corr"]].assign(concept=0)
+    assert significant_neurons(rosetta, table, encoders=1)["pivot_unit"].tolist() == [0, 2]
+
+
+def test_false_discoveries_are_counted_by_hand() -> None:
+    """10 of 20 pairs are significant; of two concepts one has a significant neuron."""
+    observed = pairs_of(
+        *((unit, unit, 0.5) for unit in range(10)), *((unit, unit, 0.2) for unit in range(10, 20))
+    )
+    # neurons 9 (significant) and 10 (not) are linked; so are 18 and 19, both not significant
+    links = [(9, 10), (10, 9), (18, 19), (19, 18)]
+    within_pivot = pd.DataFrame(links, columns=["pivot_unit", "unit"], dtype=np.int32)
+    counts = null_counts(
+        {"n": {"e": observed}}, {"n": {"e": NULL_PAIRS}}, within_pivot.assign(corr=0.5)
+    ).set_index("level")
+    assert counts.loc["best buddies", ["n_observed", "n_null"]].tolist() == [20, 19]
+    assert counts.loc["best buddies", "fdr"] == pytest.approx(10 / 0.95 / 20)
+    assert counts.loc["Rosetta neurons", "n_observed"] == 20
+    assert counts.loc["Rosetta neurons", "fdr"] == pytest.approx(10 / 20)
+    # 16 single neurons and 2 pairs are concepts; 9 with 10 has a significant neuron
+    assert counts.loc["concepts", "n_observed"] == 18
+    assert counts.loc["concepts", "fdr"] == pytest.approx(8 / 18)
+
+
+def test_all_pairs_false_is_an_fdr_of_1() -> None:
+    observed = pairs_of(*((unit, unit, 0.2) for unit in range(20)))
+    counts = null_counts(
+        {"n": {"e": observed}}, {"n": {"e": NULL_PAIRS}}, pairs_of().assign(corr=[])
+    )
+    assert counts["fdr"].tolist() == [1, 1, 1]
+
+
+def test_offsets_differ_between_seeds_and_layers(rng) -> None:
+    maps = rng.random((IMAGES, 2, SIDE, SIDE), dtype=np.float32)
+    source = InMemoryActivations({"first": maps, "second": maps})
+    one, other = (RolledPositions(source, seed=seed) for seed in (4, 5))
+    rolled = [one.read(0, range(IMAGES)), other.read(0, range(IMAGES)), one.read(1, range(IMAGES))]
+    for i, j in ((0, 1), (0, 2)):
+        same = (rolled[i] == rolled[j]).flatten(1).all(1).double().mean()
+        assert same < 0.2  # 1 in 35 by chance
+    assert len({shifts(512, seed=seed) for seed in range(20)}) > 15

@@ -313,3 +313,19 @@ def test_no_pairs_give_an_empty_table() -> None:
         maps, maps, pairs=np.zeros((0, 2), np.int64), memory_budget=2**20, threads=1
     )
     assert [len(values) for values in told.values()] == [0, 0, 0]
+
+
+def test_a_unit_active_on_one_image_has_a_finite_interval() -> None:
+    """A third of the resamples are without this image, and leave the unit constant."""
+    rng = np.random.default_rng(0)
+    pivot = np.zeros((16, 1, 4, 4))
+    pivot[5] = rng.random((1, 4, 4))
+    encoder = pivot + 0.01 * rng.random((16, 1, 4, 4))
+    statistics = pair_statistics(
+        InMemoryActivations({"l": pivot}),
+        InMemoryActivations({"l": encoder}),
+        pairs=np.array([[0, 0]]),
+        memory_budget=2**20,
+        threads=1,
+    )
+    assert 0 < statistics["corr_ci_low"][0] <= statistics["corr_ci_high"][0] <= 1

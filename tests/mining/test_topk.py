@@ -1,14 +1,21 @@
 """Neighbours and best buddies against their definitions, ties and dead units included."""
 
+from pathlib import Path
+
 import numpy as np
 import oracle
 import pytest
+from conftest import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from rosetta_core.config import parse_config
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.correlation.block import Block
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.topk import mask_self, merge_topk, topk
+from rosetta_core.mining.matching.topk_store import TopKCollector, read_topk, write_topk
 
 # few values, so that ties are common, and NaN for dead units
 values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])
@@ -90,3 +97,26 @@ def test_k_counts_on_both_sides(k: int) -> None:
     corr[:, 0] = np.linspace(0.9, 0.5, 6)
     table = best_buddies(both(corr, k))
     assert table[table["unit"] == 0]["pivot_unit"].tolist() == list(range(k))
+
+
+def test_a_store_holds_k_neighbours_and_no_more(tmp_path: Path) -> None:
+    """Where no matrix is kept, K may be up to what was collected, here 40."""
+    corr = np.random.default_rng(0).uniform(-1, 1, (50, 45)).astype(np.float32)
+    alive = [np.ones(50, bool), np.ones(45, bool)]
+    collector = TopKCollector(
+        rows=range(50), alive=lambda model: alive[model is not None], pivot_index=None, k=40
+    )
+    blocks = [Block(0, slice(0, 20), corr[:, :20]), Block(0, slice(20, 45), corr[:, 20:])]
+    write_topk([tmp_path / "e.zarr"], blocks, collector, subsets=0)
+    pivot, encoder = read_topk(tmp_path / "e.zarr", 40)
+    for found, matrix in ((pivot, corr), (encoder, corr.T)):
+        np.testing.assert_array_equal(found.neighbour, topk(matrix, 40).neighbour)
+        np.testing.assert_array_equal(found.corr, topk(matrix, 40).corr)
+    with pytest.raises(RosettaError, match="holds 40 neighbours per unit, fewer than K = 41"):
+        read_topk(tmp_path / "e.zarr", 41)
+
+
+@pytest.mark.parametrize(("k", "collected"), [(5, 32), (40, 40)])
+def test_without_the_matrix_at_least_k_neighbours_are_collected(k: int, collected: int) -> None:
+    config = parse_config(tiny(neighbours={"k": k}, correlation={"keep_matrix": False}))
+    assert config.partners == collected

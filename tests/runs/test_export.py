@@ -139,7 +139,9 @@ def test_only_an_export_is_replaced(findings: RunTables, tmp_path: Path, monkeyp
         export_tables(findings, folder / "notes.txt")
     with pytest.raises(RosettaError, match=r"deeper: cannot be written: "):
         export_tables(findings, folder / "notes.txt" / "deeper")
-    with pytest.raises(RosettaError, match=r"^no format 'xlsx'; they are csv, json, parquet$"):
+    with pytest.raises(
+        RosettaError, match=r"^'xlsx' is not an export format; use csv, json, parquet$"
+    ):
         export_tables(findings, tmp_path / "other", format="xlsx")
 
     def fail(_: RunTables) -> pd.DataFrame:

@@ -120,7 +120,10 @@ def test_untrained_encoders_are_a_null_without_stores_too(rerun: Checkout) -> No
     rerun.configure(tiny(mining={"store": "none"}, significance={"nulls": ["untrained"]}))
     planned = rerun.planned()
     for model in PAIRS[1:]:
-        assert f"results/tiny/tables/significance/untrained/dcgan--{model}.parquet" in planned
+        assert (
+            f"results/tiny/tables/significance/null_matches/untrained/dcgan--{model}.parquet"
+            in planned
+        )
 
 
 def test_in_blocks_and_without_the_matrix(finished: Checkout, rerun: Checkout) -> None:
@@ -158,7 +161,7 @@ def test_a_matrix_that_is_not_kept_has_only_so_many_partners(rerun: Checkout) ->
     )
     stages.correlations.run(config, models=["dcgan", "mtcnn_onet"])
     more = config.model_copy(update={"neighbours": config.neighbours.model_copy(update={"k": 40})})
-    with pytest.raises(RosettaError, match="keeps 32 partners of a unit, fewer than K = 40"):
+    with pytest.raises(RosettaError, match="holds 32 neighbours per unit, fewer than K = 40"):
         stages.neighbours.run(more, model="mtcnn_onet")
     for block in (-1, 1):
         with pytest.raises(RosettaError, match=f"no block {block}; they are 0 to 0"):
