@@ -5,7 +5,8 @@
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
 # make test-cluster runs on a real SLURM, which is installed and started here (as root, on Debian)
 # make test-faults a run that is killed forty times, and runs at once (half an hour)
-# make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint
+# make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint, and lint-pages
+# make lint-pages types and lint of the pages' JavaScript (needs Node 20 or newer and npm)
 # make docs    the documentation site, in build/site; broken links are errors
 # make bench   all the measurements of docs/explanation/performance.md (a quarter of an hour)
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint docs bench clean
+.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint lint-pages docs bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -40,7 +41,7 @@ test-cluster: $(VENV)/test $(VENV)/slurm
 test-faults: $(VENV)/test
 	pytest tests/faults
 
-lint: $(VENV)/test
+lint: lint-pages $(VENV)/test
 	ruff check
 	ruff format --check
 	mypy
@@ -51,6 +52,14 @@ lint: $(VENV)/test
 docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "Open in a browser:" && echo build/site/index.html
+
+lint-pages: lint/node_modules/installed
+	npm --prefix lint run --silent lint
+
+lint/node_modules/installed: lint/package.json lint/package-lock.json
+	@command -v npm > /dev/null || { echo "lint-pages: Node and npm are missing; install both" >&2; exit 2; }
+	npm --prefix lint ci --no-audit --no-fund --silent
+	@touch $@
 
 bench: $(VENV)/test
 	python benchmarks/stages.py

@@ -1,143 +1,151 @@
-// Starts the pages: shows what the address says, and listens to keys.
+// @ts-check
+// Start of the pages: shows the page of the address and listens to keys.
 "use strict";
 
 (() => {
-  const { h } = rosetta;
-  const main = document.getElementById("main");
-  const NAV = { concepts: "Concepts", images: "Images", models: "Networks", guide: "Guide" };
-  const UNDER = { concept: "concepts", image: "images" };
-  let shown = null; // the page that is seen
+  const { h, byId } = rosetta;
+  const main = byId("main");
+  const query = /** @type {HTMLInputElement} */ (byId("query"));
+  const NAVIGATION = { concepts: "Concepts", images: "Images", models: "Models", guide: "Guide" };
+  /** @type {Record<string, string>} */
+  const SECTION = { concept: "concepts", image: "images" };
+  /** @type {PageContent | null} */
+  let shown = null;
   let latest = 0;
 
-  rosetta.say = (text) => {
-    document.getElementById("said").textContent = text;
-  };
-  rosetta.nothing = (text) => ({
-    title: "Not found",
-    content: [
-      h("h1", { tabindex: -1 }, "Not found"),
-      h("p", {}, text),
-      h("p", {}, h("a", { href: "#/concepts" }, "All concepts")),
-    ],
-  });
-
-  async function show({ first = false } = {}) {
-    const turn = (latest += 1);
-    const where = rosetta.route.read();
-    const page = rosetta.pages[where.page];
-    let next;
+  /**
+   * @param {Address} address
+   * @returns {Promise<PageContent>}
+   */
+  async function contentOf(address) {
+    const page = rosetta.pages[address.page];
+    if (!page) return rosetta.notFound(`There is no page “${address.page}”.`);
     try {
-      next = page ? await page(where) : rosetta.nothing(`There is no page “${where.page}”.`);
+      return await page(address);
     } catch (error) {
-      next = {
+      const message = error instanceof Error ? error.message : String(error);
+      return {
         title: "Error",
-        content: [h("h1", { tabindex: -1 }, "This can't be shown"), h("p", {}, error.message)],
+        content: [h("h1", { tabindex: -1 }, "This page cannot be shown"), h("p", {}, message)],
       };
-    }
-    if (turn !== latest) return; // another page was asked for meanwhile
-    shown = next;
-    main.replaceChildren(...next.content.flat(Infinity).filter(Boolean));
-    main.dataset.page = where.page;
-    next.after?.();
-    document.title = `${next.title} · ${rosetta.index.run}`;
-    for (const link of document.querySelectorAll("#nav a")) {
-      const here = link.dataset.page === (UNDER[where.page] ?? where.page);
-      if (here) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
-    document.getElementById("query").value = where.set.q ?? "";
-    if (!first) {
-      window.scrollTo(0, 0);
-      if (!document.activeElement?.closest("form"))
-        main.querySelector("h1")?.focus({ preventScroll: true });
     }
   }
 
-  function theme() {
-    const button = document.getElementById("theme"),
-      root = document.documentElement;
-    const dark = () =>
-      (root.dataset.theme ??
-        (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-    const kept = (() => {
-      try {
-        return localStorage.getItem("rosetta-theme");
-      } catch {
-        return null;
+  async function show({ first = false } = {}) {
+    latest += 1;
+    const turn = latest;
+    const address = route.read();
+    const next = await contentOf(address);
+    if (turn !== latest) return; // another page was requested in the meantime
+    shown = next;
+    main.replaceChildren(...rosetta.flat(next.content ? [next.content] : []));
+    main.dataset.page = address.page;
+    next.after?.();
+    document.title = `${next.title} · ${rosetta.index.run}`;
+    const section = SECTION[address.page] ?? address.page;
+    for (const link of byId("nav").querySelectorAll("a")) {
+      if (link.dataset.page === section) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    query.value = address.settings.q ?? "";
+    if (!first) {
+      window.scrollTo(0, 0);
+      if (!document.activeElement?.closest("form")) {
+        main.querySelector("h1")?.focus({ preventScroll: true });
       }
-    })();
-    if (kept === "dark" || kept === "light") root.dataset.theme = kept;
+    }
+  }
+
+  /** Stored choice of colours; null where the browser keeps none. */
+  function storedTheme() {
+    try {
+      return localStorage.getItem("rosetta-theme");
+    } catch {
+      return null;
+    }
+  }
+
+  /** @param {string} theme */
+  function storeTheme(theme) {
+    try {
+      localStorage.setItem("rosetta-theme", theme);
+    } catch {
+      // the choice lasts until the page is left
+    }
+  }
+
+  function startTheme() {
+    const button = byId("theme");
+    const root = document.documentElement;
+    const isDark = () => {
+      const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+      return (root.dataset.theme ?? preferred) === "dark";
+    };
+    const stored = storedTheme();
+    if (stored === "dark" || stored === "light") root.dataset.theme = stored;
     const label = () => {
-      button.textContent = dark() ? "☀" : "☾";
-      button.setAttribute("aria-label", dark() ? "Show in light colours" : "Show in dark colours");
+      button.textContent = isDark() ? "☀" : "☾";
+      button.setAttribute("aria-label", isDark() ? "Use light colours" : "Use dark colours");
     };
     button.addEventListener("click", () => {
-      root.dataset.theme = dark() ? "light" : "dark";
-      try {
-        localStorage.setItem("rosetta-theme", root.dataset.theme);
-      } catch {
-        /* not kept, then */
-      }
+      root.dataset.theme = isDark() ? "light" : "dark";
+      storeTheme(root.dataset.theme);
       label();
     });
     label();
   }
 
-  function keys(event) {
+  /** @param {KeyboardEvent} event */
+  function onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const typing = event.target.closest("input, select, textarea");
-    if (event.key === "Escape" && typing) typing.blur();
-    if (typing) return;
+    const target = /** @type {HTMLElement} */ (event.target);
+    const field = /** @type {HTMLElement | null} */ (target.closest("input, select, textarea"));
+    if (event.key === "Escape") field?.blur();
+    if (field) return;
     if (event.key === "/") {
       event.preventDefault();
-      document.getElementById("query").focus();
+      query.focus();
     }
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    const to = step && !event.target.closest(".scroll") && shown?.move?.(step);
+    const by = event.key === "ArrowLeft" ? -1 : Number(event.key === "ArrowRight");
+    const to = by && !target.closest(".scroll") ? shown?.move?.(by) : null;
     if (to) {
       event.preventDefault();
       location.hash = to;
     }
   }
 
-  if (!rosetta.index) {
-    main.replaceChildren(
-      h("p", {}, "data/index.js can't be loaded; was the dictionary copied as a whole?"),
-    );
-    return;
-  }
-  rosetta.missing = new Set(rosetta.index.missing);
-  rosetta.paged = new Set(rosetta.index.pages);
-  document.getElementById("run").textContent = rosetta.index.run;
-  document
-    .getElementById("nav")
-    .append(
-      ...Object.entries(NAV).map(([page, label]) =>
+  function startHeader() {
+    const { run, models } = rosetta.index;
+    byId("run").textContent = run;
+    byId("nav").append(
+      ...Object.entries(NAVIGATION).map(([page, label]) =>
         h("a", { href: `#/${page}`, "data-page": page }, label),
       ),
     );
-  const untrained = rosetta.index.models.filter((one) => one.random).map((one) => one.name);
-  if (untrained.length)
-    document
-      .querySelector("header.top")
-      .append(
-        h(
-          "p",
-          { class: "random" },
-          `Random weights: ${untrained.join(", ")}. Nothing in ${untrained.length > 1 ? "them" : "it"} was learned.`,
-        ),
-      );
-  const [{ name, layers }] = rosetta.index.models.slice(1);
-  const part = layers[0][0].split(".", 2).join("."); // the whole name needn't fit
-  document.getElementById("query").placeholder = `${name} ${part} 0`;
-  document.getElementById("search").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const q = document.getElementById("query").value.trim();
-    location.hash = rosetta.route.link(["concepts"], { q });
-    document.getElementById("query").blur();
-  });
-  theme();
+    const untrained = models.filter((one) => one.random).map((one) => one.name);
+    if (untrained.length) {
+      const them = untrained.length > 1 ? "them" : "it";
+      const text = `Random weights: ${untrained.join(", ")}. Nothing in ${them} was learned.`;
+      document.querySelector("header.top")?.append(h("p", { class: "random" }, text));
+    }
+    const [{ name, layers }] = models.slice(1);
+    const prefix = layers[0][0].split(".", 2).join("."); // a whole name may be too long
+    query.placeholder = `${name} ${prefix} 0`;
+    byId("search").addEventListener("submit", (event) => {
+      event.preventDefault();
+      location.hash = route.link(["concepts"], { q: query.value.trim() });
+      query.blur();
+    });
+  }
+
+  if (!rosetta.index) {
+    const text = "data/index.js: cannot be loaded; copy the whole folder of the dictionary";
+    main.replaceChildren(h("p", {}, text));
+    return;
+  }
+  startHeader();
+  startTheme();
   addEventListener("hashchange", () => show());
-  addEventListener("keydown", keys);
+  addEventListener("keydown", onKey);
   show({ first: true });
 })();

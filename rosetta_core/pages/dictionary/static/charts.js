@@ -1,19 +1,17 @@
+// @ts-check
 // Small charts, as SVG.
-//
-// charts.histogram(bars)       how a unit's activations are spread
-// charts.spark(bars)           the same, in a line of a table
-// charts.spread(sets)          how correlations are spread
-// charts.depth(matrix, …)      pairs by layer and layer
-// charts.curves(sets, …)       a number by layer, of one set of units or two
-// charts.meter(value)          a number from 0 to 1 as a bar
-// charts.interval(…)           a correlation and its interval, from 0 to 1
 "use strict";
 
-rosetta.charts = (() => {
+const charts = (() => {
   const { h, fixed, plural } = rosetta;
-  const LOWEST = -4,
-    STEP = 0.25; // of the histograms, in std (mining/standardised.py)
+  const LOWEST = -4; // std of the first bar (mining/examples)
+  const STEP = 0.25; // std per bar
 
+  /**
+   * @param {number[]} bars heights from 0 to 255
+   * @param {number} width
+   * @param {number} height
+   */
   function columns(bars, width, height) {
     const step = width / bars.length;
     return bars.map((bar, place) =>
@@ -26,6 +24,10 @@ rosetta.charts = (() => {
     );
   }
 
+  /**
+   * Histogram of a unit's activations in a line of a table.
+   * @param {Uint8Array} bars
+   */
   function spark(bars) {
     return h(
       "svg",
@@ -34,10 +36,15 @@ rosetta.charts = (() => {
     );
   }
 
+  /**
+   * Histogram of a unit's activations with an axis.
+   * @param {Uint8Array} bars
+   */
   function histogram(bars) {
-    const width = 384,
-      height = 110,
-      step = width / bars.length;
+    const width = 384;
+    const height = 110;
+    const step = width / bars.length;
+    /** @param {number} value */
     const at = (value) => ((value - LOWEST) / STEP) * step;
     const ticks = [-4, -2, 0, 2, 4, 6, 8, 10, 12];
     return h(
@@ -47,8 +54,8 @@ rosetta.charts = (() => {
         viewBox: `0 0 ${width} ${height + 30}`,
         role: "img",
         "aria-label":
-          "How often each activation occurs, in standard deviations from the mean; " +
-          "heights are square roots",
+          "Histogram of activations, in standard deviations from the mean; " +
+          "heights are square roots of counts",
       },
       h("g", { class: "bars" }, columns([...bars], width, height)),
       h("line", { class: "zero", x1: at(0), x2: at(0), y1: 0, y2: height }),
@@ -71,11 +78,15 @@ rosetta.charts = (() => {
     );
   }
 
-  // sets: {name, counts} over correlations from 0 to 1
-  function spread(sets, label) {
-    const width = 384,
-      height = 120,
-      most = Math.max(1, ...sets.flatMap((one) => one.counts));
+  /**
+   * Histograms of correlations from 0 to 1.
+   * @param {{name: string, counts: number[]}[]} sets
+   * @param {string} label
+   */
+  function correlations(sets, label) {
+    const width = 384;
+    const height = 120;
+    const largest = Math.max(1, ...sets.flatMap((one) => one.counts));
     return h(
       "figure",
       {},
@@ -92,8 +103,8 @@ rosetta.charts = (() => {
             "g",
             { class: `bars set${place}` },
             one.counts.map((count, bin) => {
-              const step = width / one.counts.length,
-                tall = (count / most) * height;
+              const step = width / one.counts.length;
+              const tall = (count / largest) * height;
               return h(
                 "rect",
                 { x: bin * step, width: step - 1, y: height - tall, height: tall },
@@ -128,14 +139,18 @@ rosetta.charts = (() => {
     );
   }
 
-  // matrix: rows of the pivot's layers, columns of the encoder's
+  /**
+   * Number of pairs by layer of the pivot (rows) and layer of an encoder (columns).
+   * @param {number[][]} matrix
+   * @param {{rows: string[], columns: string[], row: string, column: string}} names
+   */
   function depth(matrix, { rows, columns: names, row, column }) {
-    const most = Math.max(1, ...matrix.flat()),
-      tall = 20,
-      wide = Math.max(8, 320 / names.length);
+    const largest = Math.max(1, ...matrix.flat());
+    const tall = 20;
+    const wide = Math.max(8, 320 / names.length);
     const left = 8 + 6.4 * Math.max(...rows.map((name) => name.length));
-    const width = left + wide * names.length + 4,
-      height = tall * rows.length + 34;
+    const width = left + wide * names.length + 4;
+    const height = tall * rows.length + 34;
     return h(
       "svg",
       {
@@ -156,7 +171,7 @@ rosetta.charts = (() => {
               width: wide - 1,
               height: tall - 1,
               class: "cell",
-              style: { "--heat": `${Math.round(100 * Math.sqrt(count / most))}%` },
+              style: { "--heat": `${Math.round(100 * Math.sqrt(count / largest))}%` },
             },
             h("title", {}, `${rows[y]} × ${names[x]}: ${plural(count, "pair")}`),
           ),
@@ -176,26 +191,33 @@ rosetta.charts = (() => {
     );
   }
 
-  // sets: {name, place, values} from 0 to 1, by layer; null where there is none
-  function curves(sets, { names, label, from_zero = true }) {
-    const width = 384,
-      height = 120,
-      left = 34,
-      right = 8;
-    const known = sets.flatMap((one) => one.values.filter((value) => value !== null));
+  /**
+   * Values from 0 to 1 by layer; a line is broken where a value is missing.
+   * @param {{name: string, place: number, values: Value[]}[]} sets
+   * @param {{names: string[], label: string, fromZero?: boolean}} options
+   */
+  function curves(sets, { names, label, fromZero = true }) {
+    const width = 384;
+    const height = 120;
+    const left = 34;
+    const right = 8;
+    const known = sets.flatMap((one) => one.values).filter((value) => value !== null);
     const highest = Math.max(0, ...known);
     const top = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8].find((some) => some >= highest) ?? 1;
-    const lowest = from_zero ? 0 : Math.min(Math.floor(5 * Math.min(1, ...known)) / 5, top - 0.1);
+    const lowest = fromZero ? 0 : Math.min(Math.floor(5 * Math.min(1, ...known)) / 5, top - 0.1);
     const bottom = Math.max(0, lowest);
     const step = (width - left - right) / Math.max(1, names.length - 1);
+    /** @param {number} place */
     const x = (place) => (names.length > 1 ? left + place * step : (left + width - right) / 2);
+    /** @param {number} value */
     const y = (value) => 6 + ((top - value) / (top - bottom)) * (height - 6);
+    /** @param {Value[]} values */
     function line(values) {
       let text = "";
       values.forEach((value, place) => {
         if (value === null) return;
-        const goes_on = place > 0 && values[place - 1] !== null;
-        text += `${goes_on ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
+        const continues = place > 0 && values[place - 1] !== null;
+        text += `${continues ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`;
       });
       return text;
     }
@@ -245,15 +267,27 @@ rosetta.charts = (() => {
     );
   }
 
+  /**
+   * A value from 0 to 1 as a bar.
+   * @param {Value} value
+   */
   const meter = (value) =>
     h(
       "span",
       { class: "meter", "aria-hidden": "true" },
-      h("i", { style: { width: `${Math.max(0, Math.min(100, 100 * value)).toFixed(1)}%` } }),
+      h("i", { style: { width: `${Math.max(0, Math.min(100, 100 * (value ?? 0))).toFixed(1)}%` } }),
     );
 
-  // A line from low to high with a dot at the value; the axis goes from 0, where a mark is, to 1.
+  /**
+   * A line from low to high with a dot at the value, on an axis from 0, which is marked, to 1.
+   * @param {Value} low
+   * @param {number} value
+   * @param {Value} high
+   * @returns {Child}
+   */
   function interval(low, value, high) {
+    if (low === null || high === null) return "–";
+    /** @param {number} corr */
     const at = (corr) => 14 + 110 * Math.max(corr, -0.1);
     return h(
       "span",
@@ -269,5 +303,5 @@ rosetta.charts = (() => {
     );
   }
 
-  return { spark, histogram, spread, depth, curves, meter, interval };
+  return { spark, histogram, correlations, depth, curves, meter, interval };
 })();

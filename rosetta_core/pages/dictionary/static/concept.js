@@ -1,76 +1,87 @@
-// A concept: its examples, image beside map beside map, what makes it strongest, and its units.
+// @ts-check
+// Page of a concept: verdict, examples, activation maximisation, and its units.
 "use strict";
 
 rosetta.pages.concept = (() => {
   const { h, fixed, plural } = rosetta;
-  const { breakable, head, imageName, unitLink } = rosetta.parts;
+  const { breakable, head, imageLink, unitLink } = parts;
+  /** @type {Record<Group, string>} */
   const GROUPS = {
     top: "Best examples",
     random: "Random images",
-    quarters: "From every quarter",
-    apart: "Where they disagree",
+    quartiles: "Score quartiles",
+    disagreement: "Disagreement",
   };
-  const QUARTERS = ["strongest quarter", "second quarter", "third quarter", "weakest quarter"];
+  const QUARTILES = ["highest quartile", "second quartile", "third quartile", "lowest quartile"];
 
-  const percent = (thousandths) => `${Math.round(thousandths / 10)} %`;
-
-  // By model the maps of its representative unit, in the order of the images.
-  async function readMaps(data, representative) {
+  /**
+   * By model the maps of its representative unit, in the order of the images.
+   * @param {ConceptRecord} data
+   * @param {Unit[]} representatives
+   */
+  async function readMaps(data, representatives) {
     const bytes = await rosetta.unpack(data.maps);
     let start = 0;
-    return representative.map((unit, column) => {
-      const [height, width] = data.grids[column];
-      return data.images.map(() => {
-        const map = {
-          bytes: bytes.subarray(start, start + height * width),
-          height,
-          width,
-          column,
-          label: unit.id,
-        };
-        start += height * width;
-        return map;
-      });
+    return representatives.map((unit, column) => {
+      const size = data.sizes[column];
+      const traits = { column, label: unit.id };
+      const group = maps.cut(bytes, start, size, data.images.length, traits);
+      start += data.images.length * size[0] * size[1];
+      return group;
     });
   }
 
-  function examples(group, data, maps, representative, viewer) {
+  /**
+   * Table of example images with the map of each model.
+   * @param {Group} group
+   * @param {ConceptRecord} data
+   * @param {ActivationMap[][]} columnsOfMaps
+   * @param {Unit[]} representatives
+   * @param {InstanceType<typeof maps.Viewer>} viewer
+   */
+  function examples(group, data, columnsOfMaps, representatives, viewer) {
     viewer.clear();
+    /** @param {number} image */
     const row = (image) => {
       const place = data.images.indexOf(image);
-      const score = `score ${fixed(data.scores[place] / 1000)}`;
       return h(
         "tr",
         {},
         h(
           "th",
           { scope: "row" },
-          rosetta.maps.picture(image),
-          h("span", { class: "small" }, imageName(image), h("br"), score),
+          maps.picture(image),
+          h(
+            "span",
+            { class: "small" },
+            imageLink(image),
+            h("br"),
+            `score ${fixed(data.scores[place])}`,
+          ),
         ),
-        maps.map((its) => h("td", {}, viewer.tile(its[place], image))),
+        columnsOfMaps.map((column) => h("td", {}, viewer.tile(column[place], image))),
       );
     };
-    const heads = representative.map((unit, model) =>
+    const heads = representatives.map((unit, model) =>
       h(
         "th",
         { scope: "col" },
         breakable(rosetta.index.models[model].name),
-        rosetta.parts.random(model),
+        parts.randomMark(model),
         h("br"),
         h("span", { class: "small" }, unitLink(unit, breakable(unit.name))),
       ),
     );
-    const parts =
-      group === "quarters"
-        ? data.quarters.map((images, quarter) => [
+    const body =
+      group === "quartiles"
+        ? data.quartiles.map((images, quartile) => [
             h(
               "tr",
               {},
               h(
                 "th",
-                { scope: "rowgroup", colspan: representative.length + 1, class: "group" },
-                QUARTERS[quarter],
+                { scope: "rowgroup", colspan: representatives.length + 1, class: "group" },
+                QUARTILES[quartile],
               ),
             ),
             images.map(row),
@@ -82,25 +93,30 @@ rosetta.pages.concept = (() => {
         class: "scroll",
         tabindex: 0,
         role: "region",
-        "aria-label": `${GROUPS[group]}: the image and the map of each network`,
+        "aria-label": `${GROUPS[group]}: images, and the map of each model`,
       },
       h(
         "table",
         { class: "examples" },
         h("caption", { class: "hidden" }, GROUPS[group]),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "image"), heads)),
-        h("tbody", {}, parts),
+        h("tbody", {}, body),
       ),
     );
   }
 
-  // Random images and what they became, by the jobs that showed this concept or a unit of it.
-  function strongest(shows) {
-    if (!shows.length) return null;
+  /**
+   * Random images before and after their latents were optimised.
+   * @param {MaximisationRecord[]} maximisations
+   */
+  function maximisation(maximisations) {
+    if (!maximisations.length) return null;
+    /** @type {(number: number, values: [Value, Value], place: number) => HTMLElement} */
     const pair = (number, [before, after], place) => {
+      /** @type {(side: string, alt: string) => HTMLElement} */
       const half = (side, alt) =>
         h("img", {
-          src: `pictures/shows/${number}/${place}.webp`,
+          src: `pictures/maximisations/${number}/${place}.webp`,
           class: side,
           width: 116,
           height: 116,
@@ -112,49 +128,83 @@ rosetta.pages.concept = (() => {
         "li",
         {},
         half("before", "a random image"),
-        half("after", "what it became"),
-        h("span", { class: "small" }, `${fixed(before / 1000)} → ${fixed(after / 1000)}`),
+        half("after", "the image after optimisation"),
+        h("span", { class: "small" }, `${fixed(before)} → ${fixed(after)}`),
       );
     };
     return [
-      h("h2", {}, "What makes it strongest"),
+      h("h2", {}, "Activation maximisation"),
       h(
         "p",
         { class: "quiet" },
-        "Random images, and what they became when their latents were moved to where it is more " +
-          "active. Below them: how active it was and is, in standard deviations of random images.",
+        "Random images before and after their latents were optimised to increase the activation. " +
+          "Below each pair: mean activation before → after, in standard deviations over random images.",
       ),
-      shows.map(({ number, about, values }) => [
+      maximisations.map(({ number, about, values }) => [
         h("p", { class: "small about" }, about),
         h(
           "ul",
           { class: "pairs", "aria-label": `Before and after: ${about}` },
-          values.map((its, place) => pair(number, its, place)),
+          values.map((one, place) => pair(number, one, place)),
         ),
       ]),
     ];
   }
 
-  return async function concept({ names: [text], set }) {
-    const { concepts, models } = rosetta.index,
-      number = Number(text);
+  /**
+   * First line, statistics and verdict.
+   * @param {number} number
+   * @param {ConceptRecord} data
+   */
+  function summary(number, data) {
+    const { concepts, models } = rosetta.index;
+    const neurons = data.units[0].length;
+    const others = data.units.slice(1).reduce((sum, units) => sum + units.length, 0);
+    const row = Object.fromEntries(
+      Object.entries(concepts).map(([key, values]) => [key, values[number]]),
+    );
+    const { kind, title, text } = data.verdict;
+    return [
+      h(
+        "p",
+        {},
+        `${plural(neurons, "Rosetta neuron")} of ${models[0].name} ` +
+          `${neurons === 1 ? "matches" : "match"} ${plural(others, "unit")} in ` +
+          `${plural(models.length - 1, "encoder")}. Mean correlation ${fixed(row.mean_corr)}, ` +
+          `lowest ${fixed(row.min_corr)}.`,
+      ),
+      columns.list("concepts", row),
+      h(
+        "section",
+        { class: `verdict ${kind}` },
+        h("h2", {}, title),
+        h("p", {}, text, " ", h("a", { href: "#/guide" }, "How to read a verdict")),
+      ),
+    ];
+  }
+
+  /** @param {Address} address */
+  return async function conceptPage({ names: [text], settings }) {
+    const { concepts, models, k, representatives } = rosetta.index;
+    const number = Number(text);
+    const total = concepts.size.length;
     if (!(number in concepts.size)) {
-      return rosetta.nothing(
-        `There is no concept ${text}; they are 0 to ${concepts.size.length - 1}.`,
+      return rosetta.notFound(
+        total
+          ? `There is no concept ${text}. Concepts have the numbers 0 to ${total - 1}.`
+          : `There is no concept ${text}. This run has no concepts.`,
       );
     }
+    /** @type {ConceptRecord} */
     const data = await rosetta.load(`concepts/${number}`);
-    const representative = models.map((_, model) => rosetta.unit(model, concepts.representative[model][number]));
-    const maps = await readMaps(data, representative);
+    const units = models.map((_, model) => rosetta.unit(model, representatives[model][number]));
+    const columnsOfMaps = await readMaps(data, units);
     const bars = await rosetta.unpack(data.histograms);
-    const viewer = new rosetta.maps.Viewer(set);
-    let group = set.group in GROUPS ? set.group : "top";
+    const viewer = new maps.Viewer(settings);
+    let group = settings.group in GROUPS ? /** @type {Group} */ (settings.group) : "top";
     const holder = h("div", {});
-    const show = () => {
-      holder.replaceChildren(examples(group, data, maps, representative, viewer));
-      buttons.forEach((button) => button.setAttribute("aria-pressed", button.name === group));
-    };
-    const buttons = Object.entries(GROUPS).map(([name, label]) =>
+    const groups = /** @type {[Group, string][]} */ (Object.entries(GROUPS));
+    const buttons = groups.map(([name, label]) =>
       h(
         "button",
         {
@@ -162,7 +212,7 @@ rosetta.pages.concept = (() => {
           name,
           onclick: () => {
             group = name;
-            rosetta.route.keep({ group: name === "top" ? undefined : name });
+            route.keep({ group: name === "top" ? undefined : name });
             show();
             viewer.draw();
           },
@@ -170,83 +220,57 @@ rosetta.pages.concept = (() => {
         label,
       ),
     );
-    show();
-    // another concept, seen in the same way; orders of tables are this one's own
-    const at = (by) => {
-      const other = number + by;
-      const { group: which, mode, opacity, threshold, colours, scale } = rosetta.route.read().set;
-      return other in concepts.size
-        ? rosetta.route.link(["concept", other], {
-            group: which,
-            mode,
-            opacity,
-            threshold,
-            colours,
-            scale,
-          })
-        : null;
+    const show = () => {
+      holder.replaceChildren(examples(group, data, columnsOfMaps, units, viewer));
+      for (const button of buttons) {
+        button.setAttribute("aria-pressed", String(button.name === group));
+      }
     };
-    const total = data.units.reduce((sum, units) => sum + units.length, 0);
+    show();
+    // Another concept keeps the appearance of the maps, but not the order of tables.
+    /** @type {Step} */
+    const step = (by) => {
+      if (!(number + by in concepts.size)) return null;
+      const { group: shown, mode, opacity, threshold, colours, scale } = route.read().settings;
+      const kept = { group: shown, mode, opacity, threshold, colours, scale };
+      return route.link(["concept", number + by], kept);
+    };
+    const members = data.units.reduce((sum, one) => sum + one.length, 0);
     return {
       title: `Concept ${number}`,
-      move: at,
+      move: step,
       after: () => viewer.draw(),
       content: [
-        head(`Concept ${number}`, "Concepts", at),
-        h(
-          "p",
-          {},
-          `${plural(concepts.size[number], "Rosetta neuron")} of ${models[0].name} with ` +
-            `${plural(total - concepts.size[number], "unit")} of ${plural(models.length - 1, "encoder")}. ` +
-            `Correlations ${fixed(concepts.mean[number] / 1000)} on average, ` +
-            `${fixed(concepts.min[number] / 1000)} at least. `,
-          concepts.excess && [
-            h(
-              "a",
-              { href: "#/models", class: "chance" },
-              `${fixed(concepts.excess[number] / 1000)} beyond chance, p = ${fixed(concepts.p[number] / 1000)}`,
-            ),
-            ". ",
-          ],
-          concepts.replication &&
-            `In a half of the images ${percent(concepts.replication[number])} of its neurons ` +
-              "are found again. ",
-          concepts.colocation &&
-            `Its units peak at one place on ${percent(concepts.colocation[number])} of the images. `,
-          h("span", { class: "quiet" }, "What do the warm places have in common?"),
-        ),
+        head(`Concept ${number}`, "Concepts", step),
+        summary(number, data),
         h(
           "div",
           { class: "bar" },
-          h("div", { class: "choice", role: "group", "aria-label": "Which images" }, buttons),
+          h("div", { class: "choice", role: "group", "aria-label": "Example images" }, buttons),
           viewer.controls(),
         ),
         holder,
         h(
           "p",
           { class: "small" },
-          "For a paper: ",
+          "As a figure (PDF and PNG): ",
           h("code", {}, `rosetta figure --concepts ${number}`),
         ),
-        strongest(data.shows),
-        h("h2", {}, `Its ${plural(total, "unit")}`),
-        rosetta.conceptTables.unitTable(number, data, bars),
-        rosetta.conceptTables.pairTable(number, data),
-        h("h2", {}, "Neighbouring concepts"),
+        maximisation(data.maximisations),
+        h("h2", {}, `Units (${members})`),
+        conceptTables.units(number, data, bars),
+        conceptTables.pairs(number, data),
+        h("h2", {}, "Related concepts"),
         h(
           "p",
           { class: "quiet" },
-          `Those with a unit among the ${rosetta.index.k} nearest of one of its ` +
-            "Rosetta neurons, without being its best buddy; with that correlation.",
+          `Concepts with a unit among the ${k} nearest neighbours of a Rosetta neuron of this ` +
+            "concept that is not its best buddy; the number is their correlation.",
         ),
-        rosetta.conceptTables.neighbours(data),
-        h("h2", {}, "Synonyms"),
-        h(
-          "p",
-          { class: "quiet" },
-          `Best buddies inside ${models[0].name}: they bind a concept together.`,
-        ),
-        rosetta.conceptTables.synonyms(number, data),
+        conceptTables.related(data),
+        h("h2", {}, "Best buddies within the pivot"),
+        h("p", { class: "quiet" }, `Links between units of ${models[0].name} that join neurons.`),
+        conceptTables.pivotBuddies(number, data),
       ],
     };
   };

@@ -1,114 +1,127 @@
-// All concepts as cards: sorted, filtered, found by their units.
+// @ts-check
+// Gallery of all concepts as cards: order, filters, and search by unit.
 "use strict";
 
 rosetta.pages.concepts = (() => {
   const { h, count, plural, fixed } = rosetta;
-  const A_PAGE = 48;
-  const SORTS = {
-    mean: "highest mean correlation",
-    min: "highest weakest correlation",
-    size: "most neurons",
-    excess: "farthest beyond chance",
-    replication: "most often found again",
-    depth: "depth in the pivot",
-    number: "number",
-  };
+  const PER_PAGE = 48;
+  const MAX_UNITS = 60; // found units that are listed
 
-  // By concept the correlation to go by: the mean over its pairs, with one encoder if one is chosen.
-  const strength = (model) => {
-    const { corr, mean } = rosetta.index.concepts;
-    return model > 0 ? corr[model - 1] : mean;
-  };
+  /**
+   * Values of a column by concept; of the mean correlation those with one encoder, if one is
+   * chosen.
+   * @param {string} key
+   * @param {number} model
+   */
+  function valuesOf(key, model) {
+    const { concepts, encoderCorr } = rosetta.index;
+    return key === "mean_corr" && model > 0 ? encoderCorr[model - 1] : concepts[key];
+  }
 
-  // By layer of a network whether the filters let its units through; null if no filter asks for it.
-  function layersLet(set, place) {
-    if (!set.layer && !set.grid) return null;
-    return rosetta.index.models[place].layers.map(
-      ([layer, , height, width]) =>
-        (!set.layer || layer === set.layer) && (!set.grid || `${height}×${width}` === set.grid),
+  const conceptCount = () => rosetta.index.concepts.size.length;
+
+  /**
+   * By layer of a model whether the filters accept its units; null if no filter asks.
+   * @param {Settings} settings
+   * @param {number} model
+   */
+  function acceptedLayers({ layer, mapSize }, model) {
+    if (!layer && !mapSize) return null;
+    return rosetta.index.models[model].layers.map(
+      ([name, , height, width]) =>
+        (!layer || name === layer) && (!mapSize || `${height}×${width}` === mapSize),
     );
   }
 
-  // The numbers of the concepts that the filters let through. It looks at every concept, so it
-  // makes no unit's name.
-  function chosenBy(set, model, found) {
-    const { size, representative, excess, replication } = rosetta.index.concepts;
-    const place = Math.max(model, 0),
-      units = representative[place],
-      value = strength(model);
-    const layers = layersLet(set, place);
-    const least = {
-      corr: 1000 * Number(set.corr || 0),
-      size: Number(set.size || 1),
-      excess: 1000 * Number(set.excess || -1),
-      again: 10 * Number(set.again || 0),
-    };
+  /**
+   * Numbers of the concepts that the filters accept. It looks at every concept, so it makes no
+   * names of units. A filter hides concepts whose value is missing.
+   * @param {Settings} settings
+   * @param {number} model
+   * @param {Set<number> | undefined} found
+   */
+  function accepted(settings, model, found) {
+    const shown = Math.max(model, 0);
+    const units = rosetta.index.representatives[shown];
+    const layers = acceptedLayers(settings, shown);
+    const bounds = rosetta.index.columns.concepts.flatMap(({ key, filter }) =>
+      filter && settings[key]
+        ? [{ values: valuesOf(key, model), bound: Number(settings[key]) / filter.scale }]
+        : [],
+    );
     const chosen = [];
-    for (let number = 0; number < size.length; number += 1) {
-      if (
-        value[number] >= least.corr &&
-        size[number] >= least.size &&
-        (!excess || excess[number] >= least.excess) &&
-        (!replication || replication[number] >= least.again) &&
-        (!layers || layers[rosetta.layerOf(place, units[number])]) &&
-        (!found || found.has(number))
-      )
-        chosen.push(number);
+    for (let number = 0; number < conceptCount(); number += 1) {
+      if (layers && !layers[rosetta.layerOf(shown, units[number])]) continue;
+      if (found && !found.has(number)) continue;
+      let inside = true;
+      for (const { values, bound } of bounds) {
+        const value = values[number];
+        if (value === null || value < bound) inside = false;
+      }
+      if (inside) chosen.push(number);
     }
     return chosen;
   }
 
+  /**
+   * Concepts in the chosen order, the highest value first, missing values last.
+   * @param {number[]} chosen
+   * @param {string} sort
+   * @param {number} model
+   */
   function sorted(chosen, sort, model) {
-    const { size, min, representative, excess, replication } = rosetta.index.concepts;
-    const value = strength(model);
-    const by =
-      {
-        mean: (a, b) => value[b] - value[a],
-        min: (a, b) => min[b] - min[a],
-        size: (a, b) => size[b] - size[a],
-        excess: (a, b) => (excess ? excess[b] - excess[a] : 0),
-        replication: (a, b) => (replication ? replication[b] - replication[a] : 0),
-        depth: (a, b) => representative[0][a] - representative[0][b],
-        number: () => 0,
-      }[sort] ?? (() => 0);
-    return chosen.sort((a, b) => by(a, b) || a - b);
+    if (sort === "number") return chosen;
+    if (sort === "depth") {
+      const [pivot] = rosetta.index.representatives;
+      return chosen.sort((a, b) => pivot[a] - pivot[b] || a - b);
+    }
+    const values = valuesOf(sort, model) ?? valuesOf("mean_corr", model);
+    /** @param {number} concept */
+    const key = (concept) => values[concept] ?? Number.NEGATIVE_INFINITY;
+    return chosen.sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
   }
 
+  /**
+   * @param {number} number
+   * @param {number} model
+   */
   function card(number, model) {
-    const { size, min, representative } = rosetta.index.concepts;
-    const unit = rosetta.unit(0, representative[0][number]);
-    return rosetta.parts.card(number, {
-      value: strength(model)[number] / 1000,
-      alt: `its best example, and the map of ${unit.id} over it`,
-      lines: [`${plural(size[number], "neuron")}, least ${fixed(min[number] / 1000)}`, unit.name],
+    const { concepts, representatives } = rosetta.index;
+    const unit = rosetta.unit(0, representatives[0][number]);
+    const neurons = plural(concepts.size[number] ?? 0, "neuron");
+    return parts.card(number, {
+      value: valuesOf("mean_corr", model)[number],
+      alt: `best example, and the map of ${unit.id} over it`,
+      lines: [`${neurons}, lowest ${fixed(concepts.min_corr[number])}`, unit.name],
     });
   }
 
   function lead() {
     const { models, images, neurons, run, folder } = rosetta.index;
-    const total = rosetta.index.concepts.size.length;
+    /** @type {[number, string][]} */
     const facts = [
-      [total, "concepts"],
+      [conceptCount(), "concepts"],
       [neurons, "Rosetta neurons"],
-      [models.length, "networks"],
+      [models.length, "models"],
       [images, "images"],
     ];
+    const encoders = models.slice(folder ? 0 : 1).map((model) => model.name);
+    const source = folder
+      ? `Run ${run}: ${plural(images, "image")} from the folder ${folder}`
+      : `Run ${run}: ${plural(images, "image")} generated by ${models[0].name}`;
     return h(
       "div",
       { class: "lead" },
-      h("h1", { tabindex: -1 }, `${plural(total, "concept")} that ${models.length} networks share`),
+      h(
+        "h1",
+        { tabindex: -1 },
+        `${plural(conceptCount(), "concept")} shared by ${models.length} models`,
+      ),
       h(
         "p",
         {},
-        folder
-          ? `Run ${run}: ${plural(images, "image")} of the folder ${folder}; `
-          : `Run ${run}: ${models[0].name} drew ${plural(images, "image")}; `,
-        models
-          .slice(folder ? 0 : 1)
-          .map((model) => model.name)
-          .join(", "),
-        " looked at them. ",
-        h("a", { href: "#/guide" }, "How to read these pages"),
+        `${source}, processed by ${encoders.join(", ")}. `,
+        h("a", { href: "#/guide" }, "How to read this dictionary"),
       ),
       h(
         "dl",
@@ -118,22 +131,31 @@ rosetta.pages.concepts = (() => {
     );
   }
 
-  // The layers of a network that units are in, in its order.
-  function layersOf(place, units) {
+  /**
+   * Layers of a model that contain representative units, in their order.
+   * @param {number} model
+   */
+  function layersWithConcepts(model) {
+    const { models, representatives } = rosetta.index;
     const present = new Set();
-    for (const unit of units) present.add(rosetta.layerOf(place, unit));
-    return rosetta.index.models[place].layers.filter((_, layer) => present.has(layer));
+    for (const unit of representatives[model]) present.add(rosetta.layerOf(model, unit));
+    return models[model].layers.filter((_, layer) => present.has(layer));
   }
 
-  function filters(set, model, change) {
-    const { models, concepts } = rosetta.index;
-    const place = Math.max(model, 0);
-    const present = layersOf(place, concepts.representative[place]);
+  /**
+   * @param {Settings} settings
+   * @param {number} model
+   * @param {(changes: Record<string, string>) => void} change
+   */
+  function filters(settings, model, change) {
+    const { models, columns } = rosetta.index;
+    const present = layersWithConcepts(Math.max(model, 0));
     const layers = present.map(([layer]) => layer);
-    const grids = [...new Set(present.map(([, , height, width]) => `${height}×${width}`))].sort(
-      (a, b) => parseInt(a, 10) - parseInt(b, 10),
+    const sizes = [...new Set(present.map(([, , height, width]) => `${height}×${width}`))].sort(
+      (a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10),
     );
-    const select = (name, label, options, value, also = {}) =>
+    /** @type {(name: string, label: string, options: string[][], also?: Record<string, string>) => HTMLElement} */
+    const select = (name, label, options, also = {}) =>
       h(
         "label",
         {},
@@ -142,107 +164,87 @@ rosetta.pages.concepts = (() => {
           "select",
           {
             name,
-            onchange: (event) => change({ [name]: event.target.value, ...also }),
+            onchange: (/** @type {Event} */ event) =>
+              change({ [name]: rosetta.inputValue(event), ...also }),
           },
           options.map(([key, text]) =>
-            h("option", { value: key, selected: key === (value ?? "") }, text),
+            h("option", { value: key, selected: key === (settings[name] ?? "") }, text),
           ),
         ),
       );
-    const number = (name, label, value, traits) =>
+    /** @param {ColumnRecord} column */
+    const field = ({ key, tooltip, filter }) =>
+      filter &&
       h(
         "label",
-        {},
-        label,
+        { title: tooltip },
+        filter.label,
         h("input", {
           type: "number",
-          name,
-          value: value ?? "",
-          ...traits,
-          onchange: (event) => change({ [name]: event.target.value }),
+          name: key,
+          value: settings[key] ?? "",
+          min: filter.low,
+          max: filter.high,
+          step: filter.step,
+          placeholder: String(filter.low).replace("-", "−"),
+          onchange: (/** @type {Event} */ event) => change({ [key]: rosetta.inputValue(event) }),
         }),
       );
+    const sorts = columns.concepts.flatMap(({ key, sort }) =>
+      sort ? [[key === "mean_corr" ? "" : key, sort]] : [],
+    );
     return h(
       "form",
       {
         class: "filters",
         role: "group",
         "aria-label": "Filters",
-        onsubmit: (event) => event.preventDefault(),
+        onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
       },
-      select(
-        "sort",
-        "Order",
-        Object.entries(SORTS)
-          .filter(([key]) => !["excess", "replication"].includes(key) || concepts[key])
-          .map(([key, text]) => [key === "mean" ? "" : key, text]),
-        set.sort,
-      ),
+      select("sort", "Sort by", [...sorts, ["depth", "depth in the pivot"], ["number", "number"]]),
       select(
         "model",
-        "Network",
+        "Model",
         [
           ["", "all"],
           ...models.map(({ name }, number) => [name, number ? name : `${name} (pivot)`]),
         ],
-        set.model,
-        { layer: "", grid: "" },
+        { layer: "", mapSize: "" },
       ),
-      select("layer", "Layer", [["", "any"], ...layers.map((layer) => [layer, layer])], set.layer),
-      select("grid", "Map size", [["", "any"], ...grids.map((grid) => [grid, grid])], set.grid),
-      number("corr", "Correlation at least", set.corr, {
-        min: 0,
-        max: 1,
-        step: 0.05,
-        placeholder: "0",
-      }),
-      concepts.excess &&
-        number("excess", "Beyond chance at least", set.excess, {
-          min: -1,
-          max: 1,
-          step: 0.05,
-          placeholder: "−1",
-        }),
-      concepts.replication &&
-        number("again", "Found again in % at least", set.again, {
-          min: 0,
-          max: 100,
-          step: 10,
-          placeholder: "0",
-        }),
-      number("size", "Neurons at least", set.size, { min: 1, step: 1, placeholder: "1" }),
-      h("a", { class: "small", href: "#/concepts" }, "Clear"),
+      select("layer", "Layer", [["", "any"], ...layers.map((layer) => [layer, layer])]),
+      select("mapSize", "Map size", [["", "any"], ...sizes.map((size) => [size, size])]),
+      columns.concepts.map(field),
+      h("a", { class: "small", href: "#/concepts" }, "Clear filters"),
     );
   }
 
-  function saver(chosen) {
-    const { size, mean, min, corr, representative, ...told } = rosetta.index.concepts,
-      { models } = rosetta.index;
-    return rosetta.tables.saver(
+  /** @param {number[]} chosen */
+  function saveButton(chosen) {
+    const { models, encoderCorr, representatives, concepts } = rosetta.index;
+    return tables.saveButton(
       "concepts",
       [
         { head: "concept", value: (number) => number },
-        { head: "size", value: (number) => size[number] },
-        { head: "mean_corr", value: (number) => mean[number] / 1000 },
-        { head: "min_corr", value: (number) => min[number] / 1000 },
-        ...Object.entries(told).map(([head, values]) => ({
-          head: head === "p" ? "p_value" : head,
-          value: (number) => values[number] / 1000,
+        ...Object.entries(concepts).map(([head, values]) => ({
+          head,
+          value: (/** @type {number} */ number) => values[number],
         })),
         ...models.slice(1).map(({ name }, place) => ({
           head: `mean_corr ${name}`,
-          value: (number) => corr[place][number] / 1000,
+          value: (/** @type {number} */ number) => encoderCorr[place][number],
         })),
         ...models.map(({ name }, model) => ({
           head: `representative unit of ${name}`,
-          value: (number) => rosetta.unit(model, representative[model][number]).id,
+          value: (/** @type {number} */ number) =>
+            rosetta.unit(model, representatives[model][number]).id,
         })),
       ],
       chosen,
     );
   }
 
-  function unitsFound(units) {
+  /** @param {Unit[]} units */
+  function foundUnits(units) {
     if (!units.length) return null;
     return h(
       "section",
@@ -251,38 +253,46 @@ rosetta.pages.concepts = (() => {
       h(
         "ul",
         { class: "chips" },
-        units.slice(0, 60).map((unit) => h("li", {}, rosetta.parts.unitLink(unit))),
+        units.slice(0, MAX_UNITS).map((unit) => h("li", {}, parts.unitLink(unit))),
       ),
     );
   }
 
-  return async function concepts({ set }) {
-    const model = rosetta.index.models.findIndex((one) => one.name === set.model);
-    const found = set.q ? await rosetta.search(set.q) : null;
-    const total = rosetta.index.concepts.size.length;
-    const chosen = sorted(chosenBy(set, model, found?.concepts), set.sort || "mean", model);
-    const pages = Math.max(1, Math.ceil(chosen.length / A_PAGE));
-    const page = Math.min(Math.max(Number(set.page) || 0, 0), pages - 1);
+  /** @param {Address} address */
+  return async function conceptsPage({ settings }) {
+    const { models } = rosetta.index;
+    const model = models.findIndex((one) => one.name === settings.model);
+    const found = settings.q ? await search(settings.q) : null;
+    const total = conceptCount();
+    const chosen = sorted(
+      accepted(settings, model, found?.concepts),
+      settings.sort || "mean_corr",
+      model,
+    );
+    const pages = Math.max(1, Math.ceil(chosen.length / PER_PAGE));
+    const page = Math.min(Math.max(Number(settings.page) || 0, 0), pages - 1);
+    /** @param {Record<string, string>} changes */
     const change = (changes) => {
-      location.hash = rosetta.route.link(["concepts"], { ...set, page: undefined, ...changes });
+      location.hash = route.link(["concepts"], { ...settings, page: undefined, ...changes });
     };
-    const at = (by) =>
+    /** @type {Step} */
+    const step = (by) =>
       page + by < 0 || page + by >= pages
         ? null
-        : rosetta.route.link(["concepts"], { ...set, page: page + by || undefined });
-    const shown = chosen.slice(page * A_PAGE, (page + 1) * A_PAGE);
-    rosetta.say(`${plural(chosen.length, "concept")} found`);
+        : route.link(["concepts"], { ...settings, page: page + by || undefined });
+    const shown = chosen.slice(page * PER_PAGE, (page + 1) * PER_PAGE);
+    rosetta.announce(`${plural(chosen.length, "concept")} found`);
     const none = total
-      ? "No concept is like this. "
-      : `No unit of ${rosetta.index.models[0].name} has a best buddy in every encoder. More images ` +
-        "(sampling.images), a larger neighbours.k or fewer encoders give more. ";
+      ? "No concept matches these filters. "
+      : `No concepts: no unit of ${models[0].name} has a best buddy in every encoder. Increase ` +
+        "sampling.images or neighbours.k, or remove an encoder. ";
     return {
       title: "Concepts",
-      move: at,
+      move: step,
       content: [
-        set.q ? h("h1", { tabindex: -1 }, `Found for “${set.q}”`) : lead(),
-        filters(set, model, change),
-        found && unitsFound(found.units),
+        settings.q ? h("h1", { tabindex: -1 }, `Results for “${settings.q}”`) : lead(),
+        filters(settings, model, change),
+        found && foundUnits(found.units),
         h(
           "p",
           { class: "quiet", id: "count" },
@@ -290,7 +300,7 @@ rosetta.pages.concepts = (() => {
             ? `All ${plural(chosen.length, "concept")}`
             : `${plural(chosen.length, "concept")} of ${count(total)}`,
           " ",
-          saver(chosen),
+          saveButton(chosen),
         ),
         chosen.length
           ? h(
@@ -299,7 +309,7 @@ rosetta.pages.concepts = (() => {
               shown.map((number) => card(number, model)),
             )
           : h("p", {}, none, h("a", { href: "#/concepts" }, "Show all concepts")),
-        rosetta.parts.pager(page, pages, "concepts", at),
+        parts.pager(page, pages, "concepts", step),
       ],
     };
   };

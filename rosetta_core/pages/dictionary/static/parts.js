@@ -1,50 +1,70 @@
-// Parts that several pages are made of.
-//
-// parts.head(title, kind, at)    a title between the way back and the way on
-// parts.pager(page, pages, …)    the way through a long list
-// parts.card(concept, …)         a concept as a small picture with words
-// parts.imageName(image)         an image's number, and the way to its page if it has one
-// parts.breakable(name)          a long name that breaks where it may
-// parts.unitLink(unit)           a unit's id, and the way to its page
-// parts.random(model)            what is said beside the name of a model that learned nothing
+// @ts-check
+// Parts that several pages share.
 "use strict";
 
-rosetta.parts = (() => {
+const parts = (() => {
   const { h, count } = rosetta;
 
-  const way = (to, label, by) =>
+  /**
+   * @param {string | null} to
+   * @param {string} label
+   * @param {number} by
+   */
+  const stepLink = (to, label, by) =>
     to
       ? h("a", { href: to, rel: by < 0 ? "prev" : "next" }, label)
       : h("span", { class: "off" }, label);
 
-  // at(by): the address that many steps further, null if there is none
-  function head(title, kind, at) {
+  /**
+   * Title with links to the previous and the next page of its kind.
+   * @param {string} title
+   * @param {string} kind
+   * @param {Step} step
+   */
+  function head(title, kind, step) {
     return h(
       "div",
       { class: "head" },
       h("h1", { tabindex: -1 }, title),
-      h("nav", { "aria-label": kind }, way(at(-1), "← previous", -1), way(at(1), "next →", 1)),
+      h(
+        "nav",
+        { "aria-label": kind },
+        stepLink(step(-1), "← previous", -1),
+        stepLink(step(1), "next →", 1),
+      ),
     );
   }
 
-  function pager(page, pages, kind, at) {
+  /**
+   * Links through the pages of a long list; null if it is on one page.
+   * @param {number} page
+   * @param {number} pages
+   * @param {string} kind
+   * @param {Step} step
+   */
+  function pager(page, pages, kind, step) {
     if (pages < 2) return null;
     return h(
       "nav",
       { class: "pager", "aria-label": `Pages of ${kind}` },
-      way(at(-1), "← previous", -1),
+      stepLink(step(-1), "← previous", -1),
       h("span", {}, `page ${page + 1} of ${count(pages)}`),
-      way(at(1), "next →", 1),
+      stepLink(step(1), "next →", 1),
     );
   }
 
+  /**
+   * A concept as a small picture with text.
+   * @param {number} concept
+   * @param {{value: Value, alt?: string, lines: string[]}} texts
+   */
   function card(concept, { value, alt = "", lines }) {
     return h(
       "li",
       {},
       h(
         "a",
-        { class: "card", href: rosetta.route.link(["concept", concept]) },
+        { class: "card", href: route.link(["concept", concept]) },
         h("img", {
           src: `pictures/concepts/${concept}.webp`,
           width: 192,
@@ -59,25 +79,34 @@ rosetta.parts = (() => {
           h("b", {}, `Concept ${concept}`),
           h("span", {}, rosetta.fixed(value)),
         ),
-        rosetta.charts.meter(value),
+        charts.meter(value),
         lines.map((line) => h("span", { class: "small ellipsis" }, line)),
       ),
     );
   }
 
-  const imageName = (image) =>
-    rosetta.paged.has(image)
-      ? h("a", { href: rosetta.route.link(["image", image]) }, `image ${image}`)
-      : `image ${image}`;
+  /** @param {number} image */
+  const imageLink = (image) => h("a", { href: route.link(["image", image]) }, `image ${image}`);
 
-  // A name that may go on in the next line after a dot, a slash or an underscore.
+  /**
+   * A long name that may break after a dot, a slash or an underscore.
+   * @param {string} name
+   */
   const breakable = (name) =>
     name.split(/(?<=[._/])/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
 
+  /**
+   * @param {Unit} unit
+   * @param {Child} text
+   */
   const unitLink = (unit, text = unit.id) => h("a", { href: unit.href }, text);
 
-  const random = (model) =>
+  /**
+   * Mark beside the name of a model with random weights.
+   * @param {number} model
+   */
+  const randomMark = (model) =>
     rosetta.index.models[model].random && [" ", h("span", { class: "random" }, "random weights")];
 
-  return { head, pager, card, imageName, breakable, unitLink, random };
+  return { head, pager, card, imageLink, breakable, unitLink, randomMark };
 })();

@@ -1,35 +1,51 @@
-// Tables that can be sorted by their heads and taken away as CSV; the address keeps their order.
-//
-// tables.table({name, columns, rows})   columns: {head, value(row), show(row), number}
-// tables.saver(name, columns, rows)     a button that saves rows that are shown in another way
+// @ts-check
+// Tables that are sorted by their heads and saved as CSV; the address keeps their order.
 "use strict";
 
-rosetta.tables = (() => {
+const tables = (() => {
   const { h } = rosetta;
 
-  const cell = (value) => {
+  /**
+   * A value as a field of CSV. A leading sign of a formula is made text for spreadsheets.
+   * @param {string | Value | undefined} value
+   */
+  function field(value) {
     const text = value === null || value === undefined ? "" : String(value);
-    // a leading sign of a formula is only text here, whatever program opens the file
     const safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text;
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
-
-  function csv(columns, rows) {
-    const lines = [
-      columns.map((column) => cell(column.head)),
-      ...rows.map((row) => columns.map((column) => cell(column.value(row)))),
-    ];
-    return lines.map((line) => line.join(",")).join("\n") + "\n";
   }
 
+  /**
+   * @template Row
+   * @param {TableColumn<Row>[]} columns
+   * @param {Row[]} rows
+   */
+  function csv(columns, rows) {
+    const lines = [
+      columns.map((column) => field(column.head)),
+      ...rows.map((row) => columns.map((column) => field(column.value(row)))),
+    ];
+    return `${lines.map((line) => line.join(",")).join("\n")}\n`;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} text
+   */
   function download(name, text) {
     const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
     h("a", { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10000);
   }
 
-  // A button that saves rows; columns: {head, value(row)}.
-  function saver(name, columns, rows) {
+  /**
+   * A button that saves rows as CSV.
+   * @template Row
+   * @param {string} name
+   * @param {TableColumn<Row>[]} columns
+   * @param {Row[]} rows
+   */
+  function saveButton(name, columns, rows) {
     return h(
       "button",
       {
@@ -43,22 +59,48 @@ rosetta.tables = (() => {
     );
   }
 
-  const compare = (a, b) =>
-    typeof a === "number" && typeof b === "number"
-      ? a - b
-      : String(a ?? "").localeCompare(String(b ?? ""), "en", { numeric: true });
+  /** @param {unknown} value */
+  const missing = (value) => value === null || value === undefined || value === "";
 
-  function table({ name, caption, columns, rows, most = 200, empty = "Nothing." }) {
+  /**
+   * Order of two values; missing ones are last in either direction.
+   * @param {string | Value | undefined} a
+   * @param {string | Value | undefined} b
+   * @param {boolean} descending
+   */
+  function compare(a, b, descending) {
+    if (missing(a) || missing(b)) return Number(missing(a)) - Number(missing(b));
+    const order =
+      typeof a === "number" && typeof b === "number"
+        ? a - b
+        : String(a).localeCompare(String(b), "en", { numeric: true });
+    return descending ? -order : order;
+  }
+
+  /**
+   * A table. The address holds under its name a minus for descending order, the number of the
+   * column, and a star if all rows are shown.
+   * @template Row
+   * @param {{
+   *   name: string,
+   *   caption: string,
+   *   columns: TableColumn<Row>[],
+   *   rows: Row[],
+   *   limit?: number,
+   *   empty?: string,
+   * }} options
+   */
+  function table({ name, caption, columns, rows, limit = 200, empty = "No rows." }) {
     if (!rows.length) return h("p", { class: "quiet" }, empty);
-    // in the address: a minus if from the top down, the number of the column, a star if all rows
-    const kept = rosetta.route.read().set[name]?.match(/^(-?)(\d*)(\*?)$/);
+    const kept = route.read().settings[name]?.match(/^(-?)(\d*)(\*?)$/);
+    /** @type {number | null} */
     let order = kept?.[2] && Number(kept[2]) < columns.length ? Number(kept[2]) : null;
-    let down = Boolean(kept?.[1]),
-      shown = kept?.[3] ? rows.length : most;
-    const keep = () =>
-      rosetta.route.keep({
-        [name]: `${down ? "-" : ""}${order ?? ""}${shown > most ? "*" : ""}` || undefined,
-      });
+    let descending = Boolean(kept?.[1]);
+    let shown = kept?.[3] ? rows.length : limit;
+    const keep = () => {
+      const all = shown > limit ? "*" : "";
+      route.keep({ [name]: `${descending ? "-" : ""}${order ?? ""}${all}` || undefined });
+    };
     const body = h("tbody");
     const more = h("button", {
       type: "button",
@@ -70,64 +112,53 @@ rosetta.tables = (() => {
       },
     });
 
-    function fill() {
-      const sorted =
-        order === null
-          ? rows
-          : [...rows].sort(
-              (a, b) => (down ? -1 : 1) * compare(columns[order].value(a), columns[order].value(b)),
-            );
-      body.replaceChildren(
-        ...sorted.slice(0, shown).map((row) =>
+    /** @param {Row} row */
+    const tableRow = (row) =>
+      h(
+        "tr",
+        {},
+        columns.map((column) =>
           h(
-            "tr",
-            {},
-            columns.map((column) =>
-              h(
-                column.head_of_row ? "th" : "td",
-                {
-                  class: column.number ? "number" : undefined,
-                  scope: column.head_of_row ? "row" : undefined,
-                },
-                column.show ? column.show(row) : String(column.value(row) ?? ""),
-              ),
-            ),
+            column.rowHead ? "th" : "td",
+            { class: column.number && "number", scope: column.rowHead && "row" },
+            column.show ? column.show(row) : String(column.value(row) ?? "–"),
           ),
         ),
       );
+
+    function fill() {
+      const place = order;
+      const sorted =
+        place === null
+          ? rows
+          : [...rows].sort((a, b) =>
+              compare(columns[place].value(a), columns[place].value(b), descending),
+            );
+      body.replaceChildren(...sorted.slice(0, shown).map(tableRow));
       more.hidden = rows.length <= shown;
       more.textContent = `Show all ${rosetta.count(rows.length)} rows`;
-      heads.forEach((head, place) => {
-        if (place === order) head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        else head.removeAttribute("aria-sort");
+      heads.forEach((head, column) => {
+        if (column === order) {
+          head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+        } else head.removeAttribute("aria-sort");
       });
     }
 
-    const heads = columns.map((column, place) =>
+    /** @param {number} place */
+    function sortBy(place) {
+      descending = order === place ? !descending : Boolean(columns[place].number);
+      order = place;
+      keep();
+      fill();
+    }
+
+    const heads = columns.map(({ head, tooltip, number, fixed }, place) =>
       h(
         "th",
-        {
-          scope: "col",
-          class: column.number ? "number" : undefined,
-        },
-        column.plain
-          ? column.head
-          : h(
-              "button",
-              {
-                type: "button",
-                onclick: () => {
-                  down = order === place ? !down : Boolean(column.number);
-                  order = place;
-                  keep();
-                  fill();
-                },
-              },
-              column.head,
-            ),
+        { scope: "col", class: number && "number", title: tooltip },
+        fixed ? head : h("button", { type: "button", onclick: () => sortBy(place) }, head),
       ),
     );
-    const data = columns.filter((column) => column.value);
     const element = h(
       "div",
       { class: "table" },
@@ -142,11 +173,11 @@ rosetta.tables = (() => {
           body,
         ),
       ),
-      h("p", { class: "under" }, more, saver(name, data, rows)),
+      h("p", { class: "under" }, more, saveButton(name, columns, rows)),
     );
     fill();
     return element;
   }
 
-  return { table, saver };
+  return { table, saveButton };
 })();
