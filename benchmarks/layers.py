@@ -1,6 +1,6 @@
-"""Which layers the Rosetta neurons of a finished run are in, and how selective they are.
+"""Print the Rosetta units of a finished run by layer, and their selectivity.
 
-`python benchmarks/layers.py CONFIG`.
+`python benchmarks/layers.py CONFIG`, for docs/explanation/selectivity.md.
 """
 
 import sys
@@ -20,37 +20,36 @@ KEYS = ["model", "measure"]
 def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
     paths = RunPaths(config)
-    superiority = read_table(paths.vargha_delaney)
     names = [model.name for model in config.models]
     units = {name: read_table(paths.units(name)) for name in names}
-    own, selectivity = read_table(paths.best_buddies(names[0])), read_table(paths.selectivity)
-    nulls = {}
-    for null in config.nulls:  # the same of those that chance gives
+    within_pivot = read_table(paths.best_buddies(names[0]))
+    selectivity = read_table(paths.selectivity)
+    null_tables = {}
+    for null in config.nulls:
         buddies = {name: read_table(paths.null_matches(null, name)) for name in names[1:]}
-        rosetta = rosetta_table(buddies, own)
-        given = vargha_delaney_table(units, selectivity, buddies=buddies, rosetta=rosetta)
-        nulls[null] = given.set_index(KEYS)["vargha_delaney_a"]
-    heads = ["network", "a Rosetta unit is", "in pairs of a layer", "p", "in all pairs"]
-    heads += [f"of those by chance ({null})" for null in nulls]
-    print(f"| {' | '.join([*heads, 'Rosetta units', 'others'])} |")
+        rosetta = rosetta_table(buddies, within_pivot)
+        table = vargha_delaney_table(units, selectivity, buddies=buddies, rosetta=rosetta)
+        null_tables[null] = table.set_index(KEYS)["vargha_delaney_a"]
+    heads = ["model", "measure", "A within layers", "p", "A over all layers"]
+    heads += [f"A under {null}" for null in null_tables]
+    print(f"| {' | '.join([*heads, 'Rosetta units', 'other units'])} |")
     print("|" + "---|" * (len(heads) + 2))
-    words = {"sparsity": "sparser", "selectivity": "more selective"}
-    for row in superiority.itertuples():
+    for row in read_table(paths.vargha_delaney).itertuples():
         p = "< 0.001" if row.p_value < 1e-3 else f"{row.p_value:.3f}"
-        said = [row.model, words[row.measure], f"{row.superiority:.0%}", p]
-        said += [f"{row.vargha_delaney_a_pooled:.0%}"]
-        said += [f"{found[row.model, row.measure]:.0%}" for found in nulls.values()]
-        print(f"| {' | '.join([*said, f'{row.rosetta:,}', f'{row.other:,}'])} |")
-    heads = ["layer", "living", "Rosetta units", "share"]
-    heads += ["selectivity", "of others", "sparsity", "of others"]
+        cells = [row.model, row.measure, f"{row.vargha_delaney_a:.0%}", p]
+        cells += [f"{row.vargha_delaney_a_pooled:.0%}"]
+        cells += [f"{table[row.model, row.measure]:.0%}" for table in null_tables.values()]
+        print(f"| {' | '.join([*cells, f'{row.rosetta:,}', f'{row.other:,}'])} |")
+    heads = ["layer", "alive units", "Rosetta units", "share"]
+    heads += ["selectivity", "of other units", "sparsity", "of other units"]
     print(f"\n| {' | '.join(heads)} |")
     print("|" + "---|" * len(heads))
     for row in read_table(paths.layers).itertuples():
         medians = [row.selectivity, row.selectivity_other, row.sparsity, row.sparsity_other]
-        said = ["" if pd.isna(value) else f"{value:.2f}" for value in medians]
+        cells = ["" if pd.isna(value) else f"{value:.2f}" for value in medians]
         share = "" if pd.isna(row.rosetta_share) else f"{row.rosetta_share:.1%}"
         counts = f"{row.model} {row.layer} | {row.alive:,} | {row.rosetta:,} | {share}"
-        print(f"| {counts} | {' | '.join(said)} |")
+        print(f"| {counts} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What of a finished run is more than chance and found again, and what telling it took.
+"""Print the significance of the matches of a finished run, and the CPU time it took.
 
-`python benchmarks/evidence.py CONFIG`.
+`python benchmarks/significance.py CONFIG`, for docs/explanation/significance.md.
 """
 
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -25,61 +26,70 @@ def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
     paths = RunPaths(config)
     pairs = read_table(paths.pair_significance).groupby("model")[["corr", "corr_excess"]].median()
-    print("| null | | found | by chance | false | median correlation | median excess |")
+    print("| null model | | observed | null | FDR | median correlation | median excess |")
     print("|---|---|---|---|---|---|---|")
     for row in read_table(paths.null_counts).itertuples():
         medians = [f"{value:.2f}" for value in pairs.loc[row.model]] if row.model else ["", ""]
-        what = f"{row.what} in {row.model}" if row.model else row.what
-        counts = f"{row.found:,} | {row.by_chance:,} | {row.false:.0%}"
-        print(f"| {row.null} | {what} | {counts} | {' | '.join(medians)} |")
+        counts = f"{row.n_observed:,} | {row.n_null:,} | {row.fdr:.0%}"
+        print(f"| {row.null} | {level(row)} | {counts} | {' | '.join(medians)} |")
     concepts = read_table(paths.concept_significance).merge(
         read_table(paths.concepts), on="concept"
     )
     concepts = concepts.sort_values("corr_excess", ignore_index=True)
-    print(f"\nConcepts with p <= 0.05: {(concepts['p_value'] <= 0.05).sum()} of {len(concepts)}")
-    for title, some in (("least", concepts[:8]), ("most", concepts[:-9:-1])):
-        said = [f"{c.concept} ({c.excess:.2f} of {c.mean_corr:.2f})" for c in some.itertuples()]
-        print(f"{title} excess: {', '.join(said)}")
-    print_replication(paths)
+    print(f"\nConcepts with p ≤ 0.05: {(concepts['p_value'] <= 0.05).sum()} of {len(concepts)}")
+    for title, rows in (("smallest", concepts[:8]), ("largest", concepts[:-9:-1])):
+        excess = [
+            f"{c.concept} ({c.corr_excess:.2f} of {c.mean_corr:.2f})" for c in rows.itertuples()
+        ]
+        print(f"{title} excess: {', '.join(excess)}")
+    print_recovery(paths)
     print_costs(paths, cost_of_halves(config))
 
 
-def print_replication(paths: RunPaths) -> None:
+def level(row: Any) -> str:
+    """The level of a row of counts, with its encoder."""
+    return f"{row.level} with {row.model}" if row.model else row.level
+
+
+def print_recovery(paths: RunPaths) -> None:
+    """Print split-half counts, widths of confidence intervals, and peak overlap."""
     pairs, concepts = read_table(paths.pair_significance), read_table(paths.concept_significance)
     width = (pairs["corr_ci_high"] - pairs["corr_ci_low"]).groupby(pairs["model"]).median()
-    places = pairs.groupby("model")["peak_overlap"].median()
-    print("\n| | found | in a half | found again | halves agree | interval | at one place |")
+    overlap = pairs.groupby("model")["peak_overlap"].median()
+    print(
+        "\n| | observed | in a half | recovery rate | agreement | width of 95% CI | peak overlap |"
+    )
     print("|---|---|---|---|---|---|---|")
     for row in read_table(paths.split_half).itertuples():
-        what = f"{row.what} in {row.model}" if row.model else row.what
-        told = f"{row.found:,} | {row.in_half:,.0f} | {row.again:.0%} | {row.agreement:.0%}"
-        of_pairs = f"{width[row.model]:.3f} | {places[row.model]:.0%}" if row.model else " | "
-        print(f"| {what} | {told} | {of_pairs} |")
+        counts = f"{row.n_observed:,} | {row.n_half:,.0f} | {row.recovery_rate:.0%} | "
+        counts += f"{row.agreement:.0%}"
+        medians = f"{width[row.model]:.3f} | {overlap[row.model]:.0%}" if row.model else " | "
+        print(f"| {level(row)} | {counts} | {medians} |")
     print(f"\nConcepts with a neuron in every half: {concepts['recovered'].sum()}")
     order = concepts.sort_values("recovery_rate", kind="stable")["concept"].tolist()
-    print(f"found again least: {order[:8]}")
-    again = pairs.merge(read_table(paths.rosetta), on=["pivot_unit", "model", "unit"])
-    print(f"pairs found again in every half: {pairs['recovered'].mean():.0%} of all, ", end="")
-    print(f"{again['recovered'].mean():.0%} of the dictionary's")
-    clear = pairs["p_value"] <= 0.05
-    rates = [pairs.loc[some, "recovery_rate"].mean() for some in (clear, ~clear)]
-    print(f"found again: {rates[0]:.0%} of the pairs with p <= 0.05, {rates[1]:.0%} of the others")
+    print(f"Lowest recovery rates: {order[:8]}")
+    rosetta = pairs.merge(read_table(paths.rosetta), on=["pivot_unit", "model", "unit"])
+    print(f"Pairs recovered in every half: {pairs['recovered'].mean():.0%} of all, ", end="")
+    print(f"{rosetta['recovered'].mean():.0%} of the dictionary's")
+    significant = pairs["p_value"] <= 0.05
+    rates = [pairs.loc[rows, "recovery_rate"].mean() for rows in (significant, ~significant)]
+    print(f"Recovery rates: {rates[0]:.0%} of pairs with p ≤ 0.05, {rates[1]:.0%} of all others")
 
 
 def print_costs(paths: RunPaths, halves: float) -> None:
-    """What the evidence took of the CPU, beside all correlations of the run without halves."""
+    """Print the CPU time of each analysis, relative to the correlations without halves."""
     costs = pd.read_csv(paths.costs, dtype={"job": str})
-    taken = costs.groupby("stage")["cpu_seconds"].sum()
-    plain = taken["correlations"] / halves
-    stages = {stage: taken[stage] / plain for stage in ("chance", "agreement", "significance")}
-    shares = stages | {"halves": halves - 1}
-    said = ", ".join(f"{stage} {share:.2f}" for stage, share in shares.items())
-    print(f"of the plain correlations ({plain:.0f} s of the CPU): {said}")
-    print(f"in all {sum(shares.values()):.2f}")
+    seconds = costs.groupby("stage")["cpu_seconds"].sum()
+    plain = seconds["correlations"] / halves
+    names = ("null_models", "pair_statistics", "significance")
+    shares = {name: seconds[name] / plain for name in names} | {"halves": halves - 1}
+    texts = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+    print(f"Relative to the correlations without halves ({plain:.0f} s of CPU time): {texts}")
+    print(f"Sum: {sum(shares.values()):.2f}")
 
 
 def cost_of_halves(config: Config) -> float:
-    """How long the correlations of an encoder take with halves, of the time without them."""
+    """Return the time of an encoder's correlations with halves over that without."""
     pivot, encoder = (activation_source(config, model.name) for model in config.models[:2])
     seconds = [float("inf"), float("inf")]  # by number of splits
     for _ in range(TRIES):
