@@ -1,40 +1,45 @@
-"""The one error a user is meant to read.
-
-RosettaError    bad input, said in one line: what, where, what to do
-raised          what code of the user's own raised, in one line
-did_you_mean    " (did you mean 'x'?)" for a misspelt name, or nothing
-one_line        an error for the terminal: in one line, whatever names and paths are in it
-"""
+"""User errors: messages of one line, and suggestions for misspelt names."""
 
 import difflib
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["RosettaError", "did_you_mean", "one_line", "raised"]
+__all__ = ["RosettaError", "describe_exception", "did_you_mean", "one_line"]
 
 
 class RosettaError(Exception):
-    """Bad input. The message is one line; the command line prints it and exits with 2."""
+    """Invalid input, as one line `where: what is wrong (value); what to do`.
+
+    The command line prints the message and exits with 2.
+    """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint that names up to three of `known` that look like `word`."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(repr(name) for name in near)}?)" if near else ""
+    """Return " (did you mean 'x'?)" with up to three similar names of `known`, or nothing."""
+    similar = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(repr(name) for name in similar)}?)" if similar else ""
 
 
-def raised(error: BaseException, source: Path | None = None) -> str:
-    """What a user's code raised, in one line: its kind, its message and, in `source`, where."""
+def describe_exception(error: BaseException, source: Path | None = None) -> str:
+    """Describe an exception of a user's code in one line.
+
+    Args:
+        error: the exception.
+        source: the user's file, whose last line in the traceback is added.
+
+    Returns:
+        Type, message and place of the exception.
+    """
     message = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(source)]
-    return f"{said} ({source.name}, line {lines[-1]})" if source and lines else said
+    return f"{text} ({source.name}, line {lines[-1]})" if source and lines else text
 
 
 def one_line(error: BaseException | str) -> str:
-    """An error as one line for the terminal, with newlines and control characters escaped."""
+    """Return an error in one line, with newlines and control characters escaped."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(error)

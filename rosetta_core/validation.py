@@ -1,10 +1,6 @@
-"""The kinds of values in a configuration: names, paths, amounts of memory, devices, seeds.
+"""Value types of configurations: names, paths, memory sizes, devices, seeds and checksums.
 
-Section        a part of the configuration: strict, closed, frozen
-Name, Folder, File, Memory, Device, Member, Package, Sha256    checked strings
-Seed           from 0 on, below SEED_LIMIT
-PATTERN_MESSAGES       in words, what strings that have to match a pattern are
-parse_bytes    "2 GiB" as a number
+Every message of a failed check is `what is wrong (value); what to do`.
 """
 
 import json
@@ -31,29 +27,29 @@ __all__ = [
 ]
 
 SEED_LIMIT = 2**63
-LONGEST_PART = 255  # bytes of a name of a file or folder
+MAX_NAME_BYTES = 255  # of a file or folder name
 
 BYTES = re.compile(r"(\d+(?:\.\d+)?) ?(KiB|MiB|GiB|TiB)")
 POWER = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
 def parse_bytes(text: str) -> int:
-    """Turn "2 GiB" into 2147483648."""
+    """Return the bytes of a memory size: 2147483648 for "2 GiB"."""
     match = BYTES.fullmatch(text)
     if not match or len(text) > 20:
         shown = text if len(text) <= 40 else f"{text[:40]}…"
         raise ValueError(
-            f"{shown!r} is no amount of memory; write a number and a unit, as in 2 GiB"
+            f"{shown!r} is not a memory size; write a number and a unit, for example 2 GiB"
         )
     return int(float(match[1]) * 2 ** POWER[match[2]])
 
 
 def _is_name(text: str) -> str:
-    """Names become file names and parts of them: `--` separates the two models of a pair."""
+    """Check a name; it becomes part of file names, in which `--` separates two models."""
     if len(text) > 64 or "--" in text or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
         raise ValueError(
-            f"{text!r} is no name: use up to 64 letters, digits, '_', '.' and single '-', "
-            "beginning with a letter or digit"
+            f"{text!r} is not a name; use up to 64 letters, digits, '_', '.' and single '-', "
+            "starting with a letter or digit"
         )
     return text
 
@@ -66,40 +62,44 @@ def _is_memory(text: str) -> str:
 
 def _is_device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", text):
-        raise ValueError(f"{text!r} is no device; use auto, cpu, cuda or cuda:N")
+        raise ValueError(f"{text!r} is not a device; use auto, cpu, cuda or cuda:N")
     return text
 
 
 def _is_member(text: str) -> str:
     if text.startswith("/") or ".." in text.split("/"):
-        raise ValueError(f"{text!r} leaves the package; give a path inside the wheel")
+        raise ValueError(f"{text!r} is outside the package; give a path inside the wheel")
     return _is_file(text)
 
 
 def _is_file(text: str) -> str:
-    """A path that can be an input of the workflow's jobs."""
+    """Check a path that can be an input of the workflow's jobs."""
     if "{" in text or "}" in text:
-        raise ValueError(f"{text!r}: Snakemake reads braces as wildcards; rename the file")
+        raise ValueError(
+            f"{text!r} has braces, which Snakemake reads as wildcards; rename the file"
+        )
     if not text or not text.isprintable():
-        raise ValueError(f"{text!r} is no file; write a path without newlines and the like")
+        raise ValueError(f"{text!r} is not a file; write a path without control characters")
     return _is_path(text)
 
 
 def _is_folder(text: str) -> str:
-    """A path that can be a part of the workflow's outputs, and of what its jobs are called with."""
+    """Check a path that can be part of outputs and commands of the workflow's jobs."""
     if not text.isprintable() or not re.fullmatch(r"[^{}*?'\"\\]+", text):
-        raise ValueError(f"{text!r} is no folder: leave out quotes, braces, wildcards and newlines")
+        raise ValueError(
+            f"{text!r} is not a folder; use no quotes, braces, wildcards or control characters"
+        )
     if text.startswith("-"):
-        raise ValueError(f"{text!r} would be taken for an option; write ./{text}")
+        raise ValueError(f"{text!r} reads as an option; write ./{text}")
     return _is_path(text)
 
 
 def _is_path(text: str) -> str:
     if text.startswith("~"):
-        raise ValueError(f"{text!r}: ~ is of the shell and stands for nothing here; write it out")
+        raise ValueError(f"{text!r}: ~ is not expanded; write the path of the home folder")
     for part in text.split("/"):
-        if len(part.encode()) > LONGEST_PART:
-            raise ValueError(f"{part[:20]}… is longer than {LONGEST_PART} bytes; rename it")
+        if len(part.encode()) > MAX_NAME_BYTES:
+            raise ValueError(f"{part[:20]}… is longer than {MAX_NAME_BYTES} bytes; rename it")
     return text
 
 
@@ -116,19 +116,19 @@ PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$"
 Sha256 = Annotated[str, Field(pattern=SHA256)]
 Package = Annotated[str, Field(pattern=PACKAGE)]
 PATTERN_MESSAGES = {
-    SHA256: "is no checksum; write the SHA-256 of the file, 64 digits of 0-9a-f",
-    PACKAGE: "is no package; write NAME==VERSION",
+    SHA256: "is not a checksum; write the SHA-256 of the file, 64 digits of 0-9a-f",
+    PACKAGE: "is not a package; write NAME==VERSION",
 }
 
 
 class Section(BaseModel):
-    """A part of the configuration: no unknown keys, no silent conversions, no changes, no NaN."""
+    """Base of all sections: no unknown keys, no conversions, no NaN, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def to_json(content: Any) -> str:
-    """One line, the same for equal contents: sorted keys, no spaces."""
+    """Return canonical JSON: one line, sorted keys, no spaces."""
     if isinstance(content, BaseModel):
         content = content.model_dump(mode="json")
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

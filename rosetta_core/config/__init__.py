@@ -1,4 +1,4 @@
-"""The configuration of a run: typed models, one-line errors, and the default as YAML."""
+"""Configuration of a run: typed models, strict reading, default YAML and JSON schema."""
 
 from rosetta_core.config.reading import load_config, load_recipe, parse_config
 from rosetta_core.config.run import Config

@@ -1,8 +1,6 @@
-"""The offline face zoo: real networks whose weights lie in the package index or in this package.
+"""Models and steering jobs of the default configuration: the offline face zoo.
 
-face_generator    the pivot of the default configuration
-face_encoders     its encoders
-face_steering     what is done with them
+Weights are in packages of the package index or in this package.
 """
 
 from rosetta_core.config.images import DistanceSpec, PerceptualSettings, TargetImage
@@ -23,17 +21,17 @@ ENCODERS = ("efficientnet_lite0", "mobilenet_v2", "mtcnn_onet", "mae_faces", "di
 
 
 def face_generator() -> ModelSpec:
-    """A DCGAN that draws faces."""
+    """Return a DCGAN of faces, the pivot."""
     return ModelSpec.model_validate("dcgan")
 
 
 def face_encoders() -> list[EncoderSpec]:
-    """Two classifiers, a face detector, and two transformers that were taught without labels."""
+    """Return two classifiers, a face detector, and two self-supervised transformers."""
     return [EncoderSpec.model_validate(name) for name in ENCODERS]
 
 
 def face_steering() -> Steering:
-    """Small jobs of four kinds: inversion, activation maximisation, edit and evaluation."""
+    """Return small jobs of four kinds: inversion, activation maximisation, edit and evaluation."""
     early = ["features.1.conv.0.2", "features.3.conv.1.2", "features.6.conv.1.2"]
     sketch = ASTRONAUT.model_copy(update={"sketch": True})
     return Steering(

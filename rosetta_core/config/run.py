@@ -1,229 +1,166 @@
-"""A run: the models, the images, and how they are mined; the default is the offline face zoo.
+"""Configuration of a run: models, images, and settings of all stages.
 
-Config       a whole run; `Config()` is the default `config.yaml`
-GPU_BATCH    images per forward pass on a GPU, unless given
+`Config()` is the default, config.yaml: the offline face zoo. All checks that need no file and no
+network are made here; `rosetta check` makes the others.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, model_validator
 
 from rosetta_core.config.faces import face_encoders, face_generator, face_steering
 from rosetta_core.config.images import DistanceSpec
-from rosetta_core.config.significance import NULL_MODELS, Significance
+from rosetta_core.config.sections import (
+    MIN_PARTNERS,
+    Activations,
+    Correlation,
+    Dictionary,
+    Mining,
+    Neighbours,
+    Sampling,
+)
+from rosetta_core.config.significance import MIN_SPLIT_IMAGES, NULL_MODELS, Significance
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.validation import Device, Folder, Memory, Name, Section, Seed
+from rosetta_core.validation import Device, Folder, Memory, Name, Section
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
 from rosetta_core.zoo.registry import GENERATORS
 
-__all__ = ["GPU_BATCH", "Config"]
-
-GPU_BATCH = 16  # images per forward pass there
-FEW_TO_SPLIT = 16  # images, of which halves and intervals still tell something
-KEPT = 32  # partners of a unit where the matrix isn't kept, so that K may grow that far
-
-
-class Sampling(Section):
-    """Which images the pivot draws, or those that it looks at."""
-
-    images: int = Field(512, description="how many; the paper takes 1600", ge=1, le=10_000_000)
-    seed: Seed = Field(0, description="image i depends on this seed and on i alone")
-    truncation: float = Field(
-        1.0,
-        description="nearness to the mean: the scale of the latents or, where the generator has "
-        "them, of the distances of w from its mean; 1 = as trained",
-        gt=0,
-        le=1,
-    )
-    classes: list[NonNegativeInt] | None = Field(
-        None,
-        description="classes to draw, for generators that have them; null takes all",
-        min_length=1,
-    )
-    folder: Folder | None = Field(
-        None,
-        description="take images from this folder, in order of their names, for a pivot that "
-        "draws none",
-    )
-    size: int = Field(256, description="side of those images, in pixels", ge=8, le=4096)
-    shard_size: int = Field(256, description="images per job and store", ge=1, le=65_536)
-
-
-class Activations(Section):
-    """How the networks are run."""
-
-    batch_size: int | None = Field(
-        None,
-        description="images per forward pass; null is 1 on a CPU, where more is hardly faster, "
-        f"and {GPU_BATCH} on a GPU",
-        ge=1,
-    )
-    near_constant: float = Field(
-        0.01,
-        description="a unit whose std is below this share of its |mean| counts as dead",
-        ge=0,
-        lt=1,
-    )
-    keepbits: int | None = Field(
-        None,
-        description="round activations to this many bits of mantissa, for smaller stores; null "
-        "keeps all 10 of float16",
-        ge=1,
-        le=9,
-    )
-
-
-class Mining(Section):
-    """Where activation maps go."""
-
-    store: Literal["zarr", "none"] = Field(
-        "zarr",
-        description="zarr writes every map to disk, once; none writes no maps: networks feed the "
-        "correlations directly, and run twice more for the dictionary's examples, and units whose "
-        "correlations are closer than 1e-6 may change places",
-    )
-
-
-class Correlation(Section):
-    """How units are correlated."""
-
-    keep_matrix: bool = Field(
-        True,
-        description="keep every correlation; false keeps each unit's best partners only "
-        f"({KEPT} of them, or K if that is more)",
-    )
-    blocks: int = Field(
-        1, description="jobs that share the pivot's units between them, for clusters", ge=1, le=4096
-    )
-
-
-class Neighbours(Section):
-    """Which units are best buddies."""
-
-    k: int = Field(5, description="mutual K nearest neighbours; the paper's K", ge=1)
-
-
-class Dictionary(Section):
-    """What the pages show."""
-
-    examples: int = Field(
-        8, description="images per concept and group: best, random, quarters, apart", ge=1, le=64
-    )
-    unit_examples: int = Field(3, description="images per unit of any model", ge=1, le=64)
+__all__ = ["Config"]
 
 
 class Config(Section):
-    """One run: a pivot, its encoders, and how they are mined."""
+    """Configuration of one run: a pivot, its encoders, and how they are mined."""
 
-    run: Name = Field("faces", description="results are written to {results}/{run}")
-    results: Folder = Field("results", description="folder of the runs")
-    resources: Folder = Field("resources", description="folder of fetched weights")
-    device: Device = Field("auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU if any")
+    run: Name = Field("faces", description="name of the run; output folder: {results}/{run}")
+    results: Folder = Field("results", description="folder of all runs")
+    resources: Folder = Field("resources", description="folder of downloaded weights")
+    device: Device = Field(
+        "auto",
+        description="compute device: auto, cpu, cuda or cuda:N; auto: a GPU if available",
+    )
     memory_budget: Memory = Field(
-        "2 GiB", description="working memory of one job, networks not counted"
+        "2 GiB",
+        description="working memory per job, networks excluded; affects speed, not results",
     )
     pivot: ModelSpec = Field(
         default_factory=face_generator,
-        description="the generator that draws the images; an encoder where they come from a folder",
+        description="model that all encoders are compared with: a generator, or an encoder if "
+        "images come from sampling.folder",
     )
     encoders: list[EncoderSpec] = Field(
         default_factory=face_encoders,
-        description="the networks that look at them; a Rosetta neuron has a buddy in each",
+        description="models compared with the pivot; a Rosetta neuron has a best buddy in every "
+        "one of them",
         min_length=1,
     )
-    sampling: Sampling = Field(default_factory=Sampling, description="the images")
-    activations: Activations = Field(default_factory=Activations, description="the forward passes")
-    mining: Mining = Field(default_factory=Mining, description="where activation maps go")
-    correlation: Correlation = Field(default_factory=Correlation, description="the correlations")
-    neighbours: Neighbours = Field(default_factory=Neighbours, description="the best buddies")
-    significance: Significance = Field(
-        default_factory=Significance, description="significance of matches"
+    sampling: Sampling = Field(default_factory=Sampling, description="images of the run")
+    activations: Activations = Field(
+        default_factory=Activations, description="forward passes of the models"
     )
-    dictionary: Dictionary = Field(default_factory=Dictionary, description="the pages")
+    mining: Mining = Field(default_factory=Mining, description="storage of activation maps")
+    correlation: Correlation = Field(
+        default_factory=Correlation,
+        description="correlations of the pivot's units with those of each model",
+    )
+    neighbours: Neighbours = Field(
+        default_factory=Neighbours, description="nearest neighbours and best buddies"
+    )
+    significance: Significance = Field(
+        default_factory=Significance, description="statistical tests of the matches"
+    )
+    dictionary: Dictionary = Field(
+        default_factory=Dictionary, description="pages of the dictionary"
+    )
     steering: Steering = Field(
         default_factory=face_steering,
-        description="jobs that invert, show and edit images; none if it is left out where the "
-        "models are others",
+        description="jobs that invert, maximise, edit and tune; without this key, a run with other "
+        "models has no jobs",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _other_models_have_no_jobs(cls, content: Any) -> Any:
-        others = isinstance(content, dict) and ("pivot" in content or "encoders" in content)
-        if others and "steering" not in content:
+    def _default_jobs_need_default_models(cls, content: Any) -> Any:
+        changed = isinstance(content, dict) and ("pivot" in content or "encoders" in content)
+        if changed and "steering" not in content:
             return {**content, "steering": Steering()}
         return content
 
     @model_validator(mode="after")
-    def _names_once(self) -> "Config":
+    def _unique_names(self) -> "Config":
         names = [model.name for model in self.models]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two models are named {name!r}; give each a name of its own")
+                raise ValueError(f"two models are named {name!r}; use different names")
         return self
 
     @model_validator(mode="after")
-    def _images_from_somewhere(self) -> "Config":
+    def _one_source_of_images(self) -> "Config":
         family, sampling = self.pivot.family, self.sampling
         if sampling.folder is None:
             if family not in (*GENERATORS, "python"):
                 raise ValueError(
-                    f"pivot.family: {family} draws no images; take a generator as the pivot, or "
-                    "images from sampling.folder"
+                    f"pivot.family: {family} is an encoder; use a generator, or set sampling.folder"
                 )
             return self
         if family in GENERATORS:
             raise ValueError(
-                f"sampling.folder: {family} draws images itself; leave the folder out, or take an "
-                "encoder as the pivot"
+                f"sampling.folder: the pivot is a generator ({family}); remove the folder, or use "
+                "an encoder as the pivot"
             )
         if sampling.classes is not None:
-            raise ValueError("sampling.classes: images of a folder have none")
+            raise ValueError("sampling.classes: images of a folder have no classes; remove it")
         if self.steering.jobs:
             raise ValueError(
-                "steering: needs a generator as the pivot; images come from sampling.folder"
+                "steering: the pivot is an encoder, since images come from sampling.folder; remove "
+                "the jobs, or use a generator"
             )
         return self
 
     @model_validator(mode="after")
-    def _blocks_read_stores(self) -> "Config":
+    def _blocks_need_stored_maps(self) -> "Config":
         if not self.stores_activations and self.correlation.blocks > 1:
             raise ValueError(
                 f"correlation.blocks: {self.correlation.blocks} needs stored maps, since every "
-                "block would run all networks; use blocks: 1 or mining.store: zarr"
+                "block would run all networks; use correlation.blocks: 1 or mining.store: zarr"
             )
         return self
 
     @model_validator(mode="after")
-    def _null_models_have_what_they_need(self) -> "Config":
-        for null in self.significance.nulls or []:
-            needs = NULL_MODELS[null]
+    def _null_models_are_possible(self) -> "Config":
+        for name in self.significance.nulls or []:
+            needs = NULL_MODELS[name]
             if needs.stored_maps and not self.stores_activations:
                 raise ValueError(
-                    f"significance.nulls: {null} needs stored maps; leave it out, or use "
+                    f"significance.nulls: {name} needs stored maps; remove it, or use "
                     "mining.store: zarr"
                 )
             if self.sampling.images < needs.images:
-                raise ValueError(f"significance.nulls: {null} needs {needs.images} images or more")
+                raise ValueError(
+                    f"significance.nulls: {name} needs at least {needs.images} images "
+                    f"(sampling.images is {self.sampling.images}); remove it, or raise "
+                    "sampling.images"
+                )
         return self
 
     @model_validator(mode="after")
-    def _enough_images_for_evidence(self) -> "Config":
+    def _statistics_are_possible(self) -> "Config":
         significance, images = self.significance, self.sampling.images
-        for key, wanted in (("splits", significance.splits), ("intervals", significance.intervals)):
-            if wanted and images < FEW_TO_SPLIT:
+        for key, value in (("splits", significance.splits), ("intervals", significance.intervals)):
+            if value and images < MIN_SPLIT_IMAGES:
                 raise ValueError(
-                    f"significance.{key}: needs {FEW_TO_SPLIT} images or more, not {images}"
+                    f"significance.{key}: needs at least {MIN_SPLIT_IMAGES} images "
+                    f"(sampling.images is {images}); set it to null, or raise sampling.images"
                 )
         if significance.intervals and not self.stores_activations:
             raise ValueError(
-                "significance.intervals: needs stored maps; leave it out, or use mining.store: zarr"
+                "significance.intervals: needs stored maps; set it to null, or use "
+                "mining.store: zarr"
             )
         return self
 
     @model_validator(mode="after")
-    def _steered_by_known_encoders(self) -> "Config":
+    def _jobs_name_known_encoders(self) -> "Config":
         known = [encoder.name for encoder in self.encoders]
         named = [
             (f"steering.perceptual.{key}.encoder", [distance.encoder])
@@ -238,7 +175,7 @@ class Config(Section):
             for name in names:
                 if name not in known:
                     raise ValueError(
-                        f"{where}: no encoder {name!r}; they are {', '.join(known)}"
+                        f"{where}: unknown encoder {name!r}; use one of {', '.join(known)}"
                         f"{did_you_mean(name, known)}"
                     )
         return self
@@ -269,9 +206,9 @@ class Config(Section):
         return content
 
     def live_settings(self, *names: str) -> list[Any]:
-        """Return the definitions of models that a stage runs where maps are not stored.
+        """Return the definitions of models that a stage runs if maps are not stored.
 
-        Without names, those of all models.
+        Without names, return those of all models.
         """
         if self.stores_activations:
             return []
@@ -279,17 +216,17 @@ class Config(Section):
 
     @property
     def keeps_matrix(self) -> bool:
-        """Whether every correlation is kept, and not each unit's best partners only."""
+        """Whether all correlations are stored, rather than the nearest neighbours of each unit."""
         return self.correlation.keep_matrix
 
     @property
     def partners(self) -> int:
-        """How many partners of a unit are kept, where the matrix isn't and of halves."""
-        return max(KEPT, self.neighbours.k)
+        """Number of stored neighbours per unit, without the matrix and for halves of the images."""
+        return max(MIN_PARTNERS, self.neighbours.k)
 
     @property
     def nulls(self) -> list[str]:
-        """What is mined beside the run to tell what chance gives."""
+        """Names of the null models, each once."""
         if self.significance.nulls is not None:
             return list(dict.fromkeys(self.significance.nulls))
         enough = self.sampling.images >= NULL_MODELS["permute_images"].images
@@ -297,36 +234,36 @@ class Config(Section):
 
     @property
     def splits(self) -> int:
-        """How many ways the images are split into halves that are mined by themselves."""
+        """Number of splits of the images into two halves."""
         if self.significance.splits is not None:
             return self.significance.splits
-        return 1 if self.sampling.images >= FEW_TO_SPLIT else 0
+        return 1 if self.sampling.images >= MIN_SPLIT_IMAGES else 0
 
     @property
     def intervals(self) -> bool:
-        """Whether pairs are looked at image by image."""
+        """Whether confidence intervals and peak overlap of pairs are computed."""
         if self.significance.intervals is not None:
             return self.significance.intervals
-        return self.stores_activations and self.sampling.images >= FEW_TO_SPLIT
+        return self.stores_activations and self.sampling.images >= MIN_SPLIT_IMAGES
 
     @property
     def has_significance(self) -> bool:
-        """Whether anything is told of pairs and concepts beside their correlation."""
+        """Whether the run has null models, splits or confidence intervals."""
         return bool(self.nulls or self.splits or self.intervals)
 
     @property
     def models(self) -> list[ModelSpec]:
-        """The pivot, then the encoders."""
+        """The pivot, followed by the encoders."""
         return [self.pivot, *self.encoders]
 
     def model(self, name: str) -> ModelSpec:
-        """The model of that name; RosettaError if there is none."""
+        """Return the model of a name; RosettaError if there is none."""
         for model in self.models:
             if model.name == name:
                 return model
         names = [model.name for model in self.models]
         raise RosettaError(
-            f"no model {name!r} in run {self.run!r}; its models are {', '.join(names)}"
+            f"unknown model {name!r} in run {self.run!r}; use one of {', '.join(names)}"
             f"{did_you_mean(name, names)}"
         )
 
@@ -337,10 +274,10 @@ class Config(Section):
         return [f"{shard:05d}" for shard in range(count)]
 
     def shard_images(self, shard: str) -> range:
-        """The numbers of the images in a shard; RosettaError if there is no such shard."""
+        """Return the numbers of the images in a shard; RosettaError if there is no such shard."""
         if shard not in self.shards:
             raise RosettaError(
-                f"no shard {shard!r} in run {self.run!r}; they are {self.shards[0]} to "
+                f"unknown shard {shard!r} in run {self.run!r}; use {self.shards[0]} to "
                 f"{self.shards[-1]}"
             )
         start = int(shard) * self.sampling.shard_size

@@ -6,9 +6,17 @@ from pydantic import Field
 
 from rosetta_core.validation import Section
 
-__all__ = ["MAX_SPLITS", "NULL_MODELS", "NullModelName", "NullModelNeeds", "Significance"]
+__all__ = [
+    "MAX_SPLITS",
+    "MIN_SPLIT_IMAGES",
+    "NULL_MODELS",
+    "NullModelName",
+    "NullModelNeeds",
+    "Significance",
+]
 
 MAX_SPLITS = 35  # splits of eight groups of images into halves
+MIN_SPLIT_IMAGES = 16  # fewest images that are split into halves or groups
 
 NullModelName = Literal["permute_images", "roll_positions", "untrained"]
 
@@ -39,13 +47,14 @@ class Significance(Section):
     )
     splits: int | None = Field(
         None,
-        description="number of splits into two halves, each mined separately to estimate recovery "
-        "rates; null: 1 if there are enough images",
+        description="number of splits of the images into two halves, each mined separately to "
+        f"estimate recovery rates (0 to {MAX_SPLITS}); null: 1 if there are at least "
+        f"{MIN_SPLIT_IMAGES} images",
         ge=0,
         le=MAX_SPLITS,
     )
     intervals: bool | None = Field(
         None,
-        description="whether to compute confidence intervals of correlations and peak overlap of "
-        "pairs; null: true if maps are stored",
+        description="compute 95% confidence intervals and peak overlap of best-buddy pairs; null: "
+        f"true if maps are stored and there are at least {MIN_SPLIT_IMAGES} images",
     )

@@ -1,7 +1,7 @@
-"""Write the configuration down: the explained default, and the schema editors complete from.
+"""Default configuration as commented YAML, and JSON schema of the configuration.
 
-default_yaml    the default configuration, every key explained where it first appears
-json_schema     the JSON schema
+Both are generated from the models: descriptions of fields are the comments of the YAML and the
+tooltips of editors that read the schema.
 """
 
 import json
@@ -18,13 +18,13 @@ from rosetta_core.config.steering import LatentOptimisation, PivotalTuning
 __all__ = ["default_yaml", "json_schema"]
 
 HEAD = """\
-# The offline face zoo: a generator and five encoders, out of the package index or this package.
-# Written by `rosetta defaults`; a key that is left out has the value it has here.
+# Offline face zoo: a generator and five encoders from the package index or this package.
+# Written by `rosetta defaults`; missing keys default to the values in this file.
 # yaml-language-server: $schema=workflow/config.schema.json
 """
 
 
-# left out where not needed
+# keys that are omitted if they have their default
 RARE = (
     *("architecture", "arguments", "target", "layers", "input", "untrained"),
     *("entry", "match", "prefix", "absent", "ignore"),
@@ -32,17 +32,17 @@ RARE = (
 
 
 def json_schema() -> str:
-    """The JSON schema of the configuration, as text."""
+    """Return the JSON schema of the configuration, as text."""
     return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def default_yaml() -> str:
-    """The default configuration as YAML, with a comment on each key where it first appears."""
+    """Return the default configuration as YAML, with a comment at the first use of each key."""
     return HEAD + "\n".join(_lines(Config(), set())) + "\n"
 
 
 def _lines(section: BaseModel, explained: set[str], *, brief: bool = False) -> Iterator[str]:
-    """The lines of a section; if brief, without what has its default."""
+    """Yield the lines of a section; if `brief`, omit keys with their default."""
     for key, field in _in_order(section):
         value = getattr(section, key)
         if isinstance(section, Config):
@@ -64,7 +64,7 @@ def _lines(section: BaseModel, explained: set[str], *, brief: bool = False) -> I
 
 
 def _in_order(section: BaseModel) -> list[tuple[str, FieldInfo]]:
-    """The fields of a section; a job begins with those that say what it is about."""
+    """Return the fields of a section; in jobs, required ones come first."""
     fields = list(type(section).model_fields.items())
     if isinstance(section, LatentOptimisation | PivotalTuning):
         fields.sort(key=lambda field: not field[1].is_required())
@@ -72,13 +72,13 @@ def _in_order(section: BaseModel) -> list[tuple[str, FieldInfo]]:
 
 
 def _scalar(value: Any) -> str:
-    """A value on one line, quoted only where YAML needs it."""
+    """Return a value on one line, quoted only where YAML requires it."""
     text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("...").rstrip()
 
 
 def _item(lines: list[str]) -> Iterator[str]:
-    """The lines of a section as one item of a YAML list; the dash stands before the first key."""
+    """Yield the lines of a section as an item of a YAML list; the dash precedes the first key."""
     first = next(i for i, line in enumerate(lines) if not line.startswith("#"))
     for i, line in enumerate(lines):
         yield ("  - " if i == first else "    ") + line

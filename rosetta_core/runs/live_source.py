@@ -3,7 +3,7 @@
 from numpy.typing import NDArray
 
 from rosetta_core.config import Config
-from rosetta_core.config.run import GPU_BATCH
+from rosetta_core.config.sections import GPU_BATCH
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runs.paths import RunPaths

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from rosetta_core.config import Config
-from rosetta_core.config.run import GPU_BATCH
+from rosetta_core.config.sections import GPU_BATCH
 from rosetta_core.runtime.freed_memory import give_freed_memory
 from rosetta_core.runtime.progress import log
 from rosetta_core.validation import parse_bytes

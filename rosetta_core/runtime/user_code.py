@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from rosetta_core.errors import RosettaError, raised
+from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.runtime.code_fingerprint import digest
 
 __all__ = ["fingerprint", "load_function", "report_errors", "source_file"]
@@ -139,7 +139,7 @@ def fingerprint(place: str, *, key: str) -> str:
             tree = ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
         except (SyntaxError, ValueError) as error:
             named = "" if path.name in str(error) else f"{path.name}: "
-            raise where.error(f"{named}{raised(error)}") from error
+            raise where.error(f"{named}{describe_exception(error)}") from error
         for folder, name in _imports(tree, path, root):
             top = name.split(".")[0]
             if folder != root or (top != PACKAGE and within in ("", top)):
@@ -162,7 +162,7 @@ def report_errors(place: str, *, key: str) -> Iterator[None]:
     except RosettaError:
         raise
     except (Exception, SystemExit) as error:
-        said = raised(error, source_file(place, key=key))
+        said = describe_exception(error, source_file(place, key=key))
         raise _Place(place, key).error(said) from error
 
 

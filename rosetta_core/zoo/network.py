@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rosetta_core.errors import RosettaError, raised
+from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.zoo.model_spec import Input
 
 __all__ = [
@@ -118,7 +118,9 @@ class Network(ABC):
             try:
                 output = self.to_maps(layer, output)
             except Exception as error:
-                raise RosettaError(f"layer {layer!r}: to_maps raised {raised(error)}") from error
+                raise RosettaError(
+                    f"layer {layer!r}: to_maps raised {describe_exception(error)}"
+                ) from error
         maps = as_maps(output, layer=layer, prefix_tokens=self.prefix_tokens)
         margin = self.margins.get(layer, 0)
         return maps[:, :, margin : maps.shape[2] - margin, margin : maps.shape[3] - margin]

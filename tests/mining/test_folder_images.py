@@ -228,13 +228,16 @@ def test_what_is_wrong_is_said_in_one_line_before_any_job(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sampling": {"folder": None}}, "pivot.family: torchvision draws no images; take a gen"),
-        ({"sampling": {"classes": [1]}}, "sampling.classes: images of a folder have none"),
+        (
+            {"sampling": {"folder": None}},
+            "pivot.family: torchvision is an encoder; use a generator",
+        ),
+        ({"sampling": {"classes": [1]}}, "sampling.classes: images of a folder have no classes"),
         (
             {"steering": {"show": [{"name": "a", "concept": 0}]}},
-            "steering: needs a generator as the pivot",
+            "steering: the pivot is an encoder",
         ),
-        ({"pivot": tiny()["pivot"]}, "sampling.folder: dcgan draws images itself"),
+        ({"pivot": tiny()["pivot"]}, "sampling.folder: the pivot is a generator (dcgan)"),
     ],
 )
 def test_what_a_folder_excludes(changes: dict[str, Any], said: str) -> None:

@@ -234,8 +234,16 @@ def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:
 @pytest.mark.parametrize(
     ("images", "changes", "said"),
     [
-        (15, {"splits": 1}, r"significance\.splits: needs 16 images or more, not 15"),
-        (15, {"intervals": True}, r"significance\.intervals: needs 16 images or more, not 15"),
+        (
+            15,
+            {"splits": 1},
+            r"significance\.splits: needs at least 16 images \(sampling.images is 15\)",
+        ),
+        (
+            15,
+            {"intervals": True},
+            r"significance\.intervals: needs at least 16 images \(sampling.images is 15\)",
+        ),
         (16, {"splits": 36}, r"significance\.splits: .*35"),
     ],
 )

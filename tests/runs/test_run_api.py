@@ -181,7 +181,7 @@ def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        (lambda run: run.units("mobilenet"), "no model 'mobilenet' in run 'tiny'; its models are"),
+        (lambda run: run.units("mobilenet"), "unknown model 'mobilenet' in run 'tiny'; use one of"),
         (lambda run: run.best_buddies("dcgn"), "(did you mean 'dcgan'?)"),
         (lambda run: run.correlations("dcgn"), "(did you mean 'dcgan'?)"),
         (lambda run: run.maps("dcgn/main.8/0"), "(did you mean 'dcgan'?)"),

@@ -523,7 +523,7 @@ WHOLE = "name: x\narchitecture: vit_tiny_patch16_224\nsteps: 5\n"
             "dino.local_scale: [0.5, 0.2] is not a range",
         ),
         (WHOLE + "mae: {}\nbetas: [0.9, 1.0]\n", "betas[1]: "),
-        ("mae: {}\nname: ../x\n", "name: '../x' is no name"),
+        ("mae: {}\nname: ../x\n", "name: '../x' is not a name"),
         ("[1]", "expected keys and values"),
     ],
 )

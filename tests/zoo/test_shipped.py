@@ -174,7 +174,7 @@ def test_nothing_is_fetched(tmp_path: Path, capsys) -> None:
     assert not (tmp_path / "r").exists()
     weights = encoder("mae_faces").weights.model_dump_json()
     assert main(["fetch-file", weights, str(tmp_path / "w")]) == 2
-    assert "mae_faces, shipped with rosetta can't be fetched" in capsys.readouterr().err
+    assert "mae_faces, shipped with rosetta cannot be downloaded" in capsys.readouterr().err
 
 
 def test_a_dry_run_neither_fetches_nor_watches_a_shipped_file(tmp_path: Path) -> None:

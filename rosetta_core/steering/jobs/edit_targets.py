@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import steering as config
-from rosetta_core.errors import RosettaError, raised
+from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.mining.correlation.grids import Grid
 from rosetta_core.mining.correlation.resize import bilinear
 from rosetta_core.steering.generator import Pivot
@@ -118,7 +118,9 @@ def _by_function(
     try:
         returned = np.asarray(function(given.copy(), layer, channels), dtype=np.float64)
     except (Exception, SystemExit) as error:
-        raise RosettaError(f"custom function, at layer {layer!r}: {raised(error)}") from error
+        raise RosettaError(
+            f"custom function, at layer {layer!r}: {describe_exception(error)}"
+        ) from error
     if returned.shape != given.shape or not np.isfinite(returned).all():
         state = "numbers that are none" if returned.shape == given.shape else f"{returned.shape}"
         raise RosettaError(

