@@ -1,35 +1,28 @@
-"""A plan as a person reads it.
-
-report     models, stages, disk and time as text
-"""
+"""Text of a plan: tables of models and stages, and totals of disk and time."""
 
 from rosetta_core.config import Config
 from rosetta_core.runs.plan import Plan, Rates, StageCost
 
-__all__ = ["report"]
+__all__ = ["format_plan"]
 
+# stages whose jobs use one core each
 SINGLE = ("sample", "neighbours", "concepts", "significance", "layers", "steer", "dictionary")
 SCALES = [(1e12, "T"), (1e9, "G"), (1e6, "M")]
 SIZES = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")]
 
 
-def report(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
+def format_plan(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
     """Return a plan as text.
 
     Args:
-        config: the run.
-        plan: what it takes.
-        rates: what the seconds rest on.
-        cores: of this machine.
+        config: configuration of the run.
+        plan: estimated costs of its stages.
+        rates: measured speed of this machine, on which the times are based.
+        cores: number of CPU cores.
     """
     images = config.sampling.images
-    lines = [
-        f"run {config.run}: {images:,} images in {len(config.shards)} shards, "
-        f"{plan.pairs:,} pairs of units",
-        "",
-    ]
     models: list[tuple[str, ...]] = [
-        ("model", "layers", "units", "maps per image", "all maps", "operations per image")
+        ("model", "layers", "units", "maps per image", "all maps", "FLOPs per image")
     ]
     for name, model in plan.models.items():
         size = 2 * sum(layer.size for layer in model.layers)
@@ -45,7 +38,7 @@ def report(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
             )
         )
     stages: list[tuple[str, ...]] = [
-        ("stage", "jobs", "operations", "reads", "writes", "memory of a job", "about")
+        ("stage", "jobs", "FLOPs", "reads", "writes", "memory per job", "time")
     ]
     stages += [
         (
@@ -59,28 +52,28 @@ def report(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
         )
         for stage in plan.stages
     ]
-    lines += [*_table(models), "", *_table(stages), ""]
     disk = sum(stage.writes for stage in plan.stages)
     total = sum(_wall(stage, cores) for stage in plan.stages)
-    lines.append(
+    lines = [
+        f"run {config.run}: {images:,} images in {len(config.shards)} shards, "
+        f"{plan.pairs:,} pairs of units",
+        *("", *_table(models), "", *_table(stages), ""),
         f"about {_bytes(disk)} on disk and {_time(total)} with {cores} "
-        f"core{'s' if cores > 1 else ''}, weights fetched"
-    )
-    lines.append(
-        f"measured just now: products {_count(rates.products)} a second and thread; an activation "
-        f"takes {1e9 * rates.hooked:.1f} ns to catch, {1e9 * rates.written:.1f} to write, "
-        f"{1e9 * rates.read:.1f} to read, {1e9 * rates.reduced:.1f} to reduce"
-    )
+        f"core{'s' if cores > 1 else ''}, without downloads",
+        f"measured speed: matrix products {_count(rates.products)}/s per thread; per activation "
+        f"{1e9 * rates.hooked:.1f} ns to record, {1e9 * rates.written:.1f} ns to write, "
+        f"{1e9 * rates.read:.1f} ns to read, {1e9 * rates.reduced:.1f} ns to reduce",
+    ]
     return "\n".join(lines)
 
 
 def _wall(stage: StageCost, cores: int) -> float:
-    """Seconds that a stage takes here; some jobs keep only one core busy."""
+    """Return the seconds of a stage on this machine."""
     return stage.seconds / (min(cores, stage.jobs) if stage.name in SINGLE else cores)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows as lines with aligned columns, the first to the left."""
+    """Return rows as lines with aligned columns, the first to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -3,13 +3,14 @@
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT, tiny
 
-from rosetta_core.cli.main import main
+from rosetta_core.cli.main import all_commands, main
 from rosetta_core.config import parse_config
 from rosetta_core.stages.tools.prepare import write_config
 
@@ -67,11 +68,90 @@ def test_configure(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "r/tiny/config.yaml").read_text()) == content
 
 
-def test_every_verb_has_help() -> None:
-    run = [sys.executable, "-m", "rosetta_core"]
-    text = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
-    for verb in ("check", "list-layers", "mine", "correlations", "dictionary", "where"):
-        assert verb in text
+GROUPS = {
+    "run": (
+        *("check", "plan", "mine", "fetch", "list-layers", "zoo", "convert", "train"),
+        *("defaults", "schema"),
+    ),
+    "inspect": ("where", "figure", "export", "verify", "compare", "translate"),
+    "steer": ("steer",),
+    "stages (called by the workflow)": (
+        *("sample", "activations", "units", "correlations", "join", "neighbours", "concepts"),
+        *("null-models", "pair-statistics", "significance", "sweep", "sweep-curves"),
+        *("unit-examples", "concept-examples", "layers", "steering-pages", "dictionary"),
+        *("costs", "provenance", "fetch-file"),
+    ),
+}
+
+
+def help_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit:
+        main([*arguments, "--help"])
+    assert exit.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [70, 200])
+def test_the_help_lists_all_commands_in_groups(columns: int, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = help_of(capsys=capsys).splitlines()
+    assert lines[0] == "usage: rosetta [--version] COMMAND ..."
+    assert max(map(len, lines)) < columns
+    assert " ".join(lines).partition("exit codes: ")[2].startswith("0 success; 1 out of disk")
+    listed: dict[str, list[str]] = {}
+    group = ""
+    for line in lines:
+        label, words = line[:10].strip(), line[10:].split()
+        if line.startswith("stages"):
+            group = line.removesuffix(":")
+        elif label.endswith(":") and label.removesuffix(":") in GROUPS:
+            group = label.removesuffix(":")
+        if group and not line.startswith(("stages", "exit")) and line[10:11].strip():
+            listed.setdefault(group, []).append(words[0])
+    assert {group: tuple(names) for group, names in listed.items()} == GROUPS
+    assert [name for names in GROUPS.values() for name in names] == sorted(
+        all_commands(), key=[name for names in GROUPS.values() for name in names].index
+    )
+
+
+@pytest.mark.parametrize("name", all_commands())
+def test_every_command_has_help(name: str, capsys) -> None:
+    summary = all_commands()[name].summary
+    assert not summary[0].isupper() and not summary.endswith(".")
+    text = help_of(name, capsys=capsys)
+    assert text.startswith(f"usage: rosetta {name} ")
+    assert summary[1:].split()[0] in text
+    for argument in all_commands()[name].arguments:
+        assert argument.options["help"]
+
+
+def test_a_stage_s_arguments_have_the_defaults_of_its_function() -> None:
+    parsed = all_commands()["sweep"].parser().parse_args(["dcgan"])
+    assert (parsed.model, parsed.images, parsed.largest_k) == ("dcgan", None, 20)
+    parsed = all_commands()["correlations"].parser().parse_args(["a", "b", "--block", "3"])
+    assert (parsed.models, parsed.block) == (["a", "b"], 3)
+    assert all_commands()["correlations"].parser().parse_args(["a"]).block is None
+
+
+def test_the_version_is_that_of_the_package(capsys) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["--version"])
+    assert exit.value.code == 0
+    assert capsys.readouterr().out == f"rosetta {version('rosetta-core')}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("dictionnary", "dictionary"), ("neighbors", "neighbours"), ("list_layers", "list-layers")],
+)
+def test_an_unknown_command_suggests_one(word: str, hint: str, capsys) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main([word])
+    assert exit.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"rosetta: unknown command '{word}' (did you mean '{hint}'")
+    assert err.endswith("; see rosetta --help\n")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -340,11 +340,11 @@ def test_a_file_that_is_no_configuration(text: bytes, said: str, folder: Path, c
 
 RECIPE = {"name": "r", "architecture": "vit_tiny_patch16_224", "mae": {}, "steps": 1}
 RECIPES = [
-    ({**RECIPE, "name": "../r"}, "name: '../r' is not a name: use up to 64 letters"),
+    ({**RECIPE, "name": "../r"}, "name: '../r' is not a name; use up to 64 letters"),
     ({**RECIPE, "step": 3}, "step: unknown key (did you mean 'steps' or 'seed'?)"),
     ({**RECIPE, "steps": 0}, "steps: input should be greater than or equal to 1, not 0"),
     ({**RECIPE, "learning_rate": INFINITE}, "learning_rate: input should be a finite number"),
-    ({**RECIPE, "dino": {}}, "give one of mae and dino: how it is trained"),
+    ({**RECIPE, "dino": {}}, "give one of mae and dino, the training method"),
     ({**RECIPE, "seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
     ({**RECIPE, "mae": {"masked": 1.0}}, "mae.masked: input should be less than 1, not 1.0"),
     ({**RECIPE, "images": {"folder": "photos"}}, "images: give a generator or a folder (and"),
@@ -505,16 +505,16 @@ def test_samples_are_as_large_as_the_configuration_thinks() -> None:
 
 HELP = "; see rosetta"
 COMMANDS: list[tuple[list[str], str]] = [
-    ([], f"the following arguments are required: VERB{HELP} --help"),
-    (["chek"], "argument VERB: invalid choice: 'chek' (choose from "),
-    (["a\nb"], "argument VERB: invalid choice: 'a\\nb' (choose from "),
-    (["check", "c.yaml"], f"unrecognized arguments: c.yaml{HELP} --help"),
-    (["check", "--al"], f"unrecognized arguments: --al{HELP} --help"),
+    ([], f"the following arguments are required: COMMAND{HELP} --help"),
+    (["chek"], f"unknown command 'chek' (did you mean 'check' or 'schema'?){HELP} --help"),
+    (["a\nb"], f"unknown command 'a\\nb'{HELP} --help"),
+    (["check", "c.yaml"], f"check: unrecognized arguments: c.yaml{HELP} check --help"),
+    (["check", "--al"], f"check: unrecognized arguments: --al{HELP} check --help"),
     (["check", "--config"], f"check: argument --config: expected one argument{HELP} check --help"),
-    (["check", "--threads", "-1"], "check: argument --threads: '-1' is no number from 1 to 4096"),
-    (["check", "--threads", "0"], "check: argument --threads: '0' is no number from 1 to 4096"),
-    (["check", "--threads", "x"], "check: argument --threads: 'x' is no number from 1 to 4096"),
-    (["check", "--threads", "9" * 9], "--threads: '999999999' is no number from 1 to 4096"),
+    (["check", "--threads", "-1"], "check: argument --threads: '-1' is invalid; give 1 to 4096"),
+    (["check", "--threads", "0"], "check: argument --threads: '0' is invalid; give 1 to 4096"),
+    (["check", "--threads", "x"], "check: argument --threads: 'x' is invalid; give 1 to 4096"),
+    (["check", "--threads", "9" * 9], "--threads: '999999999' is invalid; give 1 to 4096"),
     (
         ["check", "--config", "no.yaml"],
         "no.yaml: cannot be read: No such file or directory; give a",
@@ -591,9 +591,10 @@ WITHOUT_CONFIG: list[tuple[list[str], str]] = [
         ["fetch-file", '{"url": "file:///etc/passwd"}', "x"],
         "url: 'file:///etc/passwd' is not an addr",
     ),
+    (["--al"], f"unrecognized arguments: --al{HELP} --help"),
     (["train", "no.yaml"], "no.yaml: cannot be read: No such file or directory; give a YAML file"),
     (["train", "folder"], "folder: cannot be read: Is a directory; give a YAML file"),
-    (["zoo", "x"], f"unrecognized arguments: x{HELP} --help"),
+    (["zoo", "x"], f"zoo: unrecognized arguments: x{HELP} zoo --help"),
 ]
 
 
@@ -651,13 +652,15 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         ({"neighbours": {"k": 0}}, "configuration: neighbours.k: input should be greater than or"),
         (
             {"run": "a b; $(touch x)"},
-            "configuration: run: 'a b; $(touch x)' is not a name: use up to 64",
+            "configuration: run: 'a b; $(touch x)' is not a name; use up to 64",
         ),
         (inverted("torn.jpg"), "steering: a: torn.jpg: cannot be read: "),
+        ("run: a\nrun: b\n", "c.yaml: line 2, column 1: duplicate key 'run'; remove one"),
     ],
 )
 def test_snakemake_says_it_too_and_starts_nothing(changes, said: str, folder: Path) -> None:
-    Path(CONFIG).write_text(yaml.safe_dump(tiny(**changes)))
+    text = changes if isinstance(changes, str) else yaml.safe_dump(tiny(**changes))
+    Path(CONFIG).write_text(text)
     done = snakemake(folder)
     assert done.returncode == 2
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("rosetta: "))

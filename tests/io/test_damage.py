@@ -408,7 +408,7 @@ def test_a_sound_run_is_verified_and_left_as_it_is(run: Config, capsys) -> None:
     files = {*before, *weights, *records} - {folder / "config.yaml"}
     read = sum(path.stat().st_size for path in files)
     assert capsys.readouterr().out.splitlines() == [
-        f"{stores + tables + jobs + len(weights)} pieces, {read:,} bytes checked: all good"
+        f"{stores + tables + jobs + len(weights)} artifacts, {read:,} bytes checked: no damage"
     ]
     assert {path: path.stat().st_mtime_ns for path in files_below(folder)} == before
 
@@ -427,7 +427,7 @@ def test_verify_names_every_damaged_piece(run: Config, capsys) -> None:
     assert lines[0] == f"{chunk}: is damaged; delete {manifest} and run again"
     assert lines[1] == f"{folder}/examples/concepts.zarr: is missing; run the stage that writes it"
     assert lines[2].startswith(f"{folder}/tables/units/{TRAINED}.parquet: is damaged (")
-    assert lines[3] == f"to delete what is damaged: rosetta verify {folder} --delete"
+    assert lines[3] == f"to delete damaged artifacts: rosetta verify {folder} --delete"
     assert lines[4].endswith("bytes checked: 3 damaged")
     assert len(lines) == 5
 

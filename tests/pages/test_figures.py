@@ -281,7 +281,7 @@ def test_figures_have_names(run: Config, options: dict, name: str) -> None:
 
 
 def test_command(run: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rosetta_core.cli.commands.load_config", lambda _: run)
+    monkeypatch.setattr("rosetta_core.cli.stage_commands.load_config", lambda _: run)
     options = ["--concepts", "1", "--models", "mtcnn_onet", "--images", "3", "2"]
     assert main(["figure", *options, "--out", str(tmp_path / "mine.pdf")]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"mine.pdf", "mine.png"}

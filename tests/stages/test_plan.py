@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import ROOT, Checkout, tiny
 
-from rosetta_core.cli.plan_report import report
+from rosetta_core.cli.plan_report import format_plan
 from rosetta_core.config import parse_config
 from rosetta_core.runs.plan import job_resources, pair_operations
 from rosetta_core.runs.rates import measure_rates
@@ -115,7 +115,7 @@ def test_rates_and_report() -> None:
     assert set(rates.networks) == set(MODELS)
     for seconds in (rates.hooked, rates.written, rates.read, rates.reduced):
         assert 1e-11 < seconds < 1e-6
-    text = report(config, plan_run(config, rates), rates, cores=2)
+    text = format_plan(config, plan_run(config, rates), rates, cores=2)
     for model in MODELS:
         assert re.search(rf"^{model} +\d+ +[\d,]+ ", text, re.M)
     assert re.search(r"^correlations +8 ", text, re.M)

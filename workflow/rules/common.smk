@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from snakemake.utils import update_config
 
@@ -13,7 +14,7 @@ ROOT = str(workflow.current_basedir.join("../.."))
 sys.path.insert(0, ROOT)
 os.environ.update(PYTHONPATH=ROOT)
 
-from rosetta_core.config import parse_config, typed_values
+from rosetta_core.config import parse_config, read_yaml, typed_values
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import manifest_of
 from rosetta_core.runs.lock import run_lock
@@ -47,6 +48,8 @@ is_module = not workflow.modifier.is_main_snakefile()
 if not is_module:
     update_config(config, typed_values(workflow.config_settings.config))
 try:
+    for file in workflow.configfiles:  # Snakemake keeps the last of duplicate keys
+        read_yaml(Path(file))
     settings = parse_config(config, source="configuration")
     check_config(settings, elsewhere=on_cluster)
 except RosettaError as error:
