@@ -20,7 +20,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from rosetta_core.cli.main import main
+from rosetta_core.cli.main import all_commands, main
 from rosetta_core.zoo.listing import as_markdown, entries
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -142,7 +142,7 @@ def list_of_packages() -> str:
 def command_line() -> str:
     """Return the help of `rosetta` and of its commands."""
     sections = [_help([])]
-    for command in re.findall(r"^    ([a-z][a-z-]*)(?: {2,}|$)", sections[0], re.MULTILINE):
+    for command in all_commands():
         sections.append(f"## {command}\n\n{_help([command])}")
     return "\n\n".join(sections)
 

@@ -148,7 +148,8 @@ RUN_COMMANDS = (
             argument(
                 "--markdown",
                 action="store_true",
-                help="print the table of docs/reference/model-zoo.md, with licences, layers and map sizes",
+                help="print the table of docs/reference/model-zoo.md, with licences, layers and "
+                "map sizes",
             ),
         ),
         reads_config=False,
