@@ -31,7 +31,7 @@ onstart:
 
 
 onsuccess:
-    print(run_summary(settings, began=began))
+    print(run_summary(settings, started=started))
 
 
 rule all:

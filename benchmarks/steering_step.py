@@ -17,7 +17,8 @@ import torch
 
 from rosetta_core.config import load_config
 from rosetta_core.mining.sampling.generator import image_seed
-from rosetta_core.runs.samples import open_samples as samples_of
+from rosetta_core.mining.sampling.samples import Samples
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.freed_memory import keep_freed_memory
 from rosetta_core.stages.steered_networks import Networks
 from rosetta_core.steering.generator import Pivot
@@ -38,7 +39,7 @@ def main() -> None:
     keep_freed_memory()
     networks = Networks(config)
     pivot, encoders = networks.pivot, [encoder.name for encoder in config.encoders]
-    images = samples_of(config).images(range(BATCH))
+    images = Samples(RunPaths(config).sample_stores).images(range(BATCH))
     print("| pairs | similarity | step without, ms | with, ms | ratio | quartiles |")
     print("|---|---|---|---|---|---|")
     for name in ("rosetta", "best_buddies"):

@@ -1,10 +1,15 @@
-"""Mine the units that vision networks share into a dictionary of concepts.
+"""Mining of units that vision networks share, into a dictionary of concepts.
 
-from rosetta_core import load_config, open_run, stages
+    from pathlib import Path
 
-config = load_config(Path("config.yaml"))
-stages.concepts.run(config)      # one stage; stages.tools.mine.mine(config) runs all
-run = open_run("results/faces")  # tables, images and maps: run.concepts, run.maps(…)
+    from rosetta_core import load_config, open_run, stages
+
+    config = load_config(Path("config.yaml"))
+    stages.concepts.run(config)      # one stage; stages.tools.mine.mine(config) runs all
+    run = open_run("results/faces")  # tables, images and maps: run.concepts, run.maps(…)
+
+Names are imported on first use: importing everything takes seconds, and the package itself imports
+neither torch nor pandas.
 """
 
 from importlib import import_module
@@ -30,7 +35,7 @@ MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: the rest takes seconds, in which a job couldn't be interrupted."""
+    """Import a public name on first use."""
     if name == "__version__":
         return import_module("importlib.metadata").version("rosetta-core")
     if name == "stages":

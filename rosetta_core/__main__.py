@@ -1,7 +1,4 @@
-"""`rosetta`, and `python -m rosetta_core`: the command line, which can be interrupted at any time.
-
-main    the command line, once it was imported
-"""
+"""Entry point of `rosetta` and `python -m rosetta_core`, which can be interrupted at any time."""
 
 import sys
 
@@ -11,7 +8,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run the command line; return what it does, or 130 after a line if it was interrupted."""
+    """Run the command line; return its exit code, or 130 if it was interrupted."""
     try:
         from rosetta_core.cli.main import main as cli_main
 

@@ -47,7 +47,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         text = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
         print(f"to delete damaged artifacts: {text}")
     state = f"{len(result.problems)} damaged" if result.problems else "no damage"
-    print(f"{result.pieces} artifacts, {result.bytes:,} bytes checked: {state}")
+    print(f"{result.artifacts} artifacts, {result.bytes:,} bytes checked: {state}")
     return DAMAGED if result.problems else 0
 
 

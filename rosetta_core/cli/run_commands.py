@@ -34,7 +34,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _plan(arguments: argparse.Namespace) -> None:
     from rosetta_core.cli.plan_report import format_plan
-    from rosetta_core.runs.rates import measure_rates
+    from rosetta_core.stages.tools.machine_rates import measure_rates
 
     config = load_config(arguments.config)
     check_config(config)

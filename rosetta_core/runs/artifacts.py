@@ -1,4 +1,8 @@
-"""Artifacts of a run: files and stores that can be verified, deleted and regenerated alone."""
+"""Artifacts of a run: files and stores that can be verified, deleted and regenerated alone.
+
+Every artifact carries checksums: stores and job folders a file index, tables the SHA-256 of their
+values, weights a record of their SHA-256.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,18 +18,17 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.checksums import record_path, verify_weights
 from rosetta_core.zoo.weights.sources import RemoteWeights, StoredWeights
 
-__all__ = ["Artifact", "artifacts_of"]
+__all__ = ["Artifact", "finished_job", "list_artifacts"]
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A piece of a run.
+    """One artifact of a run.
 
     Attributes:
-        target: what the workflow is asked for to make it again.
-        parts: the files and folders that it is; empty of what the workflow doesn't make.
-        check: RosettaError if it is missing or damaged; every byte is read.
-        size: in bytes.
+        target: path that Snakemake is asked for to regenerate the artifact.
+        parts: files and folders of the artifact; empty if the workflow cannot regenerate it.
+        check: function that reads every byte; RosettaError if a part is missing or damaged.
     """
 
     target: Path
@@ -34,7 +37,7 @@ class Artifact:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files that are there."""
+        """Size of all existing files of the artifact, in bytes."""
         files = [
             path
             for part in self.parts or (self.target,)
@@ -43,10 +46,10 @@ class Artifact:
         return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def artifacts_of(config: Config, outputs: Iterable[Path]) -> list[Artifact]:
-    """Return the artifacts of a run, in the order in which they are made.
+def list_artifacts(config: Config, outputs: Iterable[Path]) -> list[Artifact]:
+    """Return the artifacts of a run: weights first, then outputs in the order of the stages.
 
-    Weights are among them where their file exists: a run that was moved does without.
+    Weights whose file does not exist are left out, since a moved run does not need them.
 
     Args:
         config: configuration of the run.
@@ -54,8 +57,21 @@ def artifacts_of(config: Config, outputs: Iterable[Path]) -> list[Artifact]:
     """
     paths = list(outputs)
     manifests = {path for path in paths if path.suffix == ".json"}
-    stores = [path for path in paths if path not in manifests]
-    return [*_weights(config), *(_artifact(path, manifests) for path in stores)]
+    return [
+        *_weights(config),
+        *(_artifact(path, manifests) for path in paths if path not in manifests),
+    ]
+
+
+def finished_job(config: Config, name: str) -> Path:
+    """Return the folder of a finished steering job.
+
+    Raises:
+        RosettaError: the configuration has no such job, or its folder is missing or damaged.
+    """
+    folder = RunPaths(config).job(config.steering.job(name))
+    _check_job_folder(folder)
+    return folder
 
 
 def _artifact(path: Path, manifests: set[Path]) -> Artifact:
@@ -67,21 +83,22 @@ def _artifact(path: Path, manifests: set[Path]) -> Artifact:
         return Artifact(path, (path,), partial(check_store, path, manifest=False))
     if path.suffix == ".parquet":
         return Artifact(path, (path,), partial(read_table, path))
-    return Artifact(path, (path,), partial(_check_job, path))
+    return Artifact(path, (path,), partial(_check_job_folder, path))
 
 
 def _weights(config: Config) -> list[Artifact]:
-    """The files of weights that are there, each once."""
-    paths, found = RunPaths(config), {}
+    """Return one artifact per existing weights file; models may share a file."""
+    paths = RunPaths(config)
+    artifacts: dict[Path, Artifact] = {}
     for model in config.models:
         path, weights = paths.weights(model), model.weights
         if path is not None and path.is_file() and isinstance(weights, StoredWeights):
             parts = (path, record_path(path)) if isinstance(weights, RemoteWeights) else ()
-            found[path] = Artifact(path, parts, partial(verify_weights, path, weights))
-    return list(found.values())
+            artifacts[path] = Artifact(path, parts, partial(verify_weights, path, weights))
+    return list(artifacts.values())
 
 
-def _check_job(folder: Path) -> None:
-    there = folder.exists()
-    cure = f"delete {folder} and run again" if there else "run that job"
+def _check_job_folder(folder: Path) -> None:
+    """Check all files of a steering job's folder; RosettaError if one is missing or damaged."""
+    cure = f"delete {folder} and run again" if folder.exists() else "run that job first"
     check_contents(folder, cure=cure)

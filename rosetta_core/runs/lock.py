@@ -1,98 +1,122 @@
-"""Who is at work on a run: locks that the kernel lets go of, however their holder ended.
+"""Run and job locks, which the kernel releases when their process ends.
 
-occupied       a run is kept for this process, which starts its jobs
-taking_part    this process does a job of a run
-at_work        the processes of this machine that are at work on a run
-
-A run may be started when nobody else started it and none of its jobs is left of an earlier start.
-Nothing has to be unlocked after a crash. On a network's file system the locks hold across machines
-where it supports flock; where it doesn't, nothing is locked and a warning says so.
+A run is locked by the process that starts its jobs, and by each of its jobs: it can be started only
+when no other process started it and no job of an earlier start is running. The locks are those of
+`flock`, so a crash leaves nothing to unlock. On a network file system they hold across machines if
+it supports `flock`; otherwise nothing is locked, and a warning is logged.
 """
 
-import fcntl
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.runtime.progress import log
 
-__all__ = ["at_work", "job_lock", "run_lock"]
+__all__ = ["job_lock", "lock_holders", "run_lock", "running_processes"]
 
-STARTED, JOBS = ".started.lock", ".jobs.lock"
+RUN_LOCK, JOB_LOCK = ".started.lock", ".jobs.lock"
+KERNEL_LOCKS = Path("/proc/locks")
 
 
 @contextmanager
 def run_lock(run: Path) -> Iterator[None]:
-    """Keep a run for this process, which starts its jobs.
+    """Lock a run for this process, which starts its jobs; the folder is created if it is missing.
 
     Raises:
-        RosettaError: another process started it, or jobs of an earlier start are at work.
+        RosettaError: another process started the run, or jobs of an earlier start are running.
     """
     run.mkdir(parents=True, exist_ok=True)
-    with _lock(run / STARTED, fcntl.LOCK_EX) as started:
-        if not started:
-            raise RosettaError(f"{run}: is being run, {_named(run / STARTED)}; wait, or stop it")
-        with _lock(run / JOBS, fcntl.LOCK_EX) as idle:  # jobs of this start take it after this
+    with _lock(run / RUN_LOCK) as locked:
+        if not locked:
+            raise RosettaError(
+                f"{run}: run is locked by {_describe_holders(run / RUN_LOCK)}; wait for it to end, "
+                "or stop it"
+            )
+        with _lock(run / JOB_LOCK) as idle:  # released before the first job of this start
             if not idle:
-                left = _named(run / JOBS)
-                raise RosettaError(f"{run}: jobs are still at work, {left}; wait, or stop them")
+                raise RosettaError(
+                    f"{run}: jobs of an earlier start are still running, "
+                    f"{_describe_holders(run / JOB_LOCK)}; wait for them to end, or stop them"
+                )
         yield
 
 
 @contextmanager
 def job_lock(run: Path) -> Iterator[None]:
-    """Say that this process does a job of a run, if there is that run; never waits."""
-    with _lock(run / JOBS, fcntl.LOCK_SH) if run.is_dir() else nullcontext():
+    """Mark this process as a job of a run, if the run's folder exists; never waits."""
+    with _lock(run / JOB_LOCK, shared=True) if run.is_dir() else nullcontext():
         yield
 
 
-def at_work(run: Path) -> list[int]:
-    """Return the processes of this machine that start a run's jobs or do one, in order."""
-    return sorted(_holders(run / STARTED) | _holders(run / JOBS))
+def running_processes(run: Path) -> list[int]:
+    """Return the processes of this machine that start a run's jobs or are one, in order."""
+    return sorted({*lock_holders(run / RUN_LOCK), *lock_holders(run / JOB_LOCK)})
 
 
-def _holders(path: Path) -> set[int]:
-    """The processes of this machine that hold a lock."""
-    if not path.exists():
-        return set()
-    found = path.stat()
-    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+def lock_holders(path: Path, *, kernel_locks: Path | None = None) -> list[int]:
+    """Return the processes of this machine that hold the lock of a file, in order.
+
+    Args:
+        path: file that is locked.
+        kernel_locks: the kernel's table of all locks (`man 5 proc_locks`); None: /proc/locks. It
+            has process 0 for processes outside this container, which are left out.
+
+    Returns:
+        Process numbers; none without such a table.
+    """
     try:
-        lines = Path("/proc/locks").read_text().splitlines()
+        status = path.stat()
+        lines = (kernel_locks or KERNEL_LOCKS).read_text().splitlines()
     except OSError:
-        return set()
-    # "1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF"; who waits has "->" in front
-    fields = [line.split() for line in lines if "->" not in line]
-    return {int(field[4]) for field in fields if field[5] == place} - {0}
+        return []
+    file_id = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    # "1: FLOCK  ADVISORY  WRITE 4711 fe:00:123 0 EOF"; "->" marks a process that waits
+    locks = [line.split() for line in lines if "->" not in line]
+    return sorted({int(lock[4]) for lock in locks if lock[5] == file_id and int(lock[4]) > 0})
 
 
 @contextmanager
-def _lock(path: Path, kind: int) -> Iterator[bool]:
-    """Lock a file, and say whether no other process holds it in a way that forbids it."""
+def _lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
+    """Lock a file; yield whether no other process holds a conflicting lock."""
     with path.open("a") as file:
         try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            _flock(file, shared=shared)
         except BlockingIOError:
             yield False
             return
         except OSError as error:
-            log.warning("%s: can't be locked here (%s); start a run only once", path, error)
+            log.warning("%s: cannot be locked (%s); do not start this run twice", path, error)
         yield True
 
 
-def _named(path: Path) -> str:
-    """The processes that hold a lock and what they run, or where else they may be."""
-    processes = sorted(_holders(path))
+def _flock(file: TextIO, *, shared: bool) -> None:
+    try:
+        import fcntl
+    except ImportError as error:
+        raise RosettaError(
+            f"{file.name}: cannot be locked, because {platform.system()} has no fcntl; run the "
+            "workflow on Linux"
+        ) from error
+    fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+def _describe_holders(path: Path) -> str:
+    """Name the processes that hold a lock, with their command lines."""
+    processes = lock_holders(path)
     if not processes:
-        return "by a process of another machine or container"
-    names = []
-    for process in processes:
-        try:
-            line = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            line = ""
-        words = [Path(word).name for word in line.split("\0") if word]
-        names.append(f"process {process} ({' '.join(words[:6])})" if words else str(process))
-    return "by " + ", ".join(names)
+        return "a process of another machine or container"
+    return ", ".join(map(_describe_process, processes))
+
+
+def _describe_process(process: int) -> str:
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        command = ""
+    words = [Path(word).name for word in command.split("\0") if word]
+    text = " ".join(" ".join(words[:6]).split())  # one line
+    return f"process {process} ({text})" if text else f"process {process}"

@@ -1,8 +1,6 @@
-"""Where every artefact of a run lies: one place for the names, shared by rules and stages.
+"""Paths of all files and folders of a run, shared by Snakemake rules and stages.
 
-RunPaths        the files and folders of one run; a shard or a model may be a "{wildcard}"
-weights_file    the file of a model's weights
-list_images     the image files of a folder, in order of their paths
+Paths are relative to the working directory, except those of files in this package.
 """
 
 from functools import cached_property
@@ -17,13 +15,14 @@ from rosetta_core.zoo.weights.sources import FileWeights, RemoteWeights, Shipped
 __all__ = ["RunPaths", "list_images", "weights_file"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
-IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def weights_file(model: ModelSpec, resources: Path) -> Path | None:
-    """Return the file of a model's weights: the user's own, in this package, or in the resources.
+    """Return the weights file of a model: the user's own, in this package, or in `resources`.
 
-    None where weights are random, or loaded by a function of the user's.
+    Returns:
+        The path; None if weights are random, or loaded by a function of the user's own.
     """
     match model.weights:
         case FileWeights(file=file):
@@ -34,30 +33,48 @@ def weights_file(model: ModelSpec, resources: Path) -> Path | None:
 
 
 def list_images(folder: Path, *, key: str = "sampling.folder") -> list[Path]:
-    """Return the image files in a folder and below, in order of their paths, hidden ones left out.
+    """Return the image files in a folder and its subfolders, sorted by path, without hidden files.
 
-    RosettaError, about that key of the configuration, if there is no such folder, or no image in
-    it.
+    Args:
+        folder: folder to list.
+        key: configuration key that an error names.
+
+    Raises:
+        RosettaError: the folder does not exist, or contains no image.
     """
     if not folder.is_dir():
-        raise RosettaError(f"{key}: there is no folder {folder}")
-    found = sorted(
+        raise RosettaError(f"{key}: there is no folder {folder}; correct the path")
+    images = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGES and path.is_file() and not _hidden(path, folder)
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not _hidden(path, folder)
     )
-    if not found:
-        kinds = ", ".join(IMAGES)
-        raise RosettaError(f"{key}: there is no image in {folder}, of {kinds}")
-    return found
+    if not images:
+        raise RosettaError(
+            f"{key}: there is no image in {folder}; supported suffixes: {', '.join(IMAGE_SUFFIXES)}"
+        )
+    return images
 
 
 def _hidden(path: Path, folder: Path) -> bool:
+    """Return whether a path has a part below `folder` that starts with a dot."""
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 class RunPaths:
-    """The contract of files; paths are relative to the working folder, but in this package."""
+    """Paths of one run.
+
+    Methods that take a model or a shard also accept a Snakemake wildcard, for example "{model}".
+
+    Args:
+        config: configuration of the run.
+
+    Attributes:
+        run: folder of the run.
+        resources: folder of fetched weights and images, shared by runs.
+        pivot: name of the pivot.
+        stores_activations: whether the run stores activation maps.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -68,78 +85,89 @@ class RunPaths:
 
     @property
     def config(self) -> Path:
-        """The resolved configuration of the run."""
+        """Resolved configuration of the run."""
         return self.run / "config.yaml"
 
     def weights(self, model: ModelSpec) -> Path | None:
-        """The file of a model's weights, if they are in one."""
+        """Weights file of a model; None if its weights are not in a file."""
         return weights_file(model, self.resources)
 
     def watched_weights(self, model: ModelSpec) -> Path | None:
-        """The same as an input of the workflow's jobs, which run again when it is newer.
+        """Weights file of a model whose modification time triggers reruns; None if there is none.
 
-        None for a file in this package: its checksum is a setting, and its time stamp is that of
-        an installation.
+        Files in this package are left out: their checksum is a setting, and their modification
+        time is that of the installation.
         """
         return None if isinstance(model.weights, ShippedWeights) else self.weights(model)
 
     def folder_images(self, shard: str) -> list[Path]:
-        """The image files of a shard, where images come from a folder; RosettaError if too few."""
+        """Image files of a shard, if images come from a folder.
+
+        Raises:
+            RosettaError: the folder does not exist, or has fewer images than the run.
+        """
         images = self._config.shard_images(shard)
-        return self._listed[images.start : images.stop]
+        return self._listed_images[images.start : images.stop]
 
     @cached_property
-    def _listed(self) -> list[Path]:
+    def _listed_images(self) -> list[Path]:
+        """All image files of the run, if images come from a folder."""
         sampling = self._config.sampling
         if sampling.folder is None:
             return []
-        found = list_images(Path(sampling.folder))
-        if len(found) < sampling.images:
+        images = list_images(Path(sampling.folder))
+        if len(images) < sampling.images:
             raise RosettaError(
-                f"sampling.images: {sampling.images} is more than the {len(found)} images in "
-                f"{sampling.folder}"
+                f"sampling.images: {sampling.images} is more than the {len(images)} images in "
+                f"{sampling.folder}; lower it or add images"
             )
-        return found
+        return images
 
     def samples(self, shard: str) -> Path:
-        """The store of a shard's latents and images; its manifest has the suffix .json."""
+        """Store of a shard's latents and images; its manifest has the suffix .json."""
         return self.run / "samples" / self.pivot / f"{shard}.zarr"
 
+    @property
+    def sample_stores(self) -> list[Path]:
+        """Stores of all shards' latents and images, in order."""
+        return [self.samples(shard) for shard in self._config.shards]
+
     def activations(self, model: str, shard: str) -> Path:
-        """The store of a model's activation maps; its manifest has the suffix .json."""
+        """Store of a model's activation maps on a shard; its manifest has the suffix .json."""
         return self.run / "activations" / model / f"{shard}.zarr"
 
     def correlations(self, model: str, block: int | None = None) -> Path:
-        """The store of the correlations of the pivot's units with a model's; a block of rows."""
+        """Store of the correlations of the pivot's units with a model's; one block of its rows."""
         pair = f"{self.pivot}--{model}"
         if block is None:
             return self.run / "correlations" / f"{pair}.zarr"
         return self.run / "correlations" / "blocks" / pair / f"{block:04d}.zarr"
 
     def units(self, model: str) -> Path:
-        """The table of a model's units."""
+        """Table of a model's units."""
         return self.run / "tables" / "units" / f"{model}.parquet"
 
     def neighbours(self, model: str) -> Path:
-        """The table of nearest neighbours between the pivot and a model."""
+        """Table of nearest neighbours between the pivot and a model."""
         return self.run / "tables" / "neighbours" / f"{self.pivot}--{model}.parquet"
 
     def best_buddies(self, model: str) -> Path:
-        """The table of mutual nearest neighbours between the pivot and a model."""
+        """Table of best buddies between the pivot and a model."""
         return self.run / "tables" / "best_buddies" / f"{self.pivot}--{model}.parquet"
 
     @property
     def rosetta(self) -> Path:
-        """The table of Rosetta neurons and their buddies."""
+        """Table of Rosetta neurons and their best buddies."""
         return self.run / "tables" / "rosetta.parquet"
 
     @property
     def concepts(self) -> Path:
-        """The table of concepts."""
+        """Table of concepts."""
         return self.run / "tables" / "concepts.parquet"
 
     @property
     def _significance(self) -> Path:
+        """Folder of all tables of significance."""
         return self.run / "tables" / "significance"
 
     def null_matches(self, null: str, model: str) -> Path:
@@ -176,22 +204,22 @@ class RunPaths:
         return self._significance / "split_half.parquet"
 
     def sweep(self, model: str) -> Path:
-        """The store of the best partners of the pivot's and a model's units, of few images on."""
+        """Store of the top-K neighbours of the pivot's and a model's units, on image subsets."""
         return self.run / "sweep" / f"{self.pivot}--{model}.zarr"
 
     @property
     def sweep_table(self) -> Path:
-        """The table of how findings depend on images, neighbours and encoders."""
+        """Table of the numbers of matches for subsets of images, values of K and encoders."""
         return self.run / "tables" / "sweep.parquet"
 
     @property
     def sweep_curves(self) -> list[Path]:
-        """Its curves, as PDF and PNG."""
+        """Figure of the sweep's curves, as PDF and PNG."""
         return [self.run / "figures" / f"sweep.{kind}" for kind in ("pdf", "png")]
 
     @property
     def significance(self) -> list[Path]:
-        """Tables of the significance of pairs and concepts, and their counts."""
+        """Tables of the significance of pairs and concepts, and of counts; empty without tests."""
         if not self._config.has_significance:
             return []
         counts = [self.null_counts] if self._config.nulls else []
@@ -199,67 +227,67 @@ class RunPaths:
         return [self.pair_significance, self.concept_significance, *counts]
 
     def unit_examples(self, model: str) -> Path:
-        """The store of what a model's units fire at."""
+        """Store of the top-activating images of a model's units."""
         return self.run / "examples" / "units" / f"{model}.zarr"
 
     @property
     def concept_examples(self) -> Path:
-        """The store of how the concepts show on every image."""
+        """Store of concept scores and concept maps on all images."""
         return self.run / "examples" / "concepts.zarr"
 
     @property
     def selectivity(self) -> Path:
-        """The table of how few activations and images every unit responds to."""
+        """Table of the selectivity and sparsity of all units."""
         return self.run / "tables" / "selectivity.parquet"
 
     @property
     def layers(self) -> Path:
-        """The table of layers: how many Rosetta units, and how selective."""
+        """Table of layers: number of Rosetta units, selectivity and sparsity."""
         return self.run / "tables" / "layers.parquet"
 
     @property
     def vargha_delaney(self) -> Path:
-        """The table of how often Rosetta units are more selective than others."""
+        """Table of Vargha–Delaney A of Rosetta units and other units, by model."""
         return self.run / "tables" / "vargha_delaney.parquet"
 
     @property
     def costs(self) -> Path:
-        """The table of what the jobs took."""
+        """Table of the measured cost of jobs."""
         return self.run / "tables" / "costs.csv"
 
     @property
     def provenance(self) -> Path:
-        """What made the run: code, libraries, weights, seeds, machine."""
+        """Provenance of the run: code, libraries, weights, seeds and machine, as JSON."""
         return self.run / "provenance.json"
 
     @property
     def dictionary(self) -> Path:
-        """The folder of the pages."""
+        """Folder of the dictionary's pages."""
         return self.run / "dictionary"
 
     def steering_job(self, name: str) -> Path:
-        """Folder of the steering job of that name."""
+        """Folder of the steering job with a name."""
         return self.job(self._config.steering.job(name))
 
     def job(self, job: Job) -> Path:
-        """The folder of a steering job."""
+        """Folder of a steering job."""
         return self.run / job.folder / job.name
 
     @property
     def steering(self) -> Path:
-        """The folder of the page of all steering jobs."""
+        """Folder of the page of all steering jobs."""
         return self.run / "steering"
 
     @property
     def pages(self) -> list[Path]:
-        """What to open in a browser."""
+        """Start pages, to open in a browser."""
         steering = [self.steering] if self._config.steering.jobs else []
         return [folder / "index.html" for folder in (self.dictionary, *steering)]
 
     def log(self, stage: str, *parts: str) -> Path:
-        """The log of one job."""
+        """Log file of a job."""
         return self.run / "logs" / stage / f"{'.'.join(parts) or stage}.log"
 
     def benchmark(self, stage: str, *parts: str) -> Path:
-        """What Snakemake measured of one job."""
+        """Benchmark file of a job, written by Snakemake."""
         return self.run / "benchmarks" / stage / f"{'.'.join(parts) or stage}.tsv"

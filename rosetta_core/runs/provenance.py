@@ -1,5 +1,6 @@
-"""What made a run: code, libraries, weights, seeds, and the machine."""
+"""Provenance of a run: code, libraries, weights, seeds and machine, as JSON values."""
 
+import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rosetta_core.config import Config
+from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import sha256_of
 from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
 from rosetta_core.runtime.machine import machine, said
@@ -16,11 +18,11 @@ from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.sources import RandomWeights
 
-__all__ = ["provenance"]
+__all__ = ["describe_provenance", "read_provenance"]
 
 
-def provenance(config: Config, *, code: Mapping[str, str]) -> dict[str, Any]:
-    """Return the provenance of a run as JSON values; its configuration is in config.yaml.
+def describe_provenance(config: Config, *, code: Mapping[str, str]) -> dict[str, Any]:
+    """Return the provenance of a run that is being finished; config.yaml has its configuration.
 
     Args:
         config: configuration of the run.
@@ -34,38 +36,50 @@ def provenance(config: Config, *, code: Mapping[str, str]) -> dict[str, Any]:
         "machine": machine(),
         "device": config.device,
         "seed": config.sampling.seed,
-        "libraries": _libraries(),
+        "libraries": _library_versions(),
         "code": dict(code),
-        "weights": {model.name: _weights(model, resources) for model in config.models},
+        "weights": {model.name: _describe_weights(model, resources) for model in config.models},
     }
 
 
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Read the provenance of a finished run; empty if the run has none.
+
+    Raises:
+        RosettaError: the file cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise RosettaError(f"{path}: cannot be read; delete it and run again") from error
+
+
 def _commit(folder: Path) -> dict[str, Any]:
-    """The commit that the code is of, and whether it was changed since; nothing without git."""
+    """Return the Git commit of the code and whether files differ from it; empty without Git."""
     git = ("git", "-C", str(folder))
     commit = said(*git, "rev-parse", "HEAD")
     changed = said(*git, "status", "--porcelain", "--", str(folder))
     return {"commit": commit[0], "changed": bool(changed)} if commit else {}
 
 
-def _libraries() -> dict[str, str]:
-    """The versions of what the package requires to run."""
-    found = {}
-    for line in requires("rosetta-core") or []:
-        name = re.match(r"[\w.-]+", line)
-        if name and "extra ==" not in line:
+def _library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that this package requires, without its extras."""
+    versions = {}
+    for requirement in requires("rosetta-core") or []:
+        name = re.match(r"[\w.-]+", requirement)
+        if name and "extra ==" not in requirement:
             with suppress(PackageNotFoundError):
-                found[name[0]] = version(name[0])
-    return dict(sorted(found.items()))
+                versions[name[0]] = version(name[0])
+    return dict(sorted(versions.items()))
 
 
-def _weights(model: ModelSpec, resources: Path) -> dict[str, Any]:
-    """What tells a model's weights from others."""
+def _describe_weights(model: ModelSpec, resources: Path) -> dict[str, Any]:
+    """Return what identifies a model's weights: random seed, function, or file and SHA-256."""
     if isinstance(model.weights, RandomWeights):
         return {"random": model.weights.model_dump(mode="json")}
     file = weights_file(model, resources)
     if file is None:
         return {"target": model.target}
-    record = read_record(file)  # verified, as the configuration's is, whenever a job loads it
+    record = read_record(file)  # checked by each job that loads the weights
     sha256 = record.sha256 if record else sha256_of(file)
     return {"file": str(file), "sha256": sha256, "bytes": file.stat().st_size}

@@ -1,8 +1,6 @@
-"""A finished run, opened for reading: its tables, images, maps and correlations.
+"""A finished run, opened for reading: tables, images, activation maps and correlations.
 
-open_run      the run in a folder, from any working directory
-run_config    the configuration of the run in a folder
-Run           what it holds; arrays are read when they are asked for
+Tables are read when the run is opened, arrays when they are requested.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,301 +36,344 @@ if TYPE_CHECKING:
 
 __all__ = ["Images", "Run", "Unit", "open_run", "run_config"]
 
-Images = int | Sequence[int] | NDArray[np.integer] | None  # some images' numbers; None for all
-Unit = str | tuple[str, int]  # "model/layer/channel", or a model and the unit's number in it
-MOST_IMAGES = 128  # that a network runs on at once
+Images = int | Sequence[int] | NDArray[np.integer] | None  # image numbers; None: all images
+Unit = str | tuple[str, int]  # "model/layer/channel", or a model and a unit number
+MAX_IMAGES = 128  # images that a network processes at once
 
 
 def open_run(path: str | Path) -> "Run":
-    """Open the run in a folder, wherever it was moved or copied to since.
+    """Open the run in a folder, which may have been moved or copied.
 
-    Weights and files of code of your own, which only a run without stored maps needs, are looked
-    for as configured: from the working directory, then from where the folder of results lies.
+    Weights and the user's own code files are needed only if the run stores no activation maps.
+    Relative paths are resolved from the working directory or, if a file does not exist there, from
+    the folder that contains the folder of results.
 
     Args:
-        path: the run's folder, as results/faces.
+        path: folder of the run, for example results/faces.
 
     Raises:
-        RosettaError: there is no run, or one of its tables is missing.
+        RosettaError: the folder is not a finished run, or a table is missing or damaged.
     """
-    folder = _folder_of_run(path)
-    config = _moved(load_config(folder / "config.yaml"), folder)
+    folder = _run_folder(path)
+    config = _relocate(load_config(folder / "config.yaml"), folder)
     return Run(config, read_run_tables(config))
 
 
 def run_config(path: str | Path) -> Config:
-    """Return the configuration of the run in a folder; RosettaError if there is no run.
+    """Return the configuration of the finished run in a folder.
 
-    Its paths are those that the workflow knows, or where the run was moved or copied to since.
+    Paths in it are as configured or, if the run was moved or copied, adapted to its folder.
+
+    Raises:
+        RosettaError: the folder is not a finished run.
     """
-    folder = _folder_of_run(path)
+    folder = _run_folder(path)
     config = load_config(folder / "config.yaml")
-    return config if RunPaths(config).run.resolve() == folder else _moved(config, folder)
+    return config if RunPaths(config).run.resolve() == folder else _relocate(config, folder)
 
 
-def _folder_of_run(path: str | Path) -> Path:
+def _run_folder(path: str | Path) -> Path:
+    """Return the resolved folder of a finished run; RosettaError if it is not one."""
     folder = Path(path).expanduser().resolve()
     missing = [part for part in ("config.yaml", "tables") if not (folder / part).exists()]
     if missing:
-        beside = [found.parent.name for found in folder.parent.glob("*/tables")]
-        state = f"it has no {missing[0]}" if folder.is_dir() else "there is no such folder"
+        runs = [tables.parent.name for tables in folder.parent.glob("*/tables")]
+        reason = f"{missing[0]} is missing" if folder.is_dir() else "the folder does not exist"
         raise RosettaError(
-            f"{path}: is no run, {state}; give a finished run's folder, as results/faces"
-            f"{did_you_mean(folder.name, beside)}"
+            f"{path}: not a finished run ({reason}); give a run folder, for example results/faces"
+            f"{did_you_mean(folder.name, runs)}"
         )
     return folder
 
 
 class Run:
-    """A finished run. Tables are pandas DataFrames that name every unit by its id.
+    """A finished run, as `open_run` returns it.
 
-    An id is "model/layer/channel"; docs/reference/tables-and-stores.md describes all columns. Where images can be
-    chosen, give a number, several, or None for all of them, in the order wanted.
+    Tables are pandas DataFrames in which every unit has an id, "model/layer/channel". docs/reference/tables-and-stores.md
+    describes all columns. Images are chosen by number, by several numbers in any order,
+    or by None, which selects all images.
+
+    Args:
+        config: configuration of the run, with the current paths of its folders.
+        tables: tables of the run.
 
     Attributes:
-        config: the run's configuration, with the folders where they lie now.
+        config: configuration of the run, with the current paths of its folders.
     """
 
-    def __init__(self, config: Config, findings: RunTables) -> None:
-        """Take what was read of a run; `open_run` does."""
+    def __init__(self, config: Config, tables: RunTables) -> None:
         self.config = config
-        self._findings = findings
+        self._tables = tables
         self._paths = RunPaths(config)
-        self._maps_by_model: dict[str, ActivationSource] = {}
+        self._sources: dict[str, ActivationSource] = {}
 
     def __repr__(self) -> str:
-        found = self._findings
-        seen = self.models if found.folder else self.encoders
+        tables = self._tables
+        processing = self.models if tables.folder else self.encoders
         return (
-            f"<Run {self.name!r}: {found.images} images of {found.folder or self.pivot}, seen by "
-            f"{', '.join(seen)}; {found.rosetta['pivot_unit'].nunique()} Rosetta neurons "
-            f"in {len(found.concepts)} concepts>"
+            f"<Run {self.name!r}: {tables.images} images of {tables.folder or self.pivot}, "
+            f"processed by {', '.join(processing)}; "
+            f"{tables.rosetta['pivot_unit'].nunique()} Rosetta neurons in "
+            f"{len(tables.concepts)} concepts>"
         )
 
     @property
     def name(self) -> str:
-        """The run's name: that of its folder."""
-        return self._findings.run
+        """Name of the run and of its folder."""
+        return self._tables.run
 
     @property
     def pivot(self) -> str:
-        """The name of the generator, or of the encoder in its place."""
-        return self._findings.pivot
+        """Name of the pivot."""
+        return self._tables.pivot
 
     @property
     def encoders(self) -> list[str]:
-        """The names of the encoders."""
-        return self._findings.encoders
+        """Names of the encoders."""
+        return self._tables.encoders
 
     @property
     def models(self) -> list[str]:
-        """The names of all models, the pivot's first."""
-        return self._findings.names
+        """Names of all models, the pivot first."""
+        return self._tables.names
 
     def units(self, model: str | None = None) -> pd.DataFrame:
-        """The units of a model, or of all models: one row per unit."""
-        return units_table(self._findings, self._chosen(model))
+        """Return the units of a model or of all models, one row per unit."""
+        return units_table(self._tables, self._model_names(model))
 
     def best_buddies(self, model: str | None = None) -> pd.DataFrame:
-        """The best buddies between the pivot and a model, or all models: one row per pair."""
-        return best_buddies_table(self._findings, self._chosen(model))
+        """Return the best buddies of the pivot in a model or in all models, one row per pair."""
+        return best_buddies_table(self._tables, self._model_names(model))
 
     def neighbours(self, model: str | None = None) -> pd.DataFrame:
-        """The nearest neighbours between the pivot and a model, or all models, both ways."""
-        return neighbours_table(self._findings, self._chosen(model))
+        """Return the nearest neighbours between the pivot and a model or all models, both ways."""
+        return neighbours_table(self._tables, self._model_names(model))
 
     @property
     def rosetta(self) -> pd.DataFrame:
-        """The Rosetta neurons: one row per pivot unit and buddy."""
-        return rosetta_table(self._findings)
+        """Rosetta neurons, one row per pivot unit and best buddy."""
+        return rosetta_table(self._tables)
 
     @property
     def concepts(self) -> pd.DataFrame:
-        """The concepts: one row each, from the highest mean correlation down."""
-        return concepts_table(self._findings)
+        """Concepts, one row each, sorted by decreasing mean correlation."""
+        return concepts_table(self._tables)
 
     @property
     def layers(self) -> pd.DataFrame:
-        """The layers of all models: how many Rosetta units, and how selective beside the rest."""
-        return layers_table(self._findings)
+        """Layers of all models: number of Rosetta units, selectivity and sparsity."""
+        return layers_table(self._tables)
 
     @property
     def vargha_delaney(self) -> pd.DataFrame:
-        """How often Rosetta units are sparser or more selective than others of their layer."""
-        return vargha_delaney_table(self._findings)
+        """Vargha–Delaney A of Rosetta units and other units, one row per model and measure."""
+        return vargha_delaney_table(self._tables)
 
     def concept(self, number: int) -> pd.DataFrame:
-        """The rows of `rosetta` of one concept; RosettaError if there is no such concept."""
-        last = len(self._findings.concepts) - 1
-        if not 0 <= number <= last:
-            known = f"they are 0 to {last}" if last >= 0 else "there are none"
-            raise RosettaError(f"no concept {number} in run {self.name!r}; {known}")
+        """Return the rows of `rosetta` of one concept.
+
+        Raises:
+            RosettaError: there is no such concept.
+        """
+        count = len(self._tables.concepts)
+        if not 0 <= number < count:
+            cure = f"use 0 to {count - 1}" if count else "the run has no concepts"
+            raise RosettaError(f"run {self.name!r}: there is no concept {number}; {cure}")
         table = self.rosetta
         return table[table["concept"] == number].reset_index(drop=True)
 
     def images(self, images: Images = None) -> NDArray[np.uint8]:
-        """Images as the pivot drew them, or as they were taken from a folder (n, h, w, 3)."""
-        return _gather(self._samples.images, self._numbers(images))
+        """Return images that the pivot generated or that were read from a folder (n, h, w, 3)."""
+        return _gather(self._samples.images, self._image_numbers(images))
 
     def maps(
         self, unit: Unit, images: Images = None, *, standardised: bool = False
     ) -> NDArray[np.float32]:
-        """The activation maps of a unit (n, h, w), from the stores or, without, from the network.
+        """Return the activation maps of a unit, from the stores or, without stores, its network.
 
         Args:
-            unit: its id "model/layer/channel", or its model and number.
-            images: which ones, all unless given.
-            standardised: in standard deviations from the unit's mean over all images, in place
-                of the activations themselves; zero for a unit that never varies.
+            unit: id "model/layer/channel", or model and unit number.
+            images: image numbers; None: all images.
+            standardised: return standard deviations from the unit's mean over all images, 0 for a
+                constant unit, instead of activations.
+
+        Returns:
+            Maps (n, h, w), in the order of `images`.
+
+        Raises:
+            RosettaError: there is no such unit or image, or a store is damaged.
         """
-        model, number = self._place(unit)
-        numbers, row = self._numbers(images), self._findings.units[model].iloc[number]
-        maps = self._maps(model)
-        layer = [layer.name for layer in maps.layers].index(row["layer"])
+        model, number = self._find_unit(unit)
+        numbers, row = self._image_numbers(images), self._tables.units[model].iloc[number]
+        source = self._source(model)
+        layer = [layer.name for layer in source.layers].index(row["layer"])
         channel = slice(int(row["channel"]), int(row["channel"]) + 1)
-        found = _gather(lambda some: _read(maps, layer, some, channel), numbers, self._most(maps))
+        maps = _gather(
+            lambda consecutive: _read_maps(source, layer, consecutive, channel),
+            numbers,
+            max_images=self._max_images(source),
+        )
         if standardised:
-            found = (found - row["mean"]) / row["std"] if row["std"] > 0 else np.zeros_like(found)
-        return found.astype(np.float32)
+            maps = (maps - row["mean"]) / row["std"] if row["std"] > 0 else np.zeros_like(maps)
+        return maps.astype(np.float32)
 
     def correlations(self, model: str) -> NDArray[np.float32]:
-        """The correlations (units of the pivot, units of the model); NaN where a unit is dead."""
+        """Return the correlations of the pivot's units with a model's.
+
+        Returns:
+            Pearson's r (units of the pivot, units of the model); NaN where a unit is dead.
+
+        Raises:
+            RosettaError: the run did not keep the correlations, or their store is damaged.
+        """
         from rosetta_core.mining.correlation.store import read_correlations
 
         store = self._paths.correlations(self.config.model(model).name)
         if not self.config.keeps_matrix:
             raise RosettaError(
-                f"the correlations of run {self.name!r} were not kept, only the "
-                f"{self.config.partners} best of each unit; run it again with "
-                "correlation.keep_matrix: true"
+                f"run {self.name!r}: only the {self.config.partners} highest correlations of each "
+                "unit were stored; run it again with correlation.keep_matrix: true"
             )
         return read_correlations(store)
 
     @property
     def concept_scores(self) -> NDArray[np.float32]:
-        """How strongly each concept shows on each image (concepts, images)."""
+        """Concept scores (concepts, images): strength of each concept in each image."""
         from rosetta_core.mining.examples.concept_store import StoredConceptExamples
 
-        return StoredConceptExamples(self._paths.concept_examples, self._findings.units).scores
+        return StoredConceptExamples(self._paths.concept_examples, self._tables.units).scores
 
     @cached_property
     def _samples(self) -> "Samples":
         from rosetta_core.mining.sampling.samples import Samples
 
-        return Samples([self._paths.samples(shard) for shard in self.config.shards])
+        return Samples(self._paths.sample_stores)
 
-    def _maps(self, model: str) -> "ActivationSource":
-        """A model's maps; a network is loaded once, and holds what it ran on last."""
+    def _source(self, model: str) -> "ActivationSource":
+        """Return a model's activation source; a network is loaded once."""
         from rosetta_core.runs.sources import activation_source
 
-        if model not in self._maps_by_model:
-            self._maps_by_model[model] = activation_source(self.config, model)
-        return self._maps_by_model[model]
+        if model not in self._sources:
+            self._sources[model] = activation_source(self.config, model)
+        return self._sources[model]
 
-    def _most(self, maps: "ActivationSource") -> int:
-        """How many images a network may run on at once: half the memory's budget, for its maps."""
+    def _max_images(self, source: "ActivationSource") -> int:
+        """Return the number of images to load at once, within half of the memory budget."""
         budget = parse_bytes(self.config.memory_budget) // 2
-        return min(MOST_IMAGES, max(1, budget // max(1, maps.held())))
+        return min(MAX_IMAGES, max(1, budget // max(1, source.held())))
 
-    def _chosen(self, model: str | None) -> list[str] | None:
+    def _model_names(self, model: str | None) -> list[str] | None:
+        """Return a model's name in a list, or None for all models; RosettaError if unknown."""
         return None if model is None else [self.config.model(model).name]
 
-    def _numbers(self, images: Images) -> NDArray[np.int64]:
-        """Images as their numbers; RosettaError for what is none of the run's."""
-        count = self._findings.images
+    def _image_numbers(self, images: Images) -> NDArray[np.int64]:
+        """Return image numbers as an array (n,); RosettaError if one is out of range."""
+        count = self._tables.images
         if images is None:
             return np.arange(count)
-        found = np.atleast_1d(np.asarray(images))
-        if found.size and found.dtype.kind not in "iu":
-            raise RosettaError(f"images are chosen by their numbers, not by {found.dtype}")
-        for image in found[(found < 0) | (found >= count)].tolist():
-            raise RosettaError(f"no image {image} in run {self.name!r}; they are 0 to {count - 1}")
-        return found.astype(np.int64)
+        numbers = np.atleast_1d(np.asarray(images))
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise RosettaError(f"images: {numbers.dtype} is not an integer type; use image numbers")
+        for image in numbers[(numbers < 0) | (numbers >= count)].tolist():
+            raise RosettaError(
+                f"run {self.name!r}: there is no image {image}; use 0 to {count - 1}"
+            )
+        return numbers.astype(np.int64)
 
-    def _place(self, unit: Unit) -> tuple[str, int]:
-        """A unit's model and number; RosettaError says what of its name is unknown."""
+    def _find_unit(self, unit: Unit) -> tuple[str, int]:
+        """Return the model and number of a unit; RosettaError if there is no such unit."""
         if not isinstance(unit, str):
             model, number = unit
-            last = len(self._findings.units[self.config.model(model).name]) - 1
-            if not 0 <= number <= last:
-                raise RosettaError(f"no unit {number} in {model}; they are 0 to {last}")
+            count = len(self._tables.units[self.config.model(model).name])
+            if not 0 <= number < count:
+                raise RosettaError(f"{model}: there is no unit {number}; use 0 to {count - 1}")
             return model, int(number)
-        model, _, place = unit.partition("/")
-        layer, _, channel = place.rpartition("/")
-        table = self._findings.units[self.config.model(model).name]
+        model, _, rest = unit.partition("/")
+        layer, _, channel = rest.rpartition("/")
+        table = self._tables.units[self.config.model(model).name]
         rows = table[table["layer"] == layer]
         if rows.empty:
             layers = table["layer"].unique().tolist()
             raise RosettaError(
-                f"{unit}: no layer {layer!r} of {model} was mined{did_you_mean(layer, layers)}; "
-                "a unit is named model/layer/channel"
+                f"{unit}: layer {layer!r} of {model} was not mined{did_you_mean(layer, layers)}; "
+                "use model/layer/channel"
             )
-        found = rows.loc[rows["channel"].astype(str) == channel, "unit"]
-        if found.empty:
+        numbers = rows.loc[rows["channel"].astype(str) == channel, "unit"]
+        if numbers.empty:
             raise RosettaError(
-                f"{unit}: no channel {channel!r} in {layer} of {model}; they are 0 to "
+                f"{unit}: there is no channel {channel!r} in {layer} of {model}; use 0 to "
                 f"{len(rows) - 1}"
             )
-        return model, int(found.iloc[0])
+        return model, int(numbers.iloc[0])
 
 
-def _moved(config: Config, folder: Path) -> Config:
-    """The configuration of a run that lies in `folder` now."""
+def _relocate(config: Config, folder: Path) -> Config:
+    """Return the configuration of a run that was moved to `folder`, with paths adapted."""
     models = {model.name: model for model in config.models}
     for name, model in models.items():
         changed: dict[str, Any] = {}
         if isinstance(model.weights, FileWeights):
-            file = {"file": _found(model.weights.file, folder)}
+            file = {"file": _resolve(model.weights.file, folder)}
             changed["weights"] = model.weights.model_copy(update=file)
-        own, _, function = (model.target or "").rpartition(":")
-        if own.endswith(".py"):
-            changed["target"] = f"{_found(own, folder)}:{function}"
+        code, _, function = (model.target or "").rpartition(":")
+        if code.endswith(".py"):
+            changed["target"] = f"{_resolve(code, folder)}:{function}"
         models[name] = model.model_copy(update=changed)
     return config.model_copy(
         update={
             "results": str(folder.parent),
             "run": folder.name,
-            "resources": _found(config.resources, folder),
+            "resources": _resolve(config.resources, folder),
             "pivot": models[config.pivot.name],
             "encoders": [models[encoder.name] for encoder in config.encoders],
         }
     )
 
 
-def _found(path: str, folder: Path) -> str:
-    """Where a configured path lies: from here or, if not, from where a run's results lie."""
-    here, there = Path(path).absolute(), folder.parent.parent / path
-    return str(there if there.exists() and not here.exists() else here)
+def _resolve(path: str, folder: Path) -> str:
+    """Return a configured path as an absolute one.
+
+    It is resolved from the working directory or, if nothing exists there, from the folder that
+    contains the folder of results.
+    """
+    local, moved = Path(path).absolute(), folder.parent.parent / path
+    return str(moved if moved.exists() and not local.exists() else local)
 
 
-def _read(
-    maps: "ActivationSource", layer: int, images: range, channel: slice
+def _read_maps(
+    source: "ActivationSource", layer: int, images: range, channel: slice
 ) -> NDArray[np.float16]:
-    """The maps (n, h, w) of one channel on consecutive images."""
+    """Return the maps (n, h, w) of one channel on consecutive images."""
     import torch
 
     from rosetta_core.runtime.workers import Workers
 
     with Workers(torch.get_num_threads()) as workers:
-        maps.load(images, workers)
-    return maps.read(layer, images, channel)[:, 0].cpu().numpy()
+        source.load(images, workers)
+    return source.read(layer, images, channel)[:, 0].cpu().numpy()
 
 
 def _gather(
-    read: Callable[[range], NDArray], numbers: NDArray[np.int64], most: int | None = None
+    read: Callable[[range], NDArray],
+    numbers: NDArray[np.int64],
+    *,
+    max_images: int | None = None,
 ) -> NDArray:
-    """Read images in any order, each once, consecutive ones together.
+    """Read images in any order, each once and consecutive ones together.
 
     Args:
-        read: returns what belongs to consecutive images (n, …).
-        numbers: of the images.
-        most: how many may be read together; any number unless given.
+        read: function that returns the values of consecutive images (n, …).
+        numbers: image numbers (n,), in any order.
+        max_images: images to read at once; None: no limit.
+
+    Returns:
+        Values (n, …), in the order of `numbers`.
     """
-    wanted = np.unique(numbers) if len(numbers) else np.zeros(1, np.int64)  # for the shape
-    cuts = [0, *(np.flatnonzero(np.diff(wanted) > 1) + 1).tolist(), len(wanted)]
+    unique = np.unique(numbers) if len(numbers) else np.zeros(1, np.int64)  # for the shape
+    bounds = [0, *(np.flatnonzero(np.diff(unique) > 1) + 1).tolist(), len(unique)]
     parts = []
-    for first, last in pairwise(cuts):
-        start, stop = int(wanted[first]), int(wanted[last - 1]) + 1
-        step = most or stop - start
+    for first, last in pairwise(bounds):
+        start, stop = int(unique[first]), int(unique[last - 1]) + 1
+        step = max_images or stop - start
         parts += [read(range(at, min(at + step, stop))) for at in range(start, stop, step)]
-    return np.concatenate(parts)[np.searchsorted(wanted, numbers)]
+    return np.concatenate(parts)[np.searchsorted(unique, numbers)]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rosetta_core.config import Config
-from rosetta_core.runs.job_folders import finished_job
+from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.stage import Stage, once
 
@@ -23,14 +23,14 @@ def run(config: Config) -> Path:
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.unit_store import read_unit_examples
+    from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.pages.dictionary.maximisation_data import read_maximisations
     from rosetta_core.pages.dictionary.site import write_site
     from rosetta_core.pages.figures import write_default_figures
     from rosetta_core.runs.run_tables import read_run_tables
-    from rosetta_core.runs.samples import open_samples
 
     paths, tables = RunPaths(config), read_run_tables(config)
-    samples = open_samples(config)
+    samples = Samples(paths.sample_stores)
     concept_examples = StoredConceptExamples(paths.concept_examples, tables.units)
     duplicates = find_near_duplicates(samples.images, samples.count)
     with atomic_path(paths.dictionary) as folder:

@@ -13,7 +13,7 @@ __all__ = ["STAGE", "run"]
 
 def run(config: Config) -> Path:
     """Write code, libraries, weights, seeds and machine of a run; return the file."""
-    from rosetta_core.runs.provenance import provenance
+    from rosetta_core.runs.provenance import describe_provenance
     from rosetta_core.stages.registry import jobs_of
     from rosetta_core.stages.triggers import code
 
@@ -24,7 +24,7 @@ def run(config: Config) -> Path:
     path = RunPaths(config).provenance
     with atomic_path(path) as temporary:
         temporary.write_text(
-            json.dumps(provenance(config, code=_by_stage(fingerprints)), indent=1) + "\n",
+            json.dumps(describe_provenance(config, code=_by_stage(fingerprints)), indent=1) + "\n",
             encoding="utf-8",
         )
     return path

@@ -25,7 +25,7 @@ from rosetta_core.config.steering import (
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.tables import read_table
-from rosetta_core.runs.job_folders import finished_job
+from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steer import STAGE, models_of
 from rosetta_core.stages.steered_networks import Networks, mask_of, target_image

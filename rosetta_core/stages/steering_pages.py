@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.runs.job_folders import finished_job
+from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.stage import Stage
 from rosetta_core.zoo.weights.sources import RandomWeights

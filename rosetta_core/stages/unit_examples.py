@@ -29,10 +29,10 @@ def run(config: Config, *, model: str) -> Path:
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.unit_store import write_unit_examples
     from rosetta_core.mining.examples.units import find_unit_examples
-    from rosetta_core.runs.samples import open_samples
+    from rosetta_core.mining.sampling.samples import Samples
 
     name, paths = config.model(model).name, RunPaths(config)
-    samples = open_samples(config)
+    samples = Samples(paths.sample_stores)
     examples = find_unit_examples(
         activation_source(config, name),
         read_table(paths.units(name)),

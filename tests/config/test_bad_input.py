@@ -418,14 +418,17 @@ MISFITS = [
     (steering(show={"unit": "main.8/٣"}), "steering: b: no unit 'main.8/٣' of dcgan; write layer/"),
     (folder_images("photos"), "photos/1.png: is empty; give a PNG or JPEG"),
     (folder_images("nowhere"), "sampling.folder: there is no folder nowhere"),
-    (folder_images("folder"), "sampling.folder: there is no image in folder, of .bmp"),
+    (
+        folder_images("folder"),
+        "sampling.folder: there is no image in folder; supported suffixes: .bmp",
+    ),
     (folder_images("text.png"), "sampling.folder: there is no folder text.png"),
     (
         {"resources": "text.png"},
-        "resources: text.png is no folder; give another, or remove it",
+        "resources: text.png is not a folder; choose another path",
     ),
-    ({"results": "text.png/runs"}, "results: text.png is no folder; give another, or remove it"),
-    ({"encoders": [model(weights={"file": "folder"})]}, "m: no file of weights at folder; correct"),
+    ({"results": "text.png/runs"}, "results: text.png is not a folder; choose another path"),
+    ({"encoders": [model(weights={"file": "folder"})]}, "m: there is no weights file at folder; c"),
     ({"encoders": [model()]}, "w.pt: cannot be read as weights (it is neither safetensors nor"),
     (
         {"encoders": [model(weights={"file": "cut.safetensors"})]},
@@ -459,7 +462,7 @@ MISFITS = [
     ({"dictionary": {"examples": 17}}, "dictionary.examples: 17 is more than sampling.images: 16"),
     (
         {"encoders": [model(weights={"file": "no.pt"})]},
-        "m: no file of weights at no.pt; correct `weights`, or put it there",
+        "m: there is no weights file at no.pt; correct `weights`, or put the file there",
     ),
     (
         {"correlation": {"blocks": 193}},

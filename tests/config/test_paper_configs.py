@@ -112,12 +112,22 @@ def test_the_full_size_stylegan2_draws_an_image() -> None:
     ("generator", "classes", "job", "said"),
     [
         ("biggan", [3], {}, None),
-        ("biggan", None, {}, "steering: shown: class_label is missing; biggan draws 10 classes"),
+        ("biggan", None, {}, "steering: shown: class_label is missing; give a class of biggan"),
         ("biggan", [3, 4], {}, "steering: shown: class_label is missing"),
-        ("biggan", [3], {"class_label": 10}, "class_label: biggan has classes 0 to 9, but 10 was"),
-        ("biggan", [12], {}, "sampling.classes: biggan has classes 0 to 9, but 12 was given"),
-        ("stylegan2", [0], {}, "sampling.classes: stylegan2 has no classes, but 0 was given"),
-        ("stylegan2", None, {"class_label": 0}, "shown: class_label: stylegan2 has no classes"),
+        (
+            "biggan",
+            [3],
+            {"class_label": 10},
+            "class_label: 10 is not a class of biggan, which has 10",
+        ),
+        ("biggan", [12], {}, "sampling.classes: 12 is not a class of biggan"),
+        ("stylegan2", [0], {}, "sampling.classes: 0 is not a class of stylegan2, which has 0"),
+        (
+            "stylegan2",
+            None,
+            {"class_label": 0},
+            "shown: class_label: 0 is not a class of stylegan2",
+        ),
     ],
 )
 def test_classes_are_checked_before_a_run(

@@ -51,7 +51,7 @@ def refused_while_jobs_are_left(checkout: Checkout, start: Start) -> bool:
     if not start.jobs():
         return False
     done = checkout.snakemake("--cores", "2", check=False)
-    refused = done.returncode == 2 and "jobs are still at work" in done.stderr
+    refused = done.returncode == 2 and "jobs of an earlier start are still running" in done.stderr
     assert refused or done.returncode == 0  # unless they had ended by then
     return refused
 

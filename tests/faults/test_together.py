@@ -33,6 +33,6 @@ def test_the_same_run_twice_at_once(finished: Checkout, tmp_path: Path) -> None:
     second = checkout.snakemake("--cores", "2", check=False)
     assert second.returncode == 2
     (said,) = [line for line in second.stderr.splitlines() if line.startswith("rosetta: ")]
-    assert f"is being run, by process {first.process.pid} (" in said
+    assert f"run is locked by process {first.process.pid} (" in said
     assert first.process.wait(PATIENCE) == 0, first.log.read_text()
     assert tables(checkout.run) == tables(finished.run)

@@ -89,7 +89,7 @@ def run(mined: Path, tmp_path: Path) -> Config:
 
 
 def samples(config: Config) -> list[Any]:
-    found = Samples([RunPaths(config).samples(shard) for shard in config.shards])
+    found = Samples(RunPaths(config).sample_stores)
     every = range(found.count)
     return [found.latents(every), found.images(every), found.classes(every), found.origins()]
 
@@ -445,7 +445,7 @@ def test_verify_of_a_run_that_was_moved(run: Config, tmp_path: Path, capsys) -> 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
 def test_verify_of_what_is_no_run(tmp_path: Path, folder: str, capsys) -> None:
     assert main(["verify", str(tmp_path / folder)]) == 2
-    assert "is no run" in capsys.readouterr().err
+    assert "not a finished run" in capsys.readouterr().err
 
 
 DAMAGED = {  # a file of a piece, and what is made again

@@ -71,7 +71,7 @@ def taken(config: Config) -> NDArray[np.uint8]:
     """The images that a run takes."""
     for shard in config.shards:
         stages.sample.run(config, shard=shard)
-    samples = Samples([RunPaths(config).samples(shard) for shard in config.shards])
+    samples = Samples(RunPaths(config).sample_stores)
     return samples.images(range(samples.count))
 
 
@@ -165,7 +165,7 @@ def truncate(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sampling", "said"),
     [
-        (empty, {}, "sampling.folder: there is no image in photos, of .bmp"),
+        (empty, {}, "sampling.folder: there is no image in photos; supported suffixes: .bmp"),
         (
             lambda f: None,
             {"folder": "nowhere"},
@@ -205,12 +205,12 @@ def truncate(folder: Path, name: str) -> None:
         (
             lambda f: f.rename(f.parent / "results"),
             {"folder": "results"},
-            "sampling.folder: results and the results in results lie in one another",
+            "sampling.folder: results and results: results are nested",
         ),
         (
             lambda f: fill(f.parent / "results/tiny/photos"),
             {"folder": "results/tiny/photos"},
-            "sampling.folder: results/tiny/photos and the results in results lie in one another",
+            "sampling.folder: results/tiny/photos and results: results are nested",
         ),
     ],
 )
@@ -284,7 +284,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Run:
 def test_a_run_is_mined_by_an_encoder(run: Run) -> None:
     assert run.pivot == "mobilenet_v2"
     assert repr(run).startswith(
-        "<Run 'tiny': 12 images of photos, seen by mobilenet_v2, efficientnet_lite0, mtcnn_onet;"
+        "<Run 'tiny': 12 images of photos, processed by mobilenet_v2, efficientnet_lite0, mtcnn_onet;"
     )
     assert len(run.concepts) > 0
     corr = run.correlations("mobilenet_v2")

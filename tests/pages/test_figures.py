@@ -242,21 +242,21 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
     where = "rosetta_core.mining.examples.concept_store.StoredConceptExamples"
     monkeypatch.setattr("rosetta_core.runs.run_tables.read_run_tables", lambda _: findings)
     monkeypatch.setattr(where, lambda *_: examples)
-    monkeypatch.setattr("rosetta_core.stages.tools.figure.open_samples", lambda _: FakeSamples())
+    monkeypatch.setattr("rosetta_core.mining.sampling.samples.Samples", lambda _: FakeSamples())
     return Config(results=str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"concepts": [1, 5]}, "no concept 5 in run 'faces'; its concepts are 0 to 4"),
-        ({"concepts": [-1]}, "no concept -1"),
-        ({"images": [12]}, "no image 12 in run 'faces'; its images are 0 to 11"),
-        ({"image": 12}, "no image 12"),
+        ({"concepts": [1, 5]}, "run 'faces': there is no concept 5; use 0 to 4"),
+        ({"concepts": [-1]}, "there is no concept -1"),
+        ({"images": [12]}, "run 'faces': there is no image 12; use 0 to 11"),
+        ({"image": 12}, "there is no image 12"),
         ({"models": ["mtcn_onet"]}, "did you mean 'mtcnn_onet'?"),
         ({"image": 1, "images": [2]}, "--image and --images"),
         ({"image": 1, "models": ["mtcnn_onet"]}, "--image and --models"),
-        ({"examples": 0}, "at least 1"),
+        ({"examples": 0}, "--examples: 0 is too small"),
     ],
 )
 def test_bad_input_is_one_line(run: Config, options: dict, said: str) -> None:

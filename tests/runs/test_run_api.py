@@ -1,4 +1,4 @@
-"""An opened run gives what its files hold, wherever it lies, and says in one line what it lacks."""
+"""An opened run returns the content of its files, wherever it is; errors are one line."""
 
 import json
 import shutil
@@ -46,17 +46,17 @@ def changed_copy(finished: Checkout, folder: Path, **changes: object) -> Path:
     return folder
 
 
-def test_what_it_is(run: Run) -> None:
+def test_names_and_representation(run: Run) -> None:
     assert run.name == "tiny"
     assert run.pivot == "dcgan"
     assert run.models == [run.pivot, *run.encoders]
     neurons, concepts = table(run, "rosetta")["pivot_unit"].nunique(), len(table(run, "concepts"))
     assert repr(run).count("\n") == 0
-    assert f"16 images of dcgan, seen by {', '.join(run.encoders)}" in repr(run)
+    assert f"16 images of dcgan, processed by {', '.join(run.encoders)}" in repr(run)
     assert f"{neurons} Rosetta neurons in {concepts} concepts" in repr(run)
 
 
-def test_ids_are_unique_and_say_where_a_unit_is(run: Run) -> None:
+def test_ids_are_unique_and_name_model_layer_and_channel(run: Run) -> None:
     units = run.units()
     assert units["id"].is_unique
     for row in units.itertuples():
@@ -69,7 +69,7 @@ def test_ids_are_unique_and_say_where_a_unit_is(run: Run) -> None:
     assert len(units) == sum(len(run.units(model)) for model in run.models)
 
 
-def test_pairs_are_those_of_the_tables_and_both_units_are_named(run: Run) -> None:
+def test_pairs_equal_the_tables_and_name_both_units(run: Run) -> None:
     number = {
         (model, unit): name
         for model in run.models
@@ -119,21 +119,23 @@ def test_rosetta_neurons_and_concepts(run: Run) -> None:
         assert set(members["pivot_unit"]) == set(row.pivot_units)
 
 
-def test_maps_and_images_are_what_the_stores_hold(run: Run) -> None:
+def test_maps_and_images_equal_the_stores(run: Run) -> None:
     for model in run.models:
         units = run.units(model)
         for row in units.groupby("layer", sort=False).sample(2, random_state=0).itertuples():
             expected = stored(run, model, row.layer)[:, row.channel].astype(np.float32)
-            found = run.maps(row.id)
-            assert found.dtype == np.float32
-            np.testing.assert_array_equal(found, expected)
-            some = [9, 2, 9, 8]
-            np.testing.assert_array_equal(run.maps((model, row.unit), some), expected[some])
+            maps = run.maps(row.id)
+            assert maps.dtype == np.float32
+            np.testing.assert_array_equal(maps, expected)
+            numbers = [9, 2, 9, 8]
+            np.testing.assert_array_equal(run.maps((model, row.unit), numbers), expected[numbers])
             np.testing.assert_array_equal(run.maps(row.id, range(5, 11)), expected[5:11])
             np.testing.assert_array_equal(run.maps(row.id, np.int64(7)), expected[[7]])
-            shown = run.maps(row.id, standardised=True)
+            standardised = run.maps(row.id, standardised=True)
             scale = row.std if row.std > 0 else np.inf
-            np.testing.assert_allclose(shown, (expected - row.mean) / scale, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(
+                standardised, (expected - row.mean) / scale, rtol=1e-5, atol=1e-5
+            )
     folder = Path(run.config.results, run.config.run)
     stores = sorted((folder / "samples" / run.pivot).glob("*.zarr"))
     images = np.concatenate([zarr.open_group(store, mode="r")["images"][...] for store in stores])
@@ -145,11 +147,11 @@ def test_maps_and_images_are_what_the_stores_hold(run: Run) -> None:
         store = zarr.open_group(folder / "correlations" / f"{run.pivot}--{model}.zarr", mode="r")
         np.testing.assert_array_equal(run.correlations(model), store["corr"][...])
     store = zarr.open_group(folder / "examples" / "concepts.zarr", mode="r")
-    np.testing.assert_array_equal(run.scores, store["score"][...])
-    assert run.scores.shape == (len(run.concepts), 16)
+    np.testing.assert_array_equal(run.concept_scores, store["score"][...])
+    assert run.concept_scores.shape == (len(run.concepts), 16)
 
 
-def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
+def test_a_moved_run_opens_from_anywhere_and_runs_its_network_without_stores(
     run: Run, finished: Checkout, tmp_path: Path, monkeypatch
 ) -> None:
     folder = changed_copy(
@@ -185,32 +187,43 @@ def test_a_moved_run_opens_from_anywhere_and_without_stores_runs_its_network(
         (lambda run: run.best_buddies("dcgn"), "(did you mean 'dcgan'?)"),
         (lambda run: run.correlations("dcgn"), "(did you mean 'dcgan'?)"),
         (lambda run: run.maps("dcgn/main.8/0"), "(did you mean 'dcgan'?)"),
-        (lambda run: run.maps("dcgan/main8/0"), "no layer 'main8' of dcgan was mined (did you"),
-        (lambda run: run.maps("dcgan"), "a unit is named model/layer/channel"),
-        (lambda run: run.maps("dcgan/main.8/128"), "no channel '128' in main.8 of dcgan; they are"),
-        (lambda run: run.maps("dcgan/main.8/+1"), "no channel '+1'"),
-        (lambda run: run.maps(("dcgan", 192)), "no unit 192 in dcgan; they are 0 to 191"),
-        (lambda run: run.maps(("dcgan", -1)), "no unit -1 in dcgan"),
-        (lambda run: run.maps("dcgan/main.8/0", 16), "no image 16 in run 'tiny'; they are 0 to 15"),
-        (lambda run: run.images([0, -1]), "no image -1 in run 'tiny'"),
-        (lambda run: run.images([True]), "images are chosen by their numbers, not by bool"),
-        (lambda run: run.concept(10_000), "no concept 10000 in run 'tiny'; they are 0 to"),
+        (lambda run: run.maps("dcgan/main8/0"), "layer 'main8' of dcgan was not mined (did you"),
+        (lambda run: run.maps("dcgan"), "; use model/layer/channel"),
+        (
+            lambda run: run.maps("dcgan/main.8/128"),
+            "there is no channel '128' in main.8 of dcgan; use 0 to 127",
+        ),
+        (lambda run: run.maps("dcgan/main.8/+1"), "there is no channel '+1'"),
+        (lambda run: run.maps(("dcgan", 192)), "dcgan: there is no unit 192; use 0 to 191"),
+        (lambda run: run.maps(("dcgan", -1)), "dcgan: there is no unit -1"),
+        (
+            lambda run: run.maps("dcgan/main.8/0", 16),
+            "run 'tiny': there is no image 16; use 0 to 15",
+        ),
+        (lambda run: run.images([0, -1]), "run 'tiny': there is no image -1"),
+        (lambda run: run.images([True]), "images: bool is not an integer type; use image numbers"),
+        (lambda run: run.concept(10_000), "run 'tiny': there is no concept 10000; use 0 to"),
     ],
 )
-def test_what_is_not_there_is_one_line(run: Run, ask, said: str) -> None:
+def test_unknown_names_and_numbers_are_refused_in_one_line(run: Run, ask, said: str) -> None:
     with pytest.raises(RosettaError) as error:
         ask(run)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_run_is_one_line(finished: Checkout, tmp_path: Path) -> None:
-    with pytest.raises(RosettaError, match=r"there is no such folder; .*did you mean 'tiny'\?"):
+def test_a_folder_without_a_run_is_refused_in_one_line(finished: Checkout, tmp_path: Path) -> None:
+    with pytest.raises(
+        RosettaError,
+        match=r"not a finished run \(the folder does not exist\); .*did you mean 'tiny'\?",
+    ):
         open_run(finished.run.with_name("tinny"))
-    with pytest.raises(RosettaError, match=r"is no run, it has no config.yaml; give"):
+    with pytest.raises(
+        RosettaError, match=r"not a finished run \(config.yaml is missing\); give a run folder"
+    ):
         open_run(tmp_path)
     (tmp_path / "config.yaml").write_text("run: x\n")
-    with pytest.raises(RosettaError, match="is no run, it has no tables; give"):
+    with pytest.raises(RosettaError, match=r"not a finished run \(tables is missing\); give"):
         open_run(tmp_path)
     (tmp_path / "tables").mkdir()
     with pytest.raises(RosettaError, match=r"dcgan.parquet: no readable table; run the stage"):
@@ -219,7 +232,9 @@ def test_what_is_no_run_is_one_line(finished: Checkout, tmp_path: Path) -> None:
 
 def test_correlations_that_were_not_kept(finished: Checkout, tmp_path: Path) -> None:
     folder = changed_copy(finished, tmp_path / "kept", correlation={"keep_matrix": False})
-    with pytest.raises(RosettaError, match=r"^the correlations of run 'kept' were not kept, .*$"):
+    with pytest.raises(
+        RosettaError, match=r"^run 'kept': only the 32 highest correlations .*: true$"
+    ):
         open_run(folder).correlations("dcgan")
 
 

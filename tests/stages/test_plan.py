@@ -12,7 +12,7 @@ from conftest import ROOT, Checkout, tiny
 from rosetta_core.cli.plan_report import format_plan
 from rosetta_core.config import parse_config
 from rosetta_core.runs.plan import job_resources, pair_operations
-from rosetta_core.runs.rates import measure_rates
+from rosetta_core.stages.tools.machine_rates import measure_rates
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.loading import build

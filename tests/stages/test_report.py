@@ -113,5 +113,5 @@ def test_what_was_not_measured_is_empty(tmp_path: Path) -> None:
     assert row[["cpu_seconds", "max_rss_mib", "read_mib", "written_mib"]].isna().all()
     for damaged in ("", HEADER, "a\tb\n1\t2\n"):
         file.write_text(damaged)
-        with pytest.raises(RosettaError, match="no benchmark"):
+        with pytest.raises(RosettaError, match="not a readable benchmark"):
             cost_table([file])

@@ -297,7 +297,9 @@ def test_truncation_and_input_are_for_those_that_take_them(folder: Path) -> None
         "import my_generator\n\ndef build():\n    return my_generator.build()\n"
     )
     pivot["target"] = "plain.py:build"
-    with pytest.raises(RosettaError, match=r"target of drawer takes no truncation, but 0\.5"):
+    with pytest.raises(
+        RosettaError, match=r"0\.5 was given, but the target of drawer does not accept truncation"
+    ):
         check_config(config_of_pivot(pivot, truncation=0.5))
     seen = Input(size=16, mean=[0.5] * 3, std=[0.5] * 3).model_dump(mode="json")
     with pytest.raises(RosettaError, match="drawer: input is given, but the model is a generator"):

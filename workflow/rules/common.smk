@@ -20,7 +20,7 @@ from rosetta_core.io.atomic import manifest_of
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import job_resources
-from rosetta_core.runs.progress import watch
+from rosetta_core.runs.progress import show_progress
 from rosetta_core.stages import triggers
 from rosetta_core.stages.correlations import passes
 from rosetta_core.stages.registry import STAGES, benchmarks
@@ -57,7 +57,7 @@ except RosettaError as error:
 
 paths = RunPaths(settings)
 locks = ExitStack()  # held until this process ends
-began = time.time()
+started = time.time()
 pivot = settings.pivot.name
 models = [model.name for model in settings.models]
 encoders = [encoder.name for encoder in settings.encoders]
@@ -91,7 +91,7 @@ for resources in needs.values():
 if is_module:
     write_config(settings)  # what `onstart` does for a run of this workflow alone
 else:
-    watch(settings.run, {cost.name: cost.seconds_per_job for cost in plan})
+    show_progress(settings.run, {cost.name: cost.seconds_per_job for cost in plan})
 
 
 wildcard_constraints:

@@ -18,18 +18,19 @@ __all__ = ["check_config"]
 
 
 def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["Layer"]]:
-    """Check everything that can be wrong before a job starts; return each model's layers.
+    """Check everything that can be checked before a job starts.
 
     Args:
-        config: the run.
-        elsewhere: other machines run its jobs, so that nothing is said of devices.
+        config: configuration of the run.
+        elsewhere: jobs run on other machines, so this machine's devices are not checked.
+
+    Returns:
+        The mined layers of each model, by name.
 
     Raises:
-        RosettaError: a device or a file that isn't there, an unknown architecture, a layer
-            pattern that matches nothing, a K larger than a model, more examples than images, a
-            unit that isn't mined, an image that can't be read or isn't as large as a box or a mask
-            has to be, a function that is no Python, other weights in this package than the
-            configuration says.
+        RosettaError: for example a missing device or file, an unknown architecture, a layer
+            pattern without a match, K larger than the number of units, more examples than images,
+            a steered unit that is not mined, an unreadable image, or a box outside an image.
     """
     _check_folders(config)
     if config.device.startswith("cuda") and not elsewhere:
@@ -40,38 +41,41 @@ def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["
     if config.dictionary.examples > config.sampling.images:
         raise RosettaError(
             f"dictionary.examples: {config.dictionary.examples} is more than sampling.images: "
-            f"{config.sampling.images}"
+            f"{config.sampling.images}; lower it or increase sampling.images"
         )
-    _check_folder(config)
-    found = {model.name: list_layers(config, model=model.name) for model in config.models}
-    _check_kinds(config)
-    for name, layers in found.items():
+    _check_image_folder(config)
+    layers_by_model = {model.name: list_layers(config, model=model.name) for model in config.models}
+    _check_models(config)
+    for name, layers in layers_by_model.items():
         units = sum(layer.channels for layer in layers)
         if config.neighbours.k >= units:
             raise RosettaError(
                 f"neighbours.k: {config.neighbours.k} is too large for {name}, which has {units} "
-                "units; lower it or name more layers"
+                "units; lower it or mine more layers"
             )
-    check_units(config, found[config.pivot.name])
-    units = sum(layer.channels for layer in found[config.pivot.name])
+    pivot_layers = layers_by_model[config.pivot.name]
+    check_units(config, pivot_layers)
+    units = sum(layer.channels for layer in pivot_layers)
     if config.correlation.blocks > units:
         raise RosettaError(
             f"correlation.blocks: {config.correlation.blocks} is more than the {units} units of "
-            f"{config.pivot.name}"
+            f"{config.pivot.name}; lower it"
         )
-    return found
+    return layers_by_model
 
 
 def _check_folders(config: Config) -> None:
-    """Check that results and resources can be folders."""
+    """Check that no file takes the place of the folders of results and resources."""
     for key, folder in (("results", RunPaths(config).run), ("resources", Path(config.resources))):
         for path in (folder, *folder.parents):
             if path.exists() and not path.is_dir():
-                raise RosettaError(f"{key}: {path} is no folder; give another, or remove it")
+                raise RosettaError(
+                    f"{key}: {path} is not a folder; choose another path, or remove it"
+                )
 
 
 def _check_weights(config: Config) -> None:
-    """Check the files of weights that nobody fetches: those of the user's own, those shipped."""
+    """Check weights files that are not fetched: the user's own, and those in this package."""
     from rosetta_core.zoo.weights.checkpoints import file_format
     from rosetta_core.zoo.weights.checksums import verify_weights
 
@@ -81,15 +85,16 @@ def _check_weights(config: Config) -> None:
             continue
         if not path.is_file():
             raise RosettaError(
-                f"{model.name}: no file of weights at {path}; correct `weights`, or put it there"
+                f"{model.name}: there is no weights file at {path}; correct `weights`, or put the "
+                "file there"
             )
         file_format(path)
-        if isinstance(model.weights, ShippedWeights):  # small; one of the user's own may not be
+        if isinstance(model.weights, ShippedWeights):  # small, while the user's may be large
             verify_weights(path, model.weights)
 
 
-def _check_folder(config: Config) -> None:
-    """Check that the images of a folder are there and can be read."""
+def _check_image_folder(config: Config) -> None:
+    """Check that the folder has enough images and that they can be read."""
     from rosetta_core.io.images import check_images
 
     if config.sampling.folder is None:
@@ -97,8 +102,8 @@ def _check_folder(config: Config) -> None:
     folder, results = Path(config.sampling.folder).resolve(), Path(config.results).resolve()
     if folder in (results, *results.parents) or results in folder.parents:
         raise RosettaError(
-            f"sampling.folder: {config.sampling.folder} and the results in {config.results} lie "
-            "in one another; keep them apart"
+            f"sampling.folder: {config.sampling.folder} and results: {config.results} are nested; "
+            "use separate folders"
         )
     paths = RunPaths(config)
     files = [file for shard in config.shards for file in paths.folder_images(shard)]
@@ -108,44 +113,49 @@ def _check_folder(config: Config) -> None:
     check_images(files, paths.resources / "images")
 
 
-def _check_kinds(config: Config) -> None:
-    """Check what only a built network tells: whether it draws images, and of which classes."""
+def _check_models(config: Config) -> None:
+    """Check what only a built network shows: whether it generates images, and its classes."""
     from rosetta_core.zoo.model_info import describe
 
-    known = {m.name: describe(m, RunPaths(config).resources) for m in config.models}
-    pivot, sampling = known[config.pivot.name], config.sampling
+    resources = RunPaths(config).resources
+    models = {model.name: describe(model, resources) for model in config.models}
+    pivot, sampling = models[config.pivot.name], config.sampling
     if sampling.folder is None and not pivot.image_pixels:
         raise RosettaError(
-            f"{config.pivot.name}: draws no images; take a generator as the pivot, or images from "
+            f"{config.pivot.name}: generates no images; use a generator as pivot, or set "
             "sampling.folder"
         )
     for model in config.models:
-        if known[model.name].image_pixels and (model != config.pivot or sampling.folder):
-            raise RosettaError(f"{model.name}: draws images and cannot look at them")
+        if models[model.name].image_pixels and (model != config.pivot or sampling.folder):
+            raise RosettaError(
+                f"{model.name}: is a generator and cannot process images; use an encoder"
+            )
     if sampling.truncation != 1 and not pivot.supports_truncation:
         raise RosettaError(
-            f"sampling.truncation: the target of {config.pivot.name} takes no truncation, but "
-            f"{sampling.truncation:g} was given"
+            f"sampling.truncation: {sampling.truncation:g} was given, but the target of "
+            f"{config.pivot.name} does not accept truncation; use 1"
         )
     _check_classes(config, pivot.classes)
     check_steering(config, pivot)
 
 
 def _check_classes(config: Config, classes: int) -> None:
-    """Check the classes that are to be drawn by a generator of so many."""
-    named = config.sampling.classes or []
-    given = [("sampling.classes", label) for label in named]
+    """Check all class labels of a run against the number of the generator's classes."""
+    sampled = config.sampling.classes or []
+    labels = [("sampling.classes", label) for label in sampled]
     for job in config.steering.jobs.values():
         if isinstance(job, PivotalTuning) or (isinstance(job, Edit) and job.source_job):
-            continue  # draws what the job that it goes on from drew
+            continue  # uses the class of its source job
         if job.class_label is not None:
-            given.append((f"steering: {job.name}: class_label", job.class_label))
-        elif classes and len(named) != 1:
+            labels.append((f"steering: {job.name}: class_label", job.class_label))
+        elif classes and len(sampled) != 1:
             raise RosettaError(
-                f"steering: {job.name}: class_label is missing; {config.pivot.name} draws "
-                f"{classes} classes"
+                f"steering: {job.name}: class_label is missing; give a class of "
+                f"{config.pivot.name}, from 0 to {classes - 1}"
             )
-    for key, label in given:
+    for key, label in labels:
         if label >= classes:
-            has = f"classes 0 to {classes - 1}" if classes else "no classes"
-            raise RosettaError(f"{key}: {config.pivot.name} has {has}, but {label} was given")
+            cure = f"give a class from 0 to {classes - 1}" if classes else "remove it"
+            raise RosettaError(
+                f"{key}: {label} is not a class of {config.pivot.name}, which has {classes}; {cure}"
+            )

@@ -1,12 +1,11 @@
 """Comparison of two finished runs."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.provenance import read_provenance
 
 if TYPE_CHECKING:
     from rosetta_core.runs.comparison import Comparison, RunContents
@@ -22,20 +21,16 @@ def compare_runs(first: Path, second: Path) -> "Comparison":
 
 
 def _read(folder: Path) -> "RunContents":
+    """Read what is compared of a finished run."""
     from rosetta_core.runs.comparison import RunContents
     from rosetta_core.runs.run import run_config
 
     config = run_config(folder)
     paths = RunPaths(config)
     names = [model.name for model in config.models]
-    written = paths.provenance
-    try:
-        made = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
-    except (OSError, ValueError) as error:
-        raise RosettaError(f"{written}: can't be read; delete it and run again") from error
     return RunContents(
         config=config.model_dump(mode="json"),
-        provenance=made,
+        provenance=read_provenance(paths.provenance),
         units={name: read_table(paths.units(name)) for name in names},
         neighbours={name: read_table(paths.neighbours(name)) for name in names},
         buddies={name: read_table(paths.best_buddies(name)) for name in names},

@@ -16,9 +16,9 @@ def export_run(config: Config, *, format: "Format" = "csv", to: Path | None = No
     """Write the tables of a run as plain files; return their folder.
 
     Args:
-        config: the run.
+        config: configuration of the run.
         format: csv, json or parquet.
-        to: the folder, {results}/{run}/export unless given; an earlier export is replaced.
+        to: output folder, whose earlier export is replaced; None: {results}/{run}/export.
     """
     from rosetta_core.runs.export import export_tables
     from rosetta_core.runs.run_tables import read_run_tables

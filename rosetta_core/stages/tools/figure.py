@@ -5,14 +5,13 @@ from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.runs.job_folders import finished_job
+from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.samples import open_samples
 
 __all__ = ["draw_figure"]
 
-STRONGEST = 4
-LONGEST = 12  # list of concepts in a file name
+CONCEPTS = 4  # number of concepts drawn by default
+MAX_NAMED = 12  # longest list of concepts in a file name
 
 
 def draw_figure(
@@ -29,69 +28,80 @@ def draw_figure(
     """Draw a figure; return its PDF and its PNG.
 
     Args:
-        config: of a run that has been mined.
-        concepts: which; default: the four strongest, or all with `image`.
-        examples: images per concept, those with the most score.
-        images: the example images of every concept, in place of these.
-        models: the encoders that get columns, in this order; default: all.
-        image: draw the concepts on this one image.
-        jobs: draw what these steering jobs came to.
-        out: where to, without suffix; default: the run's folder of figures.
+        config: configuration of a finished run.
+        concepts: concept numbers; None: the four with the highest mean correlation, or all with
+            `image`.
+        examples: number of images per concept, those with the highest concept score.
+        images: image numbers that every concept is shown on, instead of its own examples.
+        models: encoders that are columns, in this order; None: all.
+        image: number of one image, on which the concepts are drawn.
+        jobs: steering jobs whose source and result are drawn, instead of concepts.
+        out: path of the figure without suffix; None: a file in the run's folder of figures.
+
+    Raises:
+        RosettaError: options contradict each other, a number is out of range, or a job is not
+            finished.
     """
     from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.selection import top_examples
+    from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
     from rosetta_core.runs.run_tables import read_run_tables
 
     paths = RunPaths(config)
+    figures = paths.run / "figures"
     if jobs:
         if concepts or images or models or image is not None:
-            raise RosettaError("--jobs: draws nothing but jobs; leave the other options out")
-        return _of_jobs(config, jobs, _path(out) or paths.run / "figures" / "-".join(jobs))
+            raise RosettaError("--jobs: cannot be combined with other options; remove them")
+        return _draw_jobs(config, jobs, _without_suffix(out) or figures / "-".join(jobs))
     names = [config.model(name).name for name in models or ()]
     _check_options(examples=examples, images=images, models=models, image=image)
-    findings = read_run_tables(config)
-    stored = StoredConceptExamples(paths.concept_examples, findings.units)
-    found, drawn = stored.scores.shape
-    if found == 0:
-        raise RosettaError(f"run {config.run!r} found no concepts to draw; raise neighbours.k")
-    _check_numbers(config, "concept", concepts or (), found)
-    _check_numbers(config, "image", images or (), drawn)
-    samples = open_samples(config)
+    tables = read_run_tables(config)
+    concept_examples = StoredConceptExamples(paths.concept_examples, tables.units)
+    n_concepts, n_images = concept_examples.scores.shape
+    if n_concepts == 0:
+        raise RosettaError(
+            f"run {config.run!r}: there are no concepts to draw; increase neighbours.k"
+        )
+    _check_numbers(config, "concept", concepts or (), n_concepts)
+    _check_numbers(config, "image", images or (), n_images)
+    samples = Samples(paths.sample_stores)
     if image is not None:
-        _check_numbers(config, "image", (image,), drawn)
-        picture = image_figure(
-            findings,
-            stored,
+        _check_numbers(config, "image", (image,), n_images)
+        figure = image_figure(
+            tables,
+            concept_examples,
             image=image,
             images=samples.images,
             concepts=concepts and list(dict.fromkeys(concepts)),
         )
-        return save_both(picture, _path(out) or paths.run / "figures" / f"image-{image}")
-    chosen = list(dict.fromkeys(concepts or range(min(STRONGEST, found))))
+        return save_both(figure, _without_suffix(out) or figures / f"image-{image}")
+    drawn = list(dict.fromkeys(concepts or range(min(CONCEPTS, n_concepts))))
     if images:
-        shown = {concept: list(images) for concept in chosen}
+        shown = {concept: list(images) for concept in drawn}
     else:
         duplicates = find_near_duplicates(samples.images, samples.count)
         shown = {
-            concept: top_examples(stored.scores[concept], duplicates, count=examples)
-            for concept in chosen
+            concept: top_examples(concept_examples.scores[concept], duplicates, count=examples)
+            for concept in drawn
         }
-    columns = list(dict.fromkeys([findings.pivot, *(names or findings.encoders)]))
-    picture = concepts_figure(findings, stored, shown=shown, images=samples.images, models=columns)
-    return save_both(picture, _path(out) or paths.run / "figures" / _name(chosen))
+    columns = list(dict.fromkeys([tables.pivot, *(names or tables.encoders)]))
+    figure = concepts_figure(
+        tables, concept_examples, shown=shown, images=samples.images, models=columns
+    )
+    return save_both(figure, _without_suffix(out) or figures / _file_name(drawn))
 
 
-def _of_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Path]:
-    """Draw of each job the image that it is of, and the one that it came to."""
+def _draw_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Path]:
+    """Draw the source image and the result of each steering job; return PDF and PNG."""
     from rosetta_core.drawing.contact_sheets import sheet
     from rosetta_core.pages.figures import save_both
     from rosetta_core.steering.result_io.job_folder import read_images
 
     columns = [read_images(finished_job(config, name)) for name in names]
-    tiles = [[of for of, _ in columns], [result for _, result in columns]]
-    return save_both(sheet(tiles, rows=["of", "result"], columns=list(names)), path)
+    tiles = [[source for source, _ in columns], [result for _, result in columns]]
+    return save_both(sheet(tiles, rows=["source", "result"], columns=list(names)), path)
 
 
 def _check_options(
@@ -101,30 +111,33 @@ def _check_options(
     models: Sequence[str] | None,
     image: int | None,
 ) -> None:
-    """RosettaError if they make no sense together."""
+    """Check that options do not contradict each other; RosettaError otherwise."""
     if image is not None and images:
-        raise RosettaError("--image and --images: draw one image or example images; leave out one")
+        raise RosettaError("--image and --images: cannot be combined; remove one of them")
     if image is not None and models:
-        raise RosettaError("--image and --models: one image is drawn for the pivot; leave out one")
+        raise RosettaError(
+            "--image and --models: cannot be combined, because --image shows the pivot only; "
+            "remove one of them"
+        )
     if examples < 1:
-        raise RosettaError(f"--examples {examples}: give at least 1")
+        raise RosettaError(f"--examples: {examples} is too small; use at least 1")
 
 
 def _check_numbers(config: Config, kind: str, numbers: Sequence[int], count: int) -> None:
-    """RosettaError if one of the numbers is out of range."""
+    """Check that concept or image numbers are in range; RosettaError otherwise."""
     for number in numbers:
         if not 0 <= number < count:
             raise RosettaError(
-                f"no {kind} {number} in run {config.run!r}; its {kind}s are 0 to {count - 1}"
+                f"run {config.run!r}: there is no {kind} {number}; use 0 to {count - 1}"
             )
 
 
-def _path(out: Path | None) -> Path | None:
-    """Without a suffix that is added anyway."""
+def _without_suffix(out: Path | None) -> Path | None:
+    """Return a path without .pdf or .png, which are added when the figure is saved."""
     return out.with_suffix("") if out and out.suffix in (".pdf", ".png") else out
 
 
-def _name(concepts: Sequence[int]) -> str:
-    if len(concepts) > LONGEST:
+def _file_name(concepts: Sequence[int]) -> str:
+    if len(concepts) > MAX_NAMED:
         return f"concepts-{concepts[0]}-and-{len(concepts) - 1}-more"
     return "-".join(["concepts", *map(str, concepts)])

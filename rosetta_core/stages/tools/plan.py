@@ -16,7 +16,7 @@ def plan_run(config: Config, rates: Rates | None = None) -> Plan:
 
     Args:
         config: configuration of the run.
-        rates: speed of the machine, as `rosetta_core.runs.rates` measures it; None: a slow one.
+        rates: speed of the machine, as `measure_rates` returns it; None: a slow machine.
     """
     resources = RunPaths(config).resources
     models = {model.name: describe(model, resources) for model in config.models}

@@ -1,10 +1,11 @@
-"""The summary that Snakemake prints at the end of a run."""
+"""Summary of a run, which Snakemake prints when all jobs have ended."""
 
 import time
+from pathlib import Path
 
 from rosetta_core.config import Config
+from rosetta_core.runs.costs import read_benchmark, summary_lines
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.summary import bytes_below, read_job, summary
 from rosetta_core.stages.registry import benchmarks
 
 __all__ = ["run_summary"]
@@ -12,20 +13,30 @@ __all__ = ["run_summary"]
 NOT_RESULTS = ("logs", "benchmarks")
 
 
-def run_summary(config: Config, *, began: float) -> str:
-    """Return what a run has cost since `began` (seconds since 1970), and the pages to open."""
+def run_summary(config: Config, *, started: float) -> str:
+    """Return the summary of a run: jobs, time, memory and disk use, and the pages to open.
+
+    Args:
+        config: configuration of the run.
+        started: time at which Snakemake started, in seconds since 1970.
+    """
     paths = RunPaths(config)
-    jobs = [read_job(path) for path in benchmarks(config)]
-    folders = {
-        path.name: bytes_below(path)
+    costs = [read_benchmark(path) for path in benchmarks(config)]
+    folder_bytes = {
+        path.name: _folder_bytes(path)
         for path in sorted(paths.run.iterdir())
         if path.is_dir() and path.name not in NOT_RESULTS
     }
-    lines = summary(
+    lines = summary_lines(
         config.run,
-        [job for job in jobs if job],
-        began=began,
+        [cost for cost in costs if cost],
+        started=started,
         ended=time.time(),
-        folders=folders,
+        folder_bytes=folder_bytes,
     )
     return "\n".join([*lines, *(f"  open {page}" for page in paths.pages)])
+
+
+def _folder_bytes(folder: Path) -> int:
+    """Return the size of all files in a folder and its subfolders, in bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -8,34 +8,35 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import remove
 from rosetta_core.runs.paths import RunPaths
 
-__all__ = ["Verified", "verify_run"]
+__all__ = ["Verification", "verify_run"]
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What there is of a run.
+class Verification:
+    """Result of a verification.
 
     Attributes:
-        pieces: how many were checked.
-        bytes: how many they have.
-        problems: a line for each damaged piece.
-        targets: what the workflow makes again of those that were deleted.
+        artifacts: number of artifacts that were checked.
+        bytes: their size.
+        problems: one line per damaged or missing artifact.
+        targets: paths of deleted artifacts that Snakemake can regenerate.
     """
 
-    pieces: int
+    artifacts: int
     bytes: int
     problems: list[str]
     targets: list[Path]
 
 
-def verify_run(config: Config, *, delete: bool = False) -> Verified:
-    """Read every piece of a run, and say which are missing or damaged.
+def verify_run(config: Config, *, delete: bool = False) -> Verification:
+    """Read every artifact of a run and report those that are missing or damaged.
 
     Args:
-        config: the run.
-        delete: damaged pieces; what is a user's own, or came with this package, is left.
+        config: configuration of the run.
+        delete: delete damaged artifacts that Snakemake can regenerate; the user's own files and
+            files of this package are left alone.
     """
-    from rosetta_core.runs.artifacts import artifacts_of
+    from rosetta_core.runs.artifacts import list_artifacts
     from rosetta_core.runtime.progress import Progress
     from rosetta_core.stages.registry import jobs_of
 
@@ -46,18 +47,18 @@ def verify_run(config: Config, *, delete: bool = False) -> Verified:
         if stage.verified
         for path in stage.writes(paths, job)
     ]
-    pieces = artifacts_of(config, outputs)
-    sizes = [piece.size for piece in pieces]
+    artifacts = list_artifacts(config, outputs)
+    sizes = [artifact.size for artifact in artifacts]
     problems, targets = [], []
     with Progress(f"verifying {config.run}", total=sum(sizes), unit="bytes") as progress:
-        for piece, size in zip(pieces, sizes, strict=True):
+        for artifact, size in zip(artifacts, sizes, strict=True):
             try:
-                piece.check()
+                artifact.check()
             except (RosettaError, OSError) as error:
                 problems.append(str(error))
-                if delete and piece.parts:
-                    for part in piece.parts:
+                if delete and artifact.parts:
+                    for part in artifact.parts:
                         remove(part)
-                    targets.append(piece.target)
+                    targets.append(artifact.target)
             progress.advance(size)
-    return Verified(len(pieces), sum(sizes), problems, targets)
+    return Verification(len(artifacts), sum(sizes), problems, targets)

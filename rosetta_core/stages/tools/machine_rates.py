@@ -1,7 +1,4 @@
-"""How fast this machine is, measured in a few seconds.
-
-measure_rates     what `plan` needs to estimate times
-"""
+"""Speed of this machine, measured in a few seconds for `rosetta plan`."""
 
 import tempfile
 import time
@@ -27,66 +24,68 @@ from rosetta_core.zoo.network import Encoder
 
 __all__ = ["measure_rates"]
 
-SQUARE = 2048  # side of the matrices that are multiplied
-SHAPE = (64, 32, 56, 56)  # of the maps that are stored, read and reduced
-LONG = 5.0  # seconds after which a try is the last
-PIVOT = (4, 8, 16, 32)  # grids that they are reduced to
+MATRIX_SIDE = 2048  # rows and columns of the multiplied matrices
+SHAPE = (64, 32, 56, 56)  # (n, c, h, w) of the maps that are stored, read and reduced
+PIVOT_SIDES = (4, 8, 16, 32)  # sides of the pivot's maps, to which these maps are reduced
+TIME_LIMIT = 5.0  # seconds after which no further repetition starts
 
 
 @torch.no_grad()
 def measure_rates(config: Config) -> Rates:
-    """Measure one thread, or the GPU, at products, the run's networks, stores and reductions.
+    """Measure the speed of one thread or of the GPU: products, forward passes, stores, reductions.
 
-    Networks have random weights: none need be fetched. The best of a few tries counts, because
-    other work slows single tries down.
+    Networks have random weights, so nothing needs to be fetched. The fastest of a few repetitions
+    is returned, because other processes slow single repetitions down.
     """
     device = resolve_device(config.device)
     rng = np.random.default_rng(0)
     maps = np.maximum(rng.standard_normal(SHAPE), 0).astype(np.float16)
-    tensor = torch.from_numpy(maps[:1].astype(np.float32)).contiguous(
+    output = torch.from_numpy(maps[:1].astype(np.float32)).contiguous(
         memory_format=torch.channels_last
-    )
+    )  # (1, c, h, w)
     with Workers(1) as workers, tempfile.TemporaryDirectory() as folder:
-        square = torch.rand(SQUARE, SQUARE, device=device)
+        matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE, device=device)
         group = zarr.open_group(Path(folder) / "maps.zarr", mode="w")
         array = create_array(group, "maps", shape=SHAPE, shard=SHAPE, dtype="float16")
         pivot = InMemoryActivations(
-            {str(s): np.ones((SHAPE[0], 1, s, s), np.float16) for s in PIVOT}
+            {str(side): np.ones((SHAPE[0], 1, side, side), np.float16) for side in PIVOT_SIDES}
         )
-        pooling = CorrelationAccumulator(
+        encoder = InMemoryActivations({"maps": maps})
+        accumulator = CorrelationAccumulator(
             pivot,
-            [stored := InMemoryActivations({"maps": maps})],
+            [encoder],
             rows=parts(pivot.layers),
-            columns=parts(stored.layers, model=0),
+            columns=parts(encoder.layers, model=0),
             device=device,
             memory_budget=2**30,
             workers=workers,
         )
         return Rates(
-            products=2 * SQUARE**3 / _seconds(lambda: multiply(square, square), device),
+            products=2 * MATRIX_SIDE**3 / _seconds(lambda: multiply(matrix, matrix), device),
             networks={
                 model.name: _forward_seconds(config, model.name, device) for model in config.models
             },
-            hooked=_seconds(lambda: (tensor.half(), raw_moments(tensor)), device) / tensor.numel(),
+            hooked=_seconds(lambda: (output.half(), raw_moments(output)), device) / output.numel(),
             written=_seconds(lambda: array.__setitem__(..., maps), device) / maps.size,
             read=_seconds(lambda: read_array(group, "maps"), device) / maps.size,
-            reduced=_seconds(lambda: pooling.add(range(SHAPE[0])), device) / maps.size,
+            reduced=_seconds(lambda: accumulator.add(range(SHAPE[0])), device) / maps.size,
         )
 
 
 def _forward_seconds(config: Config, name: str, device: torch.device) -> float:
-    built = build(config.model(name))
-    built.network.to(device)
-    probe = [part.to(device) for part in built.probe()]
-    if isinstance(built, Encoder):
-        probe = [probe[0].contiguous(memory_format=torch.channels_last)]
-    return _seconds(lambda: built.network(*probe), device)
+    """Return the seconds of a model's forward pass of one image."""
+    model = build(config.model(name))
+    model.network.to(device)
+    inputs = [tensor.to(device) for tensor in model.probe()]
+    if isinstance(model, Encoder):
+        inputs = [inputs[0].contiguous(memory_format=torch.channels_last)]
+    return _seconds(lambda: model.network(*inputs), device)
 
 
-def _seconds(work: Callable[[], object], device: torch.device, tries: int = 3) -> float:
-    """The least time of a few tries, after one to warm up; of one, where that takes long."""
+def _seconds(work: Callable[[], object], device: torch.device, repetitions: int = 3) -> float:
+    """Return the least time of `work`, after a warm-up; fewer repetitions if it takes long."""
     times: list[float] = []
-    while len(times) <= tries and sum(times) < LONG:
+    while len(times) <= repetitions and sum(times) < TIME_LIMIT:
         started = time.perf_counter()
         work()
         if device.type == "cuda":
