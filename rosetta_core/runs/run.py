@@ -89,9 +89,9 @@ def _run_folder(path: str | Path) -> Path:
 class Run:
     """A finished run, as `open_run` returns it.
 
-    Tables are pandas DataFrames in which every unit has an id, "model/layer/channel". docs/reference/tables-and-stores.md
-    describes all columns. Images are chosen by number, by several numbers in any order,
-    or by None, which selects all images.
+    Tables are pandas DataFrames in which every unit has an id, "model/layer/channel";
+    docs/reference/tables-and-stores.md describes all columns. Images are chosen by number, by
+    several numbers in any order, or by None, which selects all images.
 
     Args:
         config: configuration of the run, with the current paths of its folders.

@@ -284,7 +284,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Run:
 def test_a_run_is_mined_by_an_encoder(run: Run) -> None:
     assert run.pivot == "mobilenet_v2"
     assert repr(run).startswith(
-        "<Run 'tiny': 12 images of photos, processed by mobilenet_v2, efficientnet_lite0, mtcnn_onet;"
+        "<Run 'tiny': 12 images of photos, processed by mobilenet_v2, efficientnet_lite0, "
+        "mtcnn_onet;"
     )
     assert len(run.concepts) > 0
     corr = run.correlations("mobilenet_v2")
