@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 
 LIBRARIES = (
-    *("matplotlib", "pandas", "pyarrow", "scipy.stats", "timm", "torch", "torchvision", "zarr"),
-)
     "matplotlib",
     "pandas",
     "pyarrow",
