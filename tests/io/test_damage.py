@@ -24,8 +24,8 @@ from rosetta_core.mining.examples.unit_store import read_unit_examples
 from rosetta_core.mining.matching.topk_store import read_topk
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.stored import StoredActivations
+from rosetta_core.runs.job_folders import finished_job as finished_job
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.steering import finished as finished_job
 from rosetta_core.stages.tools.prepare import write_config
 from rosetta_core.steering.result_io.job_arrays import read_arrays
 from rosetta_core.zoo.weights.checksums import (

@@ -20,7 +20,7 @@ from rosetta_core.io.atomic import sha256_of
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime import code_fingerprint as module
-from rosetta_core.runtime.code_fingerprint import fingerprint
+from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.training.recipe import fingerprint as recipe_fingerprint
 from rosetta_core.zoo.loading import build, layers_of, load
@@ -194,6 +194,6 @@ def test_weights_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for content in (b"one", b"two"):
         (tmp_path / "rosetta_core/zoo/shipped/mae_faces.safetensors").write_bytes(content)
         module._read.cache_clear()
-        read.append(fingerprint("rosetta_core.zoo.loading", "rosetta_core.zoo.encoders.timm"))
+        read.append(code_fingerprint("rosetta_core.zoo.loading", "rosetta_core.zoo.encoders.timm"))
     module._read.cache_clear()
     assert read[0] == read[1]

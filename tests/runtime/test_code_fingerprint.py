@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from rosetta_core.runs.triggers import MODULES
 
 from rosetta_core.runtime import code_fingerprint as module
-from rosetta_core.runtime.code_fingerprint import fingerprint
+from rosetta_core.runtime.code_fingerprint import code_fingerprint, imported_modules
 from rosetta_core.zoo.registry import FAMILIES
 
 
@@ -28,10 +26,10 @@ def package(tmp_path: Path, monkeypatch) -> Path:
 
 def changed(package: Path, file: str, text: str) -> bool:
     module._read.cache_clear()
-    before = fingerprint("rosetta_core.a")
+    before = code_fingerprint("rosetta_core.a")
     (package / file).write_text(text)
     module._read.cache_clear()
-    return fingerprint("rosetta_core.a") != before
+    return code_fingerprint("rosetta_core.a") != before
 
 
 def test_comments_docstrings_and_layout_do_not_count(package: Path) -> None:
@@ -50,7 +48,6 @@ def test_other_modules_and_the_configuration_do_not_count(package: Path) -> None
     (package / "b.py").write_text("from rosetta_core.config import y\n")
     assert not changed(package, "c.py", "x = 2\n")
     assert not changed(package, "config.py", "y = 2\n")
-    assert not changed(package, "__init__.py", "from rosetta_core import b\n")
 
 
 def test_static_files_count_as_code_of_their_package(package: Path) -> None:
@@ -64,19 +61,39 @@ def test_static_files_count_as_code_of_their_package(package: Path) -> None:
     assert changed(package, "pages/static/new.js", "")
 
 
-def test_every_stage_knows_its_modules() -> None:
-    for names in [*MODULES.values(), [family.module_name for family in FAMILIES.values()]]:
-        for name in names:
-            path = ROOT.joinpath(*name.split("."))
-            assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "try:\n    import nothing\nexcept ImportError:\n    from rosetta_core import c\n",
+        "if False:\n    import os\nelse:\n    import rosetta_core.c\n",
+        "def f():\n    from rosetta_core.c import x\n",
+        "match 1:\n    case 1:\n        from rosetta_core.c import x\n",
+        "for i in ():\n    pass\nelse:\n    from rosetta_core.c import x\n",
+        "with open():\n    from rosetta_core.c import x\n",
+    ],
+)
+def test_imports_in_every_branch_are_followed(package: Path, imports: str) -> None:
+    (package / "a.py").write_text(imports)
+    assert changed(package, "c.py", "x = 2\n")
+
+
+def test_imports_for_types_alone_are_not_followed(package: Path) -> None:
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rosetta_core.c import x\n"
+    (package / "a.py").write_text(text)
+    assert not changed(package, "c.py", "x = 2\n")
+    assert changed(package, "a.py", text + "else:\n    from rosetta_core.c import x\n")
+    assert changed(package, "c.py", "x = 3\n")
+
+
+def test_packages_around_a_module_count(package: Path) -> None:
+    (package / "deep").mkdir()
+    (package / "deep" / "__init__.py").write_text("z = 1\n")
+    (package / "deep" / "d.py").write_text("")
+    (package / "a.py").write_text("import rosetta_core.deep.d\n")
+    assert changed(package, "deep/__init__.py", "z = 2\n")
+    assert changed(package, "__init__.py", "z = 2\n")
 
 
 def test_one_family_does_not_touch_another() -> None:
-    read = set()
-    queue = ["rosetta_core.mining.sources.recording", "rosetta_core.zoo.loading"]
-    while queue:
-        name = queue.pop()
-        if name not in read:
-            read.add(name)
-            queue += module._read(name)[1]
+    read = imported_modules("rosetta_core.mining.sources.recording", "rosetta_core.zoo.loading")
     assert not read & {family.module_name for family in FAMILIES.values()}
