@@ -11,16 +11,17 @@ import os
 import sys
 from pathlib import Path
 
-LIBRARIES = (
+LIBRARIES = [
     "matplotlib",
     "pandas",
     "pyarrow",
     "scipy.stats",
+    "sklearn",
     "timm",
     "torch",
     "torchvision",
     "zarr",
-)
+]
 PACKAGE = "rosetta_core"
 
 

@@ -1,15 +1,41 @@
 """Match sets of image subsets, read from their stores of nearest neighbours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
+from rosetta_core.errors import RosettaError
 
 if TYPE_CHECKING:
     from rosetta_core.mining.significance.split_half import MatchSet
 
-__all__ = ["read_match_set"]
+__all__ = ["LARGEST_K", "image_counts", "read_match_set"]
+
+LARGEST_K = 20  # neighbours of each unit that a sweep keeps, so that K up to it can be tried
+FEWEST = 64  # images of the smallest subset, unless counts are given
+LEAST = 4  # images that a subset needs, for halves of two
+
+
+def image_counts(config: Config, images: Sequence[int] | None = None) -> list[int]:
+    """Return the sizes of the image subsets in ascending order, the last being all images.
+
+    Args:
+        config: configuration of the run.
+        images: sizes to try; None: 64, 128 and so on.
+
+    Raises:
+        RosettaError: a size is below 4 or above `sampling.images`.
+    """
+    every = config.sampling.images
+    if images is None:
+        images = [2**power for power in range(FEWEST.bit_length() - 1, every.bit_length())]
+    for count in images:
+        if not LEAST <= count <= every:
+            raise RosettaError(
+                f"--images: {count} is not from {LEAST} to sampling.images ({every})"
+            )
+    return sorted({*images, every})
 
 
 def read_match_set(

@@ -5,6 +5,7 @@ A job makes one pass over the pivot's maps, for one or several models, the pivot
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,11 @@ def passes(config: Config) -> list[list[str]]:
     networks feed the correlations directly, and where the pivot's maps are too large to read
     once per model.
     """
-    from rosetta_core.zoo.model_info import describe
-
     models = [model.name for model in config.models]
     if not config.stores_activations:
         return [models]
+    # by name: planning is not part of a job's code
+    describe = import_module("rosetta_core.zoo.model_info").describe
     pivot = describe(config.pivot, RunPaths(config).resources)
     maps = 2 * config.sampling.images * sum(layer.size for layer in pivot.layers)
     return [models] if maps > ONE_PASS else [[model] for model in models]

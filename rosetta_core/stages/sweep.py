@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
-from rosetta_core.errors import RosettaError
+from rosetta_core.runs.match_sets import LARGEST_K, image_counts
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import LIVE_SOURCE, activation_source, alive_units
 from rosetta_core.runtime.memory import retry_with_less_memory
@@ -16,32 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LARGEST_K", "STAGE", "image_counts", "run"]
-
-LARGEST_K = 20  # partners of each unit that are kept, so that K up to it can be tried
-FEWEST = 64  # images of the smallest subset, unless counts are given
-LEAST = 4  # images that a subset needs, for halves of two
-
-
-def image_counts(config: Config, images: Sequence[int] | None = None) -> list[int]:
-    """Return the sizes of the image subsets in ascending order, the last being all images.
-
-    Args:
-        config: configuration of the run.
-        images: sizes to try; None: 64, 128 and so on.
-
-    Raises:
-        RosettaError: a size is below 4 or above `sampling.images`.
-    """
-    every = config.sampling.images
-    if images is None:
-        images = [2**power for power in range(FEWEST.bit_length() - 1, every.bit_length())]
-    for count in images:
-        if not LEAST <= count <= every:
-            raise RosettaError(
-                f"--images: {count} is not from {LEAST} to sampling.images ({every})"
-            )
-    return sorted({*images, every})
+__all__ = ["STAGE", "run"]
 
 
 @retry_with_less_memory

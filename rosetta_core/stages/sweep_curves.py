@@ -6,10 +6,9 @@ from pathlib import Path
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import write_table
-from rosetta_core.runs.match_sets import read_match_set
+from rosetta_core.runs.match_sets import LARGEST_K, image_counts, read_match_set
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.stage import Stage
-from rosetta_core.stages.sweep import LARGEST_K, image_counts
 
 __all__ = ["KS", "STAGE", "run"]
 

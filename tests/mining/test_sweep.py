@@ -11,9 +11,8 @@ from PIL import Image
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.runs.match_sets import read_match_set
+from rosetta_core.runs.match_sets import image_counts, read_match_set
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.sweep import image_counts
 
 IMAGES, KS = [8, 16], [2, 5]
 
