@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rosetta_core import load_config
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.correlation.pearson import correlate
-from rosetta_core.mining.sources.base import InMemoryActivations
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 
@@ -25,15 +25,15 @@ IMAGES, UNITS, PIECE = 16, 64, 5
 class Pieces(InMemoryActivations):
     """Maps that come in pieces."""
 
-    def pieces(self, largest: int):
+    def iter_batches(self, largest: int):
         """At most PIECE images at once."""
-        return super().pieces(min(largest, PIECE))
+        return super().iter_batches(min(largest, PIECE))
 
 
 class Centred(InMemoryActivations):
     """Maps of which every unit is centred."""
 
-    def pilot(self) -> list[Moments]:
+    def pilot_moments(self) -> list[Moments]:
         """The mean of every unit, and a std below it."""
         return [Moments(found.count, found.mean, 0 * found.deviation) for found in self.moments()]
 

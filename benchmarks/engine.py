@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.mining.correlation import accumulator as pooling
-from rosetta_core.mining.correlation.matmul import multiply
+from rosetta_core.mining.correlation.matmul import matmul_transposed
 from rosetta_core.mining.correlation.pearson import correlate_blocks
-from rosetta_core.mining.sources.base import InMemoryActivations
-from rosetta_core.runtime.freed_memory import keep_freed_memory
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
+from rosetta_core.runtime.memory import keep_freed_memory
 
 CPU = torch.device("cpu")
 PIVOT = {"4": (512, 4), "8": (256, 8), "16": (128, 16), "32": (64, 32)}  # channels, side
@@ -68,16 +68,16 @@ def timed_pass(
 
     def timed(first: Tensor, second: Tensor) -> Tensor:
         started = time.perf_counter()
-        result = multiply(first, second)
+        result = matmul_transposed(first, second)
         spent[0] += time.perf_counter() - started
         spent[1] += 2 * first.shape[0] * first.shape[1] * second.shape[0]
         return result
 
-    pooling.multiply = timed
+    pooling.matmul_transposed = timed
     try:
         whole = run(pivot, [encoder], time.perf_counter)
     finally:
-        pooling.multiply = multiply
+        pooling.matmul_transposed = matmul_transposed
     return spent[1], spent[0], whole
 
 

@@ -23,7 +23,7 @@ from rosetta_core.mining.correlation.pearson import correlate_blocks
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.runs.plan import pair_operations
 from rosetta_core.runtime.devices import resolve_device
-from rosetta_core.runtime.freed_memory import keep_freed_memory
+from rosetta_core.runtime.memory import keep_freed_memory
 from rosetta_core.zoo.layers import Layer
 
 POOL = 4  # images drawn; others repeat them

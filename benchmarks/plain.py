@@ -20,7 +20,7 @@ from rosetta_core import load_config
 from rosetta_core.mining.correlation.pearson import correlate_blocks
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.freed_memory import keep_freed_memory
+from rosetta_core.runtime.memory import keep_freed_memory
 
 BATCH = 16  # images that the plain implementation enlarges at once
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import torch
 
 from rosetta_core import Config, load_config
 from rosetta_core.io.tables import read_table
-from rosetta_core.mining.correlation.image_subsets import halves
+from rosetta_core.mining.correlation.image_subsets import split_half_subsets
 from rosetta_core.mining.correlation.pearson import correlate_blocks
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import activation_source
@@ -94,7 +94,7 @@ def cost_of_halves(config: Config) -> float:
     seconds = [float("inf"), float("inf")]  # by number of splits
     for _ in range(TRIES):
         for splits in (0, 1):
-            subsets = halves(config.sampling.images, splits=splits)
+            subsets = split_half_subsets(config.sampling.images, splits=splits)
             started = time.perf_counter()
             for _ in correlate_blocks(
                 pivot, [encoder], memory_budget=2**31, device=CPU, subsets=subsets

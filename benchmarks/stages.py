@@ -27,8 +27,8 @@ from rosetta_core.config.steering import Steering
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import pair_operations
-from rosetta_core.runtime.machine import processor
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.machine import cpu_name
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.prepare import fetch_weights
 from rosetta_core.validation import to_json
@@ -60,8 +60,8 @@ def main() -> None:
                 fetch_weights(config, model=model.name)
         print(f"{machine()}; n = {config.sampling.images}, {len(config.models)} models")
         table = report(config, Path(folder))
-        mining = config.mining.model_copy(update={"store": "none"})
-        live_config = config.model_copy(update={"mining": mining, "run": "live"})
+        activations = config.activations.model_copy(update={"store": "none"})
+        live_config = config.model_copy(update={"activations": activations, "run": "live"})
         live = report(live_config, Path(folder))
         alone = forward_seconds(config)
         rate = peak()
@@ -82,7 +82,7 @@ def report(config: Config, folder: Path) -> dict[str, float]:
     wall = run(config, folder)
     stages = [name for name in STAGES if (RunPaths(config).run / "benchmarks" / name).exists()]
     table = pd.DataFrame([summarise(RunPaths(config).run, s) for s in stages]).set_index("stage")
-    print(f"\nmining.store: {config.mining.store}; the whole run {wall:.0f} s\n")
+    print(f"\nactivations.store: {config.activations.store}; the whole run {wall:.0f} s\n")
     print("| stage | jobs | seconds, jobs added up | of these in loops | peak memory of a job |")
     print("|---|---|---|---|---|")
     for stage, row in table.iterrows():
@@ -129,7 +129,7 @@ def forward_seconds(config: Config) -> float:
             inputs = preprocess(torch.from_numpy(samples.images(range(PROBED))), loaded.input)
         else:
             inputs = torch.from_numpy(samples.latents(range(PROBED)))
-        with Workers(cores) as workers:
+        with TorchThreadPool(cores) as workers:
             list(workers.map(loaded.network, inputs[: 2 * cores].split(1)))
             started = time.perf_counter()
             list(workers.map(loaded.network, inputs.split(1)))
@@ -160,7 +160,7 @@ def peak() -> float:
 def machine() -> str:
     """The machine in a few words."""
     cores = f"{os.cpu_count()} cores"
-    return f"{processor()}, {cores}, {platform.system()}, Python {platform.python_version()}"
+    return f"{cpu_name()}, {cores}, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from rosetta_core.config.images import TargetImage
 from rosetta_core.config.steering import Edit, Inversion
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.freed_memory import keep_freed_memory
+from rosetta_core.runtime.memory import keep_freed_memory
 from rosetta_core.stages.steered_networks import Networks
 from rosetta_core.steering.jobs.edit_targets import Change
 from rosetta_core.steering.jobs.editing import Source, edit

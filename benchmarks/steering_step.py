@@ -19,7 +19,7 @@ from rosetta_core.config import load_config
 from rosetta_core.mining.sampling.generator import image_seed
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.freed_memory import keep_freed_memory
+from rosetta_core.runtime.memory import keep_freed_memory
 from rosetta_core.stages.steered_networks import Networks
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.map_targets import matches_of

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.config import Config
-from rosetta_core.io.images import cropped, resized
+from rosetta_core.io.images import crop_square, resize_image
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.images import sample_image
@@ -122,7 +122,7 @@ def distances_of(config: Config) -> tuple[FeatureDistance, FeatureDistance]:
 
 def photograph() -> NDArray[np.uint8]:
     """A face (64, 64, 3)."""
-    return resized(cropped(sample_image("astronaut"), (148, 28, 152)), (64, 64))
+    return resize_image(crop_square(sample_image("astronaut"), (148, 28, 152)), (64, 64))
 
 
 def target_images(pivot: Pivot, *, seeds: int) -> NDArray[np.uint8]:

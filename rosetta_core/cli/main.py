@@ -13,8 +13,7 @@ from rosetta_core.cli.inspect_commands import INSPECT_COMMANDS
 from rosetta_core.cli.run_commands import RUN_COMMANDS
 from rosetta_core.cli.stage_commands import stage_commands
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.runtime.freed_memory import keep_freed_memory
-from rosetta_core.runtime.memory import exhaustion
+from rosetta_core.runtime.memory import exhaustion_message, keep_freed_memory
 
 __all__ = ["all_commands", "main"]
 
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if message := exhaustion(error):
+        if message := exhaustion_message(error):
             return fail(message, EXHAUSTED)
         if isinstance(error, RosettaError):
             return fail(str(error), INVALID)

@@ -9,8 +9,7 @@ from rosetta_core.cli.command import Command, argument
 from rosetta_core.config import Config, default_yaml, json_schema, load_config, load_recipe
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.progress import log
-from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
+from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
 from rosetta_core.stages.tools.plan import plan_run

@@ -15,7 +15,6 @@ from rosetta_core.config.sections import (
     Activations,
     Correlation,
     Dictionary,
-    Mining,
     Neighbours,
     Sampling,
 )
@@ -56,9 +55,8 @@ class Config(Section):
     )
     sampling: Sampling = Field(default_factory=Sampling, description="images of the run")
     activations: Activations = Field(
-        default_factory=Activations, description="forward passes of the models"
+        default_factory=Activations, description="forward passes and activation maps of the models"
     )
-    mining: Mining = Field(default_factory=Mining, description="storage of activation maps")
     correlation: Correlation = Field(
         default_factory=Correlation,
         description="correlations of the pivot's units with those of each model",
@@ -122,7 +120,7 @@ class Config(Section):
         if not self.stores_activations and self.correlation.blocks > 1:
             raise ValueError(
                 f"correlation.blocks: {self.correlation.blocks} needs stored maps, since every "
-                "block would run all networks; use correlation.blocks: 1 or mining.store: zarr"
+                "block would run all networks; use correlation.blocks: 1 or activations.store: zarr"
             )
         return self
 
@@ -133,7 +131,7 @@ class Config(Section):
             if needs.stored_maps and not self.stores_activations:
                 raise ValueError(
                     f"significance.nulls: {name} needs stored maps; remove it, or use "
-                    "mining.store: zarr"
+                    "activations.store: zarr"
                 )
             if self.sampling.images < needs.images:
                 raise ValueError(
@@ -155,7 +153,7 @@ class Config(Section):
         if significance.intervals and not self.stores_activations:
             raise ValueError(
                 "significance.intervals: needs stored maps; set it to null, or use "
-                "mining.store: zarr"
+                "activations.store: zarr"
             )
         return self
 
@@ -193,7 +191,7 @@ class Config(Section):
     @property
     def stores_activations(self) -> bool:
         """Whether activation maps are stored; if not, networks feed the correlations directly."""
-        return self.mining.store == "zarr"
+        return self.activations.store == "zarr"
 
     def network_settings(self, name: str) -> dict[str, Any]:
         """Return the part of a model's definition that its activation maps depend on."""

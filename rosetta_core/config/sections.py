@@ -16,7 +16,6 @@ __all__ = [
     "Activations",
     "Correlation",
     "Dictionary",
-    "Mining",
     "Neighbours",
     "Sampling",
 ]
@@ -64,31 +63,19 @@ class Sampling(Section):
 
 
 class Activations(Section):
-    """Forward passes of the models."""
+    """Forward passes of the models, and storage of their activation maps."""
 
     batch_size: int | None = Field(
         None,
         description=f"images per forward pass; null: 1 on a CPU, {GPU_BATCH} on a GPU",
         ge=1,
     )
-    near_constant: float = Field(
+    min_relative_std: float = Field(
         0.01,
-        description="a unit whose std is below this share of its |mean| counts as dead",
+        description="units with std below this fraction of |mean| are dead and excluded",
         ge=0,
         lt=1,
     )
-    keepbits: int | None = Field(
-        None,
-        description="round activations to this many bits of mantissa, for smaller stores; null "
-        "keeps all 10 of float16",
-        ge=1,
-        le=9,
-    )
-
-
-class Mining(Section):
-    """Where activation maps go."""
-
     store: Literal["zarr", "none"] = Field(
         "zarr",
         description="storage of activation maps: zarr (on disk, once) or none (no disk use; the "

@@ -1,1 +1,1 @@
-"""Files: atomic writes, checksums, Parquet tables, Zarr stores and images."""
+"""Files: atomic writes, file indices, Parquet tables, Zarr stores, images and checkpoints."""

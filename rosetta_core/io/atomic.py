@@ -1,10 +1,6 @@
-"""Outputs that appear whole or not at all.
+"""Atomic writes: files and folders that appear complete, or not at all.
 
-whole              a temporary path that is renamed to the real one when its block succeeds
-remove             delete a file or a folder
-keep_others        an error where a folder holds something else than what is to be replaced
-manifest_of        where the manifest of a store lies
-sha256_of          the checksum of a file
+An output is written to a temporary path in the same folder and renamed when it is complete.
 """
 
 import glob
@@ -18,78 +14,94 @@ from pathlib import Path
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["atomic_path", "keep_others", "manifest_of", "remove", "sha256_of"]
+__all__ = ["atomic_path", "check_replaceable", "delete_path", "file_sha256", "manifest_path"]
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it on success, remove it on failure.
+    """Yield a temporary path; rename it to `path` on success, delete it on failure.
 
-    Works for files and for folders; what stood at `path` before is replaced, and what killed
-    processes of this machine left of it is removed. An error of the block gets a note of the path.
+    Works for files and for folders, and replaces an existing file or folder. Temporary paths that
+    killed processes of this machine left behind are deleted. An exception of the block gets a note
+    with the path.
+
+    Args:
+        path: the final path; its parent folder is created.
+
+    Yields:
+        A path in the same folder, which does not exist yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{path.name}.{platform.node()}"
-    for left in path.parent.glob(f"{glob.escape(stem)}.*.part"):
-        if not _alive(int(left.suffixes[-2][1:])):
-            remove(left)
+    for leftover in path.parent.glob(f"{glob.escape(stem)}.*.part"):
+        if not _is_running(int(leftover.suffixes[-2][1:])):
+            delete_path(leftover)
     temporary = path.with_name(f"{stem}.{os.getpid()}.part")
     try:
         yield temporary
         if temporary.is_dir():
-            remove(path)
+            delete_path(path)
         temporary.replace(path)
-    except Exception as error:  # that of a full disk doesn't name a file
+    except Exception as error:  # the error of a full disk does not name a file
         error.add_note(f"while writing {path}")
         raise
     finally:
-        remove(temporary)
+        delete_path(temporary)
 
 
-def _alive(process: int) -> bool:
+def _is_running(process: int) -> bool:
+    """Return whether another process of this machine has the given id."""
+    if os.name == "nt":  # os.kill would end the process
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return process != os.getpid()
 
 
-def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
+def delete_path(path: Path) -> None:
+    """Delete a file or a folder with its content; do nothing if it does not exist."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def keep_others(folder: Path, holds: Callable[[set[str]], bool], *, what: str, verb: str) -> None:
-    """RosettaError if something stands at a path that is no empty folder, and not to be replaced.
+def check_replaceable(
+    folder: Path, is_earlier: Callable[[set[str]], bool], *, what: str, verb: str
+) -> None:
+    """Raise an error unless a folder is missing, empty, or an earlier output of the same kind.
 
     Args:
-        folder: that is to be written.
-        holds: tells by the names in it whether it is an earlier one.
-        what: it is, as "export of a run".
-        verb: what was to be done into it, as "export".
+        folder: folder that is to be written.
+        is_earlier: returns whether names in a folder are those of an earlier output.
+        what: name of the output, for example "export of a run".
+        verb: verb that writes it, for example "export".
+
+    Raises:
+        RosettaError: the path is a file, or a folder with other content.
     """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise RosettaError(f"{folder}: is a file; {verb} into a folder of its own")
-    found = {path.name for path in folder.iterdir()}
-    if found and not holds(found):
+    names = {path.name for path in folder.iterdir()}
+    if names and not is_earlier(names):
         raise RosettaError(
-            f"{folder}: is no {what} (it holds {min(found)!r}); {verb} into a folder of its own"
+            f"{folder}: not an earlier {what} (it contains {min(names)!r}); {verb} into a folder "
+            "of its own"
         )
 
 
-def manifest_of(store: Path) -> Path:
+def manifest_path(store: Path) -> Path:
     """Return the path of a store's manifest: the same name with the suffix .json."""
     return store.with_suffix(".json")
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

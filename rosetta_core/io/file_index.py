@@ -1,15 +1,7 @@
-"""What a folder of a run holds, written down in it, so that damage is found when it is opened.
+"""File indices: names, sizes and checksums of a folder's files, in the folder, to detect damage.
 
-write_contents    list the files of a folder, their sizes and checksums, in the folder
-check_contents    RosettaError if the folder is another's, or a file is missing or was changed
-checksum_of       the checksum of a file
-name_of           what tells a store, a table or the folder of a job from the others of a run
-seal              content of a JSON file with its own checksum
-unseal            read it; ValueError if it was changed
-CONTENTS          the name of the list
-
-Checksums are crc32c, which processors compute as fast as they read: they are against damage and
-mistakes, not against people who mean harm.
+A folder is opened only if its files match its index. Checksums are CRC32C, which processors compute
+about as fast as they read: they detect damage and mistakes, not manipulation.
 """
 
 import json
@@ -21,118 +13,129 @@ import google_crc32c
 from rosetta_core.errors import RosettaError
 
 __all__ = [
-    "CONTENTS",
-    "SMALL",
-    "check_contents",
-    "checksum_of",
-    "name_of",
+    "INDEX_NAME",
+    "SMALL_FILE",
+    "check_file_index",
+    "file_crc32c",
+    "qualified_name",
     "sign",
     "verify_signature",
-    "write_contents",
+    "write_file_index",
 ]
 
-CONTENTS = "contents.json"
-STAMP = ".snakemake_timestamp"  # Snakemake puts it into every folder that a rule puts out
-SMALL = 64 * 2**10  # bytes of files that are read whenever a store is opened, as metadata are
-PIECE = 2**20  # bytes read at once
+INDEX_NAME = "contents.json"
+SNAKEMAKE_TIMESTAMP = ".snakemake_timestamp"  # Snakemake writes it into every output folder
+SMALL_FILE = 64 * 2**10  # bytes up to which files, as metadata are, are read at every opening
+BUFFER = 2**20  # bytes read at once
 
 
-def write_contents(folder: Path, *, of: Path) -> str:
-    """List a folder's files in it, as its last file; return the list's own checksum.
+def write_file_index(folder: Path, *, final_path: Path) -> str:
+    """Write the index of a folder, as its last file.
 
     Args:
-        folder: with all its files.
-        of: the path that it will have.
+        folder: folder with all its files.
+        final_path: path that the folder will have once it is complete.
+
+    Returns:
+        The checksum of the index.
     """
     files = {
         path.relative_to(folder).as_posix(): {
             "bytes": path.stat().st_size,
-            "crc32c": checksum_of(path),
+            "crc32c": file_crc32c(path),
         }
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (STAMP, CONTENTS)
+        if path.is_file() and path.name not in (SNAKEMAKE_TIMESTAMP, INDEX_NAME)
     }
-    text = sign({"files": files, "of": name_of(of)})
-    (folder / CONTENTS).write_text(text, encoding="utf-8")
+    text = sign({"files": files, "of": qualified_name(final_path)})
+    (folder / INDEX_NAME).write_text(text, encoding="utf-8")
     return str(json.loads(text)["checksum"])
 
 
-def check_contents(
-    folder: Path,
-    *,
-    cure: str,
-    largest: int | None = None,
-) -> str:
-    """Check that a folder holds what is listed in it; return the list's own checksum.
+def check_file_index(folder: Path, *, cure: str, max_checksum_bytes: int | None = None) -> str:
+    """Compare the files of a folder with its index.
 
     Args:
-        folder: that `write_contents` was given.
-        cure: what to do if it is damaged, as errors say.
-        largest: bytes of files whose checksum is computed; of larger ones only the size is
-            compared. None for all.
+        folder: folder with an index.
+        cure: what to do if it is damaged, for error messages.
+        max_checksum_bytes: size up to which the checksums of files are compared; of larger files
+            only the size is. None: compare all checksums.
+
+    Returns:
+        The checksum of the index.
 
     Raises:
-        RosettaError: there is no such folder, or its list, or it is another's, or a file is
-            missing or was changed.
+        RosettaError: the folder or its index is missing, the folder has another name than when it
+            was written, or a file is missing or has changed.
     """
-    path = folder / CONTENTS
+    path = folder / INDEX_NAME
     try:
-        listed = verify_signature(path.read_text(encoding="utf-8"))
+        index = verify_signature(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        lost = path if folder.exists() else folder
-        raise RosettaError(f"{lost}: is missing; {cure}") from error
+        missing = path if folder.exists() else folder
+        raise RosettaError(f"{missing}: is missing; {cure}") from error
     except (OSError, ValueError) as error:
         raise RosettaError(f"{path}: is damaged ({error}); {cure}") from error
-    if listed["of"] != name_of(folder):
-        raise RosettaError(f"{folder}: is {listed['of']} under another name; {cure}")
-    for name, file in listed["files"].items():
-        try:
-            size = (folder / name).stat().st_size
-            if size != file["bytes"]:
-                raise RosettaError(
-                    f"{folder / name}: has {size} bytes, not {file['bytes']}; {cure}"
-                )
-            small = largest is None or size <= largest
-            if small and checksum_of(folder / name) != file["crc32c"]:
-                raise RosettaError(f"{folder / name}: is damaged; {cure}")
-        except FileNotFoundError as error:
-            raise RosettaError(f"{folder / name}: is missing; {cure}") from error
-        except OSError as error:
-            raise RosettaError(f"{folder / name}: can't be read ({error}); {cure}") from error
-    return str(listed["checksum"])
+    if index["of"] != qualified_name(folder):
+        raise RosettaError(f"{folder}: is {index['of']} under another name; {cure}")
+    for name, file in index["files"].items():
+        _check_file(folder / name, file, cure=cure, max_checksum_bytes=max_checksum_bytes)
+    return str(index["checksum"])
 
 
-def checksum_of(path: Path) -> str:
-    """The crc32c of a file, in hexadecimal."""
-    found = google_crc32c.Checksum()
+def _check_file(
+    path: Path, expected: dict[str, Any], *, cure: str, max_checksum_bytes: int | None
+) -> None:
+    """Compare a file with its entry in an index; RosettaError if they differ."""
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            raise RosettaError(f"{path}: has {size} bytes, not {expected['bytes']}; {cure}")
+        small = max_checksum_bytes is None or size <= max_checksum_bytes
+        if small and file_crc32c(path) != expected["crc32c"]:
+            raise RosettaError(f"{path}: is damaged; {cure}")
+    except FileNotFoundError as error:
+        raise RosettaError(f"{path}: is missing; {cure}") from error
+    except OSError as error:
+        raise RosettaError(f"{path}: cannot be read ({error}); {cure}") from error
+
+
+def file_crc32c(path: Path) -> str:
+    """Return the CRC32C of a file, in hexadecimal."""
+    checksum = google_crc32c.Checksum()
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(PIECE):
-            found.update(piece)
-    return found.hexdigest().decode()
+        while part := file.read(BUFFER):
+            checksum.update(part)
+    return checksum.hexdigest().decode()
 
 
 def sign(content: dict[str, Any]) -> str:
-    """Return content as the text of a JSON file, with its own checksum in place of any it has."""
-    sealed = {**content, "checksum": _checksum(content)}
-    return json.dumps(sealed, indent=1, sort_keys=True) + "\n"
+    """Return content as the text of a JSON file, with its checksum as the entry `checksum`."""
+    signed = {**content, "checksum": _checksum(content)}
+    return json.dumps(signed, indent=1, sort_keys=True) + "\n"
 
 
 def verify_signature(text: str) -> dict[str, Any]:
-    """Return what `seal` was given, with the checksum; ValueError if the text was changed since."""
+    """Return the content of a text that `sign` wrote, with its checksum.
+
+    Raises:
+        ValueError: the text was changed since, or is not a JSON object.
+    """
     content = json.loads(text)
     if not isinstance(content, dict):
-        raise ValueError("it holds no names")
+        raise ValueError("not a JSON object")
     if content.get("checksum") != _checksum(content):
-        raise ValueError("it fails its checksum")
+        raise ValueError("checksum does not match")
     return content
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    inside = {name: value for name, value in content.items() if name != "checksum"}
-    text = json.dumps(inside, sort_keys=True, separators=(",", ":"))
+    """Return the CRC32C of the entries, any old checksum aside, in hexadecimal."""
+    entries = {name: value for name, value in content.items() if name != "checksum"}
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"))
     return f"{google_crc32c.value(text.encode()):08x}"
 
 
-def name_of(path: Path) -> str:
-    """What tells a piece from the others of a run: its name and that of the folder around it."""
+def qualified_name(path: Path) -> str:
+    """Return the last two parts of a path, which tell an output from the others of its run."""
     return "/".join(path.absolute().parts[-2:])

@@ -1,9 +1,7 @@
-"""Images out of files, and cut to squares.
+"""Image files as RGB arrays, and square crops and resizing of images.
 
-read_image      an image file
-check_images    that many of them can be read
-cropped         a square of an image
-resized         an image at another size
+Reading covers every format of Pillow: transparent images are shown on white, photographs are turned
+upright by their EXIF orientation, and 16-bit images are scaled to 8 bits.
 """
 
 import json
@@ -21,82 +19,85 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 
-__all__ = ["check_images", "cropped", "read_image", "resized"]
+__all__ = ["check_images", "crop_square", "read_image", "resize_image"]
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return the pixels (h, w, 3) of any image file that Pillow reads, of a film the first.
+    """Read an image file; of an animation the first frame.
 
-    What is transparent shows white; a turned photograph (EXIF) is set upright.
+    Returns:
+        Pixels (h, w, 3).
 
     Raises:
-        RosettaError: the file is missing, no image, broken, or absurdly large.
+        RosettaError: the file is missing, damaged, too large, or not an image.
     """
     try:
         with Image.open(path) as image:
-            return np.array(_rgb(ImageOps.exif_transpose(image)))
+            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError:
-        reason = "is no image that Pillow reads" if path.stat().st_size else "is empty"
-        raise RosettaError(f"{path}: {reason}; give a PNG or JPEG") from None
+        problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
+        raise RosettaError(f"{path}: {problem}; use a PNG or JPEG file") from None
     except Image.DecompressionBombError as error:
-        raise RosettaError(f"{path}: has too many pixels; give a smaller image") from error
-    except Exception as error:  # Pillow raises whatever a broken file leads it to
-        said = (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")
-        raise RosettaError(f"{path}: cannot be read: {said[0]}") from error
+        raise RosettaError(f"{path}: has too many pixels; use a smaller image") from error
+    except Exception as error:  # a damaged file can raise anything
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise RosettaError(f"{path}: cannot be read: {text.splitlines()[0]}") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise ValueError("its pixels are floats of no known range")
-    if image.mode.startswith("I"):  # 16 bit, for which Pillow would clip and not scale
+        raise ValueError("float pixels have no known range")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
         scaled = np.asarray(image).astype(np.float64) * (255 / 65535)
         image = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image)
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image)
     return image.convert("RGB")
 
 
-def check_images(files: Sequence[Path], remembered: Path) -> None:
-    """Read image files, to know before a run that they can be read.
+def check_images(files: Sequence[Path], cache: Path) -> None:
+    """Check before a run that all image files can be read.
 
-    That takes about as long as taking them: files that were read once are not read again until
-    their size or time changes.
+    The check takes about as long as reading the images in the run, so its success is recorded:
+    unchanged files (by size and time of modification) are not read again.
 
     Args:
-        files: to read.
-        remembered: a folder for what was found good.
+        files: image files.
+        cache: folder of the records of earlier checks.
 
     Raises:
-        RosettaError: for the first that can't be read.
+        RosettaError: a file cannot be read; the first of them is named.
     """
-    found = [(str(file.absolute()), *_state(file)) for file in files]
-    content = json.dumps([found, code_fingerprint("rosetta_core.io.images")])
-    good = remembered / f"{sha256(content.encode()).hexdigest()[:24]}.json"
-    if good.is_file():
+    states = [(str(file.absolute()), *_size_and_time(file)) for file in files]
+    content = json.dumps([states, code_fingerprint("rosetta_core.io.images")])
+    record = cache / f"{sha256(content.encode()).hexdigest()[:24]}.json"
+    if record.is_file():
         return
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for _ in threads.map(lambda file: read_image(file).size, files):
             pass
-    with atomic_path(good) as temporary:
+    with atomic_path(record) as temporary:
         temporary.write_text(json.dumps({"images": len(files)}))
 
 
-def _state(file: Path) -> tuple[int, int]:
+def _size_and_time(file: Path) -> tuple[int, int]:
     status = file.stat()
     return status.st_size, status.st_mtime_ns
 
 
-def cropped(image: NDArray[np.uint8], box: tuple[int, int, int] | None) -> NDArray[np.uint8]:
-    """Return a square (side, side, 3) of an image.
+def crop_square(
+    image: NDArray[np.uint8], box: tuple[int, int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Return a square crop (side, side, 3) of an image, as a copy.
 
     Args:
-        image: (h, w, 3).
-        box: left, top and side, in pixels of the image; None for the largest centred square.
+        image: pixels (h, w, 3).
+        box: (left, top, side) in pixels; None for the largest centred square.
 
     Raises:
-        RosettaError: the box leaves the image.
+        RosettaError: the box exceeds the image.
     """
     height, width = image.shape[:2]
     if box is None:
@@ -105,18 +106,21 @@ def cropped(image: NDArray[np.uint8], box: tuple[int, int, int] | None) -> NDArr
     left, top, side = box
     if side < 1 or left < 0 or top < 0 or left + side > width or top + side > height:
         raise RosettaError(
-            f"box {left}, {top}, {side} (left, top, side): leaves the image, which is {width} wide "
-            f"and {height} high"
+            f"box [{left}, {top}, {side}] (left, top, side): exceeds the image, which is {width} "
+            f"pixels wide and {height} high"
         )
     return image[top : top + side, left : left + side].copy()
 
 
-def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an image (h, w, 3) at another size (height, width).
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize an image with a Lanczos filter.
 
-    By Lanczos' filter, which Pillow widens as it reduces, so that every pixel counts: sharper than
-    a box, and nothing aliases.
+    Pillow widens the filter when it reduces an image, so every pixel counts and nothing aliases.
+
+    Args:
+        image: pixels (h, w, 3).
+        size: new height and width.
     """
     height, width = size
-    scaled = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
-    return np.array(scaled)
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
+    return np.array(resized)

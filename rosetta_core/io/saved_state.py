@@ -1,9 +1,6 @@
-"""The state of long work on disk, for whoever goes on with it: whole, and with its checksum.
+"""Checkpoints of long jobs: written atomically, verified by checksum when they are loaded.
 
-save_state    tensors and plain values into a file
-load_state    read them; RosettaError if the file was changed
-
-torch's own reader notices few of the bits that flip.
+A file is what `torch.save` writes, followed by its CRC32C; torch itself misses most flipped bits.
 """
 
 from io import BytesIO
@@ -18,11 +15,11 @@ from rosetta_core.io.atomic import atomic_path
 
 __all__ = ["load_state", "save_state"]
 
-CHECKSUM = 4  # bytes of a crc32c, the last of a file
+CHECKSUM_BYTES = 4  # of a CRC32C, at the end of a file
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a state, in place of what stood there."""
+    """Write tensors and plain values to a file, replacing it if it exists."""
     content = BytesIO()
     torch.save(state, content)
     with atomic_path(path) as temporary:
@@ -30,15 +27,21 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a state onto the CPU; FileNotFoundError if there is none, RosettaError if it broke."""
+    """Load what `save_state` wrote; tensors are on the CPU.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RosettaError: the file was changed.
+    """
     content = path.read_bytes()
     state: object = None
-    if _checksum(content[:-CHECKSUM]) == content[-CHECKSUM:]:
-        state = torch.load(BytesIO(content[:-CHECKSUM]), map_location="cpu", weights_only=True)
+    if _checksum(content[:-CHECKSUM_BYTES]) == content[-CHECKSUM_BYTES:]:
+        body = BytesIO(content[:-CHECKSUM_BYTES])
+        state = torch.load(body, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
-        raise RosettaError(f"{path}: can't be read; delete it to begin anew")
+        raise RosettaError(f"{path}: cannot be read; delete it to start from the beginning")
     return state
 
 
 def _checksum(content: bytes) -> bytes:
-    return google_crc32c.value(content).to_bytes(CHECKSUM, "little")
+    return google_crc32c.value(content).to_bytes(CHECKSUM_BYTES, "little")

@@ -1,18 +1,9 @@
-"""Stores of activation maps: Zarr v3, checksummed, written once and read in large pieces.
+"""Zarr v3 stores: checksummed, written once, and read in large chunks.
 
-new_store                        a store to fill, which appears whole, with a list of its files
-write_manifest, read_manifest    what a store holds, as JSON beside it
-create_array                     an array whose chunks are compressed and carry a crc32c
-FAST, SMALL                      two ways to compress
-read_array                       an array of a store, or a part of it
-read_attribute                   what a store says of itself
-open_group                       a store, opened for reading and checked against its list
-open_store                       the same of one that has a manifest, which is checked as well
-check_store                      every byte of a store, and its manifest if it is to have one
-cure_of                          what to do about a damaged store
-
-When a store is opened, its list of files, all sizes, and the checksums of small files are checked,
-as those of metadata. Large files carry the checksums of their chunks, checked as they are read.
+A store is a folder with a file index; stores of samples and activations also have a manifest, a
+JSON file next to them. Opening a store compares its index with its files: all sizes, and the
+checksums of small files, such as metadata. Large files carry a CRC32C in every chunk, which is
+compared when the chunk is read.
 """
 
 from collections.abc import Iterator
@@ -28,33 +19,40 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io import file_index as contents
-from rosetta_core.io.atomic import atomic_path, manifest_of
+from rosetta_core.io.atomic import atomic_path, manifest_path
+from rosetta_core.io.file_index import (
+    SMALL_FILE,
+    check_file_index,
+    sign,
+    verify_signature,
+    write_file_index,
+)
 
 __all__ = [
-    "FAST",
-    "SMALL",
+    "LZ4",
+    "ZSTD",
     "check_store",
     "create_array",
-    "cure_of",
+    "library_versions",
     "new_store",
     "open_group",
     "open_store",
     "read_array",
     "read_attribute",
     "read_manifest",
-    "versions",
+    "repair_hint",
     "write_manifest",
 ]
 
-INNER_CHUNK = 4 * 2**20  # bytes before compression; measured best for reading channels
-# docs/explanation/performance.md: half as long again to write with zstd, twice to read, for 4/5 of the space
-FAST = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
-SMALL = ZstdCodec(level=1)  # for rounded maps, of which lz4 makes little
+INNER_CHUNK_BYTES = 4 * 2**20  # before compression; measured best for reading channels
+# docs/explanation/performance.md: ZSTD takes 1.5 times as long to write, twice as long to read, and 4/5 of the
+# space for float16 maps
+LZ4 = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
+ZSTD = ZstdCodec(level=1)  # for maps of bytes, which LZ4 hardly compresses
 
 
-def versions(*libraries: str) -> dict[str, str]:
-    """The versions of this package and of libraries, as manifests record them."""
+def library_versions(*libraries: str) -> dict[str, str]:
+    """Return the versions of this package, zarr and other libraries, as manifests record them."""
     return {library: version(library) for library in ("rosetta-core", "zarr", *libraries)}
 
 
@@ -65,16 +63,26 @@ def create_array(
     shape: tuple[int, ...],
     shard: tuple[int, ...],
     dtype: str,
-    compressor: BytesBytesCodec = FAST,
+    compressor: BytesBytesCodec = LZ4,
 ) -> zarr.Array:
-    """Create an array stored as shards with inner chunks of at most 4 MiB.
+    """Create an array that is stored as shards of inner chunks of at most 4 MiB.
 
-    Inner chunks split the second axis (channels) only. Each is compressed and carries a crc32c.
-    The fill value of floats is NaN, so that a chunk that was never written can't pass for zeros.
+    Inner chunks split the second axis (channels) only; each is compressed and carries a CRC32C.
+    Floats have the fill value NaN, so that a chunk that was never written does not pass for zeros.
+
+    Args:
+        group: group of the array.
+        name: name of the array in the group.
+        shape: shape of the array.
+        shard: shape of a shard.
+        dtype: name of the data type.
+        compressor: codec of the inner chunks.
     """
     item = np.dtype(dtype).itemsize
-    row = item * shard[0] * int(np.prod(shard[2:], dtype=np.int64))
-    channels = max(1, min(shard[1], INNER_CHUNK // max(row, 1))) if len(shard) > 1 else 0
+    channel_bytes = item * shard[0] * int(np.prod(shard[2:], dtype=np.int64))
+    channels = 0
+    if len(shard) > 1:
+        channels = max(1, min(shard[1], INNER_CHUNK_BYTES // max(channel_bytes, 1)))
     while channels and shard[1] % channels:
         channels -= 1  # inner chunks must divide the shard
     inner = (shard[0], channels, *shard[2:]) if channels else shard
@@ -94,94 +102,104 @@ def create_array(
 
 @contextmanager
 def new_store(store: Path) -> Iterator[zarr.Group]:
-    """Yield the root of a store to fill; on success it appears at `store` with a list of its files.
-
-    What stood there before is replaced.
-    """
+    """Yield the root group of a new store; on success it replaces what is at `store`."""
     with atomic_path(store) as temporary:
         yield zarr.open_group(temporary, mode="w")
-        contents.write_contents(temporary, of=store)
+        write_file_index(temporary, final_path=store)
 
 
 def write_manifest(store: Path, content: dict[str, Any]) -> None:
-    """Write a store's manifest: `content`, and the checksum of the list of its files."""
-    listed = contents.check_contents(store, cure=cure_of(store), largest=0)
-    with atomic_path(manifest_of(store)) as temporary:
-        text = contents.sign({**content, "contents": listed})
-        temporary.write_text(text, encoding="utf-8")
+    """Write the manifest of a store: `content`, and the checksum of the store's file index."""
+    index = check_file_index(store, cure=repair_hint(store), max_checksum_bytes=0)
+    with atomic_path(manifest_path(store)) as temporary:
+        temporary.write_text(sign({**content, "contents": index}), encoding="utf-8")
 
 
 def read_manifest(store: Path) -> dict[str, Any]:
-    """Read a store's manifest; RosettaError if it is missing or damaged."""
-    path = manifest_of(store)
+    """Return the manifest of a store; RosettaError if it is missing or damaged."""
+    path = manifest_path(store)
     try:
-        return contents.verify_signature(path.read_text(encoding="utf-8"))
+        return verify_signature(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RosettaError(f"{path}: no readable manifest; run the stage that writes it") from error
     except (OSError, ValueError) as error:
-        raise RosettaError(f"{path}: is damaged ({error}); {cure_of(store)}") from error
+        raise RosettaError(f"{path}: is damaged ({error}); {repair_hint(store)}") from error
 
 
 def open_store(store: Path) -> tuple[zarr.Group, dict[str, Any]]:
-    """Open a store that has a manifest; RosettaError if one is damaged, or not the other's."""
-    manifest = read_manifest(store)
-    listed = contents.check_contents(store, cure=cure_of(store), largest=contents.SMALL)
-    _compare(store, manifest, listed)
-    return _opened(store), manifest
+    """Open a store for reading, and read its manifest.
 
-
-def check_store(store: Path, *, manifest: bool) -> None:
-    """Read every byte of a store, and of its manifest if it is to have one.
-
-    RosettaError if something is missing or damaged.
+    Raises:
+        RosettaError: the store or its manifest is missing or damaged, or they do not match.
     """
-    about = read_manifest(store) if manifest else None
-    listed = contents.check_contents(store, cure=cure_of(store))
-    if about is not None:
-        _compare(store, about, listed)
-
-
-def _compare(store: Path, manifest: dict[str, Any], listed: str) -> None:
-    if manifest["contents"] != listed:
-        raise RosettaError(f"{store}: is another than its manifest says; {cure_of(store)}")
+    manifest = read_manifest(store)
+    index = check_file_index(store, cure=repair_hint(store), max_checksum_bytes=SMALL_FILE)
+    _compare_with_manifest(store, manifest, index)
+    return _open(store), manifest
 
 
 def open_group(store: Path) -> zarr.Group:
-    """Open a store that has no manifest; RosettaError if there is none, or if it is damaged."""
-    contents.check_contents(store, cure=cure_of(store), largest=contents.SMALL)
-    return _opened(store)
+    """Open a store without a manifest; RosettaError if it is missing or damaged."""
+    check_file_index(store, cure=repair_hint(store), max_checksum_bytes=SMALL_FILE)
+    return _open(store)
 
 
-def _opened(store: Path) -> zarr.Group:
+def check_store(store: Path, *, manifest: bool) -> None:
+    """Compare every byte of a store with its checksums.
+
+    Args:
+        store: path of the store.
+        manifest: whether the store has a manifest.
+
+    Raises:
+        RosettaError: something is missing or damaged.
+    """
+    content = read_manifest(store) if manifest else None
+    index = check_file_index(store, cure=repair_hint(store))
+    if content is not None:
+        _compare_with_manifest(store, content, index)
+
+
+def _compare_with_manifest(store: Path, manifest: dict[str, Any], index: str) -> None:
+    if manifest["contents"] != index:
+        raise RosettaError(f"{store}: does not match its manifest; {repair_hint(store)}")
+
+
+def _open(store: Path) -> zarr.Group:
     try:
         return zarr.open_group(store, mode="r", use_consolidated=False)
     except (OSError, ValueError) as error:
-        raise RosettaError(f"{store}: is no store ({error}); {cure_of(store)}") from error
+        raise RosettaError(f"{store}: not a Zarr store ({error}); {repair_hint(store)}") from error
 
 
-def cure_of(store: Path) -> str:
-    """What to do about a store: the workflow notices that one is gone by its manifest, if any."""
-    for path in (manifest_of(store), store):
+def repair_hint(store: Path) -> str:
+    """Return what to do about a damaged store, for error messages.
+
+    The workflow regenerates a store if its manifest is missing, or, without one, the store itself.
+    """
+    for path in (manifest_path(store), store):
         if path.exists():
             return f"delete {path} and run again"
     return "run the stage that writes it"
 
 
-def read_array(group: zarr.Group, name: str, place: Any = ...) -> NDArray:
-    """Read an array of a store, or the part of it at `place`; RosettaError if it is damaged."""
+def read_array(group: zarr.Group, name: str, selection: Any = ...) -> NDArray:
+    """Read an array of a store, or the part of it at `selection`; RosettaError if it is damaged."""
     try:
-        return np.asarray(group[name][place])
+        return np.asarray(group[name][selection])
     except (RuntimeError, ValueError, KeyError, OSError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         store = _folder_of(group)
-        raise RosettaError(f"{store / name}: is damaged ({why}); {cure_of(store)}") from error
+        raise RosettaError(
+            f"{store / name}: is damaged ({reason}); {repair_hint(store)}"
+        ) from error
 
 
 def read_attribute(group: zarr.Group, name: str) -> Any:
-    """Read an attribute of a store; RosettaError if it has none of that name."""
+    """Read an attribute of a store; RosettaError if it is missing."""
     if name not in group.attrs:
         store = _folder_of(group)
-        raise RosettaError(f"{store}: has no attribute {name!r}; {cure_of(store)}")
+        raise RosettaError(f"{store}: has no attribute {name!r}; {repair_hint(store)}")
     return group.attrs[name]
 
 

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.io.atomic import manifest_of
-from rosetta_core.io.file_index import check_contents
+from rosetta_core.io.atomic import manifest_path
+from rosetta_core.io.file_index import check_file_index
 from rosetta_core.io.tables import read_table
 from rosetta_core.io.zarr_store import check_store
 from rosetta_core.runs.paths import RunPaths
@@ -76,7 +76,7 @@ def finished_job(config: Config, name: str) -> Path:
 
 def _artifact(path: Path, manifests: set[Path]) -> Artifact:
     """Return the artifact at a path: a store, with or without manifest, a table or a folder."""
-    manifest = manifest_of(path)
+    manifest = manifest_path(path)
     if path.suffix == ".zarr" and manifest in manifests:
         return Artifact(manifest, (manifest, path), partial(check_store, path, manifest=True))
     if path.suffix == ".zarr":
@@ -101,4 +101,4 @@ def _weights(config: Config) -> list[Artifact]:
 def _check_job_folder(folder: Path) -> None:
     """Check all files of a steering job's folder; RosettaError if one is missing or damaged."""
     cure = f"delete {folder} and run again" if folder.exists() else "run that job first"
-    check_contents(folder, cure=cure)
+    check_file_index(folder, cure=cure)

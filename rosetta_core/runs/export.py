@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path, keep_others
+from rosetta_core.io.atomic import atomic_path, check_replaceable
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.runs.named_tables import (
     best_buddies_table,
@@ -53,7 +53,7 @@ def export_tables(tables: RunTables, folder: Path, *, format: Format = "csv") ->
     if format not in FORMATS:
         raise RosettaError(f"{format!r} is not an export format; use {', '.join(FORMATS)}")
     target = folder.resolve()  # the target of a link
-    keep_others(target, _is_export, what="export of a run", verb="export")
+    check_replaceable(target, _is_export, what="export of a run", verb="export")
     try:
         with atomic_path(target) as temporary:
             temporary.mkdir()

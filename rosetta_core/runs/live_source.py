@@ -29,8 +29,7 @@ def live_activations(config: Config, model: str, *, shard: str | None = None) ->
         images=samples.count,
         batch_size=config.activations.batch_size or (1 if device.type == "cpu" else GPU_BATCH),
         device=device,
-        keepbits=config.activations.keepbits,
-        first=config.shard_images(shard).start if shard else 0,
+        first_image=config.shard_images(shard).start if shard else 0,
     )
 
 

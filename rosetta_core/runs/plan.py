@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from rosetta_core.config import Config
-from rosetta_core.mining.correlation.grids import common_grids
 from rosetta_core.validation import parse_bytes
-from rosetta_core.zoo.layers import Layer
+from rosetta_core.zoo.layers import Layer, common_grids
 from rosetta_core.zoo.model_info import ModelInfo
 
 __all__ = ["Cost", "Plan", "Rates", "RunShapes", "StageCost", "job_resources", "pair_operations"]

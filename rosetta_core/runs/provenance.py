@@ -11,9 +11,9 @@ from typing import Any
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
-from rosetta_core.runtime.machine import machine, said
+from rosetta_core.runtime.machine import command_output, describe_machine
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.sources import RandomWeights
@@ -33,7 +33,7 @@ def describe_provenance(config: Config, *, code: Mapping[str, str]) -> dict[str,
         "run": config.run,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "rosetta": {"version": version("rosetta-core"), **_commit(PACKAGE)},
-        "machine": machine(),
+        "machine": describe_machine(),
         "device": config.device,
         "seed": config.sampling.seed,
         "libraries": _library_versions(),
@@ -57,8 +57,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
 def _commit(folder: Path) -> dict[str, Any]:
     """Return the Git commit of the code and whether files differ from it; empty without Git."""
     git = ("git", "-C", str(folder))
-    commit = said(*git, "rev-parse", "HEAD")
-    changed = said(*git, "status", "--porcelain", "--", str(folder))
+    commit = command_output(*git, "rev-parse", "HEAD")
+    changed = command_output(*git, "status", "--porcelain", "--", str(folder))
     return {"commit": commit[0], "changed": bool(changed)} if commit else {}
 
 
@@ -81,5 +81,5 @@ def _describe_weights(model: ModelSpec, resources: Path) -> dict[str, Any]:
     if file is None:
         return {"target": model.target}
     record = read_record(file)  # checked by each job that loads the weights
-    sha256 = record.sha256 if record else sha256_of(file)
+    sha256 = record.sha256 if record else file_sha256(file)
     return {"file": str(file), "sha256": sha256, "bytes": file.stat().st_size}

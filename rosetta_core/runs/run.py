@@ -260,7 +260,7 @@ class Run:
     def _max_images(self, source: "ActivationSource") -> int:
         """Return the number of images to load at once, within half of the memory budget."""
         budget = parse_bytes(self.config.memory_budget) // 2
-        return min(MAX_IMAGES, max(1, budget // max(1, source.held())))
+        return min(MAX_IMAGES, max(1, budget // max(1, source.bytes_per_image())))
 
     def _model_names(self, model: str | None) -> list[str] | None:
         """Return a model's name in a list, or None for all models; RosettaError if unknown."""
@@ -346,9 +346,9 @@ def _read_maps(
     """Return the maps (n, h, w) of one channel on consecutive images."""
     import torch
 
-    from rosetta_core.runtime.workers import Workers
+    from rosetta_core.runtime.threads import TorchThreadPool
 
-    with Workers(torch.get_num_threads()) as workers:
+    with TorchThreadPool(torch.get_num_threads()) as workers:
         source.load(images, workers)
     return source.read(layer, images, channel)[:, 0].cpu().numpy()
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.paths import weights_file
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
@@ -93,7 +93,7 @@ def _weights(model: ModelSpec, run: RunEncoders) -> str:
     file = weights_file(model, Path(run.config.resources))
     if not checksum and file and file.is_file():
         record = read_record(file)
-        checksum = record.sha256 if record else sha256_of(file)
+        checksum = record.sha256 if record else file_sha256(file)
     return f"SHA-256 {checksum}" if checksum else weights.source
 
 

@@ -35,7 +35,9 @@ def alive_units(config: Config, source: "ActivationSource") -> "NDArray[np.bool_
     """Return which units of a model are alive (units,), once all its maps were loaded."""
     import numpy as np
 
-    from rosetta_core.mining.correlation.moments import alive
+    from rosetta_core.mining.correlation.moments import alive_units
 
-    near_constant = config.activations.near_constant
-    return np.concatenate([alive(layer, near_constant=near_constant) for layer in source.moments()])
+    min_relative_std = config.activations.min_relative_std
+    return np.concatenate(
+        [alive_units(layer, min_relative_std=min_relative_std) for layer in source.moments()]
+    )

@@ -1,1 +1,1 @@
-"""The process: progress, memory, threads, machine and code fingerprints."""
+"""Progress, memory, threads, devices and code fingerprints."""

@@ -1,9 +1,6 @@
-"""What this machine is.
+"""Description of this machine: name, processor, cores, system and GPUs.
 
-machine      its name, processor, cores, system and cards
-processor    the name of its processor
-abilities    what its processor can do
-said         the lines that a command says
+Details that only Linux provides, in `/proc/cpuinfo`, are left out on other systems.
 """
 
 import os
@@ -12,49 +9,58 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-__all__ = ["abilities", "machine", "processor", "said"]
+__all__ = ["command_output", "cpu_flags", "cpu_name", "describe_machine"]
 
 
-def machine() -> dict[str, Any]:
-    """Return the name, processor, cores, system and cards of this machine, as JSON has them."""
+def describe_machine() -> dict[str, Any]:
+    """Return the name, processor, cores, system and GPUs of this machine, as JSON values."""
     return {
         "name": platform.node(),
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": cpu_name(),
+        "cores": _usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "cards": said("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
+        "cards": command_output(
+            "nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"
+        ),
     }
 
 
-def processor() -> str:
-    """Return the name of the processor, as the kernel says it."""
-    names = _said_of_it("model name")
+def cpu_name() -> str:
+    """Return the name of the processor."""
+    names = _cpuinfo("model name")
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def abilities() -> frozenset[str]:
-    """Return what the processor can do in the kernel's words, as avx512f; nothing if it says none.
+def cpu_flags() -> frozenset[str]:
+    """Return the instruction sets of the processor, for example avx512f; empty if unknown.
 
-    /proc/cpuinfo of Linux: `flags` of x86, `Features` of ARM.
+    They are the entries `flags` (x86) or `Features` (ARM) of `/proc/cpuinfo`.
     """
-    said = _said_of_it("flags") or _said_of_it("Features")
-    return frozenset(said[0].split()) if said else frozenset()
+    flags = _cpuinfo("flags") or _cpuinfo("Features")
+    return frozenset(flags[0].split()) if flags else frozenset()
 
 
-def _said_of_it(key: str) -> list[str]:
-    """What the kernel says of every core."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
-    return [line.partition(":")[2].strip() for line in lines if line.startswith(key)]
-
-
-def said(*command: str) -> list[str]:
-    """Return the lines that a command says, none if there is no such command or it fails."""
+def command_output(*command: str) -> list[str]:
+    """Return the output lines of a command; empty if it does not exist or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     return done.stdout.splitlines()
+
+
+def _usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpuinfo(key: str) -> list[str]:
+    """Return an entry of `/proc/cpuinfo` for each core; empty if there is no such file."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(key)]

@@ -1,116 +1,90 @@
-"""What a job does when the disk, the memory or the card gives out.
+"""Resource errors (disk, memory, GPU) as one-line messages, and glibc's handling of freed memory.
 
-exhaustion          an error as one line about what gave out, None for any other
-out_of_memory       whether memory gave out, and where: "host" or "card"
-with_less_memory    have a stage start over with half the memory, up to three times
-
-Results do not depend on the memory that a job may take, but for the rounding of sums: units whose
-correlations are closer than 1e-6 may change places. Nothing here imports torch.
+Errors are recognised by type, `errno`, or the wording of torch, CUDA and Arrow, along the whole
+chain of causes. This module does not import torch.
 """
 
+import contextlib
+import ctypes
 import errno
-import gc
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Literal
 
-from rosetta_core.config import Config
-from rosetta_core.config.sections import GPU_BATCH
-from rosetta_core.runtime.freed_memory import give_freed_memory
-from rosetta_core.runtime.progress import log
-from rosetta_core.validation import parse_bytes
+__all__ = [
+    "exhaustion_message",
+    "keep_freed_memory",
+    "out_of_memory_device",
+    "trim_freed_memory",
+]
 
-__all__ = ["exhaustion", "out_of_memory", "retry_with_less_memory"]
+MemoryDevice = Literal["host", "gpu"]
 
-Result = TypeVar("Result")
-Parameters = ParamSpec("Parameters")
-Where = Literal["host", "card"]
-
-TIMES = 3
-WRITING = "while writing "  # a note that `files.whole` makes on an error
-FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of the disk is used up"}
-# what libraries say whose errors have no number
-SAID_FULL = ("No space left on device", "PytorchStreamWriter failed writing file")
-SAID_HOST = ("an't allocate memory", "annot allocate memory", "can't start new thread")
-SAID_CARD = ("out of memory", "_STATUS_ALLOC_FAILED")
-SAID_LOST = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS", "CUFFT_STATUS")
-OUT_OF_MEMORY: dict[Where, str] = {
+WRITING = "while writing "  # the note that `io.atomic.atomic_path` adds to an error
+NUMBERED_DISK_ERRORS = {errno.ENOSPC: "the disk is full"}
+if hasattr(errno, "EDQUOT"):  # not on Windows
+    NUMBERED_DISK_ERRORS[errno.EDQUOT] = "the quota of the disk is used up"
+# messages of libraries whose exceptions carry no errno
+DISK_FULL_MESSAGES = ("No space left on device", "PytorchStreamWriter failed writing file")
+HOST_MESSAGES = ("an't allocate memory", "annot allocate memory", "can't start new thread")
+GPU_MESSAGES = ("out of memory", "_STATUS_ALLOC_FAILED")
+GPU_FAILURE_MESSAGES = (
+    "CUDA error",
+    "CUDA driver error",
+    "cuDNN error",
+    "CUBLAS_STATUS",
+    "CUFFT_STATUS",
+)
+OUT_OF_MEMORY: dict[MemoryDevice, str] = {
     "host": "out of memory; lower memory_budget, run fewer jobs at once (--cores), or give the job "
     "more memory",
-    "card": "the GPU is out of memory; lower memory_budget and activations.batch_size or, of a "
-    "steering job, starts; or give device: cpu",
+    "gpu": "the GPU is out of memory; lower memory_budget and activations.batch_size or, for a "
+    "steering job, starts; or use device: cpu",
 }
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, from malloc.h
 
 
-def exhaustion(error: BaseException) -> str | None:
-    """Return what gave out and what to do, in one line; None if nothing did.
+def exhaustion_message(error: BaseException) -> str | None:
+    """Return a one-line message for an error caused by a full disk, out of memory or a failed GPU.
 
-    An error that was raised on account of another counts as that one.
+    The causes and contexts of the error are searched as well.
+
+    Returns:
+        What ran out and what to do; None for any other error.
     """
-    for one in _chain(error):
-        if full := _full(one):
-            return _of_disk(full, error)
-        if where := _where(one):
-            return OUT_OF_MEMORY[where]
-        if isinstance(one, RuntimeError) and any(said in str(one) for said in SAID_LOST):
-            first = str(one).splitlines()[0]
-            return f"the GPU failed ({first}); run again, with device: cuda:N on another, or cpu"
+    for cause in _chain(error):
+        if full := _disk_problem(cause):
+            return _disk_message(full, error)
+        if device := _memory_device(cause):
+            return OUT_OF_MEMORY[device]
+        if isinstance(cause, RuntimeError) and _contains(cause, GPU_FAILURE_MESSAGES):
+            first_line = str(cause).splitlines()[0]
+            return f"the GPU failed ({first_line}); run again, or use device: cuda:N or cpu"
     return None
 
 
-def out_of_memory(error: BaseException) -> Where | None:
-    """Return where memory gave out; None if an error is about something else."""
-    return next((where for one in _chain(error) if (where := _where(one))), None)
+def out_of_memory_device(error: BaseException) -> MemoryDevice | None:
+    """Return the device that ran out of memory, "host" or "gpu"; None for any other error."""
+    return next((device for cause in _chain(error) if (device := _memory_device(cause))), None)
 
 
-def retry_with_less_memory(
-    stage: Callable[Concatenate[Config, Parameters], Result],
-) -> Callable[Concatenate[Config, Parameters], Result]:
-    """Have a stage that runs out of memory start over with half of it, up to three times."""
-
-    @wraps(stage)
-    def run(config: Config, *arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
-        for _ in range(TIMES):
-            try:
-                return stage(config, *arguments, **named)
-            except Exception as error:
-                where = out_of_memory(error)
-                if where is None:
-                    raise
-            config = _less(config, where)  # the error is gone, and with it what its frames held
-            log.warning(
-                "out of memory; starting over with a memory_budget of %s", config.memory_budget
-            )
-            _let_go()
-        return stage(config, *arguments, **named)
-
-    return run
+def keep_freed_memory() -> None:
+    """Make glibc keep freed memory: every forward pass allocates the same large blocks again."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _less(config: Config, where: Where) -> Config:
-    """The same run with half the memory and, on a card, half the images per forward pass."""
-    half = max(1, parse_bytes(config.memory_budget) // 2**21)
-    changes: dict[str, Any] = {"memory_budget": f"{half} MiB"}
-    if where == "card":
-        batch = max(1, (config.activations.batch_size or GPU_BATCH) // 2)
-        changes["activations"] = config.activations.model_copy(update={"batch_size": batch})
-    return config.model_copy(update=changes)
-
-
-def _let_go() -> None:
-    """Free what the failed attempt held, on the card too."""
-    gc.collect()
-    give_freed_memory()
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+def trim_freed_memory() -> None:
+    """Make glibc return freed memory to the system, so that blocks of other sizes fit."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, what it was raised on account of, and so on."""
+    """Yield an error, its cause or context, the cause of that, and so on."""
     seen: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in seen:
@@ -119,38 +93,42 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         following = following.__cause__ or following.__context__
 
 
-def _where(error: BaseException) -> Where | None:
-    """Where memory gave out, by this error alone."""
+def _contains(error: BaseException, messages: tuple[str, ...]) -> bool:
+    return any(message in str(error) for message in messages)
+
+
+def _memory_device(error: BaseException) -> MemoryDevice | None:
+    """Return the device that ran out of memory, judged by this error alone."""
     if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM:
         return "host"
-    if isinstance(error, RuntimeError):  # as those of torch are, CUDA's among them
-        if any(said in str(error) for said in SAID_HOST):
+    if isinstance(error, RuntimeError):  # torch raises RuntimeError, for CUDA as well
+        if _contains(error, HOST_MESSAGES):
             return "host"
-        if any(said in str(error) for said in SAID_CARD):
-            return "card"
+        if _contains(error, GPU_MESSAGES):
+            return "gpu"
     return None
 
 
-def _full(error: BaseException) -> str | None:
-    """What of a disk gave out, by this error alone."""
-    said = any(said in str(error) for said in SAID_FULL)
-    return FULL.get(_errno(error) or (errno.ENOSPC if said else 0))
+def _disk_problem(error: BaseException) -> str | None:
+    """Describe a full disk or an exhausted quota, judged by this error alone."""
+    number = _errno(error) or (errno.ENOSPC if _contains(error, DISK_FULL_MESSAGES) else 0)
+    return NUMBERED_DISK_ERRORS.get(number)
 
 
-def _of_disk(full: str, error: BaseException) -> str:
-    """Name the output that was being written, and what room there is without it."""
-    notes = [note for one in _chain(error) for note in getattr(one, "__notes__", [])]
+def _disk_message(problem: str, error: BaseException) -> str:
+    """Name the output that was being written and the space that is free without it."""
+    notes = [note for cause in _chain(error) for note in getattr(cause, "__notes__", [])]
     names = [note.removeprefix(WRITING) for note in notes if note.startswith(WRITING)]
     if not names:
-        files = [one.filename for one in _chain(error) if isinstance(one, OSError)]
+        files = [cause.filename for cause in _chain(error) if isinstance(cause, OSError)]
         names = [file for file in files if file]
     cure = "make room and run again"
     if not names:
-        return f"{full}; {cure}"
+        return f"{problem}; {cure}"
     path = Path(str(names[-1]))  # the outermost
-    there = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
-    room = shutil.disk_usage(there).free / 2**20
-    return f"{path}: {full}, with {room:.1f} MiB free when nothing is left of it; {cure}"
+    existing = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
+    free = shutil.disk_usage(existing).free / 2**20
+    return f"{path}: {problem}, with {free:.1f} MiB free after its removal; {cure}"
 
 
 def _errno(error: BaseException) -> int | None:

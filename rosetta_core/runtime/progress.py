@@ -1,63 +1,73 @@
-"""Progress of long loops: a bar in a terminal, plain lines in a log file.
+"""Progress of long loops, the program's logger, and text that stands out in a terminal.
 
-Progress     counts what is done; `advance` draws the bar or, now and then, logs a line
-duration     seconds as people say them
-log          the program's logger
+A terminal shows a progress bar; a log file receives a line every half minute and one at the end.
 """
 
 import logging
+import os
 import time
 from types import TracebackType
+from typing import TextIO
 
 from tqdm import tqdm
 
-__all__ = ["Progress", "duration", "log"]
+__all__ = ["NOTHING_LEARNED", "Progress", "duration", "log", "red"]
 
+NOTHING_LEARNED = "random weights: nothing here was learned"  # shown wherever weights are random
 MINUTE = 60
-EVERY = 30.0  # seconds between lines in a log file
+LOG_INTERVAL = 30.0  # seconds between lines in a log file
 
 log = logging.getLogger("rosetta")
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: "12 s", "3 min 05 s", "2 h 10 min"."""
+    """Return a duration as text: "12 s", "3 min 05 s" or "2 h 10 min"."""
     whole = round(seconds)
     if whole < MINUTE:
         return f"{whole} s"
-    minutes, left = divmod(whole, MINUTE)
+    minutes, seconds = divmod(whole, MINUTE)
     hours, minutes = divmod(minutes, MINUTE)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {left:02d} s"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+
+
+def red(text: str, stream: TextIO) -> str:
+    """Return text in red if `stream` is a terminal that shows colours (NO_COLOR is unset)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain or not stream.isatty() else f"\x1b[1;31m{text}\x1b[0m"
 
 
 class Progress:
-    """A context in which `total` things get done.
+    """A context that reports the progress of a loop over `total` items.
 
     Args:
-        what: the line's beginning, "mobilenet_v2 shard 00000".
-        total: how many there are.
-        unit: what is counted, in the plural.
+        title: start of each line, for example "mobilenet_v2 shard 00000".
+        total: number of items.
+        unit: name of the items, in the plural.
+
+    Attributes:
+        done: number of items done.
     """
 
-    def __init__(self, what: str, *, total: int, unit: str = "images") -> None:
-        self.what, self.total, self.unit = what, total, unit
+    def __init__(self, title: str, *, total: int, unit: str = "images") -> None:
+        self.title, self.total, self.unit = title, total, unit
         self.done = 0
 
     def __enter__(self) -> "Progress":
-        self.started = self._logged = time.perf_counter()
-        self._bar = tqdm(total=self.total, desc=self.what, unit=f" {self.unit}", disable=None)
+        self._started = self._logged = time.perf_counter()
+        self._bar = tqdm(total=self.total, desc=self.title, unit=f" {self.unit}", disable=None)
         return self
 
     def advance(self, count: int = 1) -> None:
-        """Count `count` more as done."""
+        """Add `count` items to those done; move the bar, or log a line if one is due."""
         self.done += count
         self._bar.update(count)
         now = time.perf_counter()
-        if self._bar.disable and now > self._logged + EVERY and 0 < self.done < self.total:
+        if self._bar.disable and now > self._logged + LOG_INTERVAL and 0 < self.done < self.total:
             self._logged = now
-            rate = self.done / (now - self.started)
+            rate = self.done / (now - self._started)
             log.info(
                 "%s: %d of %d %s (%.1f a second), %s left",
-                *(self.what, self.done, self.total, self.unit, rate),
+                *(self.title, self.done, self.total, self.unit, rate),
                 duration((self.total - self.done) / rate),
             )
 
@@ -68,9 +78,9 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        seconds = time.perf_counter() - self.started
+        seconds = time.perf_counter() - self._started
         rate = self.done / max(seconds, 1e-9)
         log.info(
             "%s: %d of %d %s in %.1f s (%.1f a second)",
-            *(self.what, self.done, self.total, self.unit, seconds, rate),
+            *(self.title, self.done, self.total, self.unit, seconds, rate),
         )

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rosetta_core.config import Config
-from rosetta_core.io.atomic import manifest_of
+from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.memory import retry_with_less_memory
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Job, Stage
 from rosetta_core.validation import parse_bytes
 
@@ -46,7 +46,7 @@ def run(config: Config, *, model: str, shard: str) -> Path:
 def writes(paths: RunPaths, job: Job) -> list[Path]:
     """Return the store of a model's maps and its manifest."""
     store = paths.activations(job["model"], job["shard"])
-    return [store, manifest_of(store)]
+    return [store, manifest_path(store)]
 
 
 def cost(run: "RunShapes") -> "Cost":

@@ -73,13 +73,13 @@ def _check_files(config: Config, job: Job) -> None:
         if not path.is_file():
             raise RosettaError(f"no file {str(path)!r}; give one that is there")
     if images:
-        from rosetta_core.io.images import check_images, cropped, read_image
+        from rosetta_core.io.images import check_images, crop_square, read_image
 
         check_images(images, RunPaths(config).resources / "images")
         for target in targets:
             if target.box:
                 left, top, side = target.box
-                cropped(read_image(Path(target.file or "")), (left, top, side))
+                crop_square(read_image(Path(target.file or "")), (left, top, side))
     if function:
         from rosetta_core.runtime.user_code import fingerprint
 

@@ -7,7 +7,7 @@ from rosetta_core.config import Config
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import LIVE_SOURCE, activation_source
-from rosetta_core.runtime.memory import retry_with_less_memory
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Stage, once
 from rosetta_core.validation import parse_bytes
 

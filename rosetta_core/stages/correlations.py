@@ -13,7 +13,7 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import LIVE_SOURCE, activation_source, alive_units
-from rosetta_core.runtime.memory import retry_with_less_memory
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Job, Stage
 from rosetta_core.stages.units import write_units
 from rosetta_core.validation import parse_bytes
@@ -60,7 +60,7 @@ def run(config: Config, *, models: Sequence[str], block: int | None = None) -> t
     """
     import torch
 
-    from rosetta_core.mining.correlation.image_subsets import halves
+    from rosetta_core.mining.correlation.image_subsets import split_half_subsets
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.correlation.store import write_correlations
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
@@ -83,7 +83,7 @@ def run(config: Config, *, models: Sequence[str], block: int | None = None) -> t
         device=resolve_device(config.device),
         threads=torch.get_num_threads(),
         rows=rows,
-        subsets=halves(config.sampling.images, splits=config.splits),
+        subsets=split_half_subsets(config.sampling.images, splits=config.splits),
     )
     collector = TopKCollector(
         rows=rows,
@@ -129,7 +129,7 @@ def settings(config: Config, **_: object) -> list[Any]:
     """Return what determines the correlations beside the maps."""
     return [
         *(config.keeps_matrix, config.partners, config.splits),
-        config.activations.near_constant,
+        config.activations.min_relative_std,
         *config.live_settings(),
     ]
 

@@ -13,12 +13,12 @@ from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.mining.significance.null_models import NullSources, null_model
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import LIVE_SOURCE, activation_source, alive_units
-from rosetta_core.runtime.memory import retry_with_less_memory
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Stage
 from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
-    from rosetta_core.mining.correlation.block import Block
+    from rosetta_core.mining.correlation.channel_blocks import CorrelationBlock
     from rosetta_core.mining.sources.base import ActivationSource
     from rosetta_core.runs.plan import Cost, RunShapes
 
@@ -41,7 +41,9 @@ def run(config: Config, *, null: str, model: str) -> tuple[Path, Path]:
 
     paths, model = RunPaths(config), _check(config, null, model)
 
-    def correlate(pivot: "ActivationSource", encoder: "ActivationSource") -> "Iterator[Block]":
+    def correlate(
+        pivot: "ActivationSource", encoder: "ActivationSource"
+    ) -> "Iterator[CorrelationBlock]":
         return correlate_blocks(
             pivot,
             [encoder],
@@ -125,7 +127,7 @@ def settings(config: Config, *, null: str, model: str) -> list[Any]:
     """Return the settings that null matches depend on, besides the activations."""
     network = [config.network_settings(model)] if null_model(null).runs_encoder else []
     return [
-        *(config.activations.near_constant, config.neighbours.k, config.sampling.seed),
+        *(config.activations.min_relative_std, config.neighbours.k, config.sampling.seed),
         *network,
     ]
 

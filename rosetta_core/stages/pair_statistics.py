@@ -8,7 +8,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import activation_source
-from rosetta_core.runtime.memory import retry_with_less_memory
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Stage
 from rosetta_core.validation import parse_bytes
 
@@ -41,7 +41,7 @@ def run(config: Config) -> Path:
         for name in names
     ]
     pairs = pd.concat(tables, ignore_index=True)
-    first = pairs["model"].map(dict(zip(names, encoders.firsts, strict=False)))
+    first = pairs["model"].map(dict(zip(names, encoders.first_units, strict=False)))
     units = np.stack([pairs["pivot_unit"], pairs["unit"] + first], axis=1).astype(np.int64)
     statistics = pair_statistics(
         activation_source(config, config.pivot.name),
@@ -70,7 +70,7 @@ STAGE = Stage(
     jobs=lambda config: [{}] if config.intervals else [],
     settings=lambda config: [
         [encoder.name for encoder in config.encoders],
-        config.activations.near_constant,
+        config.activations.min_relative_std,
     ],
     writes=lambda paths, job: [paths.pair_statistics],
     cost=cost,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rosetta_core.config import Config
-from rosetta_core.io.atomic import manifest_of
+from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.stage import Job, Stage
 
@@ -22,7 +22,7 @@ def run(config: Config, *, shard: str) -> Path:
 
     Images come from the pivot or, with `sampling.folder`, from a folder.
     """
-    from rosetta_core.mining.sampling.folder import take_shard
+    from rosetta_core.mining.sampling.folder import import_shard
     from rosetta_core.mining.sampling.generator import sample_shard
     from rosetta_core.runtime.devices import resolve_device
     from rosetta_core.zoo.loading import load_generator
@@ -30,7 +30,7 @@ def run(config: Config, *, shard: str) -> Path:
     paths, sampling = RunPaths(config), config.sampling
     store, images = paths.samples(shard), config.shard_images(shard)
     if sampling.folder is not None:
-        take_shard(paths.folder_images(shard), store, images=images, size=sampling.size)
+        import_shard(paths.folder_images(shard), store, images=images, size=sampling.size)
         return store
     device = resolve_device(config.device)
     generator = load_generator(
@@ -61,7 +61,7 @@ def settings(config: Config, *, shard: str) -> list[Any]:
 def writes(paths: RunPaths, job: Job) -> list[Path]:
     """Return the store of a shard and its manifest."""
     store = paths.samples(job["shard"])
-    return [store, manifest_of(store)]
+    return [store, manifest_path(store)]
 
 
 def cost(run: "RunShapes") -> "Cost":

@@ -130,7 +130,7 @@ def target_image(target: TargetImage, pivot: "Pivot", *, label: int | None) -> "
         pivot: the generator.
         label: the class that it draws for the target's seed, None for the run's.
     """
-    from rosetta_core.io.images import cropped, read_image, resized
+    from rosetta_core.io.images import crop_square, read_image, resize_image
     from rosetta_core.steering.images import sample_image, sketched
     from rosetta_core.steering.optimise.latents import drawn_image
 
@@ -143,12 +143,12 @@ def target_image(target: TargetImage, pivot: "Pivot", *, label: int | None) -> "
         image = sample_image(target.sample or "")
     if target.box:
         left, top, side = target.box
-        image = cropped(image, (left, top, side))
+        image = crop_square(image, (left, top, side))
     elif target.seed is None:
-        image = cropped(image, None)
+        image = crop_square(image, None)
     if target.sketch:
         image = sketched(image)
-    return resized(image, (drawn.shape[0], drawn.shape[1]))
+    return resize_image(image, (drawn.shape[0], drawn.shape[1]))
 
 
 def mask_of(file: Path, *, size: tuple[int, int]) -> "NDArray[np.float32]":

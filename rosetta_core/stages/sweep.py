@@ -8,7 +8,7 @@ from rosetta_core.config import Config
 from rosetta_core.runs.match_sets import LARGEST_K, image_counts
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import LIVE_SOURCE, activation_source, alive_units
-from rosetta_core.runtime.memory import retry_with_less_memory
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Stage, per_model
 from rosetta_core.validation import parse_bytes
 
@@ -36,7 +36,7 @@ def run(
     """
     import torch
 
-    from rosetta_core.mining.correlation.image_subsets import firsts
+    from rosetta_core.mining.correlation.image_subsets import growing_subsets
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
     from rosetta_core.runtime.devices import resolve_device
@@ -48,7 +48,7 @@ def run(
     def alive(number: int | None) -> "NDArray[np.bool_]":
         return alive_units(config, pivot if number is None else other)
 
-    subsets = firsts(image_counts(config, images))
+    subsets = growing_subsets(image_counts(config, images))
     rows = range(sum(layer.channels for layer in pivot.layers))
     blocks = correlate_blocks(
         pivot,
@@ -74,7 +74,7 @@ STAGE = Stage(
     run,
     jobs=per_model,
     settings=lambda config, *, model: [
-        config.activations.near_constant,
+        config.activations.min_relative_std,
         image_counts(config),
         *config.live_settings(model),
     ],

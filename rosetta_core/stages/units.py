@@ -29,9 +29,9 @@ def write_units(
     config: Config, model: str, layers: Sequence["Layer"], moments: Sequence["Moments"]
 ) -> Path:
     """Write the table of a model's units, from its layers and their moments; return its path."""
-    from rosetta_core.mining.units import unit_table
+    from rosetta_core.mining.sources.unit_table import unit_table
 
-    table = unit_table(layers, moments, near_constant=config.activations.near_constant)
+    table = unit_table(layers, moments, min_relative_std=config.activations.min_relative_std)
     return write_table(table, RunPaths(config).units(model))
 
 
@@ -40,6 +40,6 @@ STAGE = Stage(
     "write the table of a model's units",
     run,
     jobs=lambda config: per_model(config) if config.stores_activations else [],
-    settings=lambda config, *, model: [config.activations.near_constant],
+    settings=lambda config, *, model: [config.activations.min_relative_std],
     writes=lambda paths, job: [paths.units(job["model"])],
 )

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.mining.correlation.grids import Grid
 from rosetta_core.steering.optimise.objective import MapTarget
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
+from rosetta_core.zoo.layers import Grid
 from rosetta_core.zoo.network import Generator
 
 __all__ = ["Drawing", "Pivot"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from rosetta_core.io.images import cropped, read_image, resized
+from rosetta_core.io.images import crop_square, read_image, resize_image
 from rosetta_core.mining.sampling.generator import image_class, image_seed
 from rosetta_core.training.recipe import DinoSettings
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
@@ -82,7 +82,9 @@ class FolderImages:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._files))
 
     def _read(self, file: int) -> NDArray[np.uint8]:
-        return resized(cropped(read_image(self._files[file]), None), (self._size, self._size))
+        return resize_image(
+            crop_square(read_image(self._files[file]), None), (self._size, self._size)
+        )
 
 
 def crop_view(size: int, *, smallest_crop: float, flip: bool) -> Views:

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel
 
 from rosetta_core.io.atomic import atomic_path
-from rosetta_core.runtime.machine import processor
+from rosetta_core.runtime.machine import cpu_name
 from rosetta_core.training.optimisation import Step
 from rosetta_core.training.recipe import DinoSettings, MaeSettings, Recipe
 
@@ -78,7 +78,7 @@ def this_machine(device: torch.device) -> Machine:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
-        name = f"{processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
+        name = f"{cpu_name()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     return Machine(name, version("torch"), version("timm"), today)
 

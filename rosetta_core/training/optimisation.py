@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.saved_state import load_state, save_state
 from rosetta_core.mining.sampling.generator import image_seed
-from rosetta_core.runtime.machine import abilities
+from rosetta_core.runtime.machine import cpu_flags
 from rosetta_core.runtime.progress import Progress, log
 from rosetta_core.training.construction import Method
 from rosetta_core.training.images import ImageSource, Views
@@ -176,7 +176,7 @@ def _resume(checkpoint: Checkpoint, method: Method, optimiser: torch.optim.Optim
 
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Return whether a device has bfloat16 units; without them bfloat16 is slower than float32."""
-    return device.type == "cuda" or not BFLOAT16_UNITS.isdisjoint(abilities())
+    return device.type == "cuda" or not BFLOAT16_UNITS.isdisjoint(cpu_flags())
 
 
 def mixed_precision(method: nn.Module, device: torch.device) -> torch.autocast:

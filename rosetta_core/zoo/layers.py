@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from rosetta_core.errors import RosettaError, did_you_mean
 
-__all__ = ["Layer", "match_names", "select_layers"]
+__all__ = ["Grid", "Layer", "common_grids", "match_names", "select_layers"]
+
+Grid = tuple[int, int]  # height and width of an activation map
 
 GLOB = re.compile(r"\*\*|\*|\?|\[[^\]]+\]")
 
@@ -31,7 +33,7 @@ class Layer:
     margin: int = 0
 
     @property
-    def grid(self) -> tuple[int, int]:
+    def grid(self) -> Grid:
         """Height and width of an activation map."""
         return self.height, self.width
 
@@ -39,6 +41,17 @@ class Layer:
     def size(self) -> int:
         """Activations per image."""
         return self.channels * self.height * self.width
+
+
+def common_grids(first: Grid, second: Grid) -> tuple[Grid, Grid]:
+    """Return (small, large): the grids at which a pair of maps is multiplied and compared.
+
+    `large` is the grid to which both maps are resized by definition; `small` is the grid at which
+    their product is computed. Per axis, they are the maximum and the minimum of the two sides.
+    """
+    small = (min(first[0], second[0]), min(first[1], second[1]))
+    large = (max(first[0], second[0]), max(first[1], second[1]))
+    return small, large
 
 
 def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

@@ -8,8 +8,7 @@ from typing import assert_never
 import torch
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.runtime.progress import log
-from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
+from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
 from rosetta_core.zoo.layers import Layer, select_layers
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network

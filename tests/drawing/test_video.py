@@ -13,14 +13,14 @@ from PIL import Image
 
 from rosetta_core.drawing.video import SIDE, write_video
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.images import cropped, resized
+from rosetta_core.io.images import crop_square, resize_image
 from rosetta_core.steering.images import sample_image
 
 
 def frames(count: int = 30, height: int = 64, width: int = 64) -> NDArray[np.uint8]:
     """A face turns into a cat."""
-    face = resized(cropped(sample_image("astronaut"), (156, 38, 135)), (height, width))
-    cat = resized(cropped(sample_image("chelsea"), None), (height, width))
+    face = resize_image(crop_square(sample_image("astronaut"), (156, 38, 135)), (height, width))
+    cat = resize_image(crop_square(sample_image("chelsea"), None), (height, width))
     share = np.linspace(0, 1, count)[:, None, None, None]
     return ((1 - share) * face + share * cat).round().astype(np.uint8)
 

@@ -15,7 +15,7 @@ from rosetta_core import stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.io.file_index import sign, verify_signature
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.mining.correlation.store import read_correlations
@@ -277,7 +277,7 @@ def test_a_piece_in_the_place_of_another_is_noticed(run: Config, read, a, b, end
     folder = RunPaths(run).run
     for end in ends:
         swap(folder / f"{a}{end}", folder / f"{b}{end}")
-    with pytest.raises(RosettaError, match=r"under another name|than its manifest says") as caught:
+    with pytest.raises(RosettaError, match=r"another name|match its manifest") as caught:
         read(run)
     assert str(folder / a) in str(caught.value)
 
@@ -291,7 +291,7 @@ def test_a_store_of_the_same_name_from_another_run_is_noticed(run: Config, tmp_p
     ours, theirs = RunPaths(run).samples("00000"), RunPaths(other).samples("00000")
     shutil.rmtree(ours)
     shutil.copytree(theirs, ours)
-    with pytest.raises(RosettaError, match="is another than its manifest says"):
+    with pytest.raises(RosettaError, match="does not match its manifest"):
         samples(run)
 
 
@@ -348,7 +348,7 @@ def test_weights_without_a_checksum_are_held_to_that_of_their_first_fetch(
     (fetched,) = parse_config(tiny(encoders=[url])).encoders
     file = tmp_path / "onet.pt"
     file.write_bytes(b"sound")
-    write_record(file, DownloadRecord("url", None, sha256_of(file), 5, None, "2026-01-01"))
+    write_record(file, DownloadRecord("url", None, file_sha256(file), 5, None, "2026-01-01"))
     verify_weights(file, fetched.weights)
     file.write_bytes(b"sounD")
     with pytest.raises(RosettaError, match=r"SHA-256 is .* delete both to fetch it again"):

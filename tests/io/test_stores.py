@@ -14,13 +14,13 @@ from torch import nn
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path, manifest_of
-from rosetta_core.io.file_index import write_contents
+from rosetta_core.io.atomic import atomic_path, manifest_path
+from rosetta_core.io.file_index import write_file_index
 from rosetta_core.io.zarr_store import create_array, open_store, read_array, write_manifest
 from rosetta_core.mining.sampling.generator import image_seed
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.live import LiveActivations
-from rosetta_core.mining.sources.recording import block_images, record_shard
+from rosetta_core.mining.sources.recording import images_per_block, record_shard
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.encoders.preprocessing import preprocess
@@ -111,7 +111,7 @@ def test_the_manifest_says_how_images_went_in(configure) -> None:
     config = configure()
     stages.sample.run(config, shard="00000")
     store = stages.activations.run(config, model="mtcnn_onet", shard="00000")
-    manifest = json.loads(manifest_of(store).read_text())
+    manifest = json.loads(manifest_path(store).read_text())
     assert manifest["input"] == {
         "size": 48, "crop": 1.0, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3,
     }  # fmt: skip
@@ -125,7 +125,7 @@ def test_a_rebuilt_store_has_the_same_manifest(configure) -> None:
     config = configure()
     stages.sample.run(config, shard="00000")
     texts = [
-        manifest_of(stages.activations.run(config, model="dcgan", shard="00000")).read_text()
+        manifest_path(stages.activations.run(config, model="dcgan", shard="00000")).read_text()
         for _ in range(2)
     ]
     assert texts[0] == texts[1]
@@ -183,10 +183,10 @@ def test_a_store_of_another_shape_than_its_manifest(configure) -> None:
     config = configure()
     stages.sample.run(config, shard="00000")
     store = stages.activations.run(config, model="mtcnn_onet", shard="00000")
-    manifest = json.loads(manifest_of(store).read_text())
+    manifest = json.loads(manifest_path(store).read_text())
     manifest["layers"][1]["height"] += 1
     write_manifest(store, manifest)
-    with pytest.raises(RosettaError, match=r"layer 'prelu2' holds float16 \(8, 64, 21, 21\), not"):
+    with pytest.raises(RosettaError, match=r"layer 'prelu2' has float16 \(8, 64, 21, 21\), but"):
         StoredActivations([store])
 
 
@@ -199,11 +199,11 @@ def test_a_stored_map_that_is_not_finite_stops_the_correlations(configure) -> No
             stores.append(stages.activations.run(config, model=model, shard=shard))
     maps = zarr.open_group(stores[3])["prelu2/maps"]
     maps[2, 7, 1, 0] = np.nan  # a checksum is no help: the network put it there
-    write_contents(stores[3], of=stores[3])
-    write_manifest(stores[3], json.loads(manifest_of(stores[3]).read_text()))
+    write_file_index(stores[3], final_path=stores[3])
+    write_manifest(stores[3], json.loads(manifest_path(stores[3]).read_text()))
     with pytest.raises(RosettaError) as caught:
         stages.correlations.run(config, models=["dcgan", "mtcnn_onet"])
-    place = "layer 'prelu2', image 10, channel 7, position (1, 0): the map holds nan"
+    place = "layer 'prelu2', image 10, channel 7, position (1, 0): the map contains nan"
     assert f"{stores[3]}: {place}" in str(caught.value)
     folder = RunPaths(config).correlations("dcgan").parent
     assert not folder.exists() or not list(folder.iterdir())
@@ -232,7 +232,7 @@ def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
     with pytest.raises(RosettaError, match=r"constant: layer 'act', image 13, channel 1"):
         record_shard(
             LiveActivations(
-                network, name="constant", layers=[Layer("act", 2, 4, 4)], images=6, first=10,
+                network, name="constant", layers=[Layer("act", 2, 4, 4)], images=6, first_image=10,
                 inputs=lambda images: (inputs[images.start : images.stop],), batch_size=2,
                 device=CPU,
             ),
@@ -252,7 +252,7 @@ def test_unwritten_chunks_read_as_nan(tmp_path) -> None:
 
 @pytest.mark.parametrize(("budget", "expected"), [(1, 1), (1000, 8), (10**9, 32)])
 def test_block_images(budget: int, expected: int) -> None:
-    assert block_images(100, memory_budget=budget, most=20) == expected
+    assert images_per_block(100, memory_budget=budget, images=20) == expected
 
 
 def test_outputs_are_whole_or_absent(tmp_path) -> None:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
-from rosetta_core.mining.correlation.matmul import halves, multiply, multiply_split
+from rosetta_core.mining.correlation.channel_blocks import split_layers
+from rosetta_core.mining.correlation.matmul import matmul_split_fp16, matmul_transposed, split_fp16
 from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
-from rosetta_core.mining.sources.base import InMemoryActivations
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
+from rosetta_core.runtime.threads import TorchThreadPool
 
 BOUND = 1e-5  # against the definition
 SPLIT = 1e-6  # between splits
@@ -97,8 +99,8 @@ class Split(InMemoryActivations):
         super().__init__(arrays)
         self.most = most
 
-    def pieces(self, largest: int):
-        return super().pieces(min(largest, self.most))
+    def iter_batches(self, largest: int):
+        return super().iter_batches(min(largest, self.most))
 
 
 @pytest.mark.parametrize("most", [1, 7, 17])
@@ -166,7 +168,7 @@ def test_working_memory_stays_within_the_budget() -> None:
         from pathlib import Path
         import numpy as np, torch
         from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
-        from rosetta_core.mining.sources.base import InMemoryActivations
+        from rosetta_core.mining.sources.in_memory import InMemoryActivations
         torch.set_num_threads(1)
 
         class Endless(InMemoryActivations):
@@ -251,7 +253,7 @@ def test_a_map_that_is_not_finite_is_named(value: float) -> None:
     encoder["y"][13, 4, 50, 3] = value
     with pytest.raises(RosettaError) as caught:
         correlate(Split(pivot, 8), InMemoryActivations(encoder, name="net"))
-    assert "net: layer 'y', image 13, channel 4, position (50, 3): the map holds" in str(
+    assert "net: layer 'y', image 13, channel 4, position (50, 3): the map contains" in str(
         caught.value
     )
 
@@ -267,28 +269,33 @@ def test_tensor_cores_lose_nothing(spread: float) -> None:
     second[3] = 0
     exact = first.double() @ second.double().T
     norm = torch.outer(first.double().norm(dim=1), second.double().norm(dim=1)).clamp(min=1e-300)
-    for product in (multiply(first, second), multiply_split(first, second)):
+    for product in (matmul_transposed(first, second), matmul_split_fp16(first, second)):
         assert product.dtype == torch.float32
         assert float(((product.double() - exact) / norm).abs().max()) < 1e-6
-    high, low, scale = halves(first)
+    high, low, scale = split_fp16(first)
     again = (high.double() + low.double() / 2**11) * scale.double()[:, None]
     largest = first.abs().amax(1, keepdim=True)
     assert float(((again - first) / largest).abs().max()) < 2**-21
 
 
-def test_reading_ahead_changes_nothing(monkeypatch) -> None:
-    """What a GPU's maps take: read in other threads, worked on in this one."""
-    pivot, encoder = zoo(21, mean=2)
-    expected = correlate(InMemoryActivations(pivot), InMemoryActivations(encoder))
-    monkeypatch.setattr(CorrelationAccumulator, "_reads_ahead", lambda _: True)
-    device = torch.device("cpu")
-    for threads in (1, 4):
-        blocks = correlate_blocks(
-            Split(pivot, 8),
-            [InMemoryActivations(encoder)],
+@pytest.mark.parametrize("threads", [1, 4])
+def test_reading_ahead_changes_nothing(threads: int) -> None:
+    """As for a GPU: maps are read in other threads and processed in this one."""
+    pivot, encoder = (InMemoryActivations(arrays) for arrays in zoo(21, mean=2))
+    expected = correlate(pivot, encoder)
+    with TorchThreadPool(threads) as workers:
+        accumulator = CorrelationAccumulator(
+            pivot,
+            [encoder],
+            rows=split_layers(pivot.layers),
+            columns=split_layers(encoder.layers, model=0),
+            device=torch.device("cpu"),
             memory_budget=2**31,
-            device=device,
-            threads=threads,
+            workers=workers,
+            read_ahead=True,
         )
-        found = np.concatenate([block.corr for block in blocks], axis=1)
-        assert np.abs(found - expected).max() <= SPLIT
+        for images in pivot.iter_batches(8):
+            accumulator.add(images)
+    units, corr = accumulator.correlations(0)
+    assert units == slice(0, corr.shape[1])
+    assert np.abs(corr - expected).max() <= SPLIT

@@ -292,7 +292,7 @@ def test_two_runs_are_translated(
     assert main(command) == 0  # an earlier translation is replaced
     (folder / "notes.txt").touch()
     assert main(command) == 2
-    assert "is no translation" in capsys.readouterr().err
+    assert "not an earlier translation" in capsys.readouterr().err
 
 
 def test_bad_input_is_said_in_one_line(

@@ -31,10 +31,10 @@ from rosetta_core.mining.examples.standardised import downsample, quantise, stan
 from rosetta_core.mining.examples.unit_store import read_unit_examples, write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
 from rosetta_core.mining.matching.concepts import representative_units
-from rosetta_core.mining.sources.base import InMemoryActivations
-from rosetta_core.mining.sources.unit_positions import UnitPositions
-from rosetta_core.mining.units import unit_table
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
+from rosetta_core.mining.sources.subset import UnitPositions
+from rosetta_core.mining.sources.unit_table import unit_table
+from rosetta_core.runtime.threads import TorchThreadPool
 
 MIB = 2**20
 
@@ -52,7 +52,7 @@ def made_maps(
     first[:, 1] = 3
     first[:, 2] = first[:, 2].clip(max=1)  # saturates: all its peaks are the same
     maps = InMemoryActivations(arrays, name=f"model{seed}")
-    return maps, unit_table(maps.layers, maps.moments(), near_constant=0.01)
+    return maps, unit_table(maps.layers, maps.moments(), min_relative_std=0.01)
 
 
 def standard(maps: InMemoryActivations, units: pd.DataFrame, unit: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_concept_examples(tmp_path: Path, zoo, budget: int) -> None:
 
 def test_the_mean_evidence_of_a_pair_is_its_correlation(zoo) -> None:
     maps, units, _ = zoo
-    with Workers(1) as workers:
+    with TorchThreadPool(1) as workers:
         read = {
             model: UnitPositions(maps[model], units[model], [unit]).read(range(11), workers)
             for model, unit in {"g": 5, "x": 6}.items()
@@ -170,7 +170,7 @@ def test_unit_examples_have_the_highest_peaks(tmp_path: Path, budget: int, threa
     class CountedReads(InMemoryActivations):
         """Maps that must be loaded, so that the budget cuts the images."""
 
-        def held(self) -> int:
+        def bytes_per_image(self) -> int:
             return 1000
 
     plain, units = made_maps(13, {"a": (5, 4, 4), "b": (3, 70, 90)}, 4)
@@ -215,7 +215,7 @@ def test_duplicates_among_the_highest_peaks_are_replaced() -> None:
     """The four highest of the candidates are two pairs of duplicates."""
     peaks = np.array([9, 8, 7, 6, 5, 4, 3, 2], np.float32)
     maps = InMemoryActivations({"a": peaks[:, None, None, None] * np.eye(2, dtype=np.float32)})
-    units = unit_table(maps.layers, maps.moments(), near_constant=0.01)
+    units = unit_table(maps.layers, maps.moments(), min_relative_std=0.01)
     (layer,) = find_unit_examples(
         maps,
         units,

@@ -17,8 +17,8 @@ from rosetta_core import open_run, stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import manifest_of
-from rosetta_core.io.images import cropped, resized
+from rosetta_core.io.atomic import manifest_path
+from rosetta_core.io.images import crop_square, resize_image
 from rosetta_core.mining.correlation.store import read_correlations
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.runs.paths import RunPaths
@@ -82,7 +82,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def expected(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return resized(cropped(image, None), (SIZE, SIZE))
+    return resize_image(crop_square(image, None), (SIZE, SIZE))
 
 
 def test_images_come_in_order_of_their_paths_cropped_and_resized(here: Path) -> None:
@@ -189,7 +189,7 @@ def truncate(folder: Path, name: str) -> None:
         (
             lambda f: (f / "photograph 07.png").write_text("words"),
             {},
-            "photos/photograph 07.png: is no image that Pillow reads",
+            "photos/photograph 07.png: not an image that Pillow reads",
         ),
         (
             lambda f: (f / "photograph 07.png").write_text(""),
@@ -335,7 +335,7 @@ def test_tables_are_exported_and_figures_drawn(run: Run, tmp_path: Path) -> None
 
 def test_the_manifest_names_the_files(run: Run) -> None:
     store = RunPaths(run.config).samples("00001")
-    about = json.loads(manifest_of(store).read_text())
+    about = json.loads(manifest_path(store).read_text())
     names = [Path(name).name for name, _ in about["sources"]]
     assert names == [f"photograph {number:02d}.png" for number in (1, 2, 3, 4, 5)]
 
@@ -345,7 +345,7 @@ def test_the_manifest_names_the_files(run: Run) -> None:
     [
         {"sampling": {"shard_size": 12}},
         {"activations": {"batch_size": 5}},
-        {"mining": {"store": "none"}},
+        {"activations": {"store": "none"}},
     ],
 )
 def test_numbers_do_not_depend_on_shards_batches_or_stores(
@@ -354,7 +354,7 @@ def test_numbers_do_not_depend_on_shards_batches_or_stores(
     fill(here / "photos")
     config = config_of("photos", **changes)
     taken(config)
-    for model in run.models if config.mining.store == "zarr" else []:
+    for model in run.models if config.activations.store == "zarr" else []:
         for shard in config.shards:
             stages.activations.run(config, model=model, shard=shard)
         stages.units.run(config, model=model)

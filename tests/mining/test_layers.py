@@ -15,8 +15,8 @@ from rosetta_core.mining.examples.layers import (
 from rosetta_core.mining.examples.selectivity import read_selectivity, treves_rolls_sparseness
 from rosetta_core.mining.examples.unit_store import write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
-from rosetta_core.mining.sources.base import InMemoryActivations
-from rosetta_core.mining.units import unit_table
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
+from rosetta_core.mining.sources.unit_table import unit_table
 
 IMAGES, SIDE = 12, 5
 PLACES = SIDE * SIDE
@@ -48,7 +48,7 @@ def test_sparseness_of_known_responses() -> None:
 class CountedReads(InMemoryActivations):
     """Maps that must be loaded, so that the budget cuts the images."""
 
-    def held(self) -> int:
+    def bytes_per_image(self) -> int:
         return 1000
 
 
@@ -57,7 +57,7 @@ def measured(maps: NDArray, *, budget: int = 2**26, threads: int = 1) -> NDArray
     source = CountedReads(
         {"layer": maps.copy()}, name="model"
     )  # float32 maps are standardised in place
-    units = unit_table(source.layers, source.moments(), near_constant=0.01)
+    units = unit_table(source.layers, source.moments(), min_relative_std=0.01)
     (found,) = find_unit_examples(
         source,
         units,
@@ -127,7 +127,7 @@ def test_nothing_else_counts(change: str) -> None:
 def test_stores_hold_them(tmp_path) -> None:
     maps = InMemoryActivations({f"l{i}": np.random.default_rng(i).normal(size=(6, 3, 2, 2)).astype("f4")
                       for i in range(2)})  # fmt: skip
-    units = unit_table(maps.layers, maps.moments(), near_constant=0.01)
+    units = unit_table(maps.layers, maps.moments(), min_relative_std=0.01)
     found = find_unit_examples(
         maps, units, duplicates=np.arange(6, dtype=np.int32), count=2,
         memory_budget=2**20, threads=1,

@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.mining.correlation.pearson import correlate
-from rosetta_core.mining.sources.live import rounded
 from rosetta_core.runs.live_source import live_activations
 from rosetta_core.runs.sources import activation_source
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 
 MODELS = ["dcgan", "mobilenet_v2"]
 
@@ -35,7 +31,7 @@ def stored(tmp_path_factory, weights: Config) -> Config:
 def test_maps_and_moments_are_those_of_the_stores(stored: Config, model: str, threads: int) -> None:
     live, kept = live_activations(stored, model), activation_source(stored, model)
     assert (live.name, live.layers, live.images) == (kept.name, kept.layers, kept.images)
-    with torch.no_grad(), Workers(threads) as workers:
+    with torch.no_grad(), TorchThreadPool(threads) as workers:
         for images in (range(7), range(7, 16), range(3, 9)):  # some of them twice
             live.load(images, workers)
             for layer in range(len(live.layers)):
@@ -59,39 +55,12 @@ def test_correlations_are_those_of_the_stores(stored: Config, budget: int) -> No
     assert not any(source._maps for source in live)  # nothing is held on to
 
 
-@given(
-    values=arrays(np.float16, 20, elements=st.floats(-65504, 65504, width=16)),
-    keepbits=st.integers(1, 9),
-)
-def test_rounding_keeps_the_nearest_value_of_so_many_bits(values, keepbits: int) -> None:
-    found = rounded(torch.from_numpy(values.copy()), keepbits).numpy().astype(np.float64)
-    exact = values.astype(np.float64)
-    exponent = np.maximum(np.floor(np.log2(np.maximum(np.abs(exact), 1e-30))), -14)
-    step = 2.0 ** (exponent - keepbits)
-    expected = np.round(exact / step) * step  # ties to even
-    fits = np.abs(expected) <= 65504
-    np.testing.assert_array_equal(found[fits], expected[fits])
-    np.testing.assert_array_equal(found[~fits], exact[~fits])
-
-
-def test_keepbits_reach_the_maps(stored: Config) -> None:
-    config = stored.model_copy(
-        update={"activations": stored.activations.model_copy(update={"keepbits": 3})}
-    )
-    live, kept = live_activations(config, "mobilenet_v2"), activation_source(stored, "mobilenet_v2")
-    with torch.no_grad(), Workers(2) as workers:
-        live.load(range(4), workers)
-    found = live.read(0, range(4)).contiguous()
-    assert not (found.view(torch.int16) & 0b1111111).any()
-    torch.testing.assert_close(found, kept.read(0, range(4)), rtol=2**-4, atol=1e-5)
-
-
 def test_workers_keep_the_order_and_pass_errors_on() -> None:
     before = torch.get_num_threads()
     for count in (1, 4):
-        with Workers(count) as workers:
+        with TorchThreadPool(count) as workers:
             assert list(workers.map(lambda x: x * x, range(50))) == [x * x for x in range(50)]
-            assert list(workers.ahead(lambda x: torch.get_num_threads(), range(5))) == [1] * 5
+            assert list(workers.prefetch(lambda x: torch.get_num_threads(), range(5))) == [1] * 5
             with pytest.raises(ZeroDivisionError):
                 list(workers.map(lambda x: 1 // (x - 7), range(50)))
         assert torch.get_num_threads() == before

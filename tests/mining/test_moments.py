@@ -8,7 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosetta_core.mining.correlation.moments import Moments, alive, moments_of, pool
+from rosetta_core.mining.correlation.moments import (
+    Moments,
+    alive_units,
+    compute_moments,
+    pool_moments,
+)
 from rosetta_core.mining.sources.live import map_moments, raw_moments
 
 
@@ -18,7 +23,7 @@ def pooled(maps: np.ndarray) -> Moments:
     positions = maps.shape[2] * maps.shape[3]
     mean, deviation = map_moments(*raw_moments(given), positions=positions)
     rows = zip(mean.numpy(), deviation.numpy(), strict=True)
-    return pool([Moments(positions, *row) for row in rows])
+    return pool_moments([Moments(positions, *row) for row in rows])
 
 
 @pytest.mark.parametrize("ratio", [0, 1, 1e3, 1e6])
@@ -26,7 +31,7 @@ def pooled(maps: np.ndarray) -> Moments:
 def test_agree_with_float64(ratio: float, grid) -> None:
     rng = np.random.default_rng(0)
     maps = (rng.standard_normal((12, 6, *grid)) + ratio).astype(np.float32)
-    found, expected = pooled(maps), moments_of(maps)
+    found, expected = pooled(maps), compute_moments(maps)
     assert found.count == expected.count
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)
@@ -38,8 +43,8 @@ def test_pooling_any_parts_gives_the_whole(cuts) -> None:
         np.random.default_rng(1).standard_normal((20, 3, 4, 4)) + np.arange(20)[:, None, None, None]
     )  # the images' means differ much more than their insides
     edges = [0, *sorted(cuts), 20]
-    pooled = pool([moments_of(maps[a:b]) for a, b in pairwise(edges)])
-    whole = moments_of(maps)
+    pooled = pool_moments([compute_moments(maps[a:b]) for a, b in pairwise(edges)])
+    whole = compute_moments(maps)
     np.testing.assert_allclose(pooled.mean, whole.mean)
     np.testing.assert_allclose(pooled.deviation, whole.deviation)
 
@@ -51,5 +56,9 @@ def test_dead_and_near_constant_units() -> None:
     maps[:, 2] = 5 + 0.01 * noise  # varies by 0.2% of its mean
     maps[:, 3] = 1e-4 * noise  # small, but all variation
     found = pooled(maps)
-    np.testing.assert_array_equal(alive(found, near_constant=0.01), [False, False, False, True])
-    np.testing.assert_array_equal(alive(found, near_constant=0), [False, False, True, True])
+    np.testing.assert_array_equal(
+        alive_units(found, min_relative_std=0.01), [False, False, False, True]
+    )
+    np.testing.assert_array_equal(
+        alive_units(found, min_relative_std=0), [False, False, True, True]
+    )

@@ -26,14 +26,15 @@ from rosetta_core.mining.significance.null_tests import (
     significant_neurons,
     significant_pairs,
 )
-from rosetta_core.mining.sources.base import ActivationSource, InMemoryActivations
-from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, shifts
+from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
+from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, draw_shifts
 from rosetta_core.mining.sources.subset import UnitSubset
 
 IMAGES, UNITS, SIDE, K = 48, 40, 6, 3
 DRAWS = range(2)
 SHUFFLED = {
-    "images": lambda maps, draw: PermutedImages(maps, shift=shifts(IMAGES, seed=5)[draw]),
+    "images": lambda maps, draw: PermutedImages(maps, shift=draw_shifts(IMAGES, seed=5)[draw]),
 }
 ROLLED = {"positions": lambda maps, draw: RolledPositions(maps, seed=draw)}
 
@@ -89,7 +90,7 @@ def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int)
     shuffled = PermutedImages(arrays(encoder), shift=13)
     expected = correlations({"f": pivot}, {"g": np.roll(encoder, 13, axis=0)})
     np.testing.assert_allclose(correlate(arrays(pivot), shuffled), expected, atol=1e-6)
-    read = [shuffled.read(0, piece).numpy() for piece in shuffled.pieces(largest)]
+    read = [shuffled.read(0, piece).numpy() for piece in shuffled.iter_batches(largest)]
     np.testing.assert_array_equal(np.concatenate(read), np.roll(encoder, 13, axis=0))
 
 
@@ -97,7 +98,7 @@ def test_positions_shuffled_rolls_every_map_whatever_is_read_at_once(rng) -> Non
     maps = noise(rng, 3)
     rolled = RolledPositions(arrays(maps), seed=4)
     whole = rolled.read(0, range(IMAGES)).numpy()
-    parts = [rolled.read(0, piece).numpy() for piece in rolled.pieces(5)]
+    parts = [rolled.read(0, piece).numpy() for piece in rolled.iter_batches(5)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     channel = rolled.read(0, range(IMAGES), slice(1, 2)).numpy()
     np.testing.assert_array_equal(channel, whole[:, 1:2])
@@ -123,7 +124,7 @@ def test_maps_of_one_position_cannot_be_rolled(rng) -> None:
 
 @pytest.mark.parametrize("images", [3, 4, 5, 16, 512])
 def test_no_image_has_its_neighbours_maps(images: int) -> None:
-    found = np.array([shifts(images, seed=seed) for seed in range(50)])
+    found = np.array([draw_shifts(images, seed=seed) for seed in range(50)])
     assert (found[:, 0] != found[:, 1]).all()
     near = max(1, images // 4)
     assert found.min() >= near
@@ -138,7 +139,7 @@ def test_some_units_are_correlated_as_among_all(rng) -> None:
     some = UnitSubset(maps, units)
     assert [(layer.name, layer.channels) for layer in some.layers] == [("a", 2), ("c", 3)]
     assert some.units.tolist() == [2, 5, 12, 13, 17]
-    maps.together = lambda layer: 4  # stored so many channels at once
+    maps.chunk_channels = lambda layer: 4  # stored so many channels at once
     assert some.chunks(0) == [slice(0, 1), slice(1, 2)]  # channels 2 and 5 of layer a
     assert some.chunks(1) == [slice(0, 2), slice(2, 3)]  # 0, 1 and 5 of layer c
     whole = correlate(maps, maps)
@@ -324,4 +325,4 @@ def test_offsets_differ_between_seeds_and_layers(rng) -> None:
     for i, j in ((0, 1), (0, 2)):
         same = (rolled[i] == rolled[j]).flatten(1).all(1).double().mean()
         assert same < 0.2  # 1 in 35 by chance
-    assert len({shifts(512, seed=seed) for seed in range(20)}) > 15
+    assert len({draw_shifts(512, seed=seed) for seed in range(20)}) > 15

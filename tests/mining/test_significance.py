@@ -13,11 +13,11 @@ from conftest import NO_JOBS, Checkout, tiny
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.sources.permuted import shifts
+from rosetta_core.mining.sources.permuted import draw_shifts
 from rosetta_core.runs.live_source import live_activations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.sources import activation_source
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 
 ENCODER = "mobilenet_v2"
 K = Config().neighbours.k
@@ -59,7 +59,7 @@ def test_the_null_is_the_definition_on_other_images(finished: Checkout) -> None:
         oracle.correlations(
             pivot, {layer: np.roll(maps, -shift, axis=0) for layer, maps in encoder.items()}
         )
-        for shift in shifts(16, seed=crc32(ENCODER.encode()))
+        for shift in draw_shifts(16, seed=crc32(ENCODER.encode()))
     )
     living(config, "dcgan", first, 0)
     living(config, ENCODER, first, 1)
@@ -180,7 +180,7 @@ def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None
     encoders[number] = {**encoders[number], "weights": {"random": seed}}
     untrained = of_run(copied, encoders=encoders)
     maps = live_activations(untrained, ENCODER)
-    with Workers(1) as workers:
+    with TorchThreadPool(1) as workers:
         maps.load(range(maps.images), workers)
     others = {
         layer.name: maps.read(number, range(maps.images)).numpy().astype(np.float64)
@@ -224,9 +224,9 @@ def test_what_there_is_not(finished: Checkout, model: str, null: str, said: str)
 
 def test_nulls_need_stored_maps_but_for_untrained_encoders() -> None:
     assert parse_config(tiny()).nulls == ["permute_images"]
-    assert parse_config(tiny(mining={"store": "none"})).nulls == []
+    assert parse_config(tiny(activations={"store": "none"})).nulls == []
     assert parse_config(tiny(significance={"nulls": []})).nulls == []
-    live = tiny(mining={"store": "none"}, significance={"nulls": ["roll_positions"]})
+    live = tiny(activations={"store": "none"}, significance={"nulls": ["roll_positions"]})
     with pytest.raises(RosettaError, match=r"positions needs stored maps"):
         parse_config(live)
 
@@ -253,7 +253,7 @@ def test_halves_and_intervals_need_images(images, changes, said) -> None:
 
 
 def test_parts_that_a_run_cannot_have_are_left_out_and_refused_where_asked_for() -> None:
-    few, live = tiny(sampling={"images": 15}), tiny(mining={"store": "none"})
+    few, live = tiny(sampling={"images": 15}), tiny(activations={"store": "none"})
     assert (parse_config(few).splits, parse_config(few).intervals) == (0, False)
     assert (parse_config(live).splits, parse_config(live).intervals) == (1, False)
     with pytest.raises(RosettaError, match=r"significance\.intervals: needs stored maps"):

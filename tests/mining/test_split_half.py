@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from rosetta_core.mining.correlation.image_subsets import Subsets, firsts, halves
+from rosetta_core.mining.correlation.image_subsets import (
+    ImageSubsets,
+    growing_subsets,
+    split_half_subsets,
+)
 from rosetta_core.mining.correlation.pearson import correlate, correlate_blocks
 from rosetta_core.mining.significance.pair_statistics import (
     corr_intervals,
@@ -23,8 +27,8 @@ from rosetta_core.mining.significance.tables import (
     join_concept_significance,
     join_pair_significance,
 )
-from rosetta_core.mining.sources.base import InMemoryActivations
 from rosetta_core.mining.sources.concat import ConcatSource
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
 
 CPU = torch.device("cpu")
 
@@ -42,7 +46,7 @@ def some(content: dict[str, np.ndarray], images: list[int]) -> InMemoryActivatio
     return InMemoryActivations({name: array[images] for name, array in content.items()})
 
 
-def members(subsets: Subsets) -> list[list[int]]:
+def members(subsets: ImageSubsets) -> list[list[int]]:
     """By subset its images."""
     ends = [0, *subsets.ends]
     return [
@@ -53,7 +57,7 @@ def members(subsets: Subsets) -> list[list[int]]:
 
 @pytest.mark.parametrize("splits", [1, 2, 3, 10, 35])
 def test_halves_are_disjoint_and_of_one_size_and_every_split_is_another(splits) -> None:
-    found = members(halves(48, splits=splits))
+    found = members(split_half_subsets(48, splits=splits))
     assert len(found) == 2 * splits
     for first, second in zip(found[::2], found[1::2], strict=True):
         assert sorted(first + second) == list(range(48))
@@ -62,14 +66,14 @@ def test_halves_are_disjoint_and_of_one_size_and_every_split_is_another(splits) 
 
 
 def test_firsts_are_the_first_images_and_their_halves() -> None:
-    found = members(firsts([6, 12, 20]))
+    found = members(growing_subsets([6, 12, 20]))
     ranges = [range(6), range(3), range(3, 6), range(12), range(6), range(6, 12)]
     ranges += [range(20), range(10), range(10, 20)]
     assert found == [list(some) for some in ranges]
 
 
 @pytest.mark.parametrize("budget", [2**22, 2**14])
-@pytest.mark.parametrize("subsets", [halves(11, splits=3), firsts([4, 7, 11])])
+@pytest.mark.parametrize("subsets", [split_half_subsets(11, splits=3), growing_subsets([4, 7, 11])])
 def test_a_subset_correlates_as_it_does_by_itself(subsets, budget) -> None:
     pivot, model = arrays(11), arrays(11, seed=1)
     blocks = correlate_blocks(
@@ -100,7 +104,7 @@ def test_a_unit_that_is_constant_in_a_half_correlates_with_nothing_there(level: 
         [InMemoryActivations(model)],
         memory_budget=2**22,
         device=CPU,
-        subsets=halves(16, splits=1),
+        subsets=split_half_subsets(16, splits=1),
     )
     found = {block.subset: np.isnan(block.corr) for block in blocks}
     assert found[0][:, 3:7].all()  # the layer comes after three units
@@ -281,7 +285,7 @@ def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int)
     rng = np.random.default_rng(3)
     pairs = [np.stack([rng.integers(0, 9, 12), rng.integers(0, 9, 12)], axis=1) for _ in models]
     joined = ConcatSource(models, name="both")
-    assert joined.firsts == [0, 9, 18]
+    assert joined.first_units == [0, 9, 18]
     together = pair_statistics(
         pivot,
         joined,
@@ -304,7 +308,7 @@ def test_joined_models_correlate_as_each_does() -> None:
     wanted = np.hstack([correlate(InMemoryActivations(pivot), model) for model in models])
     np.testing.assert_allclose(correlate(InMemoryActivations(pivot), joined), wanted, atol=1e-6)
     np.testing.assert_allclose(correlate(joined, InMemoryActivations(pivot)), wanted.T, atol=1e-6)
-    assert joined.place(4, 2) == models[1].place(1, 2)
+    assert joined.describe(4, 2) == models[1].describe(1, 2)
 
 
 def test_no_pairs_give_an_empty_table() -> None:

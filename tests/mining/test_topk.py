@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.correlation.block import Block
+from rosetta_core.mining.correlation.channel_blocks import CorrelationBlock
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.topk import mask_self, merge_topk, topk
 from rosetta_core.mining.matching.topk_store import TopKCollector, read_topk, write_topk
@@ -106,7 +106,10 @@ def test_a_store_holds_k_neighbours_and_no_more(tmp_path: Path) -> None:
     collector = TopKCollector(
         rows=range(50), alive=lambda model: alive[model is not None], pivot_index=None, k=40
     )
-    blocks = [Block(0, slice(0, 20), corr[:, :20]), Block(0, slice(20, 45), corr[:, 20:])]
+    blocks = [
+        CorrelationBlock(0, slice(0, 20), corr[:, :20]),
+        CorrelationBlock(0, slice(20, 45), corr[:, 20:]),
+    ]
     write_topk([tmp_path / "e.zarr"], blocks, collector, subsets=0)
     pivot, encoder = read_topk(tmp_path / "e.zarr", 40)
     for found, matrix in ((pivot, corr), (encoder, corr.T)):

@@ -132,7 +132,7 @@ def test_only_an_export_is_replaced(findings: RunTables, tmp_path: Path, monkeyp
     assert {path.suffix for path in folder.iterdir()} == {".json"}
     (folder / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(RosettaError, match=r"^.*/export: is no export of a run .*$"):
+    with pytest.raises(RosettaError, match=r"^.*/export: not an earlier export of a run .*$"):
         export_tables(findings, folder)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     with pytest.raises(RosettaError, match=r"notes.txt: is a file; export into a folder"):
@@ -167,4 +167,4 @@ def test_the_verb(finished: Checkout, tmp_path: Path, capsys) -> None:
     assert len(list(there.glob("*.parquet"))) == len(COLUMNS)
     capsys.readouterr()
     assert main(["export", "--to", str(tmp_path), "--config", str(config)]) == 2
-    assert "is no export of a run" in capsys.readouterr().err.splitlines()[-1]
+    assert "not an earlier export of a run" in capsys.readouterr().err.splitlines()[-1]

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from conftest import Checkout
 
 from rosetta_core.cli.main import main
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.run import run_config
 
@@ -21,7 +21,7 @@ def test_a_finished_run_says_what_made_it(finished: Checkout, monkeypatch) -> No
     for model in config.models:
         file = RunPaths(config).weights(model)
         assert file
-        assert made["weights"][model.name]["sha256"] == sha256_of(file)
+        assert made["weights"][model.name]["sha256"] == file_sha256(file)
     stages = {name.split()[0] for name in made["code"]}
     assert {"sample", "activations", "correlations", "concepts", "steer"} <= stages
     assert len({made["code"][f"activations {m}"] for m in ("dcgan", "mtcnn_onet")}) == 2

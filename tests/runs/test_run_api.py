@@ -157,7 +157,7 @@ def test_a_moved_run_opens_from_anywhere_and_runs_its_network_without_stores(
     folder = changed_copy(
         finished,
         tmp_path / "other" / "results" / "my run (copy)",
-        mining={"store": "none"},
+        activations={"store": "none"},
         resources="resources",
         significance={"nulls": [], "splits": 0, "intervals": False},
     )

@@ -21,7 +21,8 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.zarr_store import read_manifest
-from rosetta_core.runtime.memory import exhaustion, out_of_memory, retry_with_less_memory
+from rosetta_core.runtime.memory import exhaustion_message, out_of_memory_device
+from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.validation import parse_bytes
 
 GPU_FULL = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB"
@@ -44,17 +45,19 @@ def no_tensor() -> None:
 def test_what_numpy_and_torch_raise_without_memory_is_known(allocate) -> None:
     with pytest.raises((MemoryError, RuntimeError)) as caught:
         allocate()
-    assert out_of_memory(caught.value) == "host"
-    assert (exhaustion(caught.value) or "").startswith("out of memory; lower memory_budget, run f")
+    assert out_of_memory_device(caught.value) == "host"
+    assert (exhaustion_message(caught.value) or "").startswith(
+        "out of memory; lower memory_budget, run f"
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "where", "said"),
     [
-        (torch.OutOfMemoryError(GPU_FULL), "card", "the GPU is out of memory; lower memory_budget"),
+        (torch.OutOfMemoryError(GPU_FULL), "gpu", "the GPU is out of memory; lower memory_budget"),
         (
             RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
-            "card",
+            "gpu",
             "the GPU is",
         ),
         (
@@ -81,8 +84,8 @@ def test_what_numpy_and_torch_raise_without_memory_is_known(allocate) -> None:
     ],
 )
 def test_what_gave_out_is_said(error: BaseException, where: str | None, said: str | None) -> None:
-    assert out_of_memory(error) == where
-    found = exhaustion(error)
+    assert out_of_memory_device(error) == where
+    found = exhaustion_message(error)
     assert found is None if said is None else (found or "").startswith(said)
     assert "\n" not in (found or "")
 
@@ -93,9 +96,9 @@ def test_an_error_on_account_of_a_full_disk_counts_as_that(tmp_path: Path) -> No
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             raise RosettaError("cannot be written") from error
-    said = exhaustion(caught.value) or ""
+    said = exhaustion_message(caught.value) or ""
     assert said.startswith(f"{tmp_path}/out.bin: the disk is full, with ")
-    assert said.endswith(" MiB free when nothing is left of it; make room and run again")
+    assert said.endswith(" MiB free after its removal; make room and run again")
 
 
 class Greedy:
@@ -130,8 +133,7 @@ def test_a_job_without_memory_starts_over_with_half(error, batches, caplog) -> N
     assert retry_with_less_memory(stage)(Config(), model="m") == "m"
     assert stage.tried == list(zip([2048, 1024, 512], batches, strict=True))
     assert [record.getMessage() for record in caplog.records] == [
-        f"out of memory; starting over with a memory_budget of {budget} MiB"
-        for budget in (1024, 512)
+        f"out of memory; retrying with memory_budget: {budget} MiB" for budget in (1024, 512)
     ]
 
 
@@ -158,15 +160,15 @@ import numpy, torch, zarr
 from pathlib import Path
 from rosetta_core.cli.main import main
 from rosetta_core.config import load_config
-from rosetta_core.runs.sources import live_maps
-from rosetta_core.runtime.freed_memory import keep_freed_memory
+from rosetta_core.runs.sources import live_activations
+from rosetta_core.runtime.memory import keep_freed_memory
 import rosetta_core.mining.sources.recording
 
 torch.set_num_threads(1)
 config = load_config(Path("c.yaml"))
-maps = live_maps(config, "mobilenet_v2", shard="00000")  # what a job holds before its first map
-from rosetta_core.runtime.workers import Workers
-with Workers(1) as workers:
+maps = live_activations(config, "mobilenet_v2", shard="00000")  # held before the first map
+from rosetta_core.runtime.threads import TorchThreadPool
+with TorchThreadPool(1) as workers:
     maps.load(range(1), workers)
 del maps
 keep_freed_memory()
@@ -210,7 +212,7 @@ def test_a_job_at_the_limit_of_memory_comes_to_the_same_numbers(folder: Path) ->
     store = folder / "results/tiny/activations/mobilenet_v2/00000.zarr"
     done = run_limited(folder, 300)
     assert done.returncode == 0, done.stderr
-    assert "out of memory; starting over with a memory_budget of 512 MiB" in done.stderr
+    assert "out of memory; retrying with memory_budget: 512 MiB" in done.stderr
     assert "Traceback" not in done.stderr
     limited = stored(store)
     shutil.rmtree(store)
@@ -275,7 +277,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_write(size: str, tmp_path: Path, w
     assert "Traceback" not in done.stderr
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("rosetta: "))
     assert line.startswith("rosetta: results/tiny/samples/dcgan/00000.zarr: the disk is full, with")
-    assert line.endswith(" MiB free when nothing is left of it; make room and run again")
+    assert line.endswith(" MiB free after its removal; make room and run again")
     assert not done.stdout
 
 

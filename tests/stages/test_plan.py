@@ -85,7 +85,7 @@ def test_operations_of_a_network() -> None:
 
 def test_what_changes_the_plan() -> None:
     _, stage = by_name()
-    _, live = by_name(mining={"store": "none"})
+    _, live = by_name(activations={"store": "none"})
     assert "activations" not in live
     for name in ("correlations", "unit_examples", "concept_examples"):
         assert live[name].reads == 0

@@ -98,7 +98,7 @@ def test_measured_jobs_follow_the_configuration() -> None:
     blocks = jobs(correlation={"blocks": 2})
     assert ("correlations", "mtcnn_onet.0001") in blocks
     assert ("join", "mtcnn_onet") in blocks
-    live = jobs(mining={"store": "none"})
+    live = jobs(activations={"store": "none"})
     assert not {"activations", "units", "join"} & {stage for stage, _ in live}
     assert ("correlations", "dcgan.efficientnet_lite0.mobilenet_v2.mtcnn_onet") in live
 

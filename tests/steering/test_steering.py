@@ -275,11 +275,11 @@ def show(**settings: Any) -> dict[str, Any]:
 
 REMOVE = {"kind": "remove", "concept": 0}
 REFUSED = [
-    (inversion(image={"file": "bad.png"}), "bad.png: is no image that Pillow reads; give a PNG"),
+    (inversion(image={"file": "bad.png"}), "bad.png: not an image that Pillow reads; use a PNG"),
     (inversion(image={"file": "no.png"}), "no.png: cannot be read: No such file or directory"),
     (
         inversion(image={"seed": 1, "box": [0, 0, 65]}),
-        "box 0, 0, 65 (left, top, side): leaves the image, which is 64 wide and 64 high",
+        "box [0, 0, 65] (left, top, side): exceeds the image, which is 64 pixels wide and 64",
     ),
     (
         inversion(encoders=["mtcnn_onet"]),

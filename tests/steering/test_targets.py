@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.images import cropped, read_image, resized
+from rosetta_core.io.images import crop_square, read_image, resize_image
 from rosetta_core.steering.images import SAMPLES, sample_image, sketched
 
 FACE = (156, 38, 135)  # of the astronaut
 
 
 def photograph(height: int = 40, width: int = 56) -> NDArray[np.uint8]:
-    return resized(cropped(sample_image("coffee"), None), (height, width))
+    return resize_image(crop_square(sample_image("coffee"), None), (height, width))
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -176,28 +176,28 @@ def test_no_such_sample(name: str, said: str) -> None:
 
 def test_crops() -> None:
     image = np.arange(5 * 8 * 3, dtype=np.uint8).reshape(5, 8, 3)
-    assert (cropped(image, (3, 1, 4)) == image[1:5, 3:7]).all()
-    assert (cropped(image, (0, 0, 5)) == image[:, :5]).all()
-    assert (cropped(image, None) == image[:, 1:6]).all()
-    assert (cropped(image.transpose(1, 0, 2), None) == image.transpose(1, 0, 2)[1:6]).all()
-    cropped(image, None)[:] = 0
+    assert (crop_square(image, (3, 1, 4)) == image[1:5, 3:7]).all()
+    assert (crop_square(image, (0, 0, 5)) == image[:, :5]).all()
+    assert (crop_square(image, None) == image[:, 1:6]).all()
+    assert (crop_square(image.transpose(1, 0, 2), None) == image.transpose(1, 0, 2)[1:6]).all()
+    crop_square(image, None)[:] = 0
     assert image[2, 3].any()  # a crop is a copy
 
 
 @pytest.mark.parametrize("box", [(4, 0, 5), (0, 1, 5), (-1, 0, 3), (0, -1, 3), (2, 2, 0)])
 def test_a_box_outside_the_image(box: tuple[int, int, int]) -> None:
     with pytest.raises(RosettaError, match="which is 8 wide and 5 high"):
-        cropped(np.zeros((5, 8, 3), np.uint8), box)
+        crop_square(np.zeros((5, 8, 3), np.uint8), box)
 
 
 def test_resizing_keeps_the_light_and_does_not_alias() -> None:
-    assert resized(photograph(), (64, 32)).shape == (64, 32, 3)
-    assert (resized(np.full((9, 7, 3), 77, np.uint8), (4, 5)) == 77).all()
+    assert resize_image(photograph(), (64, 32)).shape == (64, 32, 3)
+    assert (resize_image(np.full((9, 7, 3), 77, np.uint8), (4, 5)) == 77).all()
     checks = np.indices((300, 300)).sum(0) % 2 * 255
-    small = resized(np.repeat(checks[:, :, None], 3, axis=2).astype(np.uint8), (64, 64))
+    small = resize_image(np.repeat(checks[:, :, None], 3, axis=2).astype(np.uint8), (64, 64))
     assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 6
     image = sample_image("astronaut")
-    means = [pixels.mean((0, 1)) for pixels in (image, resized(image, (64, 64)))]
+    means = [pixels.mean((0, 1)) for pixels in (image, resize_image(image, (64, 64)))]
     assert means[0] == pytest.approx(means[1], abs=0.5)
 
 
@@ -220,17 +220,17 @@ def test_nothing_to_draw_is_white_paper() -> None:
 
 
 def test_a_drawing_does_not_depend_on_contrast_or_resolution() -> None:
-    face = cropped(sample_image("astronaut"), FACE)
+    face = crop_square(sample_image("astronaut"), FACE)
     drawn = sketched(face).astype(int)
     pale = sketched((face // 2 + 100).astype(np.uint8))
     assert np.abs(pale - drawn).mean() < 2
     large = sketched(np.asarray(Image.fromarray(face).resize((540, 540), Image.Resampling.BICUBIC)))
-    assert np.abs(resized(large, (135, 135)) - drawn).mean() < 6
+    assert np.abs(resize_image(large, (135, 135)) - drawn).mean() < 6
 
 
 def test_a_drawn_face_can_be_read_when_small() -> None:
-    face = cropped(sample_image("astronaut"), FACE)
-    small = resized(sketched(face), (64, 64))[:, :, 0]
+    face = crop_square(sample_image("astronaut"), FACE)
+    small = resize_image(sketched(face), (64, 64))[:, :, 0]
     left, right, mouth = small[27:33, 18:27], small[27:33, 38:48], small[46:54, 23:41]
     assert all(part.min() < 70 for part in (left, right, mouth))
     cheeks, wall = small[36:44, 19:23], small[46:60, 1:5]

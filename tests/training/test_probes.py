@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from rosetta_core.config import Config, load_config, load_recipe, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.tools.train import train_encoder
 from rosetta_core.training.construction import build_encoder
@@ -386,7 +386,7 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
     assert np.isfinite(table.r2).all()
     text, before = (folder / "card.md").read_text(), file.read_bytes()
     facts = {row[0]: row[1] for row in rows(text) if len(row) == 2}
-    assert facts["SHA-256"] == f"`{sha256_of(file)}`"
+    assert facts["SHA-256"] == f"`{file_sha256(file)}`"
     assert facts["images"] == "12 different samples of `dcgan`"
     count = sum(value.numel() for value in load_file(file).values())
     assert facts["parameters"] == f"{count:,}"

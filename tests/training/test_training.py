@@ -21,7 +21,7 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.saved_state import save_state
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.machine import abilities
+from rosetta_core.runtime.machine import cpu_flags
 from rosetta_core.stages.tools.train import train_encoder
 from rosetta_core.training import optimisation
 from rosetta_core.training.construction import Method, build_encoder, build_method
@@ -324,7 +324,7 @@ def test_without_units_for_it_a_processor_multiplies_in_float32(
 def test_what_the_processor_can_do_is_what_lscpu_says() -> None:
     lines = subprocess.run("lscpu", capture_output=True, text=True, check=True).stdout.splitlines()
     said = {key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)}
-    assert abilities() == set(said.get("Flags", []))
+    assert cpu_flags() == set(said.get("Flags", []))
 
 
 def test_dino_sees_two_large_crops_and_several_small_ones() -> None:
@@ -428,7 +428,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
     with pytest.raises(RosettaError, match=r"checkpoint.pt: belongs to another recipe; delete it"):
         train_encoder(recipe(tmp_path, **method))
     (tmp_path / "results/small/checkpoint.pt").write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(RosettaError, match=r"checkpoint.pt: can't be read; delete it"):
+    with pytest.raises(RosettaError, match=r"checkpoint.pt: cannot be read; delete it"):
         train_encoder(recipe(tmp_path, **method))
 
 
@@ -588,7 +588,7 @@ def test_what_is_left_of_a_training_that_cannot_be_used_is_explained_in_one_line
 
 def test_an_image_that_cannot_be_read_stops_a_training_before_it_begins(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 20)[7].write_text("no image")
-    with pytest.raises(RosettaError, match=r"7.png: is no image that Pillow reads"):
+    with pytest.raises(RosettaError, match=r"7.png: not an image that Pillow reads"):
         train_encoder(recipe(tmp_path, mae={}, resources=str(tmp_path / "resources")))
     assert not (tmp_path / "results").exists()
 

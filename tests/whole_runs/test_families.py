@@ -70,7 +70,7 @@ def test_every_family_has_its_run() -> None:
 
 @pytest.mark.parametrize("generator", SEEN_BY)
 def test_a_family_goes_through_a_whole_run(generator: str, tmp_path: Path) -> None:
-    run = mined(generator, tmp_path, mining={"store": "none"})
+    run = mined(generator, tmp_path, activations={"store": "none"})
     units = read(run, "units", generator)
     assert set(units["height"]) | set(units["width"]) <= SIDES, "margins were left on"
     assert np.isfinite(units[["mean", "std"]]).all(axis=None)
@@ -102,7 +102,7 @@ def test_a_family_goes_through_a_whole_run(generator: str, tmp_path: Path) -> No
 
 def test_stores_and_shards_do_not_change_what_is_found(tmp_path: Path) -> None:
     no_jobs = Steering().model_dump(mode="json")
-    live = mined("stylegan_xl", tmp_path / "live", mining={"store": "none"}, steering=no_jobs)
+    live = mined("stylegan_xl", tmp_path / "live", activations={"store": "none"}, steering=no_jobs)
     stored = mined("stylegan_xl", tmp_path / "stored", sampling={"shard_size": 8}, steering=no_jobs)
     assert_same_mining(run_config(live), run_config(stored))
 

@@ -48,21 +48,21 @@ def without_nulls(paths: list[str]) -> list[str]:
 
 def test_without_stores(finished: Checkout, rerun: Checkout) -> None:
     shutil.rmtree(rerun.run / "activations")
-    rerun.configure(tiny(mining={"store": "none"}))
+    rerun.configure(tiny(activations={"store": "none"}))
     everything = without_nulls(outputs(corr=PAIRS, units=PAIRS, neighbours=PAIRS, examples=PAIRS))
     assert rerun.planned() == everything
-    rerun.configure(tiny(mining={"store": "none"}, steering=NO_JOBS))
+    rerun.configure(tiny(activations={"store": "none"}, steering=NO_JOBS))
     rerun.snakemake("--cores", "2")
     assert not (rerun.run / "activations").exists()
     assert_same(rerun, finished)
     if neurons(rerun) == neurons(finished):  # no near-tie has changed places
         assert pictures(rerun) == pictures(finished)
     assert rerun.planned() == []
-    rerun.configure(tiny(mining={"store": "none"}, neighbours={"k": 3}))
+    rerun.configure(tiny(activations={"store": "none"}, neighbours={"k": 3}))
     assert rerun.planned() == without_nulls(outputs(neighbours=PAIRS))
     encoders = tiny()["encoders"]
     encoders[2] = {**encoders[2], "layers": ["prelu*"]}
-    rerun.configure(tiny(mining={"store": "none"}, encoders=encoders, steering=STEERING))
+    rerun.configure(tiny(activations={"store": "none"}, encoders=encoders, steering=STEERING))
     assert rerun.planned() == everything
 
 
@@ -117,7 +117,7 @@ def test_a_half_that_differs_is_noticed(finished: Checkout, rerun: Checkout, sid
 
 def test_untrained_encoders_are_a_null_without_stores_too(rerun: Checkout) -> None:
     shutil.rmtree(rerun.run / "activations")
-    rerun.configure(tiny(mining={"store": "none"}, significance={"nulls": ["untrained"]}))
+    rerun.configure(tiny(activations={"store": "none"}, significance={"nulls": ["untrained"]}))
     planned = rerun.planned()
     for model in PAIRS[1:]:
         assert (

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from rosetta_core.cli.main import main
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.zoo.loading import build, load
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checkpoints import read_metadata
@@ -47,7 +47,7 @@ def test_an_official_file_becomes_a_pivot(name: str, tmp_path: Path, capsys) -> 
     for key, value in wanted.items():
         assert torch.equal(loaded[key].to(value.dtype), value), key
     with safe_open(target, framework="pt") as opened:
-        assert opened.metadata()["source_sha256"] == sha256_of(source)
+        assert opened.metadata()["source_sha256"] == file_sha256(source)
 
 
 def test_tensors_that_share_memory_or_lie_across_are_written_as_they_read(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_tensors_that_share_memory_or_lie_across_are_written_as_they_read(tmp_pa
     assert (done.family, done.tensors, done.numbers) == (None, 2, 12)
     assert load_file(target)["b.weight"].tolist() == [[0, 2, 4], [1, 3, 5]]
     assert read_metadata(target) is None
-    assert done.sha256 == sha256_of(target)
+    assert done.sha256 == file_sha256(target)
 
 
 def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:

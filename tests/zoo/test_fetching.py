@@ -23,7 +23,7 @@ from torch import nn
 from rosetta_core.cli.main import main
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.runtime.terminal import NOTHING_LEARNED, red
+from rosetta_core.runtime.progress import NOTHING_LEARNED, red
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.weights import download as downloads
 from rosetta_core.zoo.weights.checkpoints import file_format

@@ -349,7 +349,7 @@ def test_jobs_run_again_when_its_code_changes_and_only_those_that_run_it(folder:
     own("def build():\n    return encoder(nn.Sequential(nn.Conv2d(3, 9, 3)), preset=['0'])\n")
     others = [*tiny()["encoders"], model("own.py:build")]
     config = parse_config(tiny(encoders=others, resources="resources"))
-    live = parse_config(tiny(encoders=others, mining={"store": "none"}))
+    live = parse_config(tiny(encoders=others, activations={"store": "none"}))
 
     def fingerprints() -> dict[str, str]:
         return {

@@ -16,7 +16,7 @@ from rosetta_core import stages
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, load_recipe, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime import code_fingerprint as module
@@ -54,7 +54,7 @@ def test_every_file_is_in_the_table_and_has_its_card() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_file_is_the_one_of_the_table_and_of_its_card(name: str) -> None:
     assert file_of(name) == FOLDER / f"{name}.safetensors"
-    assert sha256_of(file_of(name)) == SHIPPED[name] == encoder(name).weights.sha256
+    assert file_sha256(file_of(name)) == SHIPPED[name] == encoder(name).weights.sha256
     assert SHIPPED[name] in (FOLDER / f"{name}.md").read_text()
     assert file_of(name).stat().st_size <= LARGEST
 

@@ -4,11 +4,11 @@
 rule activations:
     input:
         weights=weights_of,
-        manifest=manifest_of(paths.samples("{shard}")),
+        manifest=manifest_path(paths.samples("{shard}")),
         store=ancient(paths.samples("{shard}")),
     output:
         store=directory(paths.activations("{model}", "{shard}")),
-        manifest=manifest_of(paths.activations("{model}", "{shard}")),
+        manifest=manifest_path(paths.activations("{model}", "{shard}")),
     log:
         paths.log("activations", "{model}", "{shard}"),
     benchmark:

@@ -16,7 +16,7 @@ os.environ.update(PYTHONPATH=ROOT)
 
 from rosetta_core.config import parse_config, read_yaml, typed_values
 from rosetta_core.errors import RosettaError, one_line
-from rosetta_core.io.atomic import manifest_of
+from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import job_resources
@@ -124,13 +124,13 @@ def weights_of(wildcards):
 def manifests(*names):
     """Return the manifests of models' shards; their stores change only together with them."""
     return [
-        manifest_of(paths.activations(name, shard))
+        manifest_path(paths.activations(name, shard))
         for name in names
         for shard in shards
     ]
 
 
-sampled = [manifest_of(paths.samples(shard)) for shard in shards]
+sampled = [manifest_path(paths.samples(shard)) for shard in shards]
 
 
 def activation_inputs(*names):

@@ -7,7 +7,7 @@ rule sample:
         images=lambda wildcards: paths.folder_images(wildcards.shard),
     output:
         store=directory(paths.samples("{shard}")),
-        manifest=manifest_of(paths.samples("{shard}")),
+        manifest=manifest_path(paths.samples("{shard}")),
     log:
         paths.log("sample", "{shard}"),
     benchmark:

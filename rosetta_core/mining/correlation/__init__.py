@@ -1,1 +1,1 @@
-"""Pearson correlation of activation maps on different grids, without resizing them."""
+"""Pearson correlations of activation maps of different sizes, without resizing them."""

@@ -1,106 +1,146 @@
-"""How units are divided into pieces of work.
+"""Blocks of channels that are processed together, and blocks of the correlation matrix.
 
-PIVOT            the number that stands for the pivot as rows
-Part             some channels of a layer, and the numbers of their units
-parts            the layers of a model as parts
-column_blocks    parts of all models, grouped by what their sums take in memory
-groups           parts of equal grid, to be multiplied together
+Nothing here imports torch, so that modules which only read stores do not load it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rosetta_core.mining.correlation.grids import Grid
-from rosetta_core.zoo.layers import Layer
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["PIVOT", "ChannelBlock", "groups", "pack_blocks", "parts"]
+from rosetta_core.zoo.layers import Grid, Layer
 
+__all__ = [
+    "PIVOT",
+    "AliveMask",
+    "ChannelBlock",
+    "CorrelationBlock",
+    "group_by_grid",
+    "pack_blocks",
+    "split_layers",
+]
 
-PIVOT = -1  # the model of rows; the pivot may stand among the columns too
+PIVOT = -1  # model number of rows; the pivot may be among the models of the columns as well
+# alive units (units,) by the number of a model, None for the pivot
+AliveMask = Callable[[int | None], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class ChannelBlock:
-    """Some channels of a layer.
+    """Consecutive channels of one layer.
 
     Attributes:
-        model: its number among the models, PIVOT for rows.
-        layer: its number in the model.
-        grid: of its maps.
-        units: the channels' running numbers in the model.
-        first: the running number of the layer's first channel.
+        model: number of the model, PIVOT for rows.
+        layer: number of the layer in the model.
+        grid: height and width of its maps.
+        units: unit numbers of the channels in the model.
+        first_unit: unit number of the layer's first channel.
     """
 
     model: int
     layer: int
     grid: Grid
     units: range
-    first: int
+    first_unit: int
 
     @property
     def channels(self) -> slice:
-        """Which channels of the layer."""
-        return slice(self.units.start - self.first, self.units.stop - self.first)
+        """The channels within the layer."""
+        return slice(self.units.start - self.first_unit, self.units.stop - self.first_unit)
 
     @property
     def size(self) -> int:
-        """Activations per image."""
+        """Number of activations per image."""
         return len(self.units) * self.grid[0] * self.grid[1]
 
 
-def parts(
+@dataclass(frozen=True)
+class CorrelationBlock:
+    """Columns of the correlation matrix of the pivot with one model.
+
+    Attributes:
+        model: number of the model.
+        columns: its units in this block.
+        corr: the correlations (rows, columns); NaN where a unit is constant.
+        subset: number of the image subset; None for all images.
+    """
+
+    model: int
+    columns: slice
+    corr: NDArray[np.float32]
+    subset: int | None = None
+
+    def mask_dead(self, alive: AliveMask, rows: range) -> NDArray[np.float32]:
+        """Return the correlations (rows, columns) with NaN where a unit is dead.
+
+        Args:
+            alive: alive units by model.
+            rows: units of the pivot that are the rows.
+        """
+        both = alive(None)[rows.start : rows.stop, None] & alive(self.model)[self.columns]
+        return np.where(both, self.corr, np.float32("nan"))
+
+
+def split_layers(
     layers: Sequence[Layer],
     *,
     model: int = PIVOT,
     units: range | None = None,
-    most: int | None = None,
+    max_channels: int | None = None,
 ) -> list[ChannelBlock]:
-    """Return a model's layers in order, cut where they have more than `most` channels.
+    """Return the layers of a model as blocks of channels, in order.
 
     Args:
-        layers: of the model.
-        model: its number among the models.
-        units: which of its units; all unless given.
-        most: channels in a part.
+        layers: layers of the model.
+        model: number of the model.
+        units: units to include; None for all.
+        max_channels: largest number of channels per block; None for whole layers.
     """
-    result, first = [], 0
+    blocks, first_unit = [], 0
     for number, layer in enumerate(layers):
-        step = min(most or layer.channels, layer.channels)
-        wanted = units if units is not None else range(first, first + layer.channels)
-        start = max(wanted.start - first, 0)
-        stop = min(wanted.stop - first, layer.channels)
+        step = min(max_channels or layer.channels, layer.channels)
+        wanted = units if units is not None else range(first_unit, first_unit + layer.channels)
+        start = max(wanted.start - first_unit, 0)
+        stop = min(wanted.stop - first_unit, layer.channels)
         for low in range(start, stop, step):
             high = min(low + step, stop)
-            numbers = range(first + low, first + high)
-            result.append(ChannelBlock(model, number, layer.grid, numbers, first))
-        first += layer.channels
-    return result
+            numbers = range(first_unit + low, first_unit + high)
+            blocks.append(ChannelBlock(model, number, layer.grid, numbers, first_unit))
+        first_unit += layer.channels
+    return blocks
 
 
-def pack_blocks(columns: Sequence[ChannelBlock], most: int) -> Iterator[list[ChannelBlock]]:
-    """Group parts in order into blocks of at most `most` units."""
-    block: list[ChannelBlock] = []
-    for part in columns:
-        if block and sum(len(p.units) for p in block) + len(part.units) > most:
-            yield block
-            block = []
-        block.append(part)
-    if block:
-        yield block
+def pack_blocks(blocks: Sequence[ChannelBlock], max_units: int) -> Iterator[list[ChannelBlock]]:
+    """Yield consecutive blocks in lists of at most `max_units` units; larger blocks come alone."""
+    packed: list[ChannelBlock] = []
+    for block in blocks:
+        if packed and sum(len(b.units) for b in packed) + len(block.units) > max_units:
+            yield packed
+            packed = []
+        packed.append(block)
+    if packed:
+        yield packed
 
 
-def groups(
-    block: Sequence[ChannelBlock], *, cost: Callable[[ChannelBlock], int], most: int
+def group_by_grid(
+    blocks: Sequence[ChannelBlock], *, cost: Callable[[ChannelBlock], int], max_cost: int
 ) -> list[list[ChannelBlock]]:
-    """Group parts of equal grid so that each group costs at most `most`, if a part does.
+    """Group blocks of equal grid, so that one matrix product serves a whole group.
 
-    The dearest groups come first, so that threads finish together.
+    Args:
+        blocks: the blocks.
+        cost: cost of a block.
+        max_cost: largest cost of a group; a block that exceeds it is a group of its own.
+
+    Returns:
+        The groups, most expensive first, so that threads finish at about the same time.
     """
-    result: list[list[ChannelBlock]] = []
-    for part in sorted(block, key=lambda part: part.grid, reverse=True):
-        last = result[-1] if result else []
-        if last and last[0].grid == part.grid and sum(map(cost, last)) + cost(part) <= most:
-            last.append(part)
+    groups: list[list[ChannelBlock]] = []
+    for block in sorted(blocks, key=lambda block: block.grid, reverse=True):
+        last = groups[-1] if groups else []
+        if last and last[0].grid == block.grid and sum(map(cost, last)) + cost(block) <= max_cost:
+            last.append(block)
         else:
-            result.append([part])
-    return sorted(result, key=lambda group: -sum(map(cost, group)))
+            groups.append([block])
+    return sorted(groups, key=lambda group: -sum(map(cost, group)))

@@ -1,11 +1,8 @@
-"""Sets of images that are correlated beside all of them, in the same pass.
+"""Subsets of the images that are correlated in the same pass as all images.
 
-Subsets      images in consecutive groups, whose sums add up to those of any set of groups
-everything   one group, no subset
-halves       several splits of the images into two disjoint halves
-firsts       the first images, ever more of them, and the two halves of each
-
-Groups are of consecutive images, so that the frames of one film fall into one half.
+Images are divided into consecutive groups, and a subset is a union of groups, so that the sums of
+few groups give the correlations of many subsets. Consecutive groups keep the frames of a film in
+one half.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +12,16 @@ from math import comb
 
 import numpy as np
 
-__all__ = ["Subsets", "everything", "firsts", "halves"]
+__all__ = ["ImageSubsets", "all_images", "growing_subsets", "split_half_subsets"]
 
 
 @dataclass(frozen=True)
-class Subsets:
-    """Images in consecutive groups, and sets of these groups.
+class ImageSubsets:
+    """Consecutive groups of images, and subsets that are unions of groups.
 
     Attributes:
-        ends: of the groups, ascending; the last is the number of images.
-        members: by subset the numbers of its groups.
+        ends: end of each group, ascending; the last is the number of images.
+        members: numbers of the groups of each subset.
     """
 
     ends: Sequence[int]
@@ -35,63 +32,69 @@ class Subsets:
 
     @property
     def groups(self) -> int:
-        """How many there are."""
+        """Number of groups."""
         return len(self.ends)
 
     def images(self, subset: int) -> int:
-        """How many images a subset has."""
+        """Return the number of images of a subset."""
         sizes = [last - first for first, last in pairwise([0, *self.ends])]
         return sum(sizes[group] for group in self.members[subset])
 
-    def pieces(self, images: range) -> Iterator[tuple[int, range]]:
-        """Cut consecutive images where groups end; yield each part's group, and the part."""
+    def split_by_group(self, images: range) -> Iterator[tuple[int, range]]:
+        """Yield the group and the images of each part of a range that lies within one group."""
         for group, (first, last) in enumerate(pairwise([0, *self.ends])):
             inside = range(max(first, images.start), min(last, images.stop))
             if inside:
                 yield group, inside
 
 
-def everything(images: int) -> Subsets:
+def all_images(images: int) -> ImageSubsets:
     """Return one group of all images, and no subset."""
-    return Subsets([images])
+    return ImageSubsets([images])
+
+
+def split_half_subsets(images: int, *, splits: int) -> ImageSubsets:
+    """Return the two halves of each of several splits of the images.
+
+    One split takes two groups, up to 3 splits four, up to 10 six, and up to 35 eight. The first
+    group is always in the first half.
+
+    Args:
+        images: number of images, at least two for each group.
+        splits: number of splits; 0 for no subset.
+
+    Returns:
+        Subsets 2·i and 2·i + 1: the halves of split i.
+    """
+    if not splits:
+        return all_images(images)
+    groups = _groups_for(splits)
+    ends = [images * (group + 1) // groups for group in range(groups)]
+    first_halves = [(0, *others) for others in combinations(range(1, groups), groups // 2 - 1)]
+    chosen = sorted(np.random.default_rng(0).permutation(len(first_halves))[:splits].tolist())
+    members = []
+    for half in (first_halves[number] for number in chosen):
+        members += [half, tuple(group for group in range(groups) if group not in half)]
+    return ImageSubsets(ends, members)
 
 
 def _groups_for(splits: int) -> int:
-    """The least even number of groups that can be split into halves in so many ways."""
+    """Return the smallest even number of groups with at least `splits` splits into halves."""
     return next(g for g in count(2, step=2) if comb(g - 1, g // 2 - 1) >= splits)
 
 
-def halves(images: int, *, splits: int) -> Subsets:
-    """Return the halves of several splits: subsets 2·i and 2·i + 1 are those of split i.
-
-    One split takes two groups, up to 3 take four, up to 10 six and up to 35 eight, so that the sums
-    of few groups hold all halves. The first group is always in the first half.
+def growing_subsets(counts: Sequence[int]) -> ImageSubsets:
+    """Return subsets of the first images, of growing size, and the two halves of each.
 
     Args:
-        images: how many there are, two or more for each group.
-        splits: how many; none gives no subset.
-    """
-    if not splits:
-        return everything(images)
-    groups = _groups_for(splits)
-    ends = [images * (group + 1) // groups for group in range(groups)]
-    ways = [(0, *others) for others in combinations(range(1, groups), groups // 2 - 1)]
-    chosen = sorted(np.random.default_rng(0).permutation(len(ways))[:splits].tolist())
-    members = []
-    for way in (ways[number] for number in chosen):
-        members += [way, tuple(group for group in range(groups) if group not in way)]
-    return Subsets(ends, members)
+        counts: sizes, ascending; the last is the number of images.
 
-
-def firsts(counts: Sequence[int]) -> Subsets:
-    """Return subsets 3·i, 3·i + 1 and 3·i + 2: the first counts[i] images, and their two halves.
-
-    Args:
-        counts: ascending; the last is the number of images.
+    Returns:
+        Subsets 3·i, 3·i + 1 and 3·i + 2: the first counts[i] images, and their two halves.
     """
     ends = sorted({*counts, *(number // 2 for number in counts)})
     members = []
     for number in counts:
         middle, last = ends.index(number // 2) + 1, ends.index(number) + 1
         members += [range(last), range(middle), range(middle, last)]
-    return Subsets(ends, members)
+    return ImageSubsets(ends, members)

@@ -1,51 +1,74 @@
-"""Products of units: one matrix product, as exact as float32 wherever it runs.
+"""Matrix products with the accuracy of float32 on every device.
 
-multiply     on a CPU in float32, on a GPU by tensor cores
-halves       a matrix as two in float16 that add up to it
+A CPU multiplies in float32. A GPU uses tensor cores: each float32 matrix is split into two float16
+matrices, and three products of these with float32 sums give the result (the scheme of Ootomo and
+Yokota, 2022, doi:10.1177/10943420221090256).
 """
 
 import torch
 from torch import Tensor
 
-__all__ = ["halves", "multiply", "multiply_split"]
+__all__ = ["matmul_split_fp16", "matmul_transposed", "split_fp16"]
 
-SHIFT = 11  # bits of mantissa that a float16 holds
+MANTISSA_BITS = 11  # significant bits of float16, the implicit one included
 
 
-def multiply(first: Tensor, second: Tensor) -> Tensor:
-    """Return first @ secondᵀ (r, c) in float32, of float32 matrices (r, k) and (c, k)."""
+def matmul_transposed(first: Tensor, second: Tensor) -> Tensor:
+    """Return first @ secondᵀ in float32.
+
+    Args:
+        first: float32 matrix (r, k).
+        second: float32 matrix (c, k).
+
+    Returns:
+        The product (r, c).
+    """
     if first.device.type == "cuda":
-        return multiply_split(first, second)
+        return matmul_split_fp16(first, second)
     return first @ second.T
 
 
-def halves(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Split a float32 matrix (r, k) into float16 `high` and `low`, and a scale (r,).
+def split_fp16(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Split a float32 matrix into two float16 matrices and a scale per row.
 
-    matrix = scale · (high + 2⁻¹¹ low) to 22 bits of each row's largest value. The scale is a power
-    of two: it keeps rows of any size in the range of float16.
+    matrix = scale · (high + 2⁻¹¹ low), to 22 bits of each row's largest absolute value. The scale
+    is a power of two; it keeps rows of any magnitude in the range of float16.
+
+    Args:
+        matrix: float32 matrix (r, k).
+
+    Returns:
+        `high` (r, k) and `low` (r, k) in float16, and `scale` (r,) in float32.
     """
     largest = matrix.abs().amax(dim=1) if matrix.shape[1] else matrix.new_zeros(len(matrix))
     scale = torch.exp2(torch.frexp(largest).exponent.float())  # (r,)
-    ones = matrix / scale[:, None]  # within -1..1
-    high = ones.half()
-    low = ((ones - high.float()) * 2.0**SHIFT).half()
+    scaled = matrix / scale[:, None]  # between -1 and 1
+    high = scaled.half()
+    low = ((scaled - high.float()) * 2.0**MANTISSA_BITS).half()
     return high, low, scale
 
 
-def multiply_split(first: Tensor, second: Tensor) -> Tensor:
-    """Return first @ secondᵀ by three products of float16 with float32 sums.
+def matmul_split_fp16(first: Tensor, second: Tensor) -> Tensor:
+    """Return first @ secondᵀ by three float16 products with float32 sums.
 
-    high·high + 2⁻¹¹ (high·low + low·high); what is left out is below float32's own rounding.
+    The sum is high·high + 2⁻¹¹ (high·low + low·high); the omitted low·low is below the rounding of
+    float32.
+
+    Args:
+        first: float32 matrix (r, k).
+        second: float32 matrix (c, k).
+
+    Returns:
+        The product (r, c) in float32.
     """
-    a, a_low, a_scale = halves(first)
-    b, b_low, b_scale = halves(second)
+    a, a_low, a_scale = split_fp16(first)
+    b, b_low, b_scale = split_fp16(second)
     mixed = _product(a, b_low) + _product(a_low, b)
-    return (_product(a, b) + mixed * 2.0**-SHIFT) * torch.outer(a_scale, b_scale)
+    return (_product(a, b) + mixed * 2.0**-MANTISSA_BITS) * torch.outer(a_scale, b_scale)
 
 
 def _product(first: Tensor, second: Tensor) -> Tensor:
-    """A product of float16 matrices with float32 sums and result."""
+    """Return first @ secondᵀ of float16 matrices, with float32 sums and result."""
     if first.device.type == "cuda":
         return torch.mm(first, second.T, out_dtype=torch.float32)
     return first.float() @ second.float().T  # the same values: float16 is exact in float32

@@ -1,10 +1,6 @@
-"""Means and variances of units, pooled over images in float64.
+"""Mean and variance of units, pooled over images in float64, and the alive units.
 
-Moments            count, mean and sum of squared deviations of each unit
-moments_of         those of maps that lie in memory
-pool               one Moments from those of disjoint sets of images (Chan et al., 1983)
-centre             what to subtract from maps before they are multiplied in float32
-alive              which units vary enough to be correlated
+Moments of disjoint sets of images are pooled exactly (Chan, Golub and LeVeque, 1983).
 """
 
 from collections.abc import Sequence
@@ -13,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Moments", "alive", "centre", "moments_of", "pool"]
+__all__ = ["Moments", "alive_units", "centring_shift", "compute_moments", "pool_moments"]
 
 Float64 = NDArray[np.float64]
 
@@ -23,8 +19,8 @@ class Moments:
     """Moments of the units of a layer.
 
     Attributes:
-        count: how many activations of each unit were seen (images × positions).
-        mean: of each unit (c,).
+        count: number of activations of each unit (images × positions).
+        mean: mean of each unit (c,).
         deviation: sum of squared deviations from the mean, of each unit (c,).
     """
 
@@ -34,19 +30,19 @@ class Moments:
 
     @property
     def std(self) -> Float64:
-        """Population standard deviation of each unit."""
+        """Population standard deviation of each unit (c,)."""
         return np.sqrt(self.deviation / max(self.count, 1))
 
 
-def moments_of(maps: NDArray) -> Moments:
-    """The moments of maps (n, c, h, w)."""
+def compute_moments(maps: NDArray) -> Moments:
+    """Return the moments of maps (n, c, h, w)."""
     flat = maps.astype(np.float64).swapaxes(0, 1).reshape(maps.shape[1], -1)  # (c, n·h·w)
     mean = flat.mean(axis=1)
     return Moments(flat.shape[1], mean, ((flat - mean[:, None]) ** 2).sum(axis=1))
 
 
-def pool(parts: Sequence[Moments]) -> Moments:
-    """Pool the moments of disjoint sets of images; exact, variance between the sets included."""
+def pool_moments(parts: Sequence[Moments]) -> Moments:
+    """Pool the moments of disjoint sets of images, including the variance between the sets."""
     counts = np.array([part.count for part in parts], dtype=np.float64)[:, None]  # (p, 1)
     means = np.stack([part.mean for part in parts])  # (p, c)
     total = counts.sum()
@@ -56,19 +52,20 @@ def pool(parts: Sequence[Moments]) -> Moments:
     return Moments(int(total), mean, within + between)
 
 
-def centre(moments: Moments) -> Float64:
-    """Return what to subtract from each unit's maps so that nothing cancels in float32 sums.
+def centring_shift(moments: Moments) -> Float64:
+    """Return the shift (c,) to subtract from each unit's maps before float32 sums.
 
-    The mean, where it exceeds the std. Elsewhere nothing: the zeros of a rectified map stay zeros,
-    while as constants they would be rounded the same way in every sum (`benchmarks/accuracy.py`:
-    8e-7 off the definition at worst, against 5e-6).
+    It is the mean of a unit whose |mean| exceeds its std, so that nothing cancels, and 0 otherwise:
+    the zeros of a rectified map stay zeros, whereas as constants they would be rounded in the same
+    direction in every sum. The largest deviation from the definition is 8e-7, against 5e-6 with the
+    mean subtracted always (`benchmarks/accuracy.py`).
     """
     return np.where(np.abs(moments.mean) > moments.std, moments.mean, 0.0)
 
 
-def alive(moments: Moments, *, near_constant: float) -> NDArray[np.bool_]:
-    """Tell the units whose std exceeds `near_constant` times their |mean|, and zero.
+def alive_units(moments: Moments, *, min_relative_std: float) -> NDArray[np.bool_]:
+    """Return which units (c,) are alive: their std exceeds 0 and `min_relative_std` · |mean|.
 
-    Below that, what varies is mostly the rounding of the stored maps.
+    The variation of other units is mostly the rounding of the stored maps.
     """
-    return (moments.std > near_constant * np.abs(moments.mean)) & (moments.std > 0)
+    return (moments.std > min_relative_std * np.abs(moments.mean)) & (moments.std > 0)

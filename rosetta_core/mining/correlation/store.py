@@ -1,8 +1,6 @@
-"""Correlations on disk, every one of them.
+"""Stores of full correlation matrices, written block by block.
 
-write_correlations    write blocks of columns into a store per model, as they come
-join_correlations     one store from those of blocks of rows
-read_correlations     the whole matrix
+Dead units have NaN. Nearest neighbours over subsets of the images are stored next to the matrix.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.codecs import Crc32cCodec
 
-from rosetta_core.io.zarr_store import new_store, open_group, read_array
-from rosetta_core.mining.correlation.block import Alive, Block
+from rosetta_core.io.zarr_store import ZSTD, new_store, open_group, read_array
+from rosetta_core.mining.correlation.channel_blocks import AliveMask, CorrelationBlock
 from rosetta_core.mining.matching.topk_store import TopKCollector, join_subsets, write_subsets
 
 __all__ = ["join_correlations", "read_correlations", "write_correlations"]
@@ -25,26 +23,24 @@ CHUNK = 1024  # rows and columns
 
 def write_correlations(
     stores: Sequence[Path],
-    blocks: Iterable[Block],
+    blocks: Iterable[CorrelationBlock],
     *,
     columns: Sequence[int],
     rows: range,
-    alive: Alive,
+    alive: AliveMask,
     collector: TopKCollector,
     subsets: int,
 ) -> None:
-    """Write the array `corr` (rows, columns) float32 of the pivot with several models.
-
-    Of subsets of the images the best partners are written, as `write_subsets` does.
+    """Write the array `corr` (rows, columns) float32 of the pivot with each model.
 
     Args:
-        stores: by model where to.
-        blocks: the correlations as they come.
-        columns: by model how many units it has.
-        rows: which units of the pivot the rows are.
-        alive: asked when a block has come; dead units' correlations become NaN.
-        collector: of the subsets.
-        subsets: how many there are.
+        stores: path of each model's store.
+        blocks: correlations over all images and over each subset.
+        columns: number of units of each model.
+        rows: units of the pivot.
+        alive: returns which units of a model are alive; called when a block arrives.
+        collector: collector of the nearest neighbours over subsets.
+        subsets: number of subsets.
     """
     with ExitStack() as stack:
         groups = [stack.enter_context(new_store(store)) for store in stores]
@@ -53,7 +49,7 @@ def write_correlations(
         ]
         for block in blocks:
             if block.subset is None:
-                matrices[block.model][:, block.columns] = block.living(alive, rows)
+                matrices[block.model][:, block.columns] = block.mask_dead(alive, rows)
             else:
                 collector.add(block)
         for model, group in enumerate(groups):
@@ -61,7 +57,16 @@ def write_correlations(
 
 
 def join_correlations(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:
-    """Write one store from those of consecutive blocks of rows; RosettaError if one is damaged."""
+    """Join the stores of consecutive blocks of rows.
+
+    Args:
+        blocks: paths of the stores, in the order of their rows.
+        store: path of the joined store.
+        subsets: number of subsets of the images.
+
+    Raises:
+        RosettaError: a store is missing or damaged.
+    """
     parts = [read_correlations(block) for block in blocks]
     with new_store(store) as group:
         corr = _create(group, (sum(map(len, parts)), parts[0].shape[1]))
@@ -70,7 +75,11 @@ def join_correlations(blocks: Sequence[Path], store: Path, *, subsets: int) -> N
 
 
 def read_correlations(store: Path) -> NDArray[np.float32]:
-    """Read the array `corr` (units of the pivot, units of the model)."""
+    """Read the correlations (units of the pivot, units of the model) of a store.
+
+    Raises:
+        RosettaError: the store is missing or damaged.
+    """
     return read_array(open_group(store), "corr")
 
 
@@ -81,6 +90,6 @@ def _create(group: zarr.Group, shape: tuple[int, int]) -> zarr.Array:
         dtype="float32",
         chunks=(min(CHUNK, shape[0]), min(CHUNK, shape[1])),
         fill_value=float("nan"),
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        compressors=[ZSTD, Crc32cCodec()],
         config={"write_empty_chunks": True},
     )

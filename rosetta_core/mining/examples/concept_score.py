@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.correlation.grids import Grid, common_grids
-from rosetta_core.mining.correlation.resize import adjoint
+from rosetta_core.mining.correlation.resize import apply_adjoint
+from rosetta_core.zoo.layers import Grid, common_grids
 
 __all__ = ["PairBlock", "concept_scores"]
 
@@ -75,7 +75,7 @@ def _products(
     f = pivot[block.own][:, list(block.own_places)]  # (n, J, h, w)
     g = encoder[block.other][:, list(block.places)]  # (n, K, h', w')
     small, large = common_grids(_grid(f), _grid(g))
-    f, g = (adjoint(maps, [small])[small] for maps in (f, g))
+    f, g = (apply_adjoint(maps, [small])[small] for maps in (f, g))
     partners = torch.einsum("jk,nkhw->njhw", torch.from_numpy(block.which), g)
     summed = (f * partners).sum(dim=(1, 2, 3), dtype=torch.float64)
     return summed.numpy() / (large[0] * large[1])

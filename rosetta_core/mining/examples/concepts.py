@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.codecs import Crc32cCodec
 
-from rosetta_core.io.zarr_store import SMALL, create_array, new_store
+from rosetta_core.io.zarr_store import ZSTD, create_array, new_store
 from rosetta_core.mining.examples.concept_score import PairBlock, concept_scores
 from rosetta_core.mining.examples.standardised import LARGEST_SIDE, downsample, quantise
 from rosetta_core.mining.matching.concepts import representative_units
-from rosetta_core.mining.sources.base import MOST_IMAGES, ActivationSource, images_at_once
-from rosetta_core.mining.sources.unit_positions import UnitPositions
+from rosetta_core.mining.sources.base import MAX_BATCH_IMAGES, ActivationSource, fit_batch_size
+from rosetta_core.mining.sources.subset import UnitPositions
 from rosetta_core.runtime.progress import Progress
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 
 __all__ = ["write_concept_examples"]
 
@@ -57,16 +57,16 @@ def write_concept_examples(
     representative = representative.reshape(-1, len(units))
     blocks = [_pair_blocks(members, chosen, pivot=pivot) for members in concepts]
     result = np.zeros((len(concepts), count), np.float32)
-    held = sum(one.held() for one in chosen.values())
-    largest = images_at_once(held, memory_budget=memory_budget)
+    held = sum(one.bytes_per_image() for one in chosen.values())
+    largest = fit_batch_size(held, memory_budget=memory_budget)
     with (
         new_store(store) as group,
-        Workers(threads) as workers,
+        TorchThreadPool(threads) as workers,
         Progress("concepts' examples", total=count) as bar,
     ):
         group.attrs["models"] = list(units)
         arrays = _create_arrays(group, representative, chosen, count)
-        for images in maps[pivot].pieces(largest):
+        for images in maps[pivot].iter_batches(largest):
             read: dict[str, dict[int, Tensor]] = {}
             for model, units_of in chosen.items():
                 units_of.maps.load(images, workers)
@@ -102,8 +102,8 @@ def _pair_blocks(
     """A concept's pairs, by encoder and layers."""
     found: dict[tuple[str, int, int], list[tuple[int, int]]] = {}
     for row in members.itertuples():
-        own, own_place = chosen[pivot].place(row.pivot_unit)
-        other, place = chosen[row.model].place(row.unit)
+        own, own_place = chosen[pivot].locate(row.pivot_unit)
+        other, place = chosen[row.model].locate(row.unit)
         found.setdefault((row.model, own, other), []).append((own_place, place))
     blocks = []
     for (encoder, own, other), pairs in found.items():
@@ -126,7 +126,7 @@ def _create_arrays(
     for number, (model, units) in enumerate(chosen.items()):
         by_layer: dict[int, list[int]] = {}
         for unit in sorted(set(representative[:, number].tolist())):
-            layer, place = units.place(unit)
+            layer, place = units.locate(unit)
             by_layer.setdefault(layer, []).append(place)
         for layer, places in by_layer.items():
             grid = [min(side, LARGEST_SIDE) for side in units.maps.layers[layer].grid]
@@ -134,8 +134,8 @@ def _create_arrays(
                 f"maps/{number}/{layer}",
                 shape=(len(places), images, *grid),
                 dtype="uint8",
-                chunks=(1, min(MOST_IMAGES, images), *grid),
-                compressors=[SMALL, Crc32cCodec()],
+                chunks=(1, min(MAX_BATCH_IMAGES, images), *grid),
+                compressors=[ZSTD, Crc32cCodec()],
                 config={"write_empty_chunks": True},
             )
             arrays[model, layer] = (array, places)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rosetta_core.io.zarr_store import (
-    SMALL,
+    ZSTD,
     create_array,
     new_store,
     open_group,
@@ -61,7 +61,7 @@ def write_unit_examples(store: Path, layers: Sequence[LayerExamples]) -> None:
                     shape=values.shape,
                     shard=values.shape,
                     dtype=values.dtype.name,
-                    compressor=SMALL,
+                    compressor=ZSTD,
                 )
                 array[...] = values
 

@@ -17,9 +17,9 @@ from rosetta_core.mining.examples.standardised import (
     standardise,
 )
 from rosetta_core.mining.examples.unit_store import NO_IMAGE, LayerExamples
-from rosetta_core.mining.sources.base import ActivationSource, images_at_once
+from rosetta_core.mining.sources.base import ActivationSource, fit_batch_size
 from rosetta_core.runtime.progress import Progress
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Layer
 
 __all__ = ["find_unit_examples"]
@@ -52,9 +52,12 @@ def find_unit_examples(
     """
     tables = [units[units["layer"] == layer.name] for layer in maps.layers]
     found = [_Candidates(layer, SPARE * count) for layer in maps.layers]
-    largest = images_at_once(maps.held(), memory_budget=memory_budget)
-    with Workers(threads) as workers, Progress(f"examples {maps.name}", total=maps.images) as bar:
-        for images in maps.pieces(largest):
+    largest = fit_batch_size(maps.bytes_per_image(), memory_budget=memory_budget)
+    with (
+        TorchThreadPool(threads) as workers,
+        Progress(f"examples {maps.name}", total=maps.images) as bar,
+    ):
+        for images in maps.iter_batches(largest):
             maps.load(images, workers)
 
             def look(part: tuple[int, slice], images: range = images) -> None:
@@ -95,7 +98,7 @@ def _parts(maps: ActivationSource, images: int) -> list[tuple[int, slice]]:
     """Layers and channels that a thread looks at in one go."""
     parts = []
     for number, layer in enumerate(maps.layers):
-        together = maps.together(number)
+        together = maps.chunk_channels(number)
         fit = BLOCK // (4 * images * layer.height * layer.width)
         step = max(1, fit // together) * together
         parts += [

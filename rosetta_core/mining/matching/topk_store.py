@@ -13,7 +13,7 @@ import zarr
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_store import create_array, new_store, open_group, read_array
-from rosetta_core.mining.correlation.block import Alive, Block
+from rosetta_core.mining.correlation.channel_blocks import AliveMask, CorrelationBlock
 from rosetta_core.mining.matching.topk import TopK, mask_self, merge_topk, topk
 
 __all__ = [
@@ -40,15 +40,15 @@ class TopKCollector:
         k: number of neighbours of each unit.
     """
 
-    def __init__(self, *, rows: range, alive: Alive, pivot_index: int | None, k: int) -> None:
+    def __init__(self, *, rows: range, alive: AliveMask, pivot_index: int | None, k: int) -> None:
         self._rows, self._alive = rows, alive
         self._pivot_index, self._k = pivot_index, k
         self._pivots: dict[tuple[int | None, int], TopK] = {}  # by subset and model
         self._encoders: dict[tuple[int | None, int], list[TopK]] = {}
 
-    def add(self, block: Block) -> None:
+    def add(self, block: CorrelationBlock) -> None:
         """Merge the neighbours within a block into those of its model and subset."""
-        corr, first = block.living(self._alive, self._rows), block.columns.start
+        corr, first = block.mask_dead(self._alive, self._rows), block.columns.start
         key = (block.subset, block.model)
         if block.model == self._pivot_index:
             corr = mask_self(corr, row=self._rows.start, column=first)
@@ -65,7 +65,11 @@ class TopKCollector:
 
 
 def write_topk(
-    stores: Sequence[Path], blocks: Iterable[Block], collector: TopKCollector, *, subsets: int
+    stores: Sequence[Path],
+    blocks: Iterable[CorrelationBlock],
+    collector: TopKCollector,
+    *,
+    subsets: int,
 ) -> None:
     """Collect the neighbours from all blocks and write a store per model.
 

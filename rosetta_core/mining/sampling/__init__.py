@@ -1,1 +1,1 @@
-"""Samples: images drawn by a generator or read from a folder, and their stores."""
+"""Samples: images that a generator draws or that a folder contains, and their stores."""

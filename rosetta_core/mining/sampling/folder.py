@@ -1,48 +1,45 @@
-"""Images of a folder, for a pivot that draws none.
-
-take_shard     those of a shard, cropped and resized, into a store
-"""
+"""Samples from a folder of images, for a pivot that is not a generator."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from rosetta_core.io.atomic import sha256_of
-from rosetta_core.io.images import cropped, read_image, resized
-from rosetta_core.io.zarr_store import versions
+from rosetta_core.io.atomic import file_sha256
+from rosetta_core.io.images import crop_square, read_image, resize_image
+from rosetta_core.io.zarr_store import library_versions
 from rosetta_core.mining.sampling.samples import UNCONDITIONAL, write_samples
 from rosetta_core.runtime.progress import Progress
 
-__all__ = ["take_shard"]
+__all__ = ["import_shard"]
 
 
-def take_shard(files: Sequence[Path], store: Path, *, images: range, size: int) -> None:
-    """Crop images to the square in their middle, resize them, and write them to a store.
+def import_shard(files: Sequence[Path], store: Path, *, images: range, size: int) -> None:
+    """Crop images to their central square, resize them, and write them to a store.
 
-    The store holds `images` (n, size, size, 3) bytes and `classes` (n,), all -1; the manifest
-    records the files.
+    The store has the arrays `images` (n, size, size, 3) uint8 and `classes` (n,), which are -1; its
+    manifest records the files and their SHA-256.
 
     Args:
-        files: of the shard.
-        store: where to.
-        images: their running numbers.
-        size: side, in pixels.
+        files: image files of the shard.
+        store: path of the store.
+        images: numbers of the images in the run.
+        size: side of the stored images, in pixels.
 
     Raises:
-        RosettaError: a file is no image, or a broken one.
+        RosettaError: a file is not an image, or is damaged.
     """
-    taken = np.empty((len(files), size, size, 3), np.uint8)
+    pixels = np.empty((len(files), size, size, 3), np.uint8)
     with Progress(f"images {store.stem}", total=len(files)) as progress:
         for place, file in enumerate(files):
-            taken[place] = resized(cropped(read_image(file), None), (size, size))
+            pixels[place] = resize_image(crop_square(read_image(file)), (size, size))
             progress.advance()
     write_samples(
         store,
-        {"images": taken, "classes": np.full(len(files), UNCONDITIONAL, dtype=np.int64)},
+        {"images": pixels, "classes": np.full(len(files), UNCONDITIONAL, dtype=np.int64)},
         images=images,
         about={
-            "sources": [[str(f), sha256_of(f)] for f in files],
-            "versions": versions("pillow"),
+            "sources": [[str(file), file_sha256(file)] for file in files],
+            "versions": library_versions("pillow"),
         },
     )

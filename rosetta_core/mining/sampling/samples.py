@@ -1,7 +1,6 @@
-"""The samples of a run on disk: its images, and what they were drawn from.
+"""Stores of a run's samples: images, latents, classes and seeds, or the files of the images.
 
-write_samples    images of a shard, wherever they come from, into a store
-Samples          the latents and images of a run, read from its shards
+This module does not import torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +21,20 @@ from rosetta_core.io.zarr_store import (
 
 __all__ = ["UNCONDITIONAL", "Samples", "write_samples"]
 
-UNCONDITIONAL = -1  # the class label of a generator without classes
+UNCONDITIONAL = -1  # class of images without a class
 
 
 def write_samples(
     store: Path, arrays: Mapping[str, NDArray], *, images: range, about: Mapping[str, Any]
 ) -> None:
-    """Write the arrays of a shard (n, …) to a store, with a manifest that records `about`."""
+    """Write the samples of a shard to a store with a manifest.
+
+    Args:
+        store: path of the store.
+        arrays: arrays (n, …) by name.
+        images: numbers of the images in the run.
+        about: attributes of the store and entries of the manifest.
+    """
     with new_store(store) as group:
         group.attrs.update(about)
         for name, values in arrays.items():
@@ -42,12 +48,17 @@ def write_samples(
 class Samples:
     """The samples of a run, read from the stores of its shards.
 
+    Args:
+        stores: paths of the stores, in the order of their images.
+
     Attributes:
-        count: how many images there are.
+        count: number of images.
+
+    Raises:
+        RosettaError: a store is missing or damaged.
     """
 
     def __init__(self, stores: Sequence[Path]) -> None:
-        """Open the shards, in order; RosettaError if one is damaged."""
         opened = [open_store(store) for store in stores]
         self._groups = [group for group, _ in opened]
         starts = np.cumsum([0, *(m["images"][1] - m["images"][0] for _, m in opened)])
@@ -55,27 +66,27 @@ class Samples:
         self.count = self._starts[-1]
 
     def latents(self, images: range) -> NDArray[np.float32]:
-        """The latents (n, z) of some images."""
+        """Return the latents (n, z) of some images."""
         return self._read("latents", images)
 
     def classes(self, images: range) -> NDArray[np.int64]:
-        """The classes (n,) of some images; -1 where the generator has none."""
+        """Return the classes (n,) of some images; -1 if they have none."""
         return self._read("classes", images)
 
+    def images(self, images: range) -> NDArray[np.uint8]:
+        """Return some images (n, h, w, 3)."""
+        return self._read("images", images)
+
     def origins(self) -> list[str]:
-        """Of every image the file it was taken from, or "class 3"; empty of one drawn of none."""
-        found: list[str] = []
+        """Return the origin of every image: its file, "class 3", or "" for no class."""
+        origins: list[str] = []
         for group in self._groups:
             if "sources" in group.attrs:
-                found += [file for file, _ in read_attribute(group, "sources")]
+                origins += [file for file, _ in read_attribute(group, "sources")]
             else:
                 labels = read_array(group, "classes").tolist()
-                found += ["" if label == UNCONDITIONAL else f"class {label}" for label in labels]
-        return found
-
-    def images(self, images: range) -> NDArray[np.uint8]:
-        """Some images (n, h, w, 3)."""
-        return self._read("images", images)
+                origins += ["" if label == UNCONDITIONAL else f"class {label}" for label in labels]
+        return origins
 
     def _read(self, name: str, images: range) -> NDArray:
         parts = []

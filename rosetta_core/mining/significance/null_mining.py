@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.correlation.block import Block
+from rosetta_core.mining.correlation.channel_blocks import CorrelationBlock
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.topk import TopK
 from rosetta_core.mining.matching.topk_store import TopKCollector
@@ -28,7 +28,7 @@ class Miner:
         k: number of mutual nearest neighbours.
     """
 
-    correlate: Callable[[ActivationSource, ActivationSource], Iterator[Block]]
+    correlate: Callable[[ActivationSource, ActivationSource], Iterator[CorrelationBlock]]
     alive: Callable[[ActivationSource], NDArray[np.bool_]]
     k: int
 

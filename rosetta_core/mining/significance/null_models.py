@@ -65,10 +65,10 @@ class NullModel:
 
 
 def _permute_images(sources: NullSources) -> tuple[Draw, Draw]:
-    from rosetta_core.mining.sources.permuted import PermutedImages, shifts
+    from rosetta_core.mining.sources.permuted import PermutedImages, draw_shifts
 
     encoder = sources.encoder()
-    first, second = shifts(sources.pivot.images, seed=sources.seed)
+    first, second = draw_shifts(sources.pivot.images, seed=sources.seed)
     return (
         (PermutedImages(sources.pivot, shift=first), encoder),
         (PermutedImages(sources.pivot, shift=second), encoder),

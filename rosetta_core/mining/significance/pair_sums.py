@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.correlation.grids import Grid, common_grids
-from rosetta_core.mining.correlation.moments import centre
-from rosetta_core.mining.correlation.resize import adjoint
-from rosetta_core.mining.correlation.resized_moments import resized_moments
-from rosetta_core.mining.correlation.tiles import centred
-from rosetta_core.mining.sources.base import ActivationSource, images_at_once
+from rosetta_core.mining.correlation.moments import centring_shift
+from rosetta_core.mining.correlation.resize import apply_adjoint
+from rosetta_core.mining.correlation.resized_moments import resized_sums
+from rosetta_core.mining.correlation.tiles import centre_maps
+from rosetta_core.mining.sources.base import ActivationSource, fit_batch_size
 from rosetta_core.mining.sources.subset import UnitSubset
 from rosetta_core.runtime.progress import Progress
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
+from rosetta_core.zoo.layers import Grid, common_grids
 
 __all__ = ["PairSums", "pair_sums", "peaks"]
 
@@ -95,14 +95,16 @@ class _Side:
         self.channel = row - (ends - [layer.channels for layer in self.maps.layers])[self.layer]
         self.smaller: list[set[Grid]] = [set() for _ in self.maps.layers]
         self.larger: list[set[Grid]] = [set() for _ in self.maps.layers]
-        self._centres = [torch.from_numpy(centre(moments)) for moments in self.maps.moments()]
+        self._centres = [
+            torch.from_numpy(centring_shift(moments)) for moments in self.maps.moments()
+        ]
 
     def look(self, layer: int, images: range, channels: slice = slice(None)) -> _Seen:
         """Take in the maps of some images and channels of a layer."""
         stored = self.maps.read(layer, images, channels).transpose(0, 1)  # (c, n, h, w)
-        maps = centred(stored, self._centres[layer][channels], out=None)
-        reduced = adjoint(maps, self.smaller[layer])
-        sums = resized_moments(maps, self.larger[layer])
+        maps = centre_maps(stored, self._centres[layer][channels], out=None)
+        reduced = apply_adjoint(maps, self.smaller[layer])
+        sums = resized_sums(maps, self.larger[layer])
         return _Seen(
             reduced={grid: found.flatten(2).numpy() for grid, found in reduced.items()},
             sums={grid: (found.numpy(), of.numpy()) for grid, (found, of) in sums.items()},
@@ -195,8 +197,8 @@ def pair_sums(
             positions[meeting.pairs] = meeting.large[0] * meeting.large[1]
     held = 3 * 4 * sum(layer.size for layer in own.maps.layers)
     title = f"pairs of {pivot.name} and {encoder.name}"
-    with Workers(threads) as workers, Progress(title, total=images) as progress:
-        for some in pivot.pieces(images_at_once(held, memory_budget=memory_budget)):
+    with TorchThreadPool(threads) as workers, Progress(title, total=images) as progress:
+        for some in pivot.iter_batches(fit_batch_size(held, memory_budget=memory_budget)):
             group, firsts = np.unique(group_of[some.start : some.stop], return_index=True)
             look = partial(own.look, images=some)
             seen = list(workers.map(look, range(len(own.maps.layers))))

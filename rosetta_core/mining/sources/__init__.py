@@ -1,1 +1,1 @@
-"""Activation sources: live networks, stores, arrays, subsets and permutations."""
+"""Activation sources: running networks, stores, arrays, and changed or combined sources."""

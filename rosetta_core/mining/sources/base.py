@@ -1,103 +1,137 @@
-"""Where activation maps come from, as far as the correlations care.
+"""Interface of activation sources: the activation maps of a model's layers over a set of images.
 
-Maps              anything that holds the maps of a model's layers
-ArrayMaps         maps that lie in memory
-MOST_IMAGES       looked at at once; stores hold their maps in such blocks
-images_at_once    as many of them as fit a memory budget
+The correlations read every source in the same way, whether a network runs on demand or maps are
+stored on disk or held in memory: in batches of images, loaded first and then read layer by layer.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.correlation.moments import Moments, moments_of
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.mining.correlation.moments import Moments
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Layer
 
-__all__ = ["MOST_IMAGES", "ActivationSource", "InMemoryActivations", "images_at_once"]
+__all__ = ["MAX_BATCH_IMAGES", "ActivationSource", "WrappedSource", "fit_batch_size"]
 
-MOST_IMAGES = 128
+MAX_BATCH_IMAGES = 128  # images per batch; stores hold their maps in blocks of at most as many
 
 
-def images_at_once(held: int, *, memory_budget: int) -> int:
-    """Return how many images to look at at once: a power of two, like the blocks of stores.
+def fit_batch_size(bytes_per_image: int, *, memory_budget: int) -> int:
+    """Return the number of images per batch that fits half of a memory budget.
 
     Args:
-        held: bytes that an image takes; half of the budget is theirs.
+        bytes_per_image: bytes that one image takes.
         memory_budget: bytes.
+
+    Returns:
+        A power of two, at most 128 and at least 1; the blocks of stores are powers of two as well.
     """
-    fit = max(1, min(MOST_IMAGES, memory_budget // 2 // max(1, held)))
+    fit = max(1, min(MAX_BATCH_IMAGES, memory_budget // 2 // max(1, bytes_per_image)))
     return 1 << fit.bit_length() - 1
 
 
-class ActivationSource(Protocol):
-    """The maps of a model's layers over `images` images; several threads may read at once.
+class ActivationSource(ABC):
+    """The activation maps of a model's layers over `images` images.
 
-    What stands here is for maps that are there whenever they are read.
+    Maps of a batch are read after `load`, from several threads at once if need be. The defaults
+    here suit sources whose maps can be read at any time, without loading.
+
+    Attributes:
+        name: name of the model.
+        layers: its layers in order; units are numbered through them.
+        images: number of images.
     """
 
     name: str
     layers: list[Layer]
     images: int
 
-    def load(self, images: range, workers: Workers) -> None:
-        """Get the maps of some images ready to be read, and let go of others."""
+    def load(self, images: range, workers: TorchThreadPool) -> None:
+        """Load the maps of a batch of images and drop those of other batches."""
         return
 
     def release(self) -> None:
-        """Let go of what was loaded."""
+        """Drop the loaded maps."""
         return
 
-    def held(self) -> int:
-        """How many bytes a loaded image takes."""
+    def bytes_per_image(self) -> int:
+        """Return the bytes that each loaded image takes; 0 if maps are not loaded."""
         return 0
 
-    def read(self, layer: int, images: range, channels: slice = ...) -> Tensor:
-        """The maps (n, c, h, w) of images that are ready; some channels of layer number `layer`."""
-        ...
+    @abstractmethod
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
+        """Return the maps (n, c, h, w) of loaded images and of some channels of a layer.
 
-    def together(self, layer: int) -> int:
-        """How many channels of layer number `layer` are best read at once; 1 if any number."""
+        Args:
+            layer: number of the layer.
+            images: numbers of the images.
+            channels: channels of the layer, with step 1.
+        """
+
+    def chunk_channels(self, layer: int) -> int:
+        """Return the number of channels that are stored, and best read, together; 1 if any."""
         return 1
 
-    def pieces(self, largest: int) -> Iterator[range]:
-        """The images as ranges of at most `largest` that are cheap to load and read."""
-        for start in range(0, self.images, largest):
-            yield range(start, min(start + largest, self.images))
+    def iter_batches(self, batch_size: int) -> Iterator[range]:
+        """Yield the images as ranges of at most `batch_size` images that are cheap to read."""
+        for start in range(0, self.images, batch_size):
+            yield range(start, min(start + batch_size, self.images))
 
-    def pilot(self) -> list[Moments]:
-        """Per layer about what the moments are, to centre maps by: before anything is loaded."""
+    def pilot_moments(self) -> list[Moments]:
+        """Return approximate moments per layer, available before anything is loaded.
+
+        They only centre the maps, so results do not depend on them except for rounding.
+        """
         return self.moments()
 
+    @abstractmethod
     def moments(self) -> list[Moments]:
-        """Per layer the moments over all images, once all were loaded."""
-        ...
+        """Return the moments per layer over all images, once all of them have been loaded."""
 
-    def place(self, layer: int, image: int) -> str:
-        """Where a map comes from, to name it in an error."""
+    def describe(self, layer: int, image: int) -> str:
+        """Return the origin of a map, for error messages."""
         return f"{self.name}: layer {self.layers[layer].name!r}, image {image}"
 
 
-class InMemoryActivations(ActivationSource):
-    """Maps that lie in memory, as arrays (n, c, h, w) by layer."""
+class WrappedSource(ActivationSource):
+    """A source that changes what another source returns.
 
-    def __init__(self, arrays: Mapping[str, NDArray], *, name: str = "arrays") -> None:
-        """Take arrays of the same number of images."""
-        self.name = name
-        self._arrays = list(arrays.values())
-        self.layers = [Layer(layer, *array.shape[1:]) for layer, array in arrays.items()]
-        self.images = len(self._arrays[0])
-        self._moments: list[Moments] = []
+    Loading, batches and moments are those of the wrapped source.
 
-    def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Some images and channels of layer number `layer`."""
-        return torch.from_numpy(self._arrays[layer][images.start : images.stop, channels])
+    Attributes:
+        source: the wrapped source.
+    """
+
+    def __init__(self, source: ActivationSource) -> None:
+        self.source = source
+        self.name, self.layers, self.images = source.name, source.layers, source.images
+
+    def load(self, images: range, workers: TorchThreadPool) -> None:
+        """Load the maps of a batch of images of the wrapped source."""
+        self.source.load(images, workers)
+
+    def release(self) -> None:
+        """Drop the loaded maps of the wrapped source."""
+        self.source.release()
+
+    def bytes_per_image(self) -> int:
+        """Return the bytes that each loaded image of the wrapped source takes."""
+        return self.source.bytes_per_image()
+
+    def chunk_channels(self, layer: int) -> int:
+        """Return the number of channels that the wrapped source stores together."""
+        return self.source.chunk_channels(layer)
+
+    def iter_batches(self, batch_size: int) -> Iterator[range]:
+        """Yield the batches of the wrapped source."""
+        return self.source.iter_batches(batch_size)
+
+    def pilot_moments(self) -> list[Moments]:
+        """Return the approximate moments of the wrapped source."""
+        return self.source.pilot_moments()
 
     def moments(self) -> list[Moments]:
-        """Per layer the moments over all images."""
-        if not self._moments:
-            self._moments = [moments_of(array) for array in self._arrays]
-        return self._moments
+        """Return the moments of the wrapped source."""
+        return self.source.moments()

@@ -1,7 +1,4 @@
-"""Maps of several models over the same images, as one model.
-
-Joined    is read and correlated in one pass
-"""
+"""Concatenation of the activation maps of several models, read and correlated in one pass."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -15,40 +12,43 @@ __all__ = ["ConcatSource"]
 
 
 class ConcatSource(ActivationSource):
-    """The layers of several models, one model after the other; units are numbered through them.
+    """The layers of several models, one model after another; units are numbered through them.
+
+    Args:
+        models: sources over the same images, whose maps can be read without loading.
+        name: name of the concatenation.
 
     Attributes:
-        firsts: the number of each model's first unit; at last how many units there are.
+        first_units: unit number of each model's first unit, and at the end the number of units.
     """
 
     def __init__(self, models: Sequence[ActivationSource], *, name: str) -> None:
-        """Join maps of the same images that are there whenever they are read."""
         self.name, self.images = name, models[0].images
         self.layers = [layer for model in models for layer in model.layers]
         units = (sum(layer.channels for layer in model.layers) for model in models)
-        self.firsts = [0, *accumulate(units)]
+        self.first_units = [0, *accumulate(units)]
         self._models = models
         self._places = [(model, i) for model in models for i in range(len(model.layers))]
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
+        """Return the maps (n, c, h, w) of some images and channels of a layer."""
         model, number = self._places[layer]
         return model.read(number, images, channels)
 
-    def together(self, layer: int) -> int:
-        """As many channels as the layer's model says."""
+    def chunk_channels(self, layer: int) -> int:
+        """Return the number of channels that the layer's model stores together."""
         model, number = self._places[layer]
-        return model.together(number)
+        return model.chunk_channels(number)
 
-    def pieces(self, largest: int) -> Iterator[range]:
-        """As of the first model."""
-        return self._models[0].pieces(largest)
+    def iter_batches(self, batch_size: int) -> Iterator[range]:
+        """Yield the batches of the first model."""
+        return self._models[0].iter_batches(batch_size)
 
     def moments(self) -> list[Moments]:
-        """Those of all models."""
+        """Return the moments of all models, per layer."""
         return [moments for model in self._models for moments in model.moments()]
 
-    def place(self, layer: int, image: int) -> str:
-        """As the layer's model says."""
+    def describe(self, layer: int, image: int) -> str:
+        """Return the origin of a map, as its model describes it."""
         model, number = self._places[layer]
-        return model.place(number, image)
+        return model.describe(number, image)

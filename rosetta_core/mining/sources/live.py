@@ -1,9 +1,6 @@
-"""The activation maps of a model, from the network as it runs: nothing is stored.
+"""Activation maps of a model, computed by running its network when they are loaded.
 
-LiveMaps       the maps of a model, for the correlations or for a store
-raw_moments    sums of single maps in float32
-map_moments    the moments of single maps, from those
-rounded        float16 with fewer bits of mantissa
+Maps are rounded to float16, as stores hold them; moments are taken before the rounding.
 """
 
 import threading
@@ -14,29 +11,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.correlation.moments import Moments, pool
+from rosetta_core.mining.correlation.moments import Moments, pool_moments
 from rosetta_core.mining.sources.base import ActivationSource
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.network import Encoder, Network
 
-__all__ = ["LiveActivations", "map_moments", "raw_moments", "rounded"]
+__all__ = ["LiveActivations", "map_moments", "raw_moments"]
 
-LARGEST = torch.finfo(torch.float16).max
-MANTISSA = 10  # bits of float16's
-PILOT = 8  # images that maps are centred by
+FLOAT16_MAX = torch.finfo(torch.float16).max
+PILOT_IMAGES = 8  # images whose moments centre the maps
 
 
 class LiveActivations(ActivationSource):
-    """The activation maps of one model over images; `load` runs the network over some of them.
+    """The activation maps of one model; `load` runs the network on a batch of images.
 
     Attributes:
-        name: of the model.
-        layers: in order; units are numbered through them.
-        images: how many.
-        network: the model itself.
-        keepbits: bits of mantissa that maps are rounded to, None for all.
+        name: name of the model.
+        layers: layers whose maps are recorded; units are numbered through them.
+        images: number of images.
+        network: the model.
     """
 
     def __init__(
@@ -49,41 +44,40 @@ class LiveActivations(ActivationSource):
         images: int,
         batch_size: int,
         device: torch.device,
-        keepbits: int | None = None,
-        first: int = 0,
+        first_image: int = 0,
     ) -> None:
         """Prepare to run a network.
 
         Args:
-            model: the network, on `device`.
-            name: of the model.
-            layers: whose maps.
-            inputs: what goes in for some images: latents (n, z) and, if the generator has any,
-                classes (n,); or images (n, h, w, 3) in bytes.
-            images: how many there are.
-            batch_size: images per forward pass. With 1, an image's maps depend on nothing else;
-                with more, the last bits depend on the batch, and with them the rounding to float16.
-            device: where the network is; the maps stay there.
-            keepbits: bits of mantissa to round to.
-            first: the running number of the first image, to name it in an error.
+            model: the model, on `device`.
+            name: name of the model.
+            layers: layers whose maps are recorded.
+            inputs: returns the inputs of some images: of a generator the latents (n, z) and, if it
+                is class-conditional, the classes (n,); of an encoder the images (n, h, w, 3) uint8.
+            images: number of images.
+            batch_size: images per forward pass. With 1, the maps of an image depend on nothing
+                else; with more, their last bits depend on the batch, and with them the rounding to
+                float16.
+            device: device of the network and of the maps.
+            first_image: number of the first image in the run, for error messages.
         """
         self.name, self.layers, self.images = name, list(layers), images
-        self.network, self._inputs, self._batch = model, inputs, batch_size
-        self._device, self.keepbits, self._first = device, keepbits, first
+        self.network, self._inputs, self._batch_size = model, inputs, batch_size
+        self._device, self._first_image = device, first_image
         self._numbers = {layer.name: number for number, layer in enumerate(self.layers)}
         self._loaded = range(0)
         self._maps: list[Tensor] = []  # by layer, (c, n, h, w) float16
-        self._raw: list[Tensor] = []  # by layer, what moments are made of (3, n, c)
+        self._raw: list[Tensor] = []  # by layer, the raw moments of each map (3, n, c)
         self._pooled: list[list[Moments]] = [[] for _ in layers]  # by layer, at most one
-        self._seen = 0
-        self._about: list[Moments] = []
-        self._current = threading.local()  # the image that a thread is at
+        self._pooled_images = 0
+        self._pilot: list[Moments] = []
+        self._thread = threading.local()  # `start`: the thread's first image in the batch
 
-    def load(self, images: range, workers: Workers) -> None:
-        """Run the network over some images and hold their maps.
+    def load(self, images: range, workers: TorchThreadPool) -> None:
+        """Run the network on a batch of images and keep their maps, in place of earlier ones.
 
         Raises:
-            RosettaError: a map holds NaN, infinity, or a value that float16 can't hold.
+            RosettaError: a map contains NaN, infinity, or a value beyond the range of float16.
         """
         if images == self._loaded:
             return
@@ -101,90 +95,94 @@ class LiveActivations(ActivationSource):
         inputs = [torch.from_numpy(part) for part in self._inputs(images)]
 
         def run(start: int) -> None:
-            self._current.start = start
-            batch = [part[start : start + self._batch].to(self._device) for part in inputs]
+            self._thread.start = start
+            batch = [part[start : start + self._batch_size].to(self._device) for part in inputs]
             if isinstance(self.network, Encoder):
                 batch = [preprocess(batch[0], self.network.input)]
             self.network.network(*batch)
 
-        starts = range(0, len(images), self._batch)
+        starts = range(0, len(images), self._batch_size)
         self._loaded = images
         with self.network.capture(list(self._numbers), receive=self._receive):
-            # a GPU runs one pass at a time anyhow
+            # a GPU runs one pass at a time in any case
             for _ in workers.map(run, starts) if self._device.type == "cpu" else map(run, starts):
                 pass
         for number, raw in enumerate(self._raw):
-            self._take_moments(number, raw)
-        self._seen = max(self._seen, images.stop)
-
-    def _take_moments(self, layer: int, raw: Tensor) -> None:
-        """Pool the moments of the loaded maps of a layer; refuse what can't be stored."""
-        positions = self.layers[layer].height * self.layers[layer].width
-        mean, deviation = map_moments(*raw, positions=positions)
-        # no value is farther from its map's mean than the root of the squared deviations' sum
-        if not bool((mean.abs() + deviation.sqrt() <= LARGEST).all()):
-            self._refuse_unstorable(layer)
-        if self._loaded.start >= self._seen:  # images may be loaded again
-            rows = zip(mean.cpu().numpy(), deviation.cpu().numpy(), strict=True)
-            parts = [Moments(positions, *row) for row in rows]
-            self._pooled[layer] = [pool([*self._pooled[layer], *parts])]
+            self._pool(number, raw)
+        self._pooled_images = max(self._pooled_images, images.stop)
 
     def release(self) -> None:
-        """Let go of the maps."""
+        """Drop the loaded maps."""
         self._loaded, self._maps, self._raw = range(0), [], []
 
-    def held(self) -> int:
-        """The bytes of an image's maps."""
+    def bytes_per_image(self) -> int:
+        """Return the bytes of one image's maps."""
         return sum(2 * layer.size for layer in self.layers)
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """The maps (n, c, h, w) float16 of loaded images."""
+        """Return the maps (n, c, h, w) float16 of loaded images."""
         inside = slice(images.start - self._loaded.start, images.stop - self._loaded.start)
         return self._maps[layer][channels, inside].transpose(0, 1)
 
-    def pilot(self) -> list[Moments]:
-        """The moments over the first images: near enough to centre maps by."""
-        if not self._about:
-            with Workers(1) as workers:
-                self.load(range(min(PILOT, self.images)), workers)
+    def pilot_moments(self) -> list[Moments]:
+        """Return the moments over the first images, which are close enough to centre maps."""
+        if not self._pilot:
+            with TorchThreadPool(1) as workers:
+                self.load(range(min(PILOT_IMAGES, self.images)), workers)
             self.release()
-            self._about = self.moments()
-            self._pooled, self._seen = [[] for _ in self.layers], 0
-        return self._about
+            self._pilot = self.moments()
+            self._pooled, self._pooled_images = [[] for _ in self.layers], 0
+        return self._pilot
 
     def moments(self) -> list[Moments]:
-        """The moments of each layer over all images loaded so far, before rounding."""
+        """Return the moments per layer over all images loaded so far, from before the rounding."""
         return [pooled[0] for pooled in self._pooled]
 
-    def place(self, layer: int, image: int) -> str:
-        """The model, the layer and the image."""
-        return super().place(layer, self._first + image)
+    def describe(self, layer: int, image: int) -> str:
+        """Return the model, the layer and the image of a map."""
+        return super().describe(layer, self._first_image + image)
 
     def _receive(self, layer: str, maps: Tensor) -> None:
-        """Keep a batch's maps (n, c, h, w), rounded, and their moments from before."""
-        number, start = self._numbers[layer], self._current.start
+        """Keep the maps (n, c, h, w) of a forward pass as float16, and their raw moments."""
+        number, start = self._numbers[layer], self._thread.start
         inside = slice(start, start + len(maps))
-        half = rounded(maps.to(torch.float16), self.keepbits)
-        self._maps[number][:, inside].copy_(half.transpose(0, 1))
-        for kept, values in zip(self._raw[number], raw_moments(maps.float()), strict=True):
-            kept[inside] = values
+        self._maps[number][:, inside].copy_(maps.to(torch.float16).transpose(0, 1))
+        for stored, values in zip(self._raw[number], raw_moments(maps.float()), strict=True):
+            stored[inside] = values
+
+    def _pool(self, layer: int, raw: Tensor) -> None:
+        """Pool the moments of the loaded maps of a layer; refuse maps that float16 cannot hold."""
+        positions = self.layers[layer].height * self.layers[layer].width
+        mean, deviation = map_moments(*raw, positions=positions)
+        # |x − mean| ≤ √(sum of squared deviations) for every value x of a map
+        if not bool((mean.abs() + deviation.sqrt() <= FLOAT16_MAX).all()):
+            self._refuse_unstorable(layer)
+        if self._loaded.start >= self._pooled_images:  # images may be loaded a second time
+            rows = zip(mean.cpu().numpy(), deviation.cpu().numpy(), strict=True)
+            parts = [Moments(positions, *row) for row in rows]
+            self._pooled[layer] = [pool_moments([*self._pooled[layer], *parts])]
 
     def _refuse_unstorable(self, layer: int) -> None:
-        """Raise if a loaded map holds NaN or infinity, or did before it was rounded to float16."""
+        """Raise an error if a loaded map contains NaN or a value beyond the range of float16."""
         bad = (~self._maps[layer].isfinite()).nonzero()
         if len(bad):
             channel, image, row, column = (int(i) for i in bad[bad[:, 1].argmin()])
             raise RosettaError(
-                f"{self.place(layer, self._loaded[image])}, channel {channel}, position "
-                f"({row}, {column}): the activation is NaN or beyond ±{LARGEST:.0f}, and can't be "
-                "stored as float16; leave the layer out"
+                f"{self.describe(layer, self._loaded[image])}, channel {channel}, position "
+                f"({row}, {column}): the activation is NaN or beyond ±{FLOAT16_MAX:.0f} and cannot "
+                "be stored as float16; exclude the layer"
             )
 
 
 def raw_moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return of maps (n, c, h, w) in float32, each (n, c): the mean, and sums about it.
+    """Return float32 sums of single maps, from which `map_moments` computes exact moments.
 
-    The sums of what the rounded mean left over, and of squared deviations: nothing cancels.
+    Args:
+        maps: float32 maps (n, c, h, w).
+
+    Returns:
+        Each (n, c): the mean, the sum of deviations from it (not 0, since the mean is rounded), and
+        the sum of squared deviations. Nothing cancels in these sums.
     """
     mean = maps.mean(dim=(2, 3), keepdim=True)  # (n, c, 1, 1)
     centred = maps - mean
@@ -195,22 +193,14 @@ def raw_moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def map_moments(
     mean: Tensor, rest: Tensor, squares: Tensor, *, positions: int
 ) -> tuple[Tensor, Tensor]:
-    """Return mean and sum of squared deviations of maps in float64, from their raw moments."""
+    """Return the mean and the sum of squared deviations of single maps, in float64.
+
+    Args:
+        mean: mean of each map, rounded to float32.
+        rest: sum of deviations from `mean`.
+        squares: sum of squared deviations from `mean`.
+        positions: number of positions of a map.
+    """
     rest = rest.double()
     deviation = (squares.double() - rest.square() / positions).clamp_(min=0)
     return mean.double() + rest / positions, deviation
-
-
-def rounded(maps: Tensor, keepbits: int | None) -> Tensor:
-    """Round float16 maps to `keepbits` bits of mantissa, ties to even; None keeps all 10.
-
-    What would overflow keeps its bits.
-    """
-    if keepbits is None:
-        return maps
-    bits = maps.view(torch.int16)
-    drop = MANTISSA - keepbits
-    odd = (bits >> drop) & 1
-    fewer = (bits + odd + (1 << drop - 1) - 1) & -(1 << drop)
-    result = fewer.view(torch.float16)
-    return torch.where(result.isfinite(), result, maps)

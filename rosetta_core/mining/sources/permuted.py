@@ -1,97 +1,68 @@
-"""Maps in which what an encoder shares with the pivot is destroyed, and all else is kept.
+"""Sources that keep the values of each unit and destroy what pivot and encoder share.
 
-ImagesShuffled       every image's maps are another image's: what is left of a correlation lies at
-                     the same place of all images, as borders and the centre do
-PositionsShuffled    every image's maps are moved round by an offset of its own: what is left is how
-                     much a unit fires at an image
-
-shifts               two of ImagesShuffled
-
-Each unit has the values that it had, so means and variances at its own grid are the same.
+They are the null models `permute_images` and `roll_positions`. A unit's values do not change, and
+with them its mean and variance at its own grid.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rosetta_core.mining.correlation.moments import Moments
-from rosetta_core.mining.sources.base import ActivationSource
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.mining.sources.base import ActivationSource, WrappedSource
 
-__all__ = ["PermutedImages", "RolledPositions", "shifts"]
+__all__ = ["PermutedImages", "RolledPositions", "draw_shifts"]
 
 
-class _Changed(ActivationSource):
-    """Maps that are those of others, changed as they are read."""
+class PermutedImages(WrappedSource):
+    """A source whose image i + `shift`, in a circle, has the maps of image i.
 
-    def __init__(self, maps: ActivationSource) -> None:
-        self._maps = maps
-        self.name, self.layers, self.images = maps.name, maps.layers, maps.images
-
-    def load(self, images: range, workers: Workers) -> None:
-        """Nothing: stored maps are there."""
-
-    def together(self, layer: int) -> int:
-        """As many channels as of the maps themselves."""
-        return self._maps.together(layer)
-
-    def pieces(self, largest: int) -> Iterator[range]:
-        """As of the maps themselves."""
-        return self._maps.pieces(largest)
-
-    def moments(self) -> list[Moments]:
-        """Those of the maps themselves."""
-        return self._maps.moments()
-
-
-class PermutedImages(_Changed):
-    """Image i + `shift` has the maps of image i, in a circle.
+    The remaining correlation is due to positions that are active in all images, such as borders or
+    the centre.
 
     Args:
-        maps: that are there whenever they are read.
-        shift: 1 up to the number of images less one.
+        source: the original source, whose maps can be read without loading.
+        shift: 1 to the number of images less one.
     """
 
-    def __init__(self, maps: ActivationSource, *, shift: int) -> None:
-        super().__init__(maps)
-        assert 0 < shift < maps.images
+    def __init__(self, source: ActivationSource, *, shift: int) -> None:
+        super().__init__(source)
+        assert 0 < shift < source.images
         self._shift = shift
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Read the maps (n, c, h, w) that stand for some images'."""
+        """Return the maps (n, c, h, w) that replace those of some images."""
         first = (images.start - self._shift) % self.images
         before = range(first, min(first + len(images), self.images))
         after = range(len(images) - len(before))
-        parts = [self._maps.read(layer, part, channels) for part in (before, after) if part]
+        parts = [self.source.read(layer, part, channels) for part in (before, after) if part]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-class RolledPositions(_Changed):
-    """Every image's maps are rolled, by no offset in common with another image or layer.
+class RolledPositions(WrappedSource):
+    """A source whose maps are rolled, by independent offsets for each image and layer.
 
-    Maps of one position stay as they are.
+    The remaining correlation is due to how strongly units respond to each image, wherever in it.
+    Maps of one position do not change.
 
     Args:
-        maps: that are there whenever they are read.
-        seed: of the offsets.
+        source: the original source, whose maps can be read without loading.
+        seed: random seed of the offsets.
     """
 
-    def __init__(self, maps: ActivationSource, *, seed: int) -> None:
-        super().__init__(maps)
+    def __init__(self, source: ActivationSource, *, seed: int) -> None:
+        super().__init__(source)
         self._seed = seed
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Read the rolled maps (n, c, h, w) of some images."""
-        stored = self._maps.read(layer, images, channels)
-        rolled = torch.empty_like(stored)
+        """Return the rolled maps (n, c, h, w) of some images."""
+        maps = self.source.read(layer, images, channels)
+        rolled = torch.empty_like(maps)
         for i, image in enumerate(images):
-            rolled[i] = stored[i].roll(self._offset(layer, image), dims=(1, 2))
+            rolled[i] = maps[i].roll(self._offset(layer, image), dims=(1, 2))
         return rolled
 
     def _offset(self, layer: int, image: int) -> tuple[int, int]:
-        """Rows and columns by which an image's maps are rolled: never both 0, if that can be."""
+        """Return the rows and columns by which the maps of an image are rolled; not both are 0."""
         height, width = self.layers[layer].grid
         if height * width == 1:
             return 0, 0
@@ -99,12 +70,17 @@ class RolledPositions(_Changed):
         return divmod(int(rng.integers(1, height * width)), width)
 
 
-def shifts(images: int, *, seed: int) -> tuple[int, int]:
-    """Return two shifts of three images or more, a quarter to three quarters of a round.
+def draw_shifts(images: int, *, seed: int) -> tuple[int, int]:
+    """Draw two different shifts for `PermutedImages`.
 
-    So that no image has its neighbours' maps, which may be of the same film.
+    They are a quarter to three quarters of the images, so that no image receives the maps of its
+    neighbours, which may be frames of the same film.
+
+    Args:
+        images: number of images, at least three.
+        seed: random seed.
     """
     quarter = images // 4
-    among = np.arange(max(1, quarter), min(images - 1, images - quarter) + 1)
-    first, second = np.random.default_rng(seed).choice(among, 2, replace=False)
+    candidates = np.arange(max(1, quarter), min(images - 1, images - quarter) + 1)
+    first, second = np.random.default_rng(seed).choice(candidates, 2, replace=False)
     return int(first), int(second)

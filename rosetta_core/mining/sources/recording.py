@@ -1,32 +1,19 @@
-"""Activations: a network looks at every image, and its maps are written down.
-
-record_shard    run a network over a shard and write its maps and moments to a store
-block_images    how many images' maps fit a memory budget
-"""
+"""Recording of activation maps: forward passes over a shard of images, written to a store."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 import zarr
-from zarr.abc.codec import BytesBytesCodec
 
-from rosetta_core.io.zarr_store import (
-    FAST,
-    SMALL,
-    create_array,
-    new_store,
-    versions,
-    write_manifest,
-)
+from rosetta_core.io.zarr_store import create_array, library_versions, new_store, write_manifest
+from rosetta_core.mining.sources.base import MAX_BATCH_IMAGES
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runtime.progress import Progress
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Layer
 
-__all__ = ["block_images", "record_shard"]
-
-LARGEST_BLOCK = 128  # images written at once; a power of two, so that blocks of models nest
+__all__ = ["images_per_block", "record_shard"]
 
 
 @torch.no_grad()
@@ -41,49 +28,41 @@ def record_shard(
 ) -> None:
     """Run a network over a shard and write its activation maps to a store with a manifest.
 
-    Args:
-        maps: the network's, over the shard.
-        store: where to.
-        images: the running numbers of the images.
-        memory_budget: bytes that maps may take before they are written.
-        threads: how many of the CPU.
-        about: what else the manifest records.
+    For each layer the store has `maps` (n, c, h, w) float16 and the float64 moments `mean` and
+    `deviation` (c,) over all n·h·w activations, from before the maps were rounded.
 
-    Per layer the store holds `maps` (n, c, h, w) float16 and, taken before rounding, the float64
-    moments `mean` and `deviation` (c,) over all n·h·w activations.
+    Args:
+        maps: source of the maps, over the shard's images.
+        store: path of the store.
+        images: numbers of the images in the run.
+        memory_budget: bytes that maps may take before they are written.
+        threads: number of CPU threads.
+        about: further entries of the manifest.
 
     Raises:
-        RosettaError: a map holds NaN, infinity, or a value that float16 can't hold.
+        RosettaError: a map contains NaN, infinity, or a value beyond the range of float16.
     """
-    block = block_images(maps.held(), memory_budget=memory_budget // 2, most=len(images))
+    block = images_per_block(
+        maps.bytes_per_image(), memory_budget=memory_budget // 2, images=len(images)
+    )
     title = f"{maps.name} {store.stem}"
     with (
         new_store(store) as group,
-        Workers(threads) as workers,
+        TorchThreadPool(threads) as workers,
         Progress(title, total=len(images)) as progress,
     ):
-        compressor = FAST if maps.keepbits is None else SMALL
-        arrays = [_create(group, layer, (len(images), block), compressor) for layer in maps.layers]
+        arrays = [_create(group, layer, len(images), block) for layer in maps.layers]
+        for batch in maps.iter_batches(block):
+            maps.load(batch, workers)
 
-        def write(layer: int) -> None:
-            arrays[layer][piece.start : piece.stop] = maps.read(layer, piece).cpu().numpy()
+            def write(layer: int, batch: range = batch) -> None:
+                arrays[layer][batch.start : batch.stop] = maps.read(layer, batch).cpu().numpy()
 
-        for piece in maps.pieces(block):
-            maps.load(piece, workers)
             for _ in workers.map(write, range(len(arrays))):
                 pass
-            progress.advance(len(piece))
+            progress.advance(len(batch))
         maps.release()
-        for layer, moments in zip(maps.layers, maps.moments(), strict=True):
-            for name, values in (("mean", moments.mean), ("deviation", moments.deviation)):
-                array = create_array(
-                    group.require_group(layer.name),
-                    name,
-                    shape=values.shape,
-                    shard=values.shape,
-                    dtype="float64",
-                )
-                array[...] = values
+        _write_moments(group, maps)
     write_manifest(
         store,
         {
@@ -91,29 +70,46 @@ def record_shard(
             "images": [images.start, images.stop],
             "dtype": "float16",
             "layers": [vars(layer) for layer in maps.layers],
-            "versions": versions("torch"),
+            "versions": library_versions("torch"),
         },
     )
 
 
-def block_images(per_image: int, *, memory_budget: int, most: int) -> int:
-    """The largest power of two of images that fits the budget, at most 128, at least 1."""
+def images_per_block(bytes_per_image: int, *, memory_budget: int, images: int) -> int:
+    """Return the number of images of a stored block.
+
+    Args:
+        bytes_per_image: bytes of one image's maps.
+        memory_budget: bytes of a block.
+        images: number of images of the shard.
+
+    Returns:
+        The largest power of two that fits the budget, at most 128 and no larger than needed for
+        all images, so that the blocks of different models nest.
+    """
     block = 1
-    while block * 2 * per_image <= memory_budget and block < min(most, LARGEST_BLOCK):
+    while block * 2 * bytes_per_image <= memory_budget and block < min(images, MAX_BATCH_IMAGES):
         block *= 2
     return block
 
 
-def _create(
-    group: zarr.Group, layer: Layer, images: tuple[int, int], compressor: BytesBytesCodec
-) -> zarr.Array:
-    """Create a layer's array; `images` are how many in all, and how many a shard."""
-    shape, shard = ((count, layer.channels, *layer.grid) for count in images)
+def _create(group: zarr.Group, layer: Layer, images: int, block: int) -> zarr.Array:
+    """Create the array of a layer's maps, with `block` images in a Zarr shard."""
+    shape, shard = ((count, layer.channels, *layer.grid) for count in (images, block))
     return create_array(
-        group.create_group(layer.name),
-        "maps",
-        shape=shape,
-        shard=shard,
-        dtype="float16",
-        compressor=compressor,
+        group.create_group(layer.name), "maps", shape=shape, shard=shard, dtype="float16"
     )
+
+
+def _write_moments(group: zarr.Group, maps: LiveActivations) -> None:
+    """Write the arrays `mean` and `deviation` of each layer."""
+    for layer, moments in zip(maps.layers, maps.moments(), strict=True):
+        for name, values in (("mean", moments.mean), ("deviation", moments.deviation)):
+            array = create_array(
+                group.require_group(layer.name),
+                name,
+                shape=values.shape,
+                shard=values.shape,
+                dtype="float64",
+            )
+            array[...] = values

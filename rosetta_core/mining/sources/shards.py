@@ -1,6 +1,6 @@
-"""A model's stores, opened together: all but the maps, and without torch, which takes seconds.
+"""The activation stores of one model, opened together: layers, images and moments, not the maps.
 
-StoredShards    layers, images and moments of a model over its shards
+This module does not import torch.
 """
 
 from collections.abc import Sequence
@@ -8,26 +8,31 @@ from itertools import pairwise
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import cure_of, open_store, read_array
-from rosetta_core.mining.correlation.moments import Moments, pool
+from rosetta_core.io.zarr_store import open_store, read_array, repair_hint
+from rosetta_core.mining.correlation.moments import Moments, pool_moments
 from rosetta_core.zoo.layers import Layer
 
 __all__ = ["ActivationShards"]
 
 
 class ActivationShards:
-    """The stores of one model.
+    """The stores of one model, one for each shard of the images.
+
+    Args:
+        stores: paths of the stores, in the order of their images.
 
     Attributes:
-        name: of the model.
-        layers: in order; units are numbered through them.
-        stores: where they lie.
-        groups: the stores, opened.
-        starts: the number of the first image of every shard, and of the last one the end.
+        name: name of the model.
+        layers: its layers in order; units are numbered through them.
+        stores: paths of the stores.
+        groups: the opened stores.
+        starts: number of the first image of each shard, and at the end the number of images.
+
+    Raises:
+        RosettaError: a store is missing or damaged, or the stores are of different models.
     """
 
     def __init__(self, stores: Sequence[Path]) -> None:
-        """Open the shards; RosettaError if one is damaged or they are of different models."""
         opened = [open_store(store) for store in stores]
         first = opened[0][1]
         self.stores = list(stores)
@@ -38,18 +43,18 @@ class ActivationShards:
         for store, (_, manifest) in zip(stores, opened, strict=True):
             if (manifest["model"], manifest["layers"]) != (self.name, first["layers"]):
                 raise RosettaError(
-                    f"{store}: is of another model than {stores[0]}; {cure_of(store)}"
+                    f"{store}: not of the same model as {stores[0]}; {repair_hint(store)}"
                 )
             start, stop = manifest["images"]
             self.starts.append(self.starts[-1] + stop - start)
 
     @property
     def images(self) -> list[int]:
-        """How many images each shard has."""
+        """Number of images of each shard."""
         return [stop - start for start, stop in pairwise(self.starts)]
 
     def moments(self) -> list[Moments]:
-        """The moments of each layer over all images, as they were before rounding."""
+        """Return the moments per layer over all images, from before the maps were rounded."""
         return [self._layer_moments(layer) for layer in self.layers]
 
     def _layer_moments(self, layer: Layer) -> Moments:
@@ -60,4 +65,4 @@ class ActivationShards:
                 read_array(group, f"{layer.name}/{name}") for name in ("mean", "deviation")
             )
             shards.append(Moments(images * positions, mean, deviation))
-        return pool(shards)
+        return pool_moments(shards)

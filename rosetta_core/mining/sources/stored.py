@@ -1,7 +1,4 @@
-"""The activation maps of a model, read from its stores.
-
-StoredMaps    the maps of a model over all its shards
-"""
+"""Activation maps of a model, read from its stores."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -14,8 +11,8 @@ import zarr
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_reader import StoredArray
-from rosetta_core.io.zarr_store import cure_of
+from rosetta_core.io.zarr_reader import ShardedArrayReader
+from rosetta_core.io.zarr_store import repair_hint
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.shards import ActivationShards
@@ -25,82 +22,91 @@ __all__ = ["StoredActivations"]
 
 
 class StoredActivations(ActivationSource):
-    """The activation maps of one model over all images, read piece by piece from its shards.
+    """The activation maps of one model over all images, read from the stores of its shards.
+
+    Args:
+        stores: paths of the stores, in the order of their images.
 
     Attributes:
-        name: of the model.
-        layers: in order; units are numbered through them.
-        images: how many.
+        name: name of the model.
+        layers: its layers in order; units are numbered through them.
+        images: number of images.
+
+    Raises:
+        RosettaError: a store is missing or damaged, or the stores are of different models.
     """
 
     def __init__(self, stores: Sequence[Path]) -> None:
-        """Open the shards; RosettaError if one is damaged or they are of different models."""
         self._shards = ActivationShards(stores)
         self.name, self.layers = self._shards.name, self._shards.layers
         self.images = self._shards.starts[-1]
         self._moments: list[Moments] = []
-        self._arrays = [  # by shard and layer
-            [_stored_array(store, group, layer, images) for layer in self.layers]
+        self._readers = [  # by shard and layer
+            [_open_maps(store, group, layer, images) for layer in self.layers]
             for store, group, images in zip(
                 stores, self._shards.groups, self._shards.images, strict=True
             )
         ]
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Read the maps (n, c, h, w) of some images and channels of layer number `layer`."""
-        name = self.layers[layer].name
+        """Return the maps (n, c, h, w) float16 of some images and channels of a layer.
+
+        Raises:
+            RosettaError: the store is damaged.
+        """
         parts = []
-        for shard, inside in self._pieces(images):
+        for shard, inside in self._split_by_shard(images):
             try:
-                parts.append(self._arrays[shard][layer].read(inside, channels))
+                parts.append(self._readers[shard][layer].read(inside, channels))
             except (OSError, ValueError, RuntimeError) as error:
-                store = self._shards.stores[shard]
+                store, name = self._shards.stores[shard], self.layers[layer].name
                 raise RosettaError(
                     f"{store}/{name}/maps, images {images.start} to {images.stop - 1}: is damaged "
-                    f"({error}); {cure_of(store)}"
+                    f"({error}); {repair_hint(store)}"
                 ) from error
         return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
-    def together(self, layer: int) -> int:
-        """Channels of an inner chunk."""
-        return self._arrays[0][layer].together
+    def chunk_channels(self, layer: int) -> int:
+        """Return the number of channels of an inner chunk."""
+        return self._readers[0][layer].chunk_channels
 
-    def pieces(self, largest: int) -> Iterator[range]:
-        """Split the images into ranges of at most `largest`, none across two shards.
+    def iter_batches(self, batch_size: int) -> Iterator[range]:
+        """Yield the images as ranges of at most `batch_size`, each within one shard.
 
-        Images are stored in blocks of a power of two, so powers of two are read fastest.
+        Maps are stored in blocks of a power of two of images; batches of a power of two are read
+        fastest.
         """
         for start, stop in pairwise(self._shards.starts):
-            for first in range(start, stop, largest):
-                yield range(first, min(first + largest, stop))
+            for first in range(start, stop, batch_size):
+                yield range(first, min(first + batch_size, stop))
 
-    def place(self, layer: int, image: int) -> str:
-        """The store, the layer and the image."""
+    def describe(self, layer: int, image: int) -> str:
+        """Return the store, the layer and the image of a map."""
         shard = bisect_right(self._shards.starts, image) - 1
         return f"{self._shards.stores[shard]}: layer {self.layers[layer].name!r}, image {image}"
 
     def moments(self) -> list[Moments]:
-        """The moments of each layer over all images, as they were before rounding."""
+        """Return the moments per layer over all images, from before the maps were rounded."""
         if not self._moments:
             self._moments = self._shards.moments()
         return self._moments
 
-    def _pieces(self, images: range) -> Iterator[tuple[int, range]]:
-        """The shards that hold some images, and the images' places in each."""
+    def _split_by_shard(self, images: range) -> Iterator[tuple[int, range]]:
+        """Yield the shards that contain some images, and the positions of the images in each."""
         for shard, (start, stop) in enumerate(pairwise(self._shards.starts)):
             first, last = max(images.start, start), min(images.stop, stop)
             if first < last:
                 yield shard, range(first - start, last - start)
 
 
-def _stored_array(store: Path, group: zarr.Group, layer: Layer, images: int) -> StoredArray:
-    """A layer's maps; RosettaError if they are not what the store's manifest says."""
+def _open_maps(store: Path, group: zarr.Group, layer: Layer, images: int) -> ShardedArrayReader:
+    """Open the maps of a layer; RosettaError if they do not match the store's manifest."""
     expected = (images, layer.channels, *layer.grid)
     maps = group.get(f"{layer.name}/maps")
     if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != np.float16:
-        found = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
+        actual = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
         raise RosettaError(
-            f"{store}: layer {layer.name!r} holds {found}, not float16 {expected} as its "
-            f"manifest says; {cure_of(store)}"
+            f"{store}: layer {layer.name!r} has {actual}, but the manifest says float16 "
+            f"{expected}; {repair_hint(store)}"
         )
-    return StoredArray(maps, store / layer.name / "maps")
+    return ShardedArrayReader(maps, store / layer.name / "maps")

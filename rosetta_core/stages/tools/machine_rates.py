@@ -12,13 +12,13 @@ import zarr
 from rosetta_core.config import Config
 from rosetta_core.io.zarr_store import create_array, read_array
 from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
-from rosetta_core.mining.correlation.channel_blocks import parts
-from rosetta_core.mining.correlation.matmul import multiply
-from rosetta_core.mining.sources.base import InMemoryActivations
+from rosetta_core.mining.correlation.channel_blocks import split_layers
+from rosetta_core.mining.correlation.matmul import matmul_transposed
+from rosetta_core.mining.sources.in_memory import InMemoryActivations
 from rosetta_core.mining.sources.live import raw_moments
 from rosetta_core.runs.plan import Rates
 from rosetta_core.runtime.devices import resolve_device
-from rosetta_core.runtime.workers import Workers
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.loading import build
 from rosetta_core.zoo.network import Encoder
 
@@ -43,7 +43,7 @@ def measure_rates(config: Config) -> Rates:
     output = torch.from_numpy(maps[:1].astype(np.float32)).contiguous(
         memory_format=torch.channels_last
     )  # (1, c, h, w)
-    with Workers(1) as workers, tempfile.TemporaryDirectory() as folder:
+    with TorchThreadPool(1) as workers, tempfile.TemporaryDirectory() as folder:
         matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE, device=device)
         group = zarr.open_group(Path(folder) / "maps.zarr", mode="w")
         array = create_array(group, "maps", shape=SHAPE, shard=SHAPE, dtype="float16")
@@ -54,14 +54,16 @@ def measure_rates(config: Config) -> Rates:
         accumulator = CorrelationAccumulator(
             pivot,
             [encoder],
-            rows=parts(pivot.layers),
-            columns=parts(encoder.layers, model=0),
+            rows=split_layers(pivot.layers),
+            columns=split_layers(encoder.layers, model=0),
             device=device,
             memory_budget=2**30,
             workers=workers,
         )
         return Rates(
-            products=2 * MATRIX_SIDE**3 / _seconds(lambda: multiply(matrix, matrix), device),
+            products=2
+            * MATRIX_SIDE**3
+            / _seconds(lambda: matmul_transposed(matrix, matrix), device),
             networks={
                 model.name: _forward_seconds(config, model.name, device) for model in config.models
             },

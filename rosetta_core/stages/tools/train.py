@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path, sha256_of
+from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.runs.paths import list_images, weights_file
 from rosetta_core.runtime.progress import log
 from rosetta_core.training.recipe import DinoSettings, Recipe, fingerprint
@@ -211,7 +211,7 @@ def _model_card(
         machine = Machine(**json.loads((folder / "machine.json").read_text()))
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise RosettaError(f"{folder}: is damaged ({error}); delete it to train again") from error
-    sha256 = sha256_of(file)
+    sha256 = file_sha256(file)
     facts = Facts(
         parameters=sum(p.numel() for p in _untrained_encoder(recipe).network.parameters()),
         bytes=file.stat().st_size,

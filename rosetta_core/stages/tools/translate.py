@@ -43,7 +43,7 @@ def translate_runs(
         RosettaError: a folder is not a finished run, the runs share no encoder, or `to` contains
             other files than a translation.
     """
-    from rosetta_core.io.atomic import atomic_path, keep_others
+    from rosetta_core.io.atomic import atomic_path, check_replaceable
     from rosetta_core.mining.matching.cross_run import match_concepts
     from rosetta_core.pages.cross_run_page import write_cross_run_page
     from rosetta_core.runs.run import run_config
@@ -54,7 +54,7 @@ def translate_runs(
         Path(configs[0].results) / "translations" / "--".join(config.run for config in configs)
     )
     folder = output.resolve()  # the target of a symbolic link
-    keep_others(folder, WRITTEN.__eq__, what="translation", verb="translate")
+    check_replaceable(folder, WRITTEN.__eq__, what="translation", verb="translate")
     encoders = [_encoders(config) for config in configs]
     units = shared_encoders(*encoders)
     rosetta = [significant_rosetta(config) for config in configs]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import remove
+from rosetta_core.io.atomic import delete_path
 from rosetta_core.runs.paths import RunPaths
 
 __all__ = ["Verification", "verify_run"]
@@ -58,7 +58,7 @@ def verify_run(config: Config, *, delete: bool = False) -> Verification:
                 problems.append(str(error))
                 if delete and artifact.parts:
                     for part in artifact.parts:
-                        remove(part)
+                        delete_path(part)
                     targets.append(artifact.target)
             progress.advance(size)
     return Verification(len(artifacts), sum(sizes), problems, targets)

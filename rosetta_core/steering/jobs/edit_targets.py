@@ -14,11 +14,11 @@ from torch import Tensor
 
 from rosetta_core.config import steering as config
 from rosetta_core.errors import RosettaError, describe_exception
-from rosetta_core.mining.correlation.grids import Grid
-from rosetta_core.mining.correlation.resize import bilinear
+from rosetta_core.mining.correlation.resize import bilinear_matrix
 from rosetta_core.steering.generator import Pivot
 from rosetta_core.steering.jobs.edits import Function, copy_paste, shift, zoom
 from rosetta_core.steering.optimise.objective import MapTarget
+from rosetta_core.zoo.layers import Grid
 
 __all__ = ["Change", "edited_matches"]
 
@@ -142,6 +142,6 @@ def _on_grid(mask: NDArray[np.float32] | None, grid: Grid) -> Tensor:
 def _resizing(source: int, target: int) -> Tensor:
     """Resizing along an axis: bilinear to more positions, its adjoint as an average to fewer."""
     if target >= source:
-        return bilinear(source, target)
-    averaging = bilinear(target, source).T  # (target, source)
+        return bilinear_matrix(source, target)
+    averaging = bilinear_matrix(target, source).T  # (target, source)
     return averaging / averaging.sum(dim=1, keepdim=True)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.correlation.resize import bilinear
+from rosetta_core.mining.correlation.resize import bilinear_matrix
 
 __all__ = ["Function", "copy_paste", "shift", "zoom"]
 
@@ -46,7 +46,7 @@ def copy_paste(maps: Tensor, *, right: float) -> Tensor:
 
 def _zoomed(side: int, like: Tensor) -> Tensor:
     first = side // 2
-    return bilinear(side, 2 * side)[first : first + side].to(like)
+    return bilinear_matrix(side, 2 * side)[first : first + side].to(like)
 
 
 def _shifted(side: int, by: float, like: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rosetta_core.mining.correlation.grids import Grid, common_grids
-from rosetta_core.mining.correlation.resize import bilinear, gram
+from rosetta_core.mining.correlation.resize import bilinear_matrix, gram_matrix
+from rosetta_core.zoo.layers import Grid, common_grids
 
 __all__ = ["MapTarget", "Objective", "Similarity"]
 
@@ -234,7 +234,7 @@ def _reduced(
     """
     targets = match.targets.double()
     _, large = common_grids(own, (targets.shape[2], targets.shape[3]))
-    height, width = (bilinear(a, b) for a, b in zip(targets.shape[2:], large, strict=True))
+    height, width = (bilinear_matrix(a, b) for a, b in zip(targets.shape[2:], large, strict=True))
     enlarged = height @ targets @ width.T  # (n, p, *large)
     positions = large[0] * large[1]
     weights = match.weights.double() / total[:, None]  # (n, p)
@@ -245,7 +245,9 @@ def _reduced(
         enlarged = enlarged / norm.sqrt()
     else:
         enlarged = enlarged / positions
-    reduced = bilinear(own[0], large[0]).T @ enlarged @ bilinear(own[1], large[1])  # (n, p, *own)
+    reduced = (
+        bilinear_matrix(own[0], large[0]).T @ enlarged @ bilinear_matrix(own[1], large[1])
+    )  # (n, p, *own)
     grid = own if similarity == "dataset" else large
     return _Pairs(grid, match.channels, reduced.flatten(2) * weights[:, :, None], weights), squares
 
@@ -287,7 +289,9 @@ def _prepared(
     ends = np.cumsum([0, *counts]).tolist()
     positions = np.array([pairs.grid[0] * pairs.grid[1] for pairs in by_grid])
     means = [
-        torch.outer(*(bilinear(a, b).mean(dim=0) for a, b in zip(own, pairs.grid, strict=True)))
+        torch.outer(
+            *(bilinear_matrix(a, b).mean(dim=0) for a, b in zip(own, pairs.grid, strict=True))
+        )
         for pairs in by_grid
     ]
     squares = torch.from_numpy(np.repeat(positions, counts) * std[every] ** 2)[:, None]  # (r, 1)
@@ -317,5 +321,5 @@ def _norm(own: Grid, large: Grid) -> tuple[Tensor, ...]:
     """UᵀU of flat maps: nothing, one factor, or that of heights and that of widths."""
     if own == large:
         return ()
-    height, width = (gram(a, b) for a, b in zip(own, large, strict=True))
+    height, width = (gram_matrix(a, b) for a, b in zip(own, large, strict=True))
     return (torch.kron(height, width),) if own[0] * own[1] <= SMALL else (height, width)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rosetta_core.config.steering import Evaluation
 from rosetta_core.drawing.contact_sheets import write_sheet
-from rosetta_core.io.file_index import write_contents
+from rosetta_core.io.file_index import write_file_index
 from rosetta_core.steering.jobs.evaluation import Evaluated
 from rosetta_core.steering.metrics.evaluation_table import markdown
 from rosetta_core.steering.result_io.job_folder import write_about
@@ -50,4 +50,4 @@ def write_evaluation(folder: Path, job: Evaluation, evaluated: Evaluated) -> Non
         columns=["target", *evaluated.methods],
     )
     write_about(folder, job, about=about, summary=[], methods=evaluated.methods)
-    write_contents(folder, of=Path(job.folder, job.name))
+    write_file_index(folder, final_path=Path(job.folder, job.name))

@@ -21,7 +21,7 @@ from rosetta_core.drawing.contact_sheets import write_curve, write_sheet
 from rosetta_core.drawing.heatmap import contrast, overlay
 from rosetta_core.drawing.video import write_video
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.file_index import write_contents
+from rosetta_core.io.file_index import write_file_index
 from rosetta_core.steering.optimise.result import Outcome, Panel
 from rosetta_core.steering.result_io.job_arrays import read_arrays
 
@@ -56,7 +56,7 @@ def write_outcome(folder: Path, job: Job, outcome: Outcome, *, concept: int | No
     write_curve(folder / "curve.png", terms, best=outcome.best[0], about=outcome.about)
     write_video(folder / "way.mp4", outcome.descended.frames[:, outcome.best[0]])
     write_about(folder, job, about=outcome.about, summary=outcome.summary, concept=concept)
-    write_contents(folder, of=Path(job.folder, job.name))
+    write_file_index(folder, final_path=Path(job.folder, job.name))
 
 
 def write_about(

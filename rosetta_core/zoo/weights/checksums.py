@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path, sha256_of
+from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights, StoredWeights
 
 __all__ = [
@@ -110,7 +110,7 @@ def record_path(path: Path) -> Path:
 
 def _compare(path: Path, sha256: str, *, name: str, said_by: str, cure: str) -> None:
     try:
-        found = sha256_of(path)
+        found = file_sha256(path)
     except PermissionError as error:
         raise _of_another(path, error) from error
     if not found.startswith(sha256):

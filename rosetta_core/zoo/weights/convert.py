@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path, sha256_of
+from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.validation import Name
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.checkpoints import extract_state_dict, read_checkpoint
@@ -71,7 +71,7 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> Conversi
     family, arguments = stored.family, stored.arguments
     within = None if stored.pickled else entry
     state = extract_state_dict(stored.content, within, path=source, pure=True)
-    metadata = {"format": "pt", "source_sha256": sha256_of(source)}
+    metadata = {"format": "pt", "source_sha256": file_sha256(source)}
     if family:
         metadata |= {"family": family, "arguments": _as_json(arguments, path=source)}
         arguments = json.loads(metadata["arguments"])  # as they will be read: lists, no tuples
@@ -79,7 +79,7 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> Conversi
     _write(target, state, metadata)
     return Conversion(
         path=target,
-        sha256=sha256_of(target),
+        sha256=file_sha256(target),
         family=family,
         arguments=arguments,
         tensors=len(state),

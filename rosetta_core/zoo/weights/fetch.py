@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runtime.progress import log
 from rosetta_core.zoo.weights.checksums import (
     DownloadRecord,
@@ -111,7 +111,7 @@ def _record(
     return DownloadRecord(
         source=weights.source,
         address=address,
-        sha256=sha256_of(file),
+        sha256=file_sha256(file),
         bytes=file.stat().st_size,
         licence=licence,
         date=datetime.now(UTC).date().isoformat(),

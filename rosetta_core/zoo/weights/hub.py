@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.io.atomic import sha256_of
+from rosetta_core.io.atomic import file_sha256
 from rosetta_core.zoo.weights.download import UnreachableError, download
 
 __all__ = ["HubFile", "download_from_repository", "resolve_hub_name"]
@@ -124,7 +124,7 @@ def download_from_repository(wanted: HubFile, part: Path) -> str:
             raise UnreachableError(address, _reason(error)) from error
         pinned = hub.hf_hub_url(repository, name, revision=listed.commit_hash or revision)
         download(pinned, part, authorization=token)
-        if CHECKSUM.fullmatch(listed.etag or "") and sha256_of(part) != listed.etag:
+        if CHECKSUM.fullmatch(listed.etag or "") and file_sha256(part) != listed.etag:
             part.unlink()
             raise UnreachableError(address, f"what came hasn't the checksum {listed.etag} there")
         return pinned

@@ -1,9 +1,7 @@
-"""Threads that each do their own torch operations, on one core.
+"""A pool of threads that each run torch operations on one core.
 
-Workers    a pool: results come in order, few at a time
-
-Many small operations on independent maps run better side by side, one thread each, than one after
-the other with all threads inside each.
+Many small operations on independent maps run faster side by side, one thread each, than one after
+the other with several threads inside each operation.
 """
 
 from collections import deque
@@ -14,23 +12,27 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["Workers"]
+__all__ = ["TorchThreadPool"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Workers:
-    """A context with `count` threads; torch works on one core in each, and outside them as before.
+class TorchThreadPool:
+    """A context with a pool of threads; torch uses one core in each of them.
 
-    With one worker everything happens in the calling thread.
+    Torch's own number of threads is 1 inside the context and is restored after it. Gradients are
+    disabled in the threads.
+
+    Args:
+        count: number of threads; with 1, `map` runs in the calling thread.
     """
 
     def __init__(self, count: int) -> None:
         self.count = max(1, count)
 
-    def __enter__(self) -> "Workers":
-        self._before = torch.get_num_threads()
+    def __enter__(self) -> "TorchThreadPool":
+        self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(
             self.count, thread_name_prefix="rosetta", initializer=lambda: torch.set_num_threads(1)
@@ -44,17 +46,20 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._before)
+        torch.set_num_threads(self._threads_before)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield work(item) for every item, in order; at most `count` are under way or waiting."""
+        """Yield work(item) for each item, in order.
+
+        At most `count` results exist at a time, running or not yet taken.
+        """
         if self.count == 1:
             yield from map(work, items)
             return
         yield from self._in_order(work, items)
 
-    def ahead(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """The same, always in other threads: the next results come while one is being used."""
+    def prefetch(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield as `map` does, but always from other threads, ahead of the caller's use."""
         yield from self._in_order(work, items)
 
     def _in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -72,5 +77,5 @@ class Workers:
 
 
 def _without_gradients(work: Callable[[Item], Result], item: Item) -> Result:
-    with torch.no_grad():  # is a thread's own
+    with torch.no_grad():  # gradient mode is set per thread
         return work(item)
