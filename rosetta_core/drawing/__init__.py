@@ -1,1 +1,1 @@
-"""Pictures: heat maps, canvases, contact sheets and videos."""
+"""Images of all kinds: heat maps, figures, contact sheets, loss curves and videos."""

@@ -1,13 +1,7 @@
-"""A white sheet to lay out tiles and words on, in pixels from its top left corner.
+"""White canvas for tiles and text, in pixels from the top left corner.
 
-TILE, GAP, RESOLUTION    a tile's side, the space between tiles, pixels an inch
-Canvas     holds a matplotlib figure, draws mosaics and words, saves
-mosaic     tiles side by side, as one picture
-fitted     words of one size, all within a width
-width_of   of words, in pixels
-save       a figure as PDF or PNG, whole or not at all, the same bytes every time
-
-One picture for many tiles, and no axes: matplotlib takes milliseconds for every artist.
+Many tiles are drawn as one picture and there are no axes, because matplotlib takes milliseconds per
+artist. Saved files are written atomically and are identical at any time.
 """
 
 from collections.abc import Sequence
@@ -34,14 +28,14 @@ TILE = 128
 GAP = 4
 RESOLUTION = 200
 POINT = RESOLUTION / 72
-FONT = "DejaVu Sans"  # comes with matplotlib, so that figures look alike everywhere
+FONT = "DejaVu Sans"  # ships with matplotlib, so figures look alike everywhere
 GREY = "#666666"
 RED = "#b3001b"
 ELLIPSIS = "…"
 
-# what a user's own matplotlibrc might say otherwise
+# override a user's matplotlibrc
 SETTINGS: dict[Any, Any] = {
-    "pdf.fonttype": 42,  # text that can be searched and edited; journals refuse type 3
+    "pdf.fonttype": 42,  # searchable and editable text; journals refuse type 3
     "pdf.use14corefonts": False,
     "savefig.bbox": None,
     "savefig.transparent": False,
@@ -50,30 +44,30 @@ SETTINGS: dict[Any, Any] = {
 
 
 class Canvas:
-    """A white sheet of a given size.
+    """White canvas of a fixed size.
 
     Attributes:
-        figure: with all that was drawn.
+        figure: the figure that everything is drawn into.
     """
 
     def __init__(self, width: int, height: int) -> None:
-        """An empty sheet of that many pixels."""
+        """Create an empty canvas of a size in pixels."""
         size = (width / RESOLUTION, height / RESOLUTION)
         self.figure = Figure(figsize=size, dpi=RESOLUTION, facecolor="white")
         share = Affine2D().scale(1 / width, -1 / height).translate(0, 1)
         self._pixels = share + self.figure.transFigure
 
     def place(self, pixels: NDArray[np.uint8], x: int, y: int) -> None:
-        """Put a picture (h, w, 3) with its top left corner at a place."""
+        """Draw a picture (h, w, 3) with its top left corner at (x, y)."""
         height, width = pixels.shape[:2]
         box = TransformedBbox(Bbox.from_bounds(x, y, width, height), self._pixels)
-        image = BboxImage(box, interpolation="none")  # a PDF too keeps the pixels as they are
+        image = BboxImage(box, interpolation="none")  # pixels stay unchanged, also in a PDF
         image.set_data(pixels)
         self.figure.add_artist(image)
 
     def write(
         self,
-        words: str,
+        text: str,
         x: float,
         y: float,
         *,
@@ -84,23 +78,23 @@ class Canvas:
         red: bool = False,
         upwards: bool = False,
     ) -> None:
-        """Write a line of words.
+        """Draw one line of text.
 
         Args:
-            words: taken literally: `$` and `_` mean nothing.
-            x: of their left end, middle or right end, as `align` says.
-            y: of their baseline; of their middle, if upwards.
-            size: in points.
-            align: left, center or right.
-            bold: whether they are.
-            grey: in place of black.
-            red: in place of both.
-            upwards: turned by 90°, their middle at x and y.
+            text: literal text: `$` and `_` have no special meaning.
+            x: position of its left end, centre or right end, depending on `align`.
+            y: position of its baseline; of its centre if `upwards`.
+            size: size in points.
+            align: "left", "center" or "right".
+            bold: whether the text is bold.
+            grey: draw in grey instead of black.
+            red: draw in red instead of grey or black.
+            upwards: rotate by 90° around its centre at (x, y).
         """
         self.figure.text(
             x,
             y,
-            words,
+            text,
             transform=self._pixels,
             fontproperties=_font(bold, size),
             color=RED if red else GREY if grey else "black",
@@ -113,7 +107,7 @@ class Canvas:
 
 
 def mosaic(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-    """Return rows of square tiles (s, s, 3) as one picture, white between and beside them."""
+    """Return rows of square tiles (s, s, 3) as one picture with white gaps."""
     columns = max(len(row) for row in rows)
     height, width = (count * (TILE + GAP) - GAP for count in (len(rows), columns))
     pixels = np.full((height, width, 3), 255, np.uint8)
@@ -127,15 +121,18 @@ def mosaic(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
 def fitted(
     lines: Sequence[str], *, width: float, size: float, smallest: float
 ) -> tuple[float, list[str]]:
-    """Return one size in points at which all lines fit, and the lines.
+    """Return one size at which all lines fit into a width, and the lines.
 
-    At the smallest size, lines that are still too wide lose their middle to an ellipsis.
+    At the smallest size, an ellipsis replaces the middle of lines that are still too wide.
 
     Args:
-        lines: any characters; runs of white space become one space.
-        width: in pixels.
-        size: the largest size wanted.
-        smallest: still readable.
+        lines: lines of text; runs of white space become one space.
+        width: width in pixels.
+        size: largest size in points.
+        smallest: smallest size in points.
+
+    Returns:
+        The size in points, and the shortened lines.
     """
     lines = [" ".join(line.split()) for line in lines]
     widest = max((width_of(line, size=1) for line in lines), default=0)
@@ -147,23 +144,23 @@ def fitted(
 def _shortened(line: str, *, width: float, size: float) -> str:
     if width_of(line, size=size) <= width + 1e-6:
         return line
-    for kept in range(len(line) - 1, 0, -1):
-        head, tail = (kept + 1) // 2, kept // 2
+    for length in range(len(line) - 1, 0, -1):
+        head, tail = (length + 1) // 2, length // 2
         short = line[:head] + ELLIPSIS + line[len(line) - tail :]
         if width_of(short, size=size) <= width:
             return short
     return ELLIPSIS
 
 
-def width_of(words: str, *, size: float, bold: bool = False) -> float:
-    """The width of words in pixels."""
-    return _width(words, bold) * size * POINT
+def width_of(text: str, *, size: float, bold: bool = False) -> float:
+    """Return the width of a line of text in pixels."""
+    return _width(text, bold) * size * POINT
 
 
 @lru_cache(maxsize=4096)
-def _width(words: str, bold: bool) -> float:
-    """At one point, in points."""
-    width, _, _ = text_to_path.get_text_width_height_descent(words, _font(bold, 100), ismath=False)
+def _width(text: str, bold: bool) -> float:
+    """Width of a line of text at a size of one point, in points."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, _font(bold, 100), ismath=False)
     return width / 100
 
 
@@ -173,14 +170,17 @@ def _font(bold: bool, size: float) -> FontProperties:
 
 
 def save(figure: Figure, path: Path, *, small: bool = False) -> Path:
-    """Write a figure as its suffix says, .pdf or .png; return the path.
+    """Write a figure atomically as PDF or PNG; return the path.
 
-    A small PNG has half the resolution and 256 colours, and a tenth of the bytes.
+    Args:
+        figure: the figure.
+        path: path of the file; its suffix, .pdf or .png, gives the format.
+        small: write a PNG of half the resolution and 256 colours, with a tenth of the bytes.
     """
     with matplotlib.rc_context(SETTINGS), atomic_path(path) as temporary:
         if path.suffix == ".pdf":
-            undated = {"CreationDate": None}  # the same figure is the same file
-            figure.savefig(temporary, format="pdf", dpi=RESOLUTION, metadata=undated)
+            metadata = {"CreationDate": None}  # equal figures are equal files
+            figure.savefig(temporary, format="pdf", dpi=RESOLUTION, metadata=metadata)
         else:
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
@@ -191,6 +191,6 @@ def save(figure: Figure, path: Path, *, small: bool = False) -> Path:
                     256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
                 )
                 resolution = RESOLUTION // 2
-            # matplotlib's own way writes a PNG four times as slowly
+            # four times faster than matplotlib's PNG writer
             drawn.save(temporary, format="png", dpi=(resolution, resolution))
     return path

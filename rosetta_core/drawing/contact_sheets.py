@@ -1,9 +1,4 @@
-"""Sheets of pictures, and the curves of descents: what a steering job shows of itself.
-
-sheet          a labelled grid of square pictures
-write_sheet    the same as PNG
-write_curve    the loss and its terms over the steps, as PNG
-"""
+"""Contact sheets and loss curves of steering jobs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,18 +32,18 @@ __all__ = ["sheet", "write_curve", "write_sheet"]
 
 STEP = TILE + GAP
 EDGE = 12  # around everything
-SIZE = 6.0  # of all words, in points
+SIZE = 6.0  # of all text, in points
 LINE = 20  # from one baseline to the next
-ROW_WORDS = 200  # the widest that the names of rows are
-MOST_LINES = 3  # of a name
-NARROWEST = 3 * STEP  # that a caption is set to
-BREAKS = re.compile(r"(?<=[./_])(?=\w)")  # where names of layers may go on in the next line
+ROW_NAME = 200  # largest width of the names of rows
+MAX_LINES = 3  # of a name
+MIN_CAPTION = 3 * STEP  # smallest width of a caption
+BREAKS = re.compile(r"(?<=[./_])(?=\w)")  # where names of layers may break
 
-WIDTH, HEIGHT = 6.5, 2.3  # of curves, in inches: a page's text is as wide
-LEFT, BETWEEN, RIGHT = 0.5, 0.72, 0.45  # of their panels
+WIDTH, HEIGHT = 6.5, 2.3  # of curves, in inches
+LEFT, BETWEEN, RIGHT = 0.5, 0.72, 0.45  # margins of their panels, in inches
 BEST, OTHERS, GRID = "#a33b12", "#9aa0a8", "#ececea"
 TOTAL = "total"
-ROUND = [1, 2, 5, 10]  # between ticks, and powers of ten of these
+ROUND = [1, 2, 5, 10]  # multiples of powers of ten between ticks
 
 
 def write_sheet(
@@ -59,7 +54,10 @@ def write_sheet(
     columns: Sequence[str],
     caption: str | None = None,
 ) -> Path:
-    """Write a sheet to the path of a PNG, in place of what stood there; return the path."""
+    """Write a contact sheet as PNG, replacing an existing one; return the path.
+
+    Arguments are those of `sheet`.
+    """
     return save(sheet(tiles, rows=rows, columns=columns, caption=caption), path)
 
 
@@ -70,32 +68,32 @@ def sheet(
     columns: Sequence[str],
     caption: str | None = None,
 ) -> Figure:
-    """Draw pictures in a grid, with words beside its rows and above its columns.
+    """Draw pictures in a grid, with names of rows and columns.
 
     Args:
-        tiles: rows of pictures (h, w, 3), made square; None leaves a gap.
-        rows: a name each, which may be empty.
-        columns: a name each, which may be empty.
-        caption: below the grid.
+        tiles: rows of pictures (h, w, 3), scaled to squares; None leaves a gap.
+        rows: name of every row; it may be empty.
+        columns: name of every column; it may be empty.
+        caption: text below the grid.
 
     Raises:
-        RosettaError: there are no tiles, or not as many as rows and columns.
+        RosettaError: there are no tiles, or their number differs from rows × columns.
     """
     if not rows or not columns or [len(row) for row in tiles] != [len(columns)] * len(rows):
         raise RosettaError(
-            f"a sheet of {len(rows)} rows and {len(columns)} columns needs a tile, or "
-            "None, for each of both, and at least one"
+            f"contact sheet: the tiles do not fit {len(rows)} rows and {len(columns)} columns; "
+            "give a tile or None for each cell, and at least one"
         )
     heads = [_wrapped(name, width=TILE) for name in columns]
-    sides = [_wrapped(name, width=ROW_WORDS) for name in rows]
-    # letters are moved to whole pixels, up to 4% further
+    sides = [_wrapped(name, width=ROW_NAME) for name in rows]
+    # text is set to whole pixels, up to 4% wider
     left = EDGE + round(1.04 * max(_width(line) for lines in sides for line in lines))
     left += 2 * GAP if left > EDGE else 0
     top = EDGE + LINE * max(len([line for line in lines if line]) for lines in heads)
     width = left + len(columns) * STEP - GAP + EDGE
     below: list[str] = []
     if caption:
-        inside = max(width, min(NARROWEST, round(_width(caption)) + 2 * EDGE)) - 2 * EDGE
+        inside = max(width, min(MIN_CAPTION, round(_width(caption)) + 2 * EDGE)) - 2 * EDGE
         below = _wrapped(caption, width=inside, lines=None)
         width = inside + 2 * EDGE
     foot = top + len(rows) * STEP - GAP
@@ -105,61 +103,63 @@ def sheet(
     canvas.place(mosaic(drawn), left, top)
     for column, lines in enumerate(heads):
         middle = left + column * STEP + TILE / 2
-        for line, words in enumerate(reversed(lines)):
-            canvas.write(words, middle, top - 8 - line * LINE, size=SIZE)
+        for line, text in enumerate(reversed(lines)):
+            canvas.write(text, middle, top - 8 - line * LINE, size=SIZE)
     for row, lines in enumerate(sides):
         first = top + row * STEP + TILE / 2 - (len(lines) - 1) * LINE / 2 + 6
-        for line, words in enumerate(lines):
-            canvas.write(words, left - 2 * GAP, first + line * LINE, size=SIZE, align="right")
-    for line, words in enumerate(below, start=1):
-        canvas.write(words, EDGE, foot + line * LINE + 2, size=SIZE, align="left", grey=True)
+        for line, text in enumerate(lines):
+            canvas.write(text, left - 2 * GAP, first + line * LINE, size=SIZE, align="right")
+    for line, text in enumerate(below, start=1):
+        canvas.write(text, EDGE, foot + line * LINE + 2, size=SIZE, align="left", grey=True)
     return canvas.figure
 
 
-def _width(words: str) -> float:
-    return width_of(words, size=SIZE)
+def _width(text: str) -> float:
+    return width_of(text, size=SIZE)
 
 
-def _wrapped(words: str, *, width: float, lines: int | None = MOST_LINES) -> list[str]:
-    """Words in lines of that width, the last of which gets all that is left; at least one line."""
-    found = [""]
-    for word in words.split():
+def _wrapped(text: str, *, width: float, lines: int | None = MAX_LINES) -> list[str]:
+    """Wrap text to lines of a width, at least one; the last one takes the rest."""
+    wrapped = [""]
+    for word in text.split():
         parts = [word] if _width(word) <= width else BREAKS.split(word)
         for place, part in enumerate(parts):
-            between = " " if found[-1] and place == 0 else ""
-            full = lines is not None and len(found) == lines
-            if found[-1] and not full and _width(found[-1] + between + part) > width:
-                found.append(part)
+            between = " " if wrapped[-1] and place == 0 else ""
+            full = lines is not None and len(wrapped) == lines
+            if wrapped[-1] and not full and _width(wrapped[-1] + between + part) > width:
+                wrapped.append(part)
             else:
-                found[-1] += between + part
-    return fitted(found, width=width, size=SIZE, smallest=SIZE)[1]
+                wrapped[-1] += between + part
+    return fitted(wrapped, width=width, size=SIZE, smallest=SIZE)[1]
 
 
 def write_curve(
     path: Path, terms: Mapping[str, NDArray[np.floating]], *, best: int, about: str
 ) -> Path:
-    """Write how the loss and its terms went, each on a scale of its own; return the path.
+    """Write the loss and its terms against the step as PNG; return the path.
 
-    The total stands first and is the largest. Starts are thin and pale but for the best, which
-    ends in a dot and its last value.
+    Each has a scale of its own. The total comes first and has the largest panel. The best start is in colour and ends in a dot
+    with its last value; all other starts are thin and pale.
 
     Args:
-        path: of the PNG; what stood there before is replaced.
-        terms: by name values (steps, starts), the first before any step; `total` is among them.
-        best: the number of the best start.
-        about: the job in words.
+        path: path of the PNG; an existing one is replaced.
+        terms: by name the values (steps, starts), the first one before any step; `total` is one.
+        best: number of the best start.
+        about: one line about the job.
 
     Raises:
-        RosettaError: there is no total.
+        RosettaError: the total is missing.
     """
     if TOTAL not in terms:
-        raise RosettaError(f"{path}: a curve needs the {TOTAL}; its terms are {', '.join(terms)}")
+        raise RosettaError(
+            f"{path}: {TOTAL!r} is missing from the terms ({', '.join(terms)}); add it"
+        )
     others = [name for name in terms if name != TOTAL]
     down = min(2, max(1, len(others)))
     across = -(-len(others) // down)
     wide = (WIDTH - LEFT - RIGHT - across * BETWEEN) / (
         2 + across
-    )  # a term's panel; the total's: 2
+    )  # of the panel of a term; the total has twice the width
     with matplotlib.style.context(["default", _style()], after_reset=True):
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=RESOLUTION, facecolor="white")
         grid = figure.add_gridspec(
@@ -180,11 +180,11 @@ def write_curve(
             axes = figure.add_subplot(grid[row, 1 + column])
             _draw(axes, terms[name], name, best=best, lowest=lowest)
         count = terms[TOTAL].shape[1]
-        words = f"the best of {count} starts in colour" if count > 1 else ""
-        room = (WIDTH - 0.5) * RESOLUTION - _width(words)
+        note = f"the best of {count} starts in colour" if count > 1 else ""
+        room = (WIDTH - 0.5) * RESOLUTION - _width(note)
         title = fitted([about], width=room, size=SIZE, smallest=SIZE)[1][0]
         figure.text(0.022, 0.935, title, ha="left", color=GREY, parse_math=False)
-        figure.text(0.978, 0.935, words, ha="right", color=GREY)
+        figure.text(0.978, 0.935, note, ha="right", color=GREY)
         return save(figure, path)
 
 

@@ -1,12 +1,6 @@
-"""Activation maps drawn over images.
+"""Activation maps drawn over images as heat maps.
 
-SCALES        colour scales to draw maps with, the usual one first
-colours       a colour scale
-picture       an image, scaled
-overlay       a map as a heat map over an image
-contrast      the activation that is drawn at full strength
-
-The pages draw the same in the browser (static/maps.js), from the same colour scales.
+The browser draws the same with the same colour scales (pages/dictionary/static/maps.js).
 """
 
 from functools import cache
@@ -18,8 +12,8 @@ from PIL import Image
 
 __all__ = ["SCALES", "colours", "contrast", "overlay", "picture"]
 
-OPACITY = 0.72  # of the hottest place
-SCALES = {  # by name the part of matplotlib's colour map of that name: turbo begins all but black
+OPACITY = 0.72  # at full strength
+SCALES = {  # part of the matplotlib colour map of that name; turbo begins almost black
     "turbo": (0.12, 1.0),
     "viridis": (0.0, 1.0),
     "magma": (0.0, 1.0),
@@ -29,13 +23,13 @@ SCALES = {  # by name the part of matplotlib's colour map of that name: turbo be
 
 @cache
 def colours(scale: str = "turbo") -> NDArray[np.float32]:
-    """Return a colour scale (256, 3), from 0 to 1."""
+    """Return a colour scale (256, 3) with values from 0 to 1."""
     first, last = SCALES[scale]
     return matplotlib.colormaps[scale](np.linspace(first, last, 256))[:, :3].astype(np.float32)
 
 
 def contrast(maps: NDArray[np.float32]) -> float:
-    """The standardised activation to draw at full strength: the 99.5% quantile, at least 1."""
+    """Return the standardised activation at full strength: the 99.5% quantile, at least 1."""
     return max(1.0, float(np.quantile(maps, 0.995)))
 
 
@@ -48,17 +42,20 @@ def picture(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 def overlay(
     image: NDArray[np.uint8], activation: NDArray[np.float32], *, full: float, size: int
 ) -> NDArray[np.uint8]:
-    """Draw a unit's map over an image.
+    """Draw the activation map of a unit over an image.
 
     Args:
-        image: (h, w, 3).
-        activation: the map (h', w'), standardised: 0 is the unit's mean, which stays clear.
-        full: the activation at full strength.
-        size: side of the result.
+        image: image (h, w, 3).
+        activation: standardised map (h', w'); values up to 0, the unit's mean, are transparent.
+        full: activation at full strength, in standard deviations.
+        size: side of the result in pixels.
+
+    Returns:
+        The picture (size, size, 3).
     """
     base = picture(image, size).astype(np.float32) / 255
     grey = base @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    base = 0.35 * base + 0.65 * grey[:, :, None]  # pale, so that the colours are the map's
+    base = 0.35 * base + 0.65 * grey[:, :, None]  # nearly grey, so that colours come from the map
     scaled = Image.fromarray(activation.astype(np.float32)).resize(
         (size, size), Image.Resampling.BILINEAR
     )

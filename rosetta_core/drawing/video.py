@@ -1,7 +1,6 @@
-"""Short videos that browsers play.
+"""Short videos that browsers play: H.264 in MP4.
 
-SIDE           the least a frame's sides are enlarged to
-write_video    frames as MP4, whole or not at all, the same bytes every time
+Equal frames give equal files on any number of cores. Files are written atomically.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,8 @@ from rosetta_core.io.atomic import atomic_path
 __all__ = ["SIDE", "write_video"]
 
 SIDE = 256
-QUALITY = "16"  # x264's constant rate factor: no difference is seen
-# chroma is averaged over 2 × 2 pixels, and every machine rounds alike
+QUALITY = "16"  # constant rate factor of x264: visually lossless
+# averages chroma over 2 × 2 pixels, with the same rounding on every machine
 EXACT = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
@@ -32,23 +31,23 @@ def write_video(
 ) -> Path:
     """Write frames as H.264 in MP4; return the path.
 
-    Small frames are enlarged by a whole number until no side is below `SIDE`; of odd sides, which
-    4:2:0 can't have, the last row or column is repeated.
+    Small frames are enlarged by a whole factor until no side is below `SIDE`. The last row or
+    column is repeated where a side is odd, since 4:2:0 needs even sides.
 
     Args:
-        path: what stood there before is replaced.
-        frames: (t, h, w, 3), at least one.
-        rate: frames a second.
+        path: path of the file; an existing one is replaced.
+        frames: frames (t, h, w, 3), at least one.
+        rate: frames per second.
 
     Raises:
-        RosettaError: there are no frames, or they aren't of one size in three colours.
+        RosettaError: there are no frames, or they differ in size or are not in three colours.
     """
     shapes = {np.shape(frame) for frame in frames}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[2] != 3 or 0 in shape:
         raise RosettaError(f"{path}: a video needs frames (h, w, 3) of one size, and at least one")
     enlargement = -(-SIDE // min(shape[:2]))
     height, width = (side * enlargement + side * enlargement % 2 for side in shape[:2])
-    # the name that `whole` gives would tell neither the format nor, with a colon, a file
+    # the temporary name has no suffix, and may contain a colon
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with (
         atomic_path(path) as temporary,
@@ -56,8 +55,8 @@ def write_video(
     ):
         stream = container.add_stream("libx264", rate, options={"crf": QUALITY})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.gop_size = rate  # a player can jump to every second
-        stream.thread_count = 1  # x264's bytes depend on it
+        stream.gop_size = rate  # a player can seek to every second
+        stream.thread_count = 1  # the bytes that x264 writes depend on it
         stream.color_range = ColorRange.MPEG
         stream.colorspace = Colorspace.ITU709
         stream.color_primaries = ColorPrimaries.BT709

@@ -101,7 +101,7 @@ def test_long_names_are_broken_into_lines_that_fit(tmp_path: Path, figures: list
 def test_a_sheet_without_a_name_for_every_row_and_column_is_refused(
     tmp_path: Path, rows: list[str], columns: list[str]
 ) -> None:
-    with pytest.raises(RosettaError, match="a sheet of") as error:
+    with pytest.raises(RosettaError, match="contact sheet: the tiles do not fit") as error:
         write_sheet(tmp_path / "a.png", tiles(), rows=rows, columns=columns)
     assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 

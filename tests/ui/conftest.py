@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout
-from made_up import MadeUp, make_up
+from made_up import MadeUp, make_up, make_up_groups
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HOSTILE = ['g "1"', "<script>alert('x')</script>", "модель/模型", "d&amp;'e'"]
@@ -31,6 +31,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dictionary whose models and layers have names that break careless pages."""
     run = make_up(HOSTILE, concepts=7, layers=HOSTILE_LAYERS, channels=4)
     return write(tmp_path_factory.mktemp("hostile") / "dictionary", run)
+
+
+@pytest.fixture(scope="session")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dictionary with several units per concept and model, and with missing significance."""
+    run = make_up_groups(["g", "x", "y"], layers=["a", "b", "c"], channels=7)
+    return write(tmp_path_factory.mktemp("groups") / "dictionary", run)
 
 
 @pytest.fixture(scope="session")

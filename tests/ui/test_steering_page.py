@@ -67,10 +67,10 @@ def test_pictures_show_and_videos_play(opened, results: Path) -> None:
     assert first.evaluate("(video) => [video.videoWidth, video.error]") == [256, None]
 
 
-def test_measures_settings_and_table_1_can_be_read(opened, results: Path) -> None:
-    page = opened(results / "steering", "#inversions")
+def test_metrics_settings_and_table_1_can_be_read(opened, results: Path) -> None:
+    page = opened(results / "steering", "#inversion")
     job = page.get_by_role("article", name="made_up_inversion")
-    measures = job.get_by_role("table", name="All measures of the best start")
+    measures = job.get_by_role("table", name="All metrics of the best start")
     expect(measures).to_be_hidden()
     job.locator("summary").focus()
     page.keyboard.press("Enter")
@@ -79,7 +79,7 @@ def test_measures_settings_and_table_1_can_be_read(opened, results: Path) -> Non
     rows = page.locator("table.comparison tbody tr")
     assert rows.locator("th").all_text_contents() == METHODS
     assert page.locator("table.comparison b").all_text_contents() == ["16.34", "0.399"]
-    expect(page.locator("table.comparison thead")).to_contain_text("smaller is better")
+    expect(page.locator("table.comparison thead")).to_contain_text("lower is better")
 
 
 def test_the_page_leads_to_its_jobs_and_to_the_dictionary(opened, results: Path) -> None:
@@ -92,9 +92,9 @@ def test_the_page_leads_to_its_jobs_and_to_the_dictionary(opened, results: Path)
     expect(page.locator("h1")).to_have_text("Concept 1")
 
 
-def test_a_concepts_page_shows_what_makes_it_strongest(opened, results: Path) -> None:
+def test_activation_maximisation_on_the_page_of_a_concept(opened, results: Path) -> None:
     page = opened(results / "dictionary", "#/concept/1")
-    expect(page.get_by_role("heading", name="What makes it strongest")).to_be_visible()
+    expect(page.get_by_role("heading", name="Activation maximisation")).to_be_visible()
     pairs = page.locator(".pairs").first.locator("li")
     assert pairs.all_text_contents() == ["0.10 → 4.20", "−0.30 → 3.90", "0.50 → 2.25"]
     expect(page.locator(".pairs")).to_have_count(2)
@@ -103,7 +103,7 @@ def test_a_concepts_page_shows_what_makes_it_strongest(opened, results: Path) ->
         page.wait_for_function("(i) => i.complete && i.naturalWidth", arg=picture.element_handle())
     page.keyboard.press("ArrowRight")
     expect(page.locator("h1")).to_have_text("Concept 2")
-    expect(page.locator("main")).not_to_contain_text("What makes it strongest")
+    expect(page.locator("main")).not_to_contain_text("Activation maximisation")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -22,7 +22,7 @@ from rosetta_core.pages.dictionary.lookup import NeighbourLookup
 from rosetta_core.pages.dictionary.maximisation_data import Maximisation, maximisation_data
 from rosetta_core.pages.dictionary.verdict import Verdict
 
-__all__ = ["ExampleImages", "choose_examples", "concept_data", "pair_columns"]
+__all__ = ["ExampleImages", "choose_examples", "concept_data", "pair_columns", "pair_table"]
 
 MAX_RELATED = 12  # related concepts of one concept
 PAIR = ["pivot_unit", "model", "unit"]
@@ -79,9 +79,11 @@ def concept_data(
     chosen: ExampleImages,
     *,
     tables: RunTables,
+    columns: Sequence[Column],
     verdict: Verdict,
     examples: ConceptExamples,
     pivot_lookup: NeighbourLookup,
+    moments: Mapping[str, NDArray[np.float64]],
     histograms: Mapping[str, NDArray[np.uint8]],
     concept_of: Mapping[int, list[int]],
     maximisations: Sequence[Maximisation],
@@ -90,26 +92,31 @@ def concept_data(
 
     Args:
         concept: number of the concept.
-        members: its rows of the table of Rosetta neurons.
+        members: its rows of `pair_table`.
         chosen: its example images.
         tables: tables of the run.
+        columns: columns of pairs that the run has.
         verdict: verdict on the concept.
         examples: scores and maps of the concepts on all images.
         pivot_lookup: nearest neighbours within the pivot.
+        moments: by model the mean and std of its units (units, 2).
         histograms: by model the histograms of its units (units, 64).
         concept_of: by Rosetta neuron its concept.
         maximisations: activation maximisations of the run, of any concept.
     """
     number_of = {model: number for number, model in enumerate(tables.names)}
-    units = _units_by_strength(members, tables)
+    keys = (members[key].tolist() for key in (*PAIR, "corr"))
+    pairs = list(zip(*keys, strict=True))
+    units = _units_by_strength(pairs, tables)
     shown = [examples.maps(concept, model)[chosen.images] for model in tables.names]  # (i, h, w)
     return {
         "verdict": verdict.data(),
-        "pairs": [
-            [row.pivot_unit, number_of[str(row.model)], row.unit] for row in members.itertuples()
+        "pairs": [[neuron, number_of[model], unit] for neuron, model, unit, _ in pairs],
+        "pairColumns": encode(members, columns),
+        "units": [
+            [[unit, *significant(moments[model][unit])] for unit in units[model]]
+            for model in tables.names
         ],
-        "pairColumns": encode(*_pair_statistics(members, tables)),
-        "units": [_moments(tables.units[model], units[model]) for model in tables.names],
         "histograms": pack(histograms[model][units[model]] for model in tables.names),
         **_relations(concept, units[tables.pivot], pivot_lookup, concept_of),
         "top": chosen.top,
@@ -124,40 +131,40 @@ def concept_data(
     }
 
 
-def _moments(units: pd.DataFrame, numbers: list[int]) -> list[list[float | None]]:
-    """Rows of unit, mean and std."""
-    rows = units.iloc[numbers]
-    columns = [numbers, significant(rows["mean"]), significant(rows["std"])]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _units_by_strength(members: pd.DataFrame, tables: RunTables) -> dict[str, list[int]]:
+def _units_by_strength(
+    pairs: Sequence[tuple[int, str, int, float]], tables: RunTables
+) -> dict[str, list[int]]:
     """By model the concept's units, highest correlation first, ties by number.
 
     A pivot unit counts with the mean over encoders of its highest correlation in each.
     """
-    best = members.groupby(["model", "unit"])["corr"].max()
-    in_encoder = members.groupby(["pivot_unit", "model"])["corr"].max().astype(np.float64)
-    strength = {tables.pivot: in_encoder.groupby("pivot_unit").mean()}
-    strength |= {model: best[model] for model in tables.encoders}
-    return {
-        model: sorted(values.index.tolist(), key=lambda unit: (-values[unit], unit))
-        for model, values in strength.items()
+    best: dict[str, dict[int, float]] = {model: {} for model in tables.encoders}
+    of_neuron: dict[int, dict[str, float]] = {}
+    for neuron, model, unit, corr in pairs:
+        best[model][unit] = max(corr, best[model].get(unit, corr))
+        by_model = of_neuron.setdefault(neuron, {})
+        by_model[model] = max(corr, by_model.get(model, corr))
+    mean = {
+        neuron: sum(by_model.values()) / len(by_model) for neuron, by_model in of_neuron.items()
     }
+    return {
+        model: sorted(strength, key=lambda unit: (-strength[unit], unit))
+        for model, strength in {tables.pivot: mean, **best}.items()
+    }
+
+
+def pair_table(tables: RunTables) -> pd.DataFrame:
+    """Return the table of Rosetta neurons joined with the significance of their pairs."""
+    if tables.significance is None:
+        return tables.rosetta
+    significance = tables.significance.pairs.drop(columns="corr")
+    return tables.rosetta.merge(significance, on=PAIR, how="left", validate="one_to_one")
 
 
 def pair_columns(tables: RunTables) -> list[Column]:
     """Return the columns of pairs that a run has: correlation, and significance if computed."""
     known = tables.rosetta if tables.significance is None else tables.significance.pairs
     return present(known, TABLES["pairs"])
-
-
-def _pair_statistics(members: pd.DataFrame, tables: RunTables) -> tuple[pd.DataFrame, list[Column]]:
-    """The statistics of a concept's pairs, in the order of its members."""
-    if tables.significance is not None:
-        significance = tables.significance.pairs.drop(columns="corr")
-        members = members.merge(significance, on=PAIR, how="left", validate="one_to_one")
-    return members, pair_columns(tables)
 
 
 def _relations(

@@ -14,6 +14,7 @@ from rosetta_core.mining.significance.null_models import null_model
 from rosetta_core.pages.data_files import rounded
 from rosetta_core.pages.dictionary import verdict
 from rosetta_core.pages.dictionary.columns import TABLES, column_data, encode, present
+from rosetta_core.pages.dictionary.concept_data import pair_columns
 from rosetta_core.pages.dictionary.lookup import unit_concepts
 from rosetta_core.pages.dictionary.unit_data import UNITS_PER_FILE
 
@@ -29,11 +30,11 @@ def index_data(tables: RunTables, examples: ConceptExamples) -> dict[str, Any]:
     """
     rosetta, concepts = tables.rosetta, concept_table(tables)
     by_model = rosetta.groupby(["model", "concept"])["corr"].mean()
-    columns = {**TABLES, "concepts": present(concepts, TABLES["concepts"])}
-    if tables.significance is not None:
-        columns["pairs"] = present(tables.significance.pairs, TABLES["pairs"])
-    else:
-        columns["pairs"] = present(rosetta, TABLES["pairs"])
+    columns = {
+        **TABLES,
+        "concepts": present(concepts, TABLES["concepts"]),
+        "pairs": pair_columns(tables),
+    }
     return {
         "run": tables.run,
         "images": tables.images,

@@ -17,7 +17,12 @@ from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.unit_store import LayerExamples
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.pages.data_files import write_data
-from rosetta_core.pages.dictionary.concept_data import choose_examples, concept_data
+from rosetta_core.pages.dictionary.concept_data import (
+    choose_examples,
+    concept_data,
+    pair_columns,
+    pair_table,
+)
 from rosetta_core.pages.dictionary.image_data import image_pages
 from rosetta_core.pages.dictionary.index_data import (
     concept_table,
@@ -103,18 +108,21 @@ def _write_concepts(
     maximisations: Sequence[Maximisation],
 ) -> None:
     concept_of = unit_concepts(tables, tables.pivot)
-    verdicts = _verdicts(tables)
+    verdicts, columns = _verdicts(tables), pair_columns(tables)
+    moments = {name: units[["mean", "std"]].to_numpy() for name, units in tables.units.items()}
     with Progress("pages", total=len(verdicts), unit="concepts") as progress:
-        for concept, members in tables.rosetta.groupby("concept"):
+        for concept, members in pair_table(tables).groupby("concept"):
             chosen = choose_examples(concept, examples, duplicates=duplicates, count=count)
             content = concept_data(
                 concept,
                 members,
                 chosen,
                 tables=tables,
+                columns=columns,
                 verdict=verdicts[concept],
                 examples=examples,
                 pivot_lookup=pivot_lookup,
+                moments=moments,
                 histograms=bars,
                 concept_of=concept_of,
                 maximisations=maximisations,
