@@ -1,30 +1,45 @@
-"""A run says what made it."""
+"""Provenance of a finished run, and its comparison with another run."""
 
 import json
 from importlib.metadata import version
+from pathlib import Path
 
+import pytest
 from conftest import Checkout
 
 from rosetta_core.cli.main import main
+from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.provenance import read_provenance
 from rosetta_core.runs.run import run_config
 
 
-def test_a_finished_run_says_what_made_it(finished: Checkout, monkeypatch) -> None:
+def test_the_provenance_of_a_finished_run(finished: Checkout, monkeypatch) -> None:
     monkeypatch.chdir(finished.folder)
-    made = json.loads((finished.run / "provenance.json").read_text())
+    provenance = json.loads((finished.run / "provenance.json").read_text())
     config = run_config(finished.run)
-    assert made["libraries"]["torch"] == version("torch")
-    assert made["seed"] == config.sampling.seed
-    assert made["machine"]["cores"] >= 1
+    assert provenance["libraries"]["torch"] == version("torch")
+    assert "pytest" not in provenance["libraries"]  # an extra
+    assert provenance["seed"] == config.sampling.seed
+    assert provenance["machine"]["cores"] >= 1
     for model in config.models:
         file = RunPaths(config).weights(model)
         assert file
-        assert made["weights"][model.name]["sha256"] == file_sha256(file)
-    stages = {name.split()[0] for name in made["code"]}
+        assert provenance["weights"][model.name]["sha256"] == file_sha256(file)
+    stages = {name.split()[0] for name in provenance["code"]}
     assert {"sample", "activations", "correlations", "concepts", "steer"} <= stages
-    assert len({made["code"][f"activations {m}"] for m in ("dcgan", "mtcnn_onet")}) == 2
+    activations = [f"activations {model} 00000" for model in ("dcgan", "mtcnn_onet")]
+    assert len({provenance["code"][job] for job in activations}) == 2  # other networks
+    assert read_provenance(finished.run / "provenance.json") == provenance
+
+
+def test_missing_and_damaged_provenance(tmp_path: Path) -> None:
+    path = tmp_path / "provenance.json"
+    assert read_provenance(path) == {}
+    path.write_text('{"run": ')
+    with pytest.raises(RosettaError, match=r"provenance.json: cannot be read; delete it and run"):
+        read_provenance(path)
 
 
 def test_a_run_compared_with_itself(finished: Checkout, capsys) -> None:
@@ -32,8 +47,8 @@ def test_a_run_compared_with_itself(finished: Checkout, capsys) -> None:
     assert capsys.readouterr().out.splitlines()[-1].endswith(": identical")
 
 
-def test_a_run_compared_with_nothing(finished: Checkout, tmp_path, capsys) -> None:
+def test_a_run_compared_with_an_empty_folder(finished: Checkout, tmp_path, capsys) -> None:
     assert main(["compare", str(finished.run), str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert str(tmp_path) in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert str(tmp_path) in message

@@ -246,6 +246,15 @@ def test_the_package_imports_neither_torch_nor_pandas() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_a_run_opens_where_fcntl_is_missing(finished: Checkout) -> None:
+    script = (
+        "import sys; sys.modules['fcntl'] = None; import rosetta_core; "
+        "run = rosetta_core.open_run(sys.argv[1]); "
+        "sys.exit(run.concepts.empty or run.maps((run.pivot, 0), 0).shape[0] != 1)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(finished.run)], check=True)
+
+
 def test_the_notebook_runs(finished: Checkout, tmp_path: Path, monkeypatch) -> None:
     matplotlib.use("Agg")
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -14,7 +14,7 @@ __all__ = ["mine"]
 def mine(config: Config) -> Path:
     """Run every stage, one job after the other; return the folder of the dictionary.
 
-    Costs and provenance are left out: they read what Snakemake measured.
+    The stages of costs and provenance are left out, since costs are measured by Snakemake.
     """
     check_config(config)
     write_config(config)

@@ -1,4 +1,4 @@
-"""The plan of a run: what its stages cost, from the shapes of its models."""
+"""Plan of a run: estimated cost of its stages, from the shapes of its models."""
 
 from dataclasses import asdict
 

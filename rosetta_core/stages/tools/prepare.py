@@ -1,4 +1,4 @@
-"""Preparation of a run: its resolved configuration, the layers of its models, and their weights."""
+"""Preparation of a run: resolved configuration, layers of the models, and weights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,11 @@ def list_layers(config: Config, *, model: str, all: bool = False) -> list["Layer
 
 
 def fetch_weights(config: Config, *, model: str) -> Path | None:
-    """Fetch a model's weights unless they exist; return their file, if they are in one."""
+    """Fetch a model's weights unless the file exists.
+
+    Returns:
+        The weights file; None if the weights are random, or loaded by the user's own code.
+    """
     from rosetta_core.zoo.weights.fetch import fetch
 
     chosen = config.model(model)
