@@ -1,7 +1,7 @@
-"""Plans: estimated cost of a run, from the shapes of its models.
+"""Plan of a run: estimated cost of its stages, from the shapes of its models.
 
-Every stage estimates its own cost from `RunShapes`, which has what several stages need. Estimates
-are upper bounds of memory and rough figures of time; a cluster job asks for a multiple of it.
+Each stage estimates its own cost from `RunShapes`. Memory is an upper bound. Time is a rough
+estimate, so a cluster job requests a multiple of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from rosetta_core.zoo.model_info import ModelInfo
 
 __all__ = ["Cost", "Plan", "Rates", "RunShapes", "StageCost", "job_resources", "pair_operations"]
 
-COMPRESSION = 1.5  # how many times smaller stored maps are (docs: 1.4 to 1.9)
-WRAPPER = 350 * 2**20  # bytes that Snakemake takes beside a cluster job, where it runs twice
-EXAMPLE_SIDE = 48  # side of an example's map, at most
-SAFETY = 4  # times the estimated time that a cluster job asks for, since clusters kill late jobs
+COMPRESSION = 1.5  # compression ratio of stored maps (measured: 1.4 to 1.9)
+WRAPPER = 350 * 2**20  # bytes of Snakemake's own processes in a cluster job
+EXAMPLE_SIDE = 48  # largest side of an example's map
+SAFETY = 4  # requested over estimated time of a cluster job, since clusters kill late jobs
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Speed of one thread of a machine; the defaults are those of a slow one.
+    """Speed of one thread of a machine; the defaults describe a slow machine.
 
     Attributes:
         products: operations per second in large float32 products.
@@ -143,7 +143,7 @@ class RunShapes:
 
     @property
     def pivot(self) -> ModelInfo:
-        """ModelInfo of the pivot."""
+        """Description of the pivot."""
         return self.models[self.config.pivot.name]
 
     @staticmethod
@@ -203,7 +203,7 @@ class RunShapes:
         best = 2 * self.FLOAT32 * self.config.partners
         best *= sum(self.units(self.pivot) + self.units(model) for model in self.models.values())
         matrix = self.FLOAT32 * self.pairs if self.config.keeps_matrix else best
-        return matrix + 2 * self.config.splits * best  # of halves
+        return matrix + 2 * self.config.splits * best  # per half of the images
 
     @property
     def example_bytes(self) -> list[int]:
@@ -227,9 +227,9 @@ class RunShapes:
 
 
 def job_resources(stage: StageCost) -> dict[str, int]:
-    """Return what one job of a stage asks of a cluster.
+    """Return the resources that one job of a stage requests of a cluster.
 
-    Memory is an upper bound already; a retry asks for twice as much (workflow/rules/common.smk).
+    A retry requests twice the memory and time (workflow/rules/common.smk).
 
     Returns:
         mem_mb, disk_mb, and runtime in minutes.

@@ -168,11 +168,11 @@ def test_a_moved_run_opens_from_anywhere_and_runs_its_network_without_stores(
     monkeypatch.chdir(ROOT / "tests")
     assert moved.name == "my run (copy)"
     np.testing.assert_array_equal(moved.images([4]), run.images([4]))
-    found = moved.rosetta  # nothing is told of it
-    assert found[PAIR_COLUMNS].isna().all(axis=None)
+    rosetta = moved.rosetta  # without significance
+    assert rosetta[PAIR_COLUMNS].isna().all(axis=None)
     assert run.rosetta[PAIR_COLUMNS].notna().all(axis=None)
     pd.testing.assert_frame_equal(
-        found.drop(columns=PAIR_COLUMNS), run.rosetta.drop(columns=PAIR_COLUMNS)
+        rosetta.drop(columns=PAIR_COLUMNS), run.rosetta.drop(columns=PAIR_COLUMNS)
     )
     for model in (run.pivot, run.encoders[-1]):
         unit = run.units(model)["id"].iloc[-1]
@@ -181,7 +181,7 @@ def test_a_moved_run_opens_from_anywhere_and_runs_its_network_without_stores(
 
 
 @pytest.mark.parametrize(
-    ("ask", "said"),
+    ("call", "message"),
     [
         (lambda run: run.units("mobilenet"), "unknown model 'mobilenet' in run 'tiny'; use one of"),
         (lambda run: run.best_buddies("dcgn"), "(did you mean 'dcgan'?)"),
@@ -205,10 +205,10 @@ def test_a_moved_run_opens_from_anywhere_and_runs_its_network_without_stores(
         (lambda run: run.concept(10_000), "run 'tiny': there is no concept 10000; use 0 to"),
     ],
 )
-def test_unknown_names_and_numbers_are_refused_in_one_line(run: Run, ask, said: str) -> None:
+def test_unknown_names_and_numbers_are_refused_in_one_line(run: Run, call, message: str) -> None:
     with pytest.raises(RosettaError) as error:
-        ask(run)
-    assert said in str(error.value)
+        call(run)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -1,1 +1,1 @@
-"""Commands that are no stages: check, plan, fetch, figures, export, verification and comparison."""
+"""Commands beside the stages: check, plan, fetch, figures, export, verification, comparison."""
