@@ -1,1 +1,1 @@
-"""A run on disk: paths, artifacts, locks, costs, provenance; and finished runs, opened."""
+"""A run on disk: paths, locks, plan, progress, costs, provenance, artifacts, and finished runs."""

@@ -189,8 +189,8 @@ class RunShapes:
         return self.PROCESS + 2 * self.FLOAT32 * largest
 
     @property
-    def held_bytes(self) -> float:
-        """Bytes of maps that a job holds."""
+    def map_memory(self) -> float:
+        """Bytes of maps that a job keeps in memory."""
         return min(self.budget, self.FLOAT16 * self.values)
 
     def stored_bytes(self, values: float) -> float:

@@ -54,7 +54,7 @@ def cost(run: "RunShapes") -> "Cost":
     return run.cost(
         operations=run.forward_operations,
         writes=run.stored_bytes(run.values),
-        memory=run.network_memory + run.held_bytes,
+        memory=run.network_memory + run.map_memory,
         seconds=run.forward_seconds + run.values * run.rates.written,
     )
 

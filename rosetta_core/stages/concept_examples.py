@@ -43,7 +43,7 @@ def cost(run: "RunShapes") -> "Cost":
         operations=run.live * run.forward_operations,
         reads=0 if run.live else run.stored_bytes(run.values),
         writes=run.concept_bytes,
-        memory=(run.network_memory if run.live else run.PROCESS) + run.held_bytes,
+        memory=(run.network_memory if run.live else run.PROCESS) + run.map_memory,
         seconds=run.START
         + run.values * run.rates.reduced
         + (run.forward_seconds if run.live else run.values * run.rates.read),

@@ -78,7 +78,7 @@ def cost(run: "RunShapes") -> "Cost":
         operations=BACKWARD * pivot.flops * sum(steps),
         memory=2 * run.PROCESS
         + run.FLOAT32 * sum(model.parameters for model in run.models.values())
-        + run.held_bytes,
+        + run.map_memory,
         seconds=run.START * len(steps)
         + BACKWARD * sum(steps) * run.rates.network(config.pivot.name, pivot),
     )

@@ -53,7 +53,7 @@ def cost(run: "RunShapes") -> "Cost":
         reads=0 if run.live else run.stored_bytes(run.values),
         writes=sum(run.example_bytes) + run.FLOAT64 * BINS * sum(units),
         memory=(run.network_memory if run.live else run.PROCESS)
-        + run.held_bytes
+        + run.map_memory
         + SPARE * max(run.example_bytes)
         + run.FLOAT64 * BINS * max(units),
         seconds=run.START * len(run.models)
