@@ -138,8 +138,8 @@ def write_curve(
 ) -> Path:
     """Write the loss and its terms against the step as PNG; return the path.
 
-    Each has a scale of its own. The total comes first and has the largest panel. The best start is in colour and ends in a dot
-    with its last value; all other starts are thin and pale.
+    Each has its own scale. The total comes first and has the largest panel. The best start is in
+    colour and ends in a dot with its last value; all other starts are thin and pale.
 
     Args:
         path: path of the PNG; an existing one is replaced.

@@ -1,11 +1,4 @@
-"""Figures for papers: concepts across models, and all concepts on one image.
-
-concepts_figure          concepts × example images × models (the paper's figure 3)
-image_figure             concepts on one image (the paper's figure 2)
-telling_image            the image on which most concepts show well
-save_both                a figure as PDF and as PNG
-write_default_figures    those that come with a dictionary
-"""
+"""Figures for papers: concepts across models, and concepts on one image, as PDF and PNG."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -26,20 +19,20 @@ from rosetta_core.mining.run_tables import RunTables
 __all__ = [
     "concepts_figure",
     "image_figure",
+    "most_typical_image",
     "save_both",
-    "telling_image",
     "write_default_figures",
 ]
 
-Images = Callable[[range], NDArray[np.uint8]]  # some images (n, h, w, 3)
+Images = Callable[[range], NDArray[np.uint8]]  # consecutive images (n, h, w, 3)
 
 STEP = TILE + GAP
-EDGE = 8  # around everything
-BETWEEN = 44  # blocks
-SIDE = 20  # left of a block, for the images' numbers
+EDGE = 8  # margin of the figure
+BETWEEN = 44  # gap between blocks
+SIDE = 20  # left of a block, for the numbers of images
 TITLE, NAME, LAYER, CHANNEL = 26, 54, 72, 88  # baselines in a block
-HEAD = 98  # where its tiles begin
-CAPTION = 24  # below a tile
+HEAD = 98  # height of the head of a block
+CAPTION = 24  # height below a tile
 
 
 def concepts_figure(
@@ -51,18 +44,18 @@ def concepts_figure(
     models: Sequence[str] | None = None,
     across: int = 2,
 ) -> Figure:
-    """Draw a block for each concept: a row an example image, a column a model.
+    """Draw one block per concept: example images × models (figure 3 of the paper).
 
-    The columns are the image, the pivot and the encoders; a heat map is that of the representative unit,
-    which the column's head names, at full strength at the contrast of the maps in its column.
+    The columns are the image, the pivot and the encoders. A heat map is of the representative unit
+    that the head of the column names; the maps of a column have the same colour range.
 
     Args:
         tables: tables of the run.
-        examples: the concepts on all images.
+        examples: scores and maps of the concepts on all images.
         shown: by concept the numbers of its example images, at least one; in the order of blocks.
-        images: gives some of the run's images.
-        models: the columns; default: all.
-        across: how many blocks stand side by side.
+        images: returns consecutive images (n, h, w, 3).
+        models: models of the columns; default: all.
+        across: number of blocks side by side.
     """
     models = tables.names if models is None else models
     across = min(across, len(shown))
@@ -97,7 +90,7 @@ def concepts_figure(
 
 
 class _Heads:
-    """The words above the blocks, in sizes that fit all of a figure's columns."""
+    """Text above the blocks, in sizes that fit all columns of a figure."""
 
     def __init__(
         self,
@@ -116,7 +109,7 @@ class _Heads:
             for concept in self._correlation:
                 unit = rows.loc[representative[concept]]
                 units[concept, column] = (str(unit["layer"]), int(unit["channel"]))
-        widest = TILE - 2 * GAP  # letters are moved to whole pixels, up to 4% further
+        widest = TILE - 2 * GAP  # text is set to whole pixels, up to 4% wider
         self._name_size, self._names = fitted(models, width=widest, size=6.5, smallest=5)
         untrained = {facts.name for facts in tables.models if facts.random}
         self._random = [model in untrained for model in models]
@@ -156,25 +149,25 @@ def image_figure(
     order: Literal["score", "number"] = "score",
     across: int = 8,
 ) -> Figure:
-    """Draw an image and beside it concepts on it: the maps of the pivot's representative units.
+    """Draw an image and the concepts on it, by maps of the pivot (figure 2 of the paper).
 
-    Each map is at full strength at the contrast of that unit's maps on all images, so that a
-    concept which shows better elsewhere is paler here.
+    Maps are of the representative units. The colour range of a unit is that of its maps on all
+    images, so a concept that is stronger on other images is paler here.
 
     Args:
         tables: tables of the run.
-        examples: the concepts on all images.
-        image: its number.
-        images: gives some of the run's images.
-        concepts: which; default: all.
-        order: by the score of the concepts on this image, the strongest first, or by number.
-        across: how many tiles stand side by side.
+        examples: scores and maps of the concepts on all images.
+        image: number of the image.
+        images: returns consecutive images (n, h, w, 3).
+        concepts: numbers of the concepts; default: all.
+        order: order by the score on this image, highest first, or by number.
+        across: number of tiles side by side.
     """
     chosen = sorted(range(len(examples.representative)) if concepts is None else concepts)
     if order == "score":
         chosen.sort(key=lambda concept: -examples.scores[concept, image])
     original = images(range(image, image + 1))[0]
-    # with more than a row of concepts, the image takes the place of 2 × 2 tiles
+    # with more than one row of concepts, the image is as large as 2 × 2 tiles
     large = 2 if len(chosen) > across - 1 else 1
     step = TILE + CAPTION
     beside = across - large
@@ -190,7 +183,6 @@ def image_figure(
         canvas.place(tile, x, y)
         canvas.write(words, x + tile.shape[1] / 2, y + tile.shape[0] + 18, size=6)
 
-    # down to the captions of the tiles beside it
     put(picture(original, TILE + (large - 1) * STEP), f"image {image}", 0, 0)
     for concept, (column, row) in zip(chosen, places, strict=True):
         maps = examples.maps(concept, tables.pivot)
@@ -200,17 +192,17 @@ def image_figure(
     return canvas.figure
 
 
-def telling_image(examples: ConceptExamples) -> int:
-    """The image that stands highest in the concepts' rankings of images, on average.
+def most_typical_image(examples: ConceptExamples) -> int:
+    """Return the image with the highest mean rank by score over all concepts.
 
-    Ranks and not score, of which a few concepts have many times more than the others.
+    Ranks are used because the scores of a few concepts are many times higher than all others.
     """
     ranks = examples.scores.argsort(axis=1, kind="stable").argsort(axis=1)
     return int(ranks.mean(axis=0).argmax())
 
 
 def save_both(figure: Figure, path: Path) -> tuple[Path, Path]:
-    """Write a figure to the path with .pdf and with .png added; return both."""
+    """Write a figure as PDF and PNG; return both paths, which are the path with a suffix added."""
     pdf, png = (path.with_name(f"{path.name}.{kind}") for kind in ("pdf", "png"))
     return save(figure, pdf), save(figure, png)
 
@@ -224,17 +216,17 @@ def write_default_figures(
     *,
     count: int = 4,
 ) -> None:
-    """Write the figures that come with a dictionary; none if there are no concepts.
+    """Write the default figures of a dictionary; none if there are no concepts.
 
-    They are `concepts.pdf` and `.png`: the four strongest concepts; `image.pdf` and `.png`: all
-    concepts on the telling image; and a small `concept-0012.png` for each concept.
+    `concepts.pdf` and `.png` show the four strongest concepts, `image.pdf` and `.png` all concepts
+    on the most typical image, and a small `concept-0012.png` each concept.
 
     Args:
-        folder: where to.
+        folder: existing folder of the figures.
         tables: tables of the run.
-        examples: the concepts on all images.
-        images: gives some of the run's images.
-        duplicates: per image its group of near-duplicates.
+        examples: scores and maps of the concepts on all images.
+        images: returns consecutive images (n, h, w, 3).
+        duplicates: by image the number of its group of near-duplicates (n,).
         count: example images of a concept.
     """
     if not len(examples.representative):
@@ -244,7 +236,7 @@ def write_default_figures(
         for concept, scores in enumerate(examples.scores)
     }
 
-    @lru_cache(maxsize=64)  # strong examples of one concept are often those of others
+    @lru_cache(maxsize=64)  # concepts often share their best examples
     def one(number: int) -> NDArray[np.uint8]:
         return images(range(number, number + 1))
 
@@ -254,7 +246,7 @@ def write_default_figures(
     strongest = {concept: shown[concept] for concept in list(shown)[:4]}
     figure = concepts_figure(tables, examples, shown=strongest, images=some)
     save_both(figure, folder / "concepts")
-    figure = image_figure(tables, examples, image=telling_image(examples), images=some)
+    figure = image_figure(tables, examples, image=most_typical_image(examples), images=some)
     save_both(figure, folder / "image")
     for concept, numbers in shown.items():
         figure = concepts_figure(tables, examples, shown={concept: numbers}, images=some)

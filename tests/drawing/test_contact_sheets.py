@@ -152,7 +152,7 @@ def test_no_panel_of_a_curve_covers_another(
 
 
 def test_a_curve_needs_a_total(tmp_path: Path) -> None:
-    with pytest.raises(RosettaError, match="needs the total; its terms are a, b"):
+    with pytest.raises(RosettaError, match=r"'total' is missing from the terms \(a, b\)"):
         write_curve(tmp_path / "a.png", curves(starts=1, names=["a", "b"]), best=0, about="")
 
 

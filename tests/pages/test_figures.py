@@ -1,4 +1,4 @@
-"""Figures show the right map on the right image in the right place, whatever the names are."""
+"""Figures show the right map of the right image in the right place, for any names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +19,8 @@ from rosetta_core.mining.run_tables import ModelFacts, RunTables
 from rosetta_core.pages.figures import (
     concepts_figure,
     image_figure,
+    most_typical_image,
     save_both,
-    telling_image,
     write_default_figures,
 )
 from rosetta_core.stages.tools.figure import draw_figure
@@ -219,13 +219,13 @@ def test_no_concepts_no_figures(tmp_path: Path, images: Draw) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_telling_image_is_no_single_concepts_favourite() -> None:
+def test_the_most_typical_image_is_not_that_of_a_single_concept() -> None:
     _, examples = made(concepts=3)
     examples.scores[:] = 0
     examples.scores[0, 5] = 1000  # of most score, but low for the other two
     examples.scores[:, 7] = [1, 2, 3]
     examples.scores[1:, 9] = 1
-    assert telling_image(examples) == 7
+    assert most_typical_image(examples) == 7
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def test_strong() -> None:
     )
     assert found.text == (
         "Depends on the image: 0.31 of the mean correlation is lost when the encoder's maps are of "
-        "other images than the pivot's (p = 0.026, the smallest possible with 37 null concepts). On average 94% of its neurons "
-        "are recovered in a half of the images."
+        "other images than the pivot's (p = 0.026, the smallest possible with 37 null concepts). "
+        "On average 94% of its neurons are recovered in a half of the images."
     )
     known = {"mean_corr": 0.43, "corr_excess": 0.31, "null_concepts": NULLS}
     assert "smallest" not in verdict(**known, p_value=2 / 38).text
