@@ -1,9 +1,4 @@
-"""A generator whose maps and images are affine in its latents, so that least losses are known.
-
-Affine        the network: two layers, 4×4 and 8×8
-affine_pivot  it as a pivot, with z, w and w+, and with classes if asked for
-LAYERS        by name the channels of its layers
-"""
+"""A generator whose maps and images are affine in its latents, so that minima are known."""
 
 import numpy as np
 import pandas as pd
@@ -11,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rosetta_core.steering.generator import Pivot
+from rosetta_core.steering.generator import SteeredGenerator
 from rosetta_core.zoo.network import Generator, LatentSpace
 
-__all__ = ["LAYERS", "SIZE", "Affine", "affine_pivot"]
+__all__ = ["LAYERS", "SIZE", "Affine", "affine_generator"]
 
-SIZE = 6  # of a latent
-ROWS = 2  # of one in w+: each layer has its own
-LAYERS = {"first": 5, "second": 3}
+SIZE = 6  # length of a latent
+ROWS = 2  # latents of an image in w+: one per layer
+LAYERS = {"first": 5, "second": 3}  # channels
 SIDES = {"first": 4, "second": 8}
 
 
@@ -33,11 +28,11 @@ class Affine(nn.Module):
             self.labels = nn.Embedding(max(classes, 1), SIZE)
             for layer, channels in LAYERS.items():
                 positions = SIDES[layer] ** 2
-                drawn = nn.Sequential(
+                maps = nn.Sequential(
                     nn.Linear(SIZE, channels * positions),
                     nn.Unflatten(1, (channels, SIDES[layer], SIDES[layer])),
                 )
-                self.add_module(layer, drawn)
+                self.add_module(layer, maps)
         self.enlarged = enlarged
 
     def enter_w(self, z: Tensor, classes: Tensor | None) -> Tensor:
@@ -58,13 +53,15 @@ class Affine(nn.Module):
         return self.draw_w(self.enter_w(z, classes), classes)
 
 
-def affine_pivot(*, classes: int = 0, enlarged: int = 1, neurons: int | None = None) -> Pivot:
-    """The network as a pivot; its units have means and stds of their own.
+def affine_generator(
+    *, classes: int = 0, enlarged: int = 1, neurons: int | None = None
+) -> SteeredGenerator:
+    """The network with random statistics of its units, and with latent spaces z, w and w+.
 
     Args:
-        classes: that it draws.
-        enlarged: how many times its images are as large as 8×8.
-        neurons: how many of its units, from the first, are Rosetta neurons; all unless given.
+        classes: number of classes.
+        enlarged: factor by which its images are larger than 8×8.
+        neurons: number of Rosetta neurons, from the first unit; None for all units.
     """
     network = Affine(classes, enlarged).eval().requires_grad_(False)
     spaces = {
@@ -92,5 +89,5 @@ def affine_pivot(*, classes: int = 0, enlarged: int = 1, neurons: int | None = N
         std=rng.uniform(0.5, 1.5, len(units)),
         alive=True,
     )
-    chosen = np.arange(len(units) if neurons is None else neurons)
-    return Pivot("affine", generator, units, chosen, torch.device("cpu"))
+    rosetta = np.arange(len(units) if neurons is None else neurons)
+    return SteeredGenerator("affine", generator, units, rosetta, torch.device("cpu"))

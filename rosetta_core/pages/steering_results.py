@@ -1,23 +1,33 @@
 """Results of steering jobs, read from their folders for the steering page."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.metrics.evaluation_table import DIGITS, HIGHER_IS_BETTER
+from rosetta_core.steering.result_reader import (
+    CONTACT_SHEET,
+    LOSS_CURVE,
+    MAPS,
+    METRICS,
+    RESULT,
+    TABLE,
+    TABLE_MARKDOWN,
+    TRAJECTORY,
+    read_description,
+    read_metrics,
+    read_table,
+)
 
 __all__ = ["KINDS", "Comparison", "JobKind", "Mean", "Result", "Table", "number", "read_result"]
 
-PICTURES = ("sheet.png", "maps.png", "curve.png")
-VIDEO = ("way.mp4", "result.png")  # the trajectory, and the picture shown before it is played
-MARKDOWN = "table.md"
+PICTURES = (CONTACT_SHEET, MAPS, LOSS_CURVE)
+VIDEO = (TRAJECTORY, RESULT)  # the video, and the picture shown before it is played
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class Result:
         summary: labels and values of the main metrics.
         sizes: by name of the pictures in the folder their (width, height) in pixels.
         video: whether there is a video of the trajectory.
-        metrics: all metrics of the best start.
+        metrics: all metrics of the best restart.
         settings: all settings, by dotted key.
         comparison: comparison of methods; None unless the job is an evaluation.
     """
@@ -141,7 +151,7 @@ class Result:
     @property
     def files(self) -> list[Path]:
         """Files that the page shows or links to."""
-        names = [*self.sizes, *(VIDEO if self.video else ()), MARKDOWN]
+        names = [*self.sizes, *(VIDEO if self.video else ()), TABLE_MARKDOWN]
         return [path for name in names if (path := self.folder / name).is_file()]
 
 
@@ -151,23 +161,13 @@ def read_result(folder: Path) -> Result:
     Raises:
         RosettaError: a file is missing or invalid.
     """
-    path = folder / "job.json"
-    try:
-        job = json.loads(path.read_text(encoding="utf-8"))
-        kind, name, about = job["kind"], job["name"], job["about"]
-        summary = [(str(label), str(text)) for label, text in job["summary"]]
-        settings, concept = job["settings"], job.get("concept")
-        if settings.get("class_label") is not None:
-            about += f"; class {settings['class_label']}"
-        if kind not in KINDS:
-            raise ValueError(f"unknown kind {kind!r}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RosettaError(
-            f"{path}: not a steering job ({type(error).__name__}: {error}); run the job again"
-        ) from error
+    description = read_description(folder)
+    about, settings = description.about, description.settings
+    if settings.get("class_label") is not None:
+        about += f"; class {settings['class_label']}"
     video = (folder / VIDEO[0]).is_file()
-    needed = ["sheet.png", "metrics.parquet", *(VIDEO if video else ())]
-    needed += ["table.parquet"] if kind == "evaluation" else []
+    needed = [CONTACT_SHEET, METRICS, *(VIDEO if video else ())]
+    needed += [TABLE] if description.kind == "evaluation" else []
     for file in needed:
         if not (folder / file).is_file():
             raise RosettaError(f"{folder / file}: missing; run the job again")
@@ -178,18 +178,18 @@ def read_result(folder: Path) -> Result:
                 sizes[file] = picture.size
     return Result(
         folder=folder,
-        name=name,
-        kind=kind,
+        name=description.name,
+        kind=description.kind,
         about=about,
-        concept=concept,
-        summary=summary,
+        concept=description.concept,
+        summary=description.summary,
         sizes=sizes,
         video=video,
-        metrics=_metrics(folder / "metrics.parquet"),
+        metrics=_metrics(folder),
         settings=Table(
             ["setting", "value"], [[key, _text(value)] for key, value in _flat(settings)]
         ),
-        comparison=_comparison(folder / "table.parquet") if kind == "evaluation" else None,
+        comparison=_comparison(folder) if description.kind == "evaluation" else None,
     )
 
 
@@ -201,9 +201,9 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def _metrics(path: Path) -> Table:
-    """Metrics of the best start: one row per metric, or with several items one row per item."""
-    rows = pd.read_parquet(path)
+def _metrics(folder: Path) -> Table:
+    """Metrics of the best restart: one row per metric, or with several items one row per item."""
+    rows = read_metrics(folder)
     rows = rows[rows["best"]]
     if "method" in rows:
         rows = rows.assign(item=rows["item"] + ", " + rows["method"])
@@ -211,8 +211,8 @@ def _metrics(path: Path) -> Table:
     if len(twice):
         first = twice.iloc[0]
         raise RosettaError(
-            f"{path}: item {first['item']!r} has {first['metric']!r} of two best starts; run the "
-            "job again"
+            f"{folder / METRICS}: item {first['item']!r} has {first['metric']!r} of two best "
+            "restarts; run the job again"
         )
     items, metrics = (list(dict.fromkeys(rows[key])) for key in ("item", "metric"))
     values = rows.set_index(["item", "metric"])["value"]
@@ -225,8 +225,8 @@ def _metrics(path: Path) -> Table:
     )
 
 
-def _comparison(path: Path) -> Comparison:
-    table = pd.read_parquet(path)
+def _comparison(folder: Path) -> Comparison:
+    table = read_table(folder)
     methods, metrics = (list(dict.fromkeys(table[key])) for key in ("method", "metric"))
     means: dict[str, list[Mean | None]] = {method: [] for method in methods}
     lower_is_better = {name: name not in HIGHER_IS_BETTER for name in metrics}
@@ -240,7 +240,7 @@ def _comparison(path: Path) -> Comparison:
                 continue
             mean, low, high, best_text = (
                 f"{value:.{digits}f}".replace("-", "−")
-                for value in (*rows.loc[method, ["mean", "low", "high"]], best)
+                for value in (*rows.loc[method, ["mean", "ci_low", "ci_high"]], best)
             )
             means[method].append(Mean(mean, f"{low} to {high}", mean == best_text))
     counts = sorted(set(table["images"]))

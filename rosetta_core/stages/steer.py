@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     from rosetta_core.runs.plan import Cost, RunShapes
     from rosetta_core.zoo.model_spec import ModelSpec
 
-__all__ = ["STAGE", "models_of", "run"]
+__all__ = ["RUNNERS", "STAGE", "models_of", "run"]
 
 BACKWARD = 3  # times as long as a forward pass is one with its gradient
 STEERING = "rosetta_core.stages.steering"
+EXECUTION = f"{STEERING}.execution"
+RUNNERS: dict[type[Job], str] = {  # modules that run the jobs of each kind
+    Inversion: f"{STEERING}.inversion",
+    ActivationMaximisation: f"{STEERING}.maximisation",
+    Edit: f"{STEERING}.editing",
+    PivotalTuning: f"{STEERING}.tuning",
+    Evaluation: f"{STEERING}.evaluation",
+}
 
 
 def run(config: Config, *, job: str) -> Path:
     """Run a steering job; return its folder."""
-    return import_module(STEERING).steer(config, job=job)
+    return import_module(EXECUTION).steer(config, job=job)
 
 
 def models_of(config: Config, job: Job) -> list["ModelSpec"]:
@@ -66,7 +74,7 @@ def _settings(config: Config, job: Job) -> list[Any]:
 
 def modules(config: Config, *, job: str) -> Sequence[str]:
     """Return the modules that a steering job imports by name."""
-    return [STEERING]
+    return [EXECUTION, RUNNERS[type(config.steering.job(job))]]
 
 
 def cost(run: "RunShapes") -> "Cost":

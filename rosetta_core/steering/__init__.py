@@ -1,1 +1,1 @@
-"""Steering a generator through its units: inversion, activation maximisation, edits and tuning."""
+"""Steering of a generator: inversion, activation maximisation, edits, tuning and evaluation."""

@@ -1,12 +1,12 @@
-"""What encoders see in target images, as targets of the generator's units.
+"""Map targets for steering, from encoder activations on the target images.
 
-Seen             an encoder, what the run knows of its units, and its pairs with the pivot
-matches_of       the maps of an encoder's matched units on images
-matched_pairs    which units of the pivot go with which of an encoder
+Pairs of a generator unit and an encoder unit come from the tables of a run; the encoder's maps of
+the target image become the targets of the generator's units (paper, section 4.1).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, assert_never
 
 import numpy as np
 import pandas as pd
@@ -15,23 +15,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.optimise.objective import MapTarget
+from rosetta_core.steering.generator import SteeredGenerator
+from rosetta_core.steering.optimise.prepared_targets import MapTarget
 from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.network import Encoder
 
-__all__ = ["EncoderView", "matched_pairs", "matches_of"]
+__all__ = ["EncoderView", "Pairs", "encoder_targets", "matched_pairs"]
+
+Pairs = Literal["rosetta", "best_buddies"]
 
 
 @dataclass(frozen=True)
 class EncoderView:
-    """An encoder and what the run knows of it.
+    """An encoder with the statistics of its units and its pairs with the generator.
 
     Attributes:
-        name: of the model.
-        encoder: with its weights, on the pivot's device.
-        units: the run's table of its units.
-        pairs: of a unit of the pivot and one of the encoder (p, 2), those that match best first.
+        name: name of the model.
+        encoder: the network with its weights, on the generator's device.
+        units: table of its units: unit, layer, channel, mean, std.
+        pairs: (generator unit, encoder unit) (p, 2), in descending order of correlation.
     """
 
     name: str
@@ -41,24 +43,32 @@ class EncoderView:
 
 
 def matched_pairs(
-    encoder: str, *, rosetta: pd.DataFrame, best_buddies: pd.DataFrame, pairs: str
+    encoder: str, *, rosetta: pd.DataFrame, best_buddies: pd.DataFrame, pairs: Pairs
 ) -> NDArray[np.int64]:
-    """Return pairs (p, 2) of a unit of the pivot and one of an encoder, best first.
+    """Return the pairs of a generator and an encoder, in descending order of correlation.
 
     Args:
-        encoder: its name.
-        rosetta: the run's table of Rosetta neurons.
-        best_buddies: the run's table of best buddies of the pivot and the encoder.
-        pairs: `rosetta`, those of Rosetta neurons; `best_buddies`, all.
+        encoder: name of the encoder.
+        rosetta: table of Rosetta neurons of the run, with all encoders.
+        best_buddies: table of best buddies of the generator and the encoder.
+        pairs: `rosetta` for pairs of Rosetta neurons, `best_buddies` for all best buddies.
+
+    Returns:
+        (generator unit, encoder unit) (p, 2).
 
     Raises:
-        RosettaError: there are none.
+        RosettaError: there are no pairs.
     """
-    table = rosetta[rosetta["model"] == encoder] if pairs == "rosetta" else best_buddies
+    match pairs:
+        case "rosetta":
+            table, kind = rosetta[rosetta["model"] == encoder], "Rosetta neurons"
+        case "best_buddies":
+            table, kind = best_buddies, "best buddies"
+        case _:
+            assert_never(pairs)
     if table.empty:
-        what = "Rosetta neurons" if pairs == "rosetta" else "best buddies"
         raise RosettaError(
-            f"{encoder}: the run found no {what} with it, so nothing guides an inversion; raise "
+            f"{encoder}: the run has no {kind} with it to guide an inversion; raise "
             "neighbours.k or leave the encoder out"
         )
     table = table.sort_values(["corr", "pivot_unit", "unit"], ascending=[False, True, True])
@@ -66,51 +76,65 @@ def matched_pairs(
 
 
 @torch.no_grad()
-def matches_of(
-    seen: EncoderView,
+def encoder_targets(
+    view: EncoderView,
     images: NDArray[np.uint8],
     *,
-    pivot: Pivot,
+    generator: SteeredGenerator,
     pairs: NDArray[np.int64] | None = None,
 ) -> list[MapTarget]:
-    """Look at images and return the matched maps, standardised by the run's images, weight 1.
+    """Return the encoder's maps of images as targets of the generator's units.
+
+    Maps are standardised by the mean and standard deviation of the encoder's units. All weights
+    are 1.
 
     Args:
-        seen: the encoder.
-        images: (n, h, w, 3).
-        pivot: whose units are to have these maps.
-        pairs: some of the encoder's (p, 2), all unless given.
+        view: the encoder.
+        images: images (n, h, w, 3).
+        generator: the generator whose units the targets are for.
+        pairs: some of the encoder's pairs (p, 2); all of them if None.
+
+    Returns:
+        One target per layer of the generator and layer of the encoder.
     """
-    pairs = seen.pairs if pairs is None else pairs
-    own = pivot.units.set_index("unit").loc[pairs[:, 0], ["layer", "channel"]]
-    its = seen.units.set_index("unit").loc[pairs[:, 1], ["layer", "channel", "mean", "std"]]
+    pairs = view.pairs if pairs is None else pairs
+    generator_units = generator.units.set_index("unit").loc[pairs[:, 0], ["layer", "channel"]]
+    encoder_units = view.units.set_index("unit").loc[
+        pairs[:, 1], ["layer", "channel", "mean", "std"]
+    ]
     table = pd.concat(
-        [own.reset_index(drop=True).add_prefix("own_"), its.reset_index(drop=True)], axis=1
+        [
+            generator_units.reset_index(drop=True).add_prefix("generator_"),
+            encoder_units.reset_index(drop=True),
+        ],
+        axis=1,
     )
-    maps = _look_at(seen.encoder, images, its["layer"].unique().tolist(), device=pivot.device)
-    found = []
-    for (own_layer, layer), rows in table.groupby(["own_layer", "layer"], sort=False):
-        chosen = maps[layer][:, torch.from_numpy(rows["channel"].to_numpy(np.int64, copy=True))]
+    layers = encoder_units["layer"].unique().tolist()
+    maps = _encoder_maps(view.encoder, images, layers, device=generator.device)
+    targets = []
+    for (own_layer, layer), rows in table.groupby(["generator_layer", "layer"], sort=False):
+        channels = torch.from_numpy(rows["channel"].to_numpy(np.int64, copy=True))
         mean, std = (
             torch.from_numpy(rows[name].to_numpy(np.float64, copy=True))[:, None, None]
             for name in ("mean", "std")
         )
-        targets = (chosen.double() - mean) / std  # (n, p, h, w)
-        channels = rows["own_channel"].to_numpy(np.int64)
-        found.append(MapTarget(own_layer, channels, targets, torch.ones(targets.shape[:2])))
-    return found
+        standardised = (maps[layer][:, channels].double() - mean) / std  # (n, p, h, w)
+        own_channels = rows["generator_channel"].to_numpy(np.int64)
+        weights = torch.ones(standardised.shape[:2])
+        targets.append(MapTarget(own_layer, own_channels, standardised, weights))
+    return targets
 
 
-def _look_at(
+def _encoder_maps(
     encoder: Encoder, images: NDArray[np.uint8], layers: Sequence[str], *, device: torch.device
 ) -> dict[str, Tensor]:
-    """The maps (n, c, h, w) of some layers, image by image: none depends on the others."""
-    seen: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    """Return the maps (n, c, h, w) of some layers; each image is a batch of its own."""
+    batches: dict[str, list[Tensor]] = {layer: [] for layer in layers}
 
     def receive(layer: str, maps: Tensor) -> None:
-        seen[layer].append(maps.cpu().clone())
+        batches[layer].append(maps.cpu().clone())
 
     with encoder.capture(layers, receive=receive):
         for image in torch.from_numpy(images).split(1):
             encoder.network(preprocess(image.to(device), encoder.input))
-    return {layer: torch.cat(maps) for layer, maps in seen.items()}
+    return {layer: torch.cat(maps) for layer, maps in batches.items()}

@@ -24,10 +24,10 @@ from rosetta_core.mining.examples.unit_store import read_unit_examples
 from rosetta_core.mining.matching.topk_store import read_topk
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.stored import StoredActivations
-from rosetta_core.runs.job_folders import finished_job as finished_job
+from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.tools.prepare import write_config
-from rosetta_core.steering.result_io.job_arrays import read_arrays
+from rosetta_core.steering.result_reader import read_arrays
 from rosetta_core.zoo.weights.checksums import (
     DownloadRecord,
     record_path,
@@ -131,7 +131,7 @@ def concept_examples(config: Config) -> list[Any]:
 def job(config: Config) -> list[Any]:
     folder = finished_job(config, SHOWN)
     return [list(read_arrays(folder / "images.npz").values()), *(
-        (folder / name).read_bytes() for name in ("job.json", "metrics.parquet", "sheet.png")
+        (folder / name).read_bytes() for name in ("job.json", "metrics.parquet", "contact_sheet.png")
     )]  # fmt: skip
 
 

@@ -87,7 +87,13 @@ def test_all_files_of_the_page_are_in_its_folder(site: Path, jobs: list[Path]) -
     assert {unquote(address) for address in asked} == set(there) - {"index.html"}
     for job in jobs:
         kind = json.loads((job / "job.json").read_text())["kind"]
-        for file in ("sheet.png", "maps.png", "curve.png", "way.mp4", "table.md"):
+        for file in (
+            "contact_sheet.png",
+            "maps.png",
+            "loss_curve.png",
+            "trajectory.mp4",
+            "table.md",
+        ):
             copied = there.get(f"jobs/{kind}/{job.name}/{file}")
             assert copied == ((job / file).read_bytes() if (job / file).is_file() else None)
 
@@ -224,7 +230,7 @@ def test_missing_files_are_named_and_the_old_page_stays(images: np.ndarray, tmp_
     job = write_job(tmp_path, "edit", images)
     site = write_steering_page(tmp_path / "site", [job], **NAMES)
     before = files(site)
-    for file in ("sheet.png", "metrics.parquet", "job.json"):
+    for file in ("contact_sheet.png", "metrics.parquet", "job.json"):
         kept = (job / file).rename(tmp_path / file)
         with pytest.raises(RosettaError, match=f"{file}: .*run the job again$"):
             write_steering_page(site, [job], **NAMES)
@@ -235,7 +241,7 @@ def test_missing_files_are_named_and_the_old_page_stays(images: np.ndarray, tmp_
     changed(job, kind="edit")
     metrics = pd.read_parquet(job / "metrics.parquet")
     metrics.assign(best=True).to_parquet(job / "metrics.parquet")
-    with pytest.raises(RosettaError, match="of two best starts"):
+    with pytest.raises(RosettaError, match="of two best restarts"):
         write_steering_page(site, [job], **NAMES)
     with pytest.raises(RosettaError, match="two steering jobs"):
         metrics.to_parquet(job / "metrics.parquet")
@@ -247,7 +253,7 @@ def test_missing_files_are_named_and_the_old_page_stays(images: np.ndarray, tmp_
 def test_a_page_is_replaced_as_a_whole(images: np.ndarray, tmp_path: Path) -> None:
     job = write_job(tmp_path, "tuning", images)
     site = write_steering_page(tmp_path / "site", [job], **NAMES)
-    (job / "way.mp4").unlink()
+    (job / "trajectory.mp4").unlink()
     write_steering_page(site, [job], **NAMES)
     assert not any(name.endswith(".mp4") for name in files(site))
     assert not any(tag == "video" for tag, _ in Page(site).elements)
@@ -281,13 +287,13 @@ def test_values_of_a_show_go_with_their_images(images: np.ndarray, tmp_path: Pat
     job = write_job(tmp_path, "show", images, concept=0)
     rows = pd.read_parquet(job / "metrics.parquet")
     # as a job writes them: starts by their own numbers, in the order of the images
-    rows["start"] = rows["start"].map({0: 2, 1: 0, 2: 1}).astype(np.int32)
+    rows["restart"] = rows["restart"].map({0: 2, 1: 0, 2: 1}).astype(np.int32)
     rows = rows.sort_values("metric", kind="stable")
     rows.to_parquet(job / "metrics.parquet")
     (show,) = read_maximisations([job])
     assert show.values.tolist() == [[0.1, 4.2], [-0.3, 3.9], [0.5, 2.25]]
-    rows[rows["start"] != 1].to_parquet(job / "metrics.parquet")
-    with pytest.raises(RosettaError, match="3 and 3 images of 2 starts"):
+    rows[rows["restart"] != 1].to_parquet(job / "metrics.parquet")
+    with pytest.raises(RosettaError, match="3 and 3 images of 2 restarts"):
         read_maximisations([job])
     shutil.rmtree(job)
     with pytest.raises(RosettaError, match="run the job again"):

@@ -31,7 +31,7 @@ ITEMS = {  # of the report, and their captions
     "tables/costs.csv": "costs",
     "steering/index.html": "steering_pages",
     **{
-        f"{job}/sheet.png": "steering"
+        f"{job}/contact_sheet.png": "steering"
         for job in (
             "edits/shifted",
             "evaluations/table",

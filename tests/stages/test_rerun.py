@@ -185,7 +185,7 @@ def test_an_edit_to_code(rerun: Checkout) -> None:
 
 
 def test_an_edit_to_a_page_or_a_job(rerun: Checkout) -> None:
-    edit(rerun, "steering/jobs/edits.py", "side // 2", "int(side / 2)")
+    edit(rerun, "steering/jobs/transform_edits.py", "side // 2", "int(side / 2)")
     assert rerun.planned() == steered("shifted")
     edit(rerun, "pages/static/steering.css", "{", "{ ")
     assert rerun.planned() == sorted({*steered("shifted"), *outputs(joins=PAGES)})

@@ -5,70 +5,75 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from affine import affine_pivot
+from affine import affine_generator
 from torch import Tensor
 
-from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.optimise.activity import ActivityPenalty, activity
-from rosetta_core.steering.optimise.latents import given_latents
+from rosetta_core.steering.generator import SteeredGenerator
+from rosetta_core.steering.optimise.activity import ActivityPenalty, unit_activity
+from rosetta_core.steering.optimise.latents import latents_from_seeds
 
 UNITS = np.array([1, 2, 6])
 
 
 @pytest.fixture(scope="module")
-def pivot() -> Pivot:
-    return affine_pivot(enlarged=2)
+def generator() -> SteeredGenerator:
+    return affine_generator(enlarged=2)
 
 
-def activation_source(pivot: Pivot, *seeds: int) -> Mapping[str, Tensor]:
-    latents = given_latents(pivot, list(seeds), space="z", classes=None)
+def activation_source(generator: SteeredGenerator, *seeds: int) -> Mapping[str, Tensor]:
+    latents = latents_from_seeds(generator, list(seeds), space="z", classes=None)
     with torch.no_grad():
-        return pivot.draw(latents, space="z", classes=None, layers=list(pivot.grids)).maps
+        return generator.generate(
+            latents, space="z", classes=None, layers=list(generator.grids)
+        ).maps
 
 
-def means_of(pivot: Pivot, maps: Mapping[str, Tensor]) -> np.ndarray:
+def means_of(generator: SteeredGenerator, maps: Mapping[str, Tensor]) -> np.ndarray:
     """The means of the units' maps (n, u), in their std, one by one."""
-    table = pivot.units.set_index("unit").loc[UNITS]
+    table = generator.units.set_index("unit").loc[UNITS]
     return np.stack(
         [maps[u.layer][:, u.channel].double().mean(dim=(1, 2)) / u.std for u in table.itertuples()],
         axis=1,
     )
 
 
-def test_activity_is_the_mean_above_the_least(pivot: Pivot) -> None:
-    maps = activation_source(pivot, 3)
+def test_activity_is_the_mean_above_the_least(generator: SteeredGenerator) -> None:
+    maps = activation_source(generator, 3)
     lowest = {
         layer: its[0].amin(dim=(1, 2)).numpy() - np.float32(0.5) for layer, its in maps.items()
     }
-    table = pivot.units.set_index("unit").loc[UNITS]
+    table = generator.units.set_index("unit").loc[UNITS]
     least = np.array([lowest[u.layer][u.channel] / u.std for u in table.itertuples()])
-    found = activity(pivot, maps, units=UNITS, lowest=lowest)
-    np.testing.assert_allclose(found, means_of(pivot, maps)[0] - least, rtol=1e-5)
+    found = unit_activity(generator, maps, units=UNITS, minimum=lowest)
+    np.testing.assert_allclose(found, means_of(generator, maps)[0] - least, rtol=1e-5)
     assert (found > 0).all()
 
 
-def test_held_is_the_mean_change_of_all_units(pivot: Pivot) -> None:
-    held = ActivityPenalty(pivot, activation_source(pivot, 3), units=UNITS)
+def test_held_is_the_mean_change_of_all_units(generator: SteeredGenerator) -> None:
+    held = ActivityPenalty(generator, activation_source(generator, 3), units=UNITS)
     assert held.layers == ["first", "second"]
-    others = activation_source(pivot, 3, 4, 5)
-    before, after = means_of(pivot, activation_source(pivot, 3)), means_of(pivot, others)
+    others = activation_source(generator, 3, 4, 5)
+    before, after = (
+        means_of(generator, activation_source(generator, 3)),
+        means_of(generator, others),
+    )
     expected = np.abs(after - before).mean(axis=1)
     np.testing.assert_allclose(held(others), expected, rtol=1e-4, atol=1e-6)
     assert (expected[1:] > 0.01).all()
 
 
-def test_where_activity_is_makes_no_difference(pivot: Pivot) -> None:
-    maps = activation_source(pivot, 3)
-    held = ActivityPenalty(pivot, maps, units=UNITS)
+def test_where_activity_is_makes_no_difference(generator: SteeredGenerator) -> None:
+    maps = activation_source(generator, 3)
+    held = ActivityPenalty(generator, maps, units=UNITS)
     moved = {layer: its.roll((1, 2), dims=(2, 3)) for layer, its in maps.items()}
     assert float(held(moved)) == pytest.approx(0, abs=1e-6)
 
 
-def test_its_gradient_leaves_other_units_alone(pivot: Pivot) -> None:
-    held = ActivityPenalty(pivot, activation_source(pivot, 3), units=UNITS)
-    maps = {layer: its.requires_grad_() for layer, its in activation_source(pivot, 4).items()}
+def test_its_gradient_leaves_other_units_alone(generator: SteeredGenerator) -> None:
+    held = ActivityPenalty(generator, activation_source(generator, 3), units=UNITS)
+    maps = {layer: its.requires_grad_() for layer, its in activation_source(generator, 4).items()}
     held(maps).sum().backward()
-    table = pivot.units.set_index("unit")
+    table = generator.units.set_index("unit")
     for unit, row in table.iterrows():
         slope = maps[row.layer].grad[0, row.channel]
         expected = 1 / (row["std"] * len(UNITS) * slope.numel()) if unit in UNITS else 0

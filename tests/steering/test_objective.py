@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from rosetta_core.steering.optimise.objective import FLAT, MapTarget, Objective, Similarity
+from rosetta_core.steering.optimise.objective import Objective
+from rosetta_core.steering.optimise.prepared_targets import FLAT, MapTarget, Similarity
 
 SIMILARITIES = get_args(Similarity)
 GRIDS = {"first": (4, 4), "second": (8, 6), "third": (9, 10)}  # dense products, and separable ones
@@ -217,7 +218,7 @@ def test_a_unit_without_a_match_has_no_slope(similarity: str) -> None:
 def test_an_item_does_not_depend_on_the_others(similarity: str) -> None:
     together, slopes = value_and_gradient(objective(MATCHES, similarity), maps())
     for item in range(ITEMS):
-        alone = objective([m.of_items([item]) for m in MATCHES], similarity)
+        alone = objective([m.select([item]) for m in MATCHES], similarity)
         its = {layer: m[item : item + 1] for layer, m in maps().items()}
         value, gradient = value_and_gradient(alone, its)
         assert float(value[0]) == pytest.approx(float(together[item]), abs=1e-6)
@@ -235,12 +236,12 @@ def test_weights_are_shares(similarity: str) -> None:
 
 
 def test_chosen_items_are_those_items() -> None:
-    chosen = [m.of_items([2, 0, 2]) for m in MATCHES]
+    chosen = [m.select([2, 0, 2]) for m in MATCHES]
     its = {layer: m[[2, 0, 2]] for layer, m in maps().items()}
     torch.testing.assert_close(
         objective(chosen, "image")(its), objective(MATCHES, "image")(maps())[[2, 0, 2]]
     )
-    weighted = MATCHES[0].of_items([1, 0], [0.0, 2.0])
+    weighted = MATCHES[0].select([1, 0], [0.0, 2.0])
     assert weighted.weights.tolist() == [[0.0] * 3, [2.0] * 3]
     torch.testing.assert_close(weighted.targets, MATCHES[0].targets[[1, 0]])
 

@@ -93,7 +93,7 @@ def test_the_distance_over_a_real_network_follows_its_formula(weights, pictures,
     _, encoder = loaded(weights, name, size=size)
     distance = FeatureDistance(encoder, name=name)
     targets = pictures.roll(1, 0)
-    found = distance(pictures, distance.look_at(targets))
+    found = distance(pictures, distance.features(targets))
     expected = by_definition(
         *(maps_in_float64(encoder, distance.layers, x) for x in (pictures, targets))
     )
@@ -114,13 +114,13 @@ def test_layers_of_a_network_with_one_grid_are_spread_over_its_depth(pictures) -
     encoder = timm_encoder.build("vit_tiny_patch16_224")
     distance = FeatureDistance(encoder, name="vit")
     assert distance.layers == [f"blocks.{block}.mlp.act" for block in (0, 3, 6, 8, 11)]
-    assert distance(pictures[:1], distance.look_at(pictures[1:2])).item() > 0
+    assert distance(pictures[:1], distance.features(pictures[1:2])).item() > 0
 
 
 def test_equal_images_are_at_distance_0_and_order_does_not_matter(mobilenet, pictures) -> None:
-    assert mobilenet(pictures, mobilenet.look_at(pictures)).tolist() == [0, 0, 0]
-    there = mobilenet(pictures, mobilenet.look_at(pictures.roll(1, 0)))
-    back = mobilenet(pictures.roll(1, 0), mobilenet.look_at(pictures))
+    assert mobilenet(pictures, mobilenet.features(pictures)).tolist() == [0, 0, 0]
+    there = mobilenet(pictures, mobilenet.features(pictures.roll(1, 0)))
+    back = mobilenet(pictures.roll(1, 0), mobilenet.features(pictures))
     assert there.min() > 0.1
     torch.testing.assert_close(there, back)
 
@@ -134,7 +134,7 @@ def test_an_image_is_nearer_to_its_noisy_and_its_smaller_self_than_to_another(
     blurred = functional.interpolate(
         functional.interpolate(pictures, size=32, mode="bilinear", antialias=True), size=64
     )
-    features = mobilenet.look_at(pictures)
+    features = mobilenet.features(pictures)
     nearly, roughly = mobilenet(noisy, features), mobilenet(blurred, features)
     other = mobilenet(pictures.roll(1, 0), features)
     assert (nearly < roughly).all()
@@ -143,16 +143,16 @@ def test_an_image_is_nearer_to_its_noisy_and_its_smaller_self_than_to_another(
 
 def test_the_distance_does_not_depend_on_the_rest_of_the_batch(mobilenet, pictures) -> None:
     targets = pictures.roll(1, 0)
-    together = mobilenet(pictures, mobilenet.look_at(targets))
-    alone = [mobilenet(pictures[[i]], mobilenet.look_at(targets[[i]])).item() for i in range(3)]
+    together = mobilenet(pictures, mobilenet.features(targets))
+    alone = [mobilenet(pictures[[i]], mobilenet.features(targets[[i]])).item() for i in range(3)]
     assert together.tolist() == pytest.approx(alone, rel=1e-5)
-    one_target = mobilenet(pictures, mobilenet.look_at(targets[:1]))
+    one_target = mobilenet(pictures, mobilenet.features(targets[:1]))
     assert one_target[0].item() == pytest.approx(alone[0], rel=1e-5)
 
 
 def test_the_gradient_reaches_the_image_and_nothing_else(mobilenet, pictures) -> None:
     images = pictures.clone().requires_grad_()
-    features = mobilenet.look_at(images.roll(1, 0))
+    features = mobilenet.features(images.roll(1, 0))
     mobilenet(images, features).sum().backward()
     assert (images.grad.flatten(1).norm(dim=1) > 0).all()
     assert not any(map.requires_grad for map in features)
@@ -161,7 +161,7 @@ def test_the_gradient_reaches_the_image_and_nothing_else(mobilenet, pictures) ->
 
 def test_descending_the_gradient_brings_an_image_nearer(mobilenet, pictures) -> None:
     images = pictures[:1].clone().requires_grad_()
-    features = mobilenet.look_at(pictures[2:])
+    features = mobilenet.features(pictures[2:])
     optimizer = torch.optim.Adam([images], lr=0.02)
     distances = []
     for _ in range(10):
@@ -191,7 +191,7 @@ def test_the_gradient_is_that_of_finite_differences_where_maps_are_overwritten()
     expected = by_definition(
         *([m.double() for m in _maps(small(inplace=False), x)] for x in (image, target))
     )
-    features = distance.look_at(target)
+    features = distance.features(target)
     assert distance(image, features).item() == pytest.approx(expected[0], rel=1e-5)
     image.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: distance(x, features), image, eps=1e-6)
@@ -221,7 +221,7 @@ def test_what_comes_after_the_last_layer_is_not_run(weights, pictures) -> None:
     ran = []
     for number, block in enumerate(encoder.network.features):
         block.register_forward_hook(lambda _m, _i, _o, number=number: ran.append(number))
-    distance.look_at(pictures)
+    distance.features(pictures)
     assert distance.layers == layers
     assert ran == [0, 1, 2, 3, 4, 5]
 
@@ -251,7 +251,7 @@ def test_lpips_is_what_torchmetrics_says(tmp_path, monkeypatch, pictures, net: s
     assert distance.name == f"LPIPS ({net})"
     targets = pictures.roll(1, 0)
     images = pictures.clone().requires_grad_()
-    found = distance(images, distance.look_at(targets))
+    found = distance(images, distance.features(targets))
     monkeypatch.setattr(torch.hub, "_hub_dir", str(folder))
     expected = learned_perceptual_image_patch_similarity(
         pictures, targets, net_type=net, reduction="none"
@@ -260,7 +260,7 @@ def test_lpips_is_what_torchmetrics_says(tmp_path, monkeypatch, pictures, net: s
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
     found.sum().backward()
     assert (images.grad.flatten(1).norm(dim=1) > 0).all()
-    assert distance(pictures, distance.look_at(pictures)).tolist() == [0, 0, 0]
+    assert distance(pictures, distance.features(pictures)).tolist() == [0, 0, 0]
 
 
 def test_a_backbone_that_cannot_be_downloaded(tmp_path, monkeypatch) -> None:

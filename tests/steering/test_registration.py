@@ -66,15 +66,28 @@ def zoomed(picture: Pixels, scale: float, side: int = SIDE) -> list[Pixels]:
 def test_known_shifts_come_back(picture, down, right, where, turn) -> None:
     before, after = views(picture, down, right, where)
     found = displacement(before, turn(after))
-    assert (found.down, found.right) == (pytest.approx(down, abs=1), pytest.approx(right, abs=1))
+    assert (found.dy, found.dx) == (pytest.approx(down, abs=1), pytest.approx(right, abs=1))
     assert 0.5 < found.agreement <= 1
+
+
+@pytest.mark.parametrize(("down", "right"), [(32, 0), (-32, 0), (0, 32), (0, -32)])
+def test_a_shift_by_half_the_side_is_finite(down: int, right: int) -> None:
+    """Its neighbour has an overlap below the limit, so no parabola can be fitted."""
+    picture = data.astronaut()[:256, 100:356]
+    y, x = 96, 96
+    before, after = (
+        picture[top : top + 64, left : left + 64] for top, left in ((y, x), (y - down, x - right))
+    )
+    found = displacement(before, after)
+    assert (found.dy, found.dx) == (down, right)
+    assert found.agreement == pytest.approx(1, abs=0.05)
 
 
 @given(pictures, shifts, shifts)
 def test_the_way_back_is_the_opposite(picture, down, right) -> None:
     before, after = views(picture, down, right, (0.5, 0.5))
     there, back = displacement(before, after), displacement(after, before)
-    assert (back.down, back.right) == pytest.approx((-there.down, -there.right), abs=1e-6)
+    assert (back.dy, back.dx) == pytest.approx((-there.dy, -there.dx), abs=1e-6)
     assert back.agreement == pytest.approx(there.agreement)
 
 
@@ -84,7 +97,7 @@ def test_parts_of_a_pixel() -> None:
         before = Image.fromarray(picture[40:296, 40:296]).reduce(4)
         after = Image.fromarray(picture[40 - part : 296 - part, 40 + part : 296 + part]).reduce(4)
         found = displacement(np.asarray(before), np.asarray(after))
-        assert (found.down, found.right) == pytest.approx((part / 4, -part / 4), abs=0.1)
+        assert (found.dy, found.dx) == pytest.approx((part / 4, -part / 4), abs=0.1)
 
 
 def test_content_that_is_partly_replaced() -> None:
@@ -94,7 +107,7 @@ def test_content_that_is_partly_replaced() -> None:
         other = PICTURES[number - 1]
         after[10:40, 25:60] = other[10:40, 25:60]  # a quarter
         found = displacement(before, after)
-        assert (found.down, found.right) == (pytest.approx(7, abs=1), pytest.approx(-9, abs=1))
+        assert (found.dy, found.dx) == (pytest.approx(7, abs=1), pytest.approx(-9, abs=1))
         assert found.agreement < displacement(*views(picture, 7, -9, (0.5, 0.5))).agreement
 
 
@@ -110,7 +123,7 @@ def test_only_what_both_images_show_counts() -> None:
         (picture[16:], picture[:-16], 16),
     ):
         found = displacement(before, after)
-        assert (found.down, found.right) == (
+        assert (found.dy, found.dx) == (
             pytest.approx(down, abs=0.5),
             pytest.approx(0, abs=0.5),
         )
@@ -121,7 +134,7 @@ def test_other_shapes() -> None:
     picture = data.coffee()
     before, after = picture[100:300, 100:440], picture[60:260, 190:530]
     found = displacement(before, after)
-    assert (found.down, found.right) == (pytest.approx(40, abs=1), pytest.approx(-90, abs=1))
+    assert (found.dy, found.dx) == (pytest.approx(40, abs=1), pytest.approx(-90, abs=1))
     whole = Image.fromarray(picture).resize((150, 100))
     half = Image.fromarray(picture[100:300, 150:450]).resize((150, 100))
     found = magnification(np.asarray(whole), np.asarray(half))
@@ -174,7 +187,7 @@ def stripes(period: int) -> Pixels:
 )
 def test_an_unchanged_image_did_not_move(image: Pixels) -> None:
     moved, larger = displacement(image, image), magnification(image, image)
-    assert (moved.down, moved.right) == pytest.approx((0, 0), abs=1e-6)
+    assert (moved.dy, moved.dx) == pytest.approx((0, 0), abs=1e-6)
     assert larger.scale == pytest.approx(1)
     agreement = pytest.approx(1 if np.ptp(image) else 0)
     assert moved.agreement == agreement and larger.agreement == agreement
@@ -185,7 +198,7 @@ def test_a_flat_image_agrees_with_nothing() -> None:
     image = PICTURES[0][:SIDE, :SIDE]
     for before, after in ((flat, image), (image, flat)):
         found = displacement(before, after)
-        assert (found.down, found.right, found.agreement) == (0, 0, 0)
+        assert (found.dy, found.dx, found.agreement) == (0, 0, 0)
         assert (magnification(before, after).scale, magnification(before, after).agreement) == (
             1,
             0,
@@ -201,7 +214,7 @@ def test_different_pictures_agree_little() -> None:
 def test_agreement_of_a_negative_at_its_place_is_not_taken() -> None:
     image = PICTURES[0][40:104, 60:124]
     found = displacement(image, 255 - image)
-    assert (round(found.down), round(found.right)) != (0, 0) and found.agreement < 0.6
+    assert (round(found.dy), round(found.dx)) != (0, 0) and found.agreement < 0.6
 
 
 @pytest.mark.parametrize(("layer", "stride"), [("main.5", 8), ("main.8", 4), ("main.11", 2)])
@@ -225,7 +238,7 @@ def test_moving_a_generators_maps_moves_its_faces(weights: Config, layer: str, s
     hook.remove()
     for one, other in zip(before, after, strict=True):
         found = displacement(one, other)
-        assert (found.down, found.right) == (pytest.approx(16, abs=1), pytest.approx(-8, abs=1))
+        assert (found.dy, found.dx) == (pytest.approx(16, abs=1), pytest.approx(-8, abs=1))
         assert found.agreement > 0.6
 
 

@@ -24,7 +24,7 @@ from rosetta_core.runs.progress import show_progress
 from rosetta_core.stages import triggers
 from rosetta_core.stages.correlations import passes
 from rosetta_core.stages.registry import STAGES, benchmarks
-from rosetta_core.stages.steering import needed
+from rosetta_core.stages.steering.execution import needed
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.stages.tools.prepare import write_config

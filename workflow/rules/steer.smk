@@ -9,7 +9,7 @@ for job in settings.steering.jobs.values():
         output:
             report(
                 directory(paths.job(job)),
-                patterns=["{picture,sheet}.png"],
+                patterns=["{picture,contact_sheet}.png"],
                 labels={"job": job.name},
                 caption="../report/steering.rst",
                 category="Steering",

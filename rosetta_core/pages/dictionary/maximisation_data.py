@@ -1,24 +1,27 @@
 """Activation maximisation on the pages of concepts: random images and what they became."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.drawing.heatmap import picture
 from rosetta_core.errors import RosettaError
 from rosetta_core.pages.data_files import rounded
-from rosetta_core.steering.result_io.job_arrays import read_arrays
+from rosetta_core.steering.result_reader import (
+    ACTIVITY_AFTER,
+    ACTIVITY_BEFORE,
+    read_arrays,
+    read_description,
+    read_metrics,
+)
 
 __all__ = ["Maximisation", "maximisation_data", "read_maximisations", "write_maximisation"]
 
-BEFORE, AFTER = "activity before", "activity after"  # prefixes of the names of metrics
 SIDE = 160  # pixels of each of the two pictures of a pair
 
 
@@ -44,7 +47,7 @@ class Maximisation:
 def read_maximisations(folders: Sequence[Path]) -> list[Maximisation]:
     """Read the results of jobs; those of units outside the dictionary are left out.
 
-    The images of a folder are in the order in which its metrics first name their starts.
+    The images of a folder are in the order in which its metrics first name their restarts.
 
     Raises:
         RosettaError: a file is missing or does not fit the others.
@@ -55,26 +58,26 @@ def read_maximisations(folders: Sequence[Path]) -> list[Maximisation]:
 
 def _read(folder: Path) -> Maximisation | None:
     try:
-        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        if job.get("concept") is None:
+        job = read_description(folder)
+        if job.concept is None:
             return None
         arrays = read_arrays(folder / "images.npz")
         before, after = arrays["before"], arrays["after"]
-        rows = pd.read_parquet(folder / "metrics.parquet")
-        by_start = {
-            metric: rows[rows["metric"].str.startswith(metric)].set_index("start")["value"]
-            for metric in (BEFORE, AFTER)
-        }
-        starts = list(dict.fromkeys(rows["start"]))
-        values = np.array([[by_start[metric][start] for metric in by_start] for start in starts])
+        rows = read_metrics(folder)
+        by_metric = [
+            rows[rows["metric"] == metric].set_index("restart")["value"]
+            for metric in (ACTIVITY_BEFORE, ACTIVITY_AFTER)
+        ]
+        restarts = list(dict.fromkeys(rows["restart"]))
+        values = np.array([[column[restart] for column in by_metric] for restart in restarts])
         if values.shape != (len(before), 2) or before.shape != after.shape:
-            raise ValueError(f"{len(before)} and {len(after)} images of {len(starts)} starts")
+            raise ValueError(f"{len(before)} and {len(after)} images of {len(restarts)} restarts")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RosettaError(
             f"{folder}: not a result of activation maximisation ({type(error).__name__}: {error}); "
             "run the job again"
         ) from error
-    return Maximisation(job["concept"], job["about"], before, after, values)
+    return Maximisation(job.concept, job.about, before, after, values)
 
 
 def maximisation_data(results: Sequence[Maximisation], concept: int) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from rosetta_core.config import Config
 from rosetta_core.config.steering import Edit, PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.before_steering import check_steering, check_units
+from rosetta_core.stages.steering.checks import check_steering, check_units
 from rosetta_core.stages.tools.prepare import list_layers
 from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights
 

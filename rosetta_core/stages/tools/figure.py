@@ -97,7 +97,7 @@ def _draw_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, 
     """Draw the source image and the result of each steering job; return PDF and PNG."""
     from rosetta_core.drawing.contact_sheets import sheet
     from rosetta_core.pages.figures import save_both
-    from rosetta_core.steering.result_io.job_folder import read_images
+    from rosetta_core.steering.result_reader import read_images
 
     columns = [read_images(finished_job(config, name)) for name in names]
     tiles = [[source for source, _ in columns], [result for _, result in columns]]

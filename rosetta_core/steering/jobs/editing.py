@@ -1,166 +1,165 @@
-"""Editing an image through the maps of the Rosetta neurons (paper, section 4.2).
+"""Editing: the latent whose maps are the edited maps of an image (paper, section 4.2)."""
 
-edit       move, zoom, paste, remove, add, or change maps by a function of one's own
-Source     the image to edit
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.config import steering as config
-from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.jobs.edit_targets import Change, edited_matches
-from rosetta_core.steering.jobs.edits import Function
-from rosetta_core.steering.metrics.edits import changed, moved
+from rosetta_core.steering.generator import SteeredGenerator
+from rosetta_core.steering.jobs.map_edit import MapEdit
+from rosetta_core.steering.jobs.transform_edits import TRANSFORM_EDITS
+from rosetta_core.steering.jobs.unit_edits import UNIT_EDITS
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
-from rosetta_core.steering.metrics.recovery import recovery
-from rosetta_core.steering.optimise.activity import ActivityPenalty
-from rosetta_core.steering.optimise.descent import Checkpoint, descend_for
-from rosetta_core.steering.optimise.latents import class_labels, starting_latents
-from rosetta_core.steering.optimise.loss import loss_of
-from rosetta_core.steering.optimise.objective import MapTarget
-from rosetta_core.steering.optimise.result import Measure, Outcome, Panel, best_starts
+from rosetta_core.steering.metrics.reconstruction import reconstruction_metrics
+from rosetta_core.steering.optimise.gradient_descent import Checkpoint, optimise
+from rosetta_core.steering.optimise.latents import class_labels, initial_latents
+from rosetta_core.steering.optimise.loss import activation_loss
+from rosetta_core.steering.optimise.prepared_targets import MapTarget, Similarity
+from rosetta_core.steering.optimise.result import (
+    JobResult,
+    MapPanel,
+    MetricValue,
+    best_restarts,
+)
+from rosetta_core.steering.optimise.settings import OptimisationSettings
 
-__all__ = ["Source", "edit"]
+__all__ = ["EDITS", "EDIT_SETTINGS", "EditSource", "edit"]
 
-SHOWN = 6  # units whose maps are shown
+EDIT_SETTINGS = OptimisationSettings(
+    steps=200, restarts=1, regulariser="start", regulariser_weight=0.01
+)
+EDITS: dict[str, Callable[..., MapEdit]] = {**TRANSFORM_EDITS, **UNIT_EDITS}  # kinds by name
+MOST_PANELS = 6  # units whose maps are drawn
+MOST_SUMMARY = 6  # metrics in the summary
 
 
 @dataclass(frozen=True)
-class Source:
+class EditSource:
     """The image to edit.
 
     Attributes:
-        latent: (1, …) in the space of the job.
-        what: it is, in words.
+        latent: its latent (1, …), in the latent space of the job.
+        label: the image in a few words.
     """
 
     latent: Tensor
-    what: str
+    label: str
 
 
 def edit(
-    pivot: Pivot,
-    job: config.Edit,
-    source: Source,
+    generator: SteeredGenerator,
+    source: EditSource,
+    change: MapEdit,
     *,
-    change: Change | None = None,
-    function: Function | None = None,
-    judge: PerceptualDistance,
+    evaluation_distance: PerceptualDistance,
+    settings: OptimisationSettings = EDIT_SETTINGS,
+    similarity: Similarity | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Outcome:
-    """Find the latent whose maps are the source's, edited.
+    name: str = "edit",
+) -> JobResult:
+    """Find the latent whose maps are the edited maps of an image.
 
-    It begins at the source's latent, except for copy_paste and further starts, which begin at
-    random ones.
+    The first restart begins at the image's own latent, unless the edit begins at random latents;
+    further restarts begin at random latents.
 
     Args:
-        pivot: the generator.
-        job: the settings.
-        source: the image.
-        change: for remove and add.
-        function: for custom.
-        judge: the distance by which the image changed.
-        checkpoint: to go on from, and to save to.
+        generator: the generator.
+        source: the image to edit.
+        change: the edit.
+        evaluation_distance: perceptual distance between the image before and after.
+        settings: settings of the optimisation.
+        similarity: similarity to the edited maps; None for the default of the edit.
+        checkpoint: file to resume from and to save to.
+        name: name of the job, for progress and errors.
+
+    Raises:
+        RosettaError: the edit has no effect, or the loss is not finite.
     """
-    classes = class_labels(pivot, job.class_label, count=job.restarts)
-    one = None if classes is None else classes[:1]
-    before, maps = pivot.look(source.latent, space=job.space, classes=one)
-    matches = edited_matches(pivot, job, maps, change=change, function=function)
-    similarity = job.similarity or ("distance" if change else "image")
-    alone = loss_of(job, pivot, matches, similarity=similarity)
-    loss = loss_of(
-        job, pivot, [match.of_items([0] * job.restarts) for match in matches], similarity=similarity
+    restarts, space = settings.restarts, settings.space
+    classes = class_labels(generator, settings.class_label, count=restarts)
+    first_class = None if classes is None else classes[:1]
+    before, maps = generator.render(source.latent, space=space, classes=first_class)
+    targets = change.targets(generator, maps)
+    similarity = similarity or change.similarity
+    single = activation_loss(generator, targets, settings, similarity=similarity)
+    repeated = [target.select([0] * restarts) for target in targets]
+    loss = activation_loss(generator, repeated, settings, similarity=similarity)
+    loss = change.adjust_loss(loss, generator, maps, targets)
+    start = initial_latents(
+        generator, range(restarts), seed=settings.seed, space=space, classes=classes
     )
-    if change:
-        # weights have a size of their own, which the mean over pairs has taken out
-        strength = float(sum(match.weights.sum() for match in matches))
-        loss = replace(loss, weights={**loss.weights, "similarity": strength})
-        if len(others := pivot.others(change.units)):
-            held = ActivityPenalty(pivot, maps, units=others)
-            loss = replace(loss, held=held, weights={**loss.weights, "held": job.activity_penalty})
-    start = starting_latents(
-        pivot, range(job.restarts), seed=job.seed, space=job.space, classes=classes
-    )
-    if job.kind != "copy_paste":
+    if change.from_source:
         start[0] = source.latent[0]
-    found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
-    after, maps_after = pivot.look(found.latents, space=job.space, classes=classes)
-    (best,) = best_starts(found.total, starts=job.restarts)
-    result = {layer: its[best : best + 1] for layer, its in maps_after.items()}
-    measured = {
-        **moved(job, before[0], after[best]),
-        **(changed(pivot, change, maps, result) if change else {}),
-        "similarity to the edited maps before": float(alone.objective(maps)),
-        "similarity to the edited maps after": float(found.terms["similarity"][-1, best]),
-        **{
-            f"{name} of before and after": float(values[0])
-            for name, values in recovery(after[[best]], before, judge, device=pivot.device).items()
-        },
+    optimised = optimise(
+        generator,
+        loss,
+        start,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        space=space,
+        classes=classes,
+        checkpoint=checkpoint,
+        name=name,
+    )
+    after, maps_after = generator.render(optimised.latents, space=space, classes=classes)
+    (best,) = best_restarts(optimised.total, restarts=restarts)
+    best_maps = {layer: layer_maps[best : best + 1] for layer, layer_maps in maps_after.items()}
+    between = reconstruction_metrics(
+        after[[best]], before, evaluation_distance, device=generator.device
+    )
+    metrics = {
+        **change.image_metrics(before[0], after[best]),
+        **change.map_metrics(generator, maps, best_maps),
+        "similarity to the edited maps before": float(single.objective(maps)),
+        "similarity to the edited maps after": float(optimised.terms["similarity"][-1, best]),
+        **{f"{metric} between before and after": float(v[0]) for metric, v in between.items()},
     }
-    return Outcome(
-        about=f"{_words(job, change)}, of {source.what}",
+    return JobResult(
+        about=f"{change.caption}, of {source.label}",
         before=before,
         after=after[[best]],
-        latents=found.latents.numpy(),
+        latents=optimised.latents.numpy(),
         best=[best],
-        measures=[Measure(name, value, start=best) for name, value in measured.items()],
-        summary=[(name, f"{value:.3g}") for name, value in measured.items()][:6],
-        panels=_panels(pivot, matches, (before[0], maps), (after[best], result), change=change),
-        columns=["before", "the edited map", "after"],
-        descended=found,
+        metrics=[MetricValue(metric, value, restart=best) for metric, value in metrics.items()],
+        summary=[(metric, f"{value:.3g}") for metric, value in metrics.items()][:MOST_SUMMARY],
+        panels=_map_panels(
+            generator, targets, (before[0], maps), (after[best], best_maps), units=change.units
+        ),
+        columns=["before", "edited map", "after"],
+        optimisation=optimised,
     )
 
 
-def _words(job: config.Edit, change: Change | None) -> str:
-    """What was done, in words."""
-    if change:
-        inside = " inside a mask" if change.mask is not None else ""
-        return f"{'added' if job.kind == 'add' else 'removed'} {change.what}{inside}"
-    if job.kind == "zoom":
-        return "zoomed in twice"
-    if job.kind == "custom":
-        return f"changed by {job.function}"
-    if job.kind == "copy_paste":
-        return f"halves pasted {job.dx:.0%} of the side apart"
-    ways = (("right", "left", job.dx), ("down", "up", job.dy))
-    moves = [
-        f"{more if share > 0 else less} by {abs(share):.0%} of the side"
-        for more, less, share in ways
-        if share
-    ]
-    return f"shifted {' and '.join(moves) or 'by nothing'}"
-
-
-def _panels(
-    pivot: Pivot,
-    matches: list[MapTarget],
+def _map_panels(
+    generator: SteeredGenerator,
+    targets: Sequence[MapTarget],
     before: tuple[NDArray[np.uint8], Mapping[str, Tensor]],
     after: tuple[NDArray[np.uint8], Mapping[str, Tensor]],
     *,
-    change: Change | None,
-) -> dict[str, list[Panel]]:
-    """Maps of a few units: before, as they were to be, and after; the chosen ones first."""
-    chosen = pivot.by_layer(change.units) if change else {}
-    rows: list[tuple[bool, str, int, int]] = []
-    for number, match in enumerate(matches):
-        its = chosen.get(match.layer, np.zeros(0, np.int64))
-        spread = match.targets[0].std(dim=(1, 2)).numpy()
-        held = ~np.isin(match.channels, its)
-        order = np.lexsort([-spread, held])[: SHOWN // len(matches) + 1]
-        rows += [(bool(held[i]), match.layer, number, int(i)) for i in order]
-    panels: dict[str, list[Panel]] = {}
-    for _, layer, number, place in sorted(rows, key=lambda row: row[0])[:SHOWN]:
-        channel = matches[number].channels[place : place + 1]
-        own = [pivot.standardised(m, layer, channel)[0, 0] for m in (before[1], after[1])]
-        wanted = matches[number].targets[0, place]
+    units: NDArray[np.int64],
+) -> dict[str, list[MapPanel]]:
+    """Return maps of a few units before, as edited, and after.
+
+    Selected units come first, then units with the largest variation in space.
+    """
+    selected = generator.channels_by_layer(units) if len(units) else {}
+    rows: list[tuple[bool, str, int, int]] = []  # not selected, layer, target, pair
+    for number, target in enumerate(targets):
+        channels = selected.get(target.layer, np.zeros(0, np.int64))
+        spread = target.targets[0].std(dim=(1, 2)).numpy()
+        kept = ~np.isin(target.channels, channels)
+        order = np.lexsort([-spread, kept])[: MOST_PANELS // len(targets) + 1]
+        rows += [(bool(kept[i]), target.layer, number, int(i)) for i in order]
+    panels: dict[str, list[MapPanel]] = {}
+    for _, layer, number, pair in sorted(rows, key=lambda row: row[0])[:MOST_PANELS]:
+        channel = targets[number].channels[pair : pair + 1]
+        own = [generator.standardise(m, layer, channel)[0, 0] for m in (before[1], after[1])]
+        edited = targets[number].targets[0, pair]
         panels[f"{layer}/{channel[0]}"] = [
-            Panel(before[0], own[0].float().numpy()),
-            Panel(before[0], wanted.float().numpy()),
-            Panel(after[0], own[1].float().numpy()),
+            MapPanel(before[0], own[0].float().numpy()),
+            MapPanel(before[0], edited.float().numpy()),
+            MapPanel(after[0], own[1].float().numpy()),
         ]
     return panels

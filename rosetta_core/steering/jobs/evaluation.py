@@ -1,7 +1,8 @@
-"""How much the matches help to find images again (paper, Table 1).
+"""Evaluation: inversion of many images, with and without pairs (paper, Table 1).
 
-evaluate     invert images without matches, with those of each encoder, and with all
-Evaluated    the results, and the table
+Each image is inverted by several methods: by reconstruction alone, with the pairs of each encoder,
+and with those of all encoders. The starting latents of an image depend on its pixels and are the
+same for all methods.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,43 +16,43 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.config import steering as config
-from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.map_targets import EncoderView, matches_of
+from rosetta_core.steering.generator import SteeredGenerator
+from rosetta_core.steering.map_targets import EncoderView, encoder_targets
 from rosetta_core.steering.metrics.evaluation_table import (
     DISTRACTORS,
     RECOGNISED,
     SIMILARITY,
-    table_of,
+    evaluation_table,
 )
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
-from rosetta_core.steering.metrics.recovery import recovery
-from rosetta_core.steering.optimise.descent import Checkpoint, descend_for
-from rosetta_core.steering.optimise.latents import class_labels, starting_latents
-from rosetta_core.steering.optimise.loss import guided_loss, loss_of
-from rosetta_core.steering.optimise.objective import MapTarget
-from rosetta_core.steering.optimise.result import best_starts
+from rosetta_core.steering.metrics.reconstruction import reconstruction_metrics
+from rosetta_core.steering.optimise.gradient_descent import Checkpoint, optimise
+from rosetta_core.steering.optimise.latents import class_labels, initial_latents
+from rosetta_core.steering.optimise.loss import activation_loss, guided_loss
+from rosetta_core.steering.optimise.prepared_targets import MapTarget
+from rosetta_core.steering.optimise.result import best_restarts
+from rosetta_core.steering.optimise.settings import GuidedSettings
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
-__all__ = ["Evaluated", "evaluate"]
+__all__ = ["EVALUATION_SETTINGS", "EvaluationResult", "evaluate"]
 
-ROWS = 32  # latents moved at once, which bounds the memory
-FIRST = 2_000_000  # number of the first distractor: no start has it
+EVALUATION_SETTINGS = GuidedSettings(restarts=1, perceptual_weight=1.0)
+ROWS = 32  # latents that are optimised at once, which bounds the memory
+FIRST_DISTRACTOR = 2_000_000  # number of its latent
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What an evaluation comes to.
+class EvaluationResult:
+    """Result of an evaluation of n images by m methods.
 
     Attributes:
-        methods: what the images were found by.
-        target: the images (n, h, w, 3).
-        before: where each began, its first start (n, h, w, 3).
-        after: what was found of each by each method, from its best start (n, methods, h, w, 3).
-        latents: of those, in the space searched (n, methods, …).
-        metrics: all numbers: item, method, start, best, metric, value.
-        table: over the images, of their best starts: method, metric, mean, low, high, images. The
-            interval of the mean is the bootstrap's, at 95%.
+        methods: names of the methods.
+        target: images to invert (n, h, w, 3).
+        before: image of the first starting latent of each (n, h, w, 3).
+        after: image of the best restart (n, m, h, w, 3).
+        latents: latents of these images (n, m, …), in the space searched.
+        metrics: item, method, restart, best, metric, value.
+        table: method, metric, mean, ci_low, ci_high, images; see `evaluation_table`.
     """
 
     methods: list[str]
@@ -64,233 +65,262 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What was found of some images (n) by all methods (m) from all starts (s)."""
+class _Batch:
+    """Results of some images (n) by all methods (m) from all restarts (s)."""
 
     before: NDArray[np.uint8]  # (n, h, w, 3)
     after: NDArray[np.uint8]  # (m, n, s, h, w, 3)
     latents: NDArray[np.float32]  # (m, n, s, …)
-    best: NDArray[np.int64]  # a start (m, n)
-    measured: dict[str, NDArray[np.float64]]  # by metric (m, n, s)
+    best: NDArray[np.int64]  # restart (m, n)
+    metrics: dict[str, NDArray[np.float64]]  # by name (m, n, s)
 
 
 def evaluate(
-    pivot: Pivot,
-    job: config.Evaluation,
+    generator: SteeredGenerator,
     images: NDArray[np.uint8],
+    encoders: Sequence[EncoderView],
     *,
-    names: Sequence[str],
-    seen: Sequence[EncoderView],
-    perceptual: PerceptualDistance,
-    judge: PerceptualDistance,
+    evaluation_distance: PerceptualDistance,
+    loss_distance: PerceptualDistance | None = None,
+    settings: GuidedSettings = EVALUATION_SETTINGS,
     checkpoint: Checkpoint | None = None,
-) -> Evaluated:
-    """Invert images without matches, with those of each encoder, and with those of all.
+    name: str = "evaluation",
+    titles: Sequence[str] | None = None,
+) -> EvaluationResult:
+    """Invert images without pairs, with the pairs of each encoder, and with all pairs.
 
-    An image has starts of its own, the same for all methods. As many images as memory allows are
-    inverted at once, by all methods; each goes its own way.
+    As many images as the memory allows are inverted at once, by all methods; rows of a batch are
+    independent.
 
     Args:
-        pivot: the generator.
-        job: the settings.
-        images: (n, h, w, 3), of the size that the generator draws.
-        names: of the images.
-        seen: the encoders, with their matches.
-        perceptual: how alike images look, as a term of the loss.
-        judge: the distance that results are measured by.
-        checkpoint: to go on from, and to save to; each batch has its own beside it.
+        generator: the generator.
+        images: images (n, h, w, 3), of the size of the generator's images.
+        encoders: the encoders, with their pairs.
+        evaluation_distance: perceptual distance that measures the results.
+        loss_distance: perceptual distance in the loss; None if its weight is 0.
+        settings: settings of the optimisation.
+        checkpoint: file to resume from and to save to; each batch has a file of its own next to it.
+        name: name of the job, for progress and errors.
+        titles: name of each image (n,); its number if None.
 
     Raises:
-        RosettaError: the loss is no number.
+        RosettaError: the loss is not finite.
     """
-    methods = _methods(job, seen)
-    at_once = max(1, ROWS // (len(methods) * job.restarts))
+    titles = [str(i) for i in range(len(images))] if titles is None else titles
+    methods = _methods(encoders, settings)
+    at_once = max(1, ROWS // (len(methods) * settings.restarts))
     firsts = range(0, len(images), at_once)
-    parts = [_part(checkpoint, first, at_once) for first in firsts]
-    found = [
-        _found(
-            pivot,
-            job,
+    checkpoints = [_batch_checkpoint(checkpoint, first, at_once) for first in firsts]
+    batches = [
+        _invert_batch(
+            generator,
             images[first : first + at_once],
+            encoders,
             methods=methods,
-            seen=seen,
-            perceptual=perceptual,
-            judge=judge,
-            checkpoint=part,
-            what=f"{job.name}, image {first + 1} of {len(images)}" if len(firsts) > 1 else job.name,
+            evaluation_distance=evaluation_distance,
+            loss_distance=loss_distance,
+            settings=settings,
+            checkpoint=batch_checkpoint,
+            name=f"{name}, image {first + 1} of {len(images)}" if len(firsts) > 1 else name,
         )
-        for first, part in zip(firsts, parts, strict=True)
+        for first, batch_checkpoint in zip(firsts, checkpoints, strict=True)
     ]
-    for part in parts:
-        if part:
-            part.remove()
-    best = np.concatenate([its.best for its in found], axis=1)  # (m, n)
-    measured = {
-        metric: np.concatenate([its.measured[metric] for its in found], axis=1)
-        for metric in found[0].measured
+    for batch_checkpoint in checkpoints:
+        if batch_checkpoint:
+            batch_checkpoint.remove()
+    best = np.concatenate([batch.best for batch in batches], axis=1)  # (m, n)
+    values = {
+        metric: np.concatenate([batch.metrics[metric] for batch in batches], axis=1)
+        for metric in batches[0].metrics
     }
-    metrics = _metrics(measured, best, names=names, methods=list(methods))
-    return Evaluated(
+    metrics = _metrics_table(values, best, titles=titles, methods=list(methods))
+    return EvaluationResult(
         methods=list(methods),
         target=images,
-        before=np.concatenate([its.before for its in found]),
-        after=_of_best(np.concatenate([its.after for its in found], axis=1), best),
-        latents=_of_best(np.concatenate([its.latents for its in found], axis=1), best),
+        before=np.concatenate([batch.before for batch in batches]),
+        after=_select_best(np.concatenate([batch.after for batch in batches], axis=1), best),
+        latents=_select_best(np.concatenate([batch.latents for batch in batches], axis=1), best),
         metrics=metrics,
-        table=table_of(metrics),
+        table=evaluation_table(metrics),
     )
 
 
-def _methods(job: config.Evaluation, seen: Sequence[EncoderView]) -> dict[str, set[str]]:
-    """By method the encoders whose matches guide it."""
-    terms = {
+def _methods(encoders: Sequence[EncoderView], settings: GuidedSettings) -> dict[str, set[str]]:
+    """Return the encoders whose pairs guide each method, by the name of the method."""
+    names = {
         (False, False): "regulariser only",
         (False, True): "perceptual only",
         (True, False): "pixels only",
         (True, True): "reconstruction only",
     }
-    methods: dict[str, set[str]] = {terms[job.pixel_weight > 0, job.perceptual_weight > 0]: set()}
-    methods |= {f"+ {one.name}": {one.name} for one in seen}
-    if len(seen) > 1:
-        methods["+ all"] = {one.name for one in seen}
+    first = names[settings.pixel_weight > 0, settings.perceptual_weight > 0]
+    methods: dict[str, set[str]] = {first: set()}
+    methods |= {f"+ {view.name}": {view.name} for view in encoders}
+    if len(encoders) > 1:
+        methods["+ all"] = {view.name for view in encoders}
     return methods
 
 
-def _part(checkpoint: Checkpoint | None, first: int, at_once: int) -> Checkpoint | None:
-    """Where the descent of some of the images is kept."""
+def _batch_checkpoint(checkpoint: Checkpoint | None, first: int, at_once: int) -> Checkpoint | None:
+    """Return the checkpoint of the batch that begins with image `first`."""
     if checkpoint is None:
         return None
     path = checkpoint.path.with_name(f"{checkpoint.path.name}.{first}")
     return replace(checkpoint, path=path, key=f"{checkpoint.key}, {at_once} images from {first}")
 
 
-def _found(
-    pivot: Pivot,
-    job: config.Evaluation,
+def _invert_batch(
+    generator: SteeredGenerator,
     images: NDArray[np.uint8],
+    encoders: Sequence[EncoderView],
     *,
     methods: dict[str, set[str]],
-    seen: Sequence[EncoderView],
-    perceptual: PerceptualDistance,
-    judge: PerceptualDistance,
+    evaluation_distance: PerceptualDistance,
+    loss_distance: PerceptualDistance | None,
+    settings: GuidedSettings,
     checkpoint: Checkpoint | None,
-    what: str,
-) -> _Found:
-    """Invert some of the images as one batch: method by method, image by image, start by start."""
-    shape = (len(methods), len(images), job.restarts)
-    items = np.repeat(np.arange(len(images)), job.restarts).tolist()  # of one method
-    every = items * len(methods)
-    matches = {one.name: matches_of(one, images, pivot=pivot) for one in seen}
+    name: str,
+) -> _Batch:
+    """Invert images as one batch: rows are ordered by method, then image, then restart."""
+    restarts, space = settings.restarts, settings.space
+    shape = (len(methods), len(images), restarts)
+    items = np.repeat(np.arange(len(images)), restarts).tolist()  # image of each row of a method
+    all_items = items * len(methods)
+    targets = {view.name: encoder_targets(view, images, generator=generator) for view in encoders}
     weights = {
-        one.name: [float(one.name in used) for used in methods.values() for _ in items]
-        for one in seen
+        view.name: [float(view.name in guides) for guides in methods.values() for _ in items]
+        for view in encoders
     }
-    target = images[every]
+    target_images = images[all_items]
     loss = guided_loss(
-        job,
-        pivot,
-        [match.of_items(every, weights[name]) for name, its in matches.items() for match in its],
-        target=to_pixels(target, device=pivot.device),
-        perceptual=perceptual,
+        generator,
+        [
+            target.select(all_items, weights[encoder])
+            for encoder, encoder_maps in targets.items()
+            for target in encoder_maps
+        ],
+        settings,
+        images=to_pixels(target_images, device=generator.device),
+        distance=loss_distance,
     )
-    one = class_labels(pivot, job.class_label, count=len(items))
-    classes = class_labels(pivot, job.class_label, count=len(every))
-    # each image has starts of its own, whatever its place among the others
-    own = [crc32(image.tobytes()) for image in images]
-    numbers = [number + start for number in own for start in range(job.restarts)]
-    starts = starting_latents(pivot, numbers, seed=job.seed, space=job.space, classes=one)
-    found = descend_for(
-        job,
-        pivot,
+    method_classes = class_labels(generator, settings.class_label, count=len(items))
+    classes = class_labels(generator, settings.class_label, count=len(all_items))
+    # starting latents depend on the image, not on its place among the others
+    checksums = [crc32(image.tobytes()) for image in images]
+    numbers = [checksum + restart for checksum in checksums for restart in range(restarts)]
+    start = initial_latents(
+        generator, numbers, seed=settings.seed, space=space, classes=method_classes
+    )
+    optimised = optimise(
+        generator,
         loss,
-        torch.cat([starts] * len(methods)),
+        torch.cat([start] * len(methods)),
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        space=space,
         classes=classes,
         checkpoint=checkpoint,
-        what=what,
+        name=name,
     )
-    before, _ = pivot.look(
-        starts[:: job.restarts],
-        space=job.space,
-        classes=None if one is None else one[:: job.restarts],
+    before, _ = generator.render(
+        start[::restarts],
+        space=space,
+        classes=None if method_classes is None else method_classes[::restarts],
     )
-    after, maps = pivot.look(found.latents, space=job.space, classes=classes)
-    alike = [match.of_items(items) for its in matches.values() for match in its]
-    measured = {
-        **recovery(after, target, judge, device=pivot.device),
-        SIMILARITY: _similarity(pivot, job, alike, maps, methods=len(methods)),
+    after, maps = generator.render(optimised.latents, space=space, classes=classes)
+    all_targets = [target.select(items) for maps_of in targets.values() for target in maps_of]
+    metrics = {
+        **reconstruction_metrics(
+            after, target_images, evaluation_distance, device=generator.device
+        ),
+        SIMILARITY: _similarity(generator, all_targets, maps, settings, methods=len(methods)),
     }
-    measured[RECOGNISED] = _recognised(pivot, job, after, measured[judge.name], judge=judge)
-    return _Found(
+    metrics[RECOGNISED] = _recognised(
+        generator,
+        after,
+        metrics[evaluation_distance.name],
+        evaluation_distance=evaluation_distance,
+        settings=settings,
+    )
+    best = np.reshape(best_restarts(optimised.total, restarts=restarts), shape[:2]) % restarts
+    return _Batch(
         before=before,
         after=after.reshape(*shape, *after.shape[1:]),
-        latents=found.latents.numpy().reshape(*shape, *found.latents.shape[1:]),
-        best=np.reshape(best_starts(found.total, starts=job.restarts), shape[:2]) % job.restarts,
-        measured={metric: values.reshape(shape) for metric, values in measured.items()},
+        latents=optimised.latents.numpy().reshape(*shape, *optimised.latents.shape[1:]),
+        best=best,
+        metrics={metric: values.reshape(shape) for metric, values in metrics.items()},
     )
 
 
 def _similarity(
-    pivot: Pivot,
-    job: config.Evaluation,
-    matches: Sequence[MapTarget],
+    generator: SteeredGenerator,
+    targets: Sequence[MapTarget],
     maps: Mapping[str, Tensor],
+    settings: GuidedSettings,
     *,
     methods: int,
 ) -> NDArray[np.float64]:
-    """Of the results' maps with those of all encoders, whatever guided them (rows,)."""
-    objective = loss_of(job, pivot, matches, similarity=job.similarity).objective
+    """Return the similarity of the results' maps to the targets of all encoders (rows,)."""
+    objective = activation_loss(
+        generator, targets, settings, similarity=settings.similarity
+    ).objective
     by_method = zip(*(maps[layer].chunk(methods) for layer in objective.layers), strict=True)
-    found = [objective(dict(zip(objective.layers, its, strict=True))) for its in by_method]
-    return torch.cat(found).cpu().numpy().astype(np.float64)
+    values = [objective(dict(zip(objective.layers, chunk, strict=True))) for chunk in by_method]
+    return torch.cat(values).cpu().numpy().astype(np.float64)
 
 
 @torch.no_grad()
 def _recognised(
-    pivot: Pivot,
-    job: config.Evaluation,
+    generator: SteeredGenerator,
     after: NDArray[np.uint8],
-    distance: NDArray[np.float64],
+    distances: NDArray[np.float64],
     *,
-    judge: PerceptualDistance,
+    evaluation_distance: PerceptualDistance,
+    settings: GuidedSettings,
 ) -> NDArray[np.float64]:
-    """1 where a result is nearer to its target than to any of the random images, else 0 (rows,).
+    """Return 1 where a result is nearer to its target than to any random image, else 0 (rows,).
 
     Args:
-        pivot: the generator, which draws them.
-        job: the latent space, the class and the seed.
+        generator: the generator, which produces the random images.
         after: the results (rows, h, w, 3).
-        distance: from their targets (rows,).
-        judge: whose distance it is.
+        distances: distances of the results from their targets (rows,).
+        evaluation_distance: the perceptual distance.
+        settings: latent space, class and random seed.
     """
-    classes = class_labels(pivot, job.class_label, count=DISTRACTORS)
-    numbers = range(FIRST, FIRST + DISTRACTORS)
-    latents = starting_latents(pivot, numbers, seed=job.seed, space=job.space, classes=classes)
-    others, _ = pivot.look(latents, space=job.space, classes=classes)
-    looked_at = judge.look_at(to_pixels(others, device=pivot.device))
-    pixels = to_pixels(after, device=pivot.device)
-    nearest = [float(judge(image, looked_at).min()) for image in pixels.split(1)]
-    return (distance < nearest).astype(np.float64)
+    classes = class_labels(generator, settings.class_label, count=DISTRACTORS)
+    latents = initial_latents(
+        generator,
+        range(FIRST_DISTRACTOR, FIRST_DISTRACTOR + DISTRACTORS),
+        seed=settings.seed,
+        space=settings.space,
+        classes=classes,
+    )
+    distractors, _ = generator.render(latents, space=settings.space, classes=classes)
+    features = evaluation_distance.features(to_pixels(distractors, device=generator.device))
+    pixels = to_pixels(after, device=generator.device)
+    nearest = [float(evaluation_distance(image, features).min()) for image in pixels.split(1)]
+    return (distances < nearest).astype(np.float64)
 
 
-def _of_best(values: NDArray[Any], best: NDArray[np.int64]) -> NDArray[Any]:
-    """Of values (m, n, s, …) those of the best starts, image by image (n, m, …)."""
+def _select_best(values: NDArray[Any], best: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the values of the best restarts (n, m, …) out of values (m, n, s, …)."""
     methods, images = np.indices(best.shape)
     return values[methods, images, best].swapaxes(0, 1)
 
 
-def _metrics(
-    measured: Mapping[str, NDArray[np.float64]],
+def _metrics_table(
+    metrics: Mapping[str, NDArray[np.float64]],
     best: NDArray[np.int64],
     *,
-    names: Sequence[str],
+    titles: Sequence[str],
     methods: Sequence[str],
 ) -> pd.DataFrame:
-    """All numbers (m, n, s) of each metric, image by image."""
+    """Return all values (m, n, s) of each metric as a table."""
     rows = [
-        (name, method, np.int32(start), start == best[m, i], metric, values[m, i, start])
-        for i, name in enumerate(names)
+        (title, method, np.int32(restart), restart == best[m, i], metric, values[m, i, restart])
+        for i, title in enumerate(titles)
         for m, method in enumerate(methods)
-        for metric, values in measured.items()
-        for start in range(values.shape[2])
+        for metric, values in metrics.items()
+        for restart in range(values.shape[2])
     ]
-    return pd.DataFrame(rows, columns=["item", "method", "start", "best", "metric", "value"])
+    return pd.DataFrame(rows, columns=["item", "method", "restart", "best", "metric", "value"])

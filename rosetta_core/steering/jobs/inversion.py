@@ -1,7 +1,4 @@
-"""Inversion: the latent whose activation maps match those that encoders have of an image.
-
-invert     one image, from several starts at once (paper, section 4.1)
-"""
+"""Inversion: the latent whose maps match those of the encoders on an image (section 4.1)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,124 +6,156 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.config import steering as config
-from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.map_targets import EncoderView, matches_of
+from rosetta_core.steering.generator import SteeredGenerator
+from rosetta_core.steering.map_targets import EncoderView, encoder_targets
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
-from rosetta_core.steering.metrics.random_baseline import similarity_of_random_images
-from rosetta_core.steering.metrics.recovery import recovery
-from rosetta_core.steering.optimise.descent import Checkpoint, descend_for
-from rosetta_core.steering.optimise.latents import class_labels, starting_latents
-from rosetta_core.steering.optimise.loss import guided_loss, loss_of
-from rosetta_core.steering.optimise.result import Measure, Outcome, Panel, best_starts
+from rosetta_core.steering.metrics.random_baseline import random_similarities
+from rosetta_core.steering.metrics.reconstruction import reconstruction_metrics
+from rosetta_core.steering.optimise.gradient_descent import Checkpoint, optimise
+from rosetta_core.steering.optimise.latents import class_labels, initial_latents
+from rosetta_core.steering.optimise.loss import activation_loss, guided_loss
+from rosetta_core.steering.optimise.result import (
+    JobResult,
+    MapPanel,
+    MetricValue,
+    best_restarts,
+)
+from rosetta_core.steering.optimise.settings import GuidedSettings
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
-__all__ = ["invert"]
+__all__ = ["INVERSION_SETTINGS", "invert"]
 
-SHOWN = 6  # units whose maps are shown
+INVERSION_SETTINGS = GuidedSettings()
+MOST_PANELS = 6  # pairs whose maps are drawn
 
 
 def invert(
-    pivot: Pivot,
-    job: config.Inversion,
+    generator: SteeredGenerator,
     image: NDArray[np.uint8],
+    encoders: Sequence[EncoderView],
     *,
-    seen: Sequence[EncoderView],
-    perceptual: PerceptualDistance,
-    judge: PerceptualDistance,
+    evaluation_distance: PerceptualDistance,
+    loss_distance: PerceptualDistance | None = None,
+    settings: GuidedSettings = INVERSION_SETTINGS,
     checkpoint: Checkpoint | None = None,
-) -> Outcome:
-    """Find the latent whose maps match those that encoders have of an image.
+    name: str = "inversion",
+    title: str = "an image",
+) -> JobResult:
+    """Find the latent whose maps match those of the encoders on an image.
 
     Args:
-        pivot: the generator.
-        job: the settings.
-        image: (h, w, 3), of the size that the generator draws.
-        seen: the encoders, by whose matches.
-        perceptual: how alike images look, as a term of the loss.
-        judge: the distance that results are measured by.
-        checkpoint: to go on from, and to save to.
+        generator: the generator.
+        image: image (h, w, 3), of the size of the generator's images.
+        encoders: the encoders, with the pairs that guide the inversion.
+        evaluation_distance: perceptual distance that measures the results.
+        loss_distance: perceptual distance in the loss; None if its weight is 0.
+        settings: settings of the optimisation.
+        checkpoint: file to resume from and to save to.
+        name: name of the job, for progress and errors.
+        title: the image in a few words.
+
+    Raises:
+        RosettaError: the loss is not finite.
     """
-    target = np.repeat(image[None], job.restarts, axis=0)  # (s, h, w, 3)
-    matches = [match for one in seen for match in matches_of(one, image[None], pivot=pivot)]
+    restarts, space = settings.restarts, settings.space
+    target = np.repeat(image[None], restarts, axis=0)  # (s, h, w, 3)
+    targets = [
+        map_target
+        for view in encoders
+        for map_target in encoder_targets(view, image[None], generator=generator)
+    ]
     loss = guided_loss(
-        job,
-        pivot,
-        [match.of_items([0] * job.restarts) for match in matches],
-        target=to_pixels(target, device=pivot.device),
-        perceptual=perceptual,
+        generator,
+        [map_target.select([0] * restarts) for map_target in targets],
+        settings,
+        images=to_pixels(target, device=generator.device),
+        distance=loss_distance,
     )
-    classes = class_labels(pivot, job.class_label, count=job.restarts)
-    start = starting_latents(
-        pivot, range(job.restarts), seed=job.seed, space=job.space, classes=classes
+    classes = class_labels(generator, settings.class_label, count=restarts)
+    start = initial_latents(
+        generator, range(restarts), seed=settings.seed, space=space, classes=classes
     )
-    found = descend_for(job, pivot, loss, start, classes=classes, checkpoint=checkpoint)
-    before, maps_before = pivot.look(start, space=job.space, classes=classes)
-    after, maps = pivot.look(found.latents, space=job.space, classes=classes)
-    (best,) = best_starts(found.total, starts=job.restarts)
-    alone = loss_of(job, pivot, matches, similarity=job.similarity).objective
-    random = similarity_of_random_images(pivot, job, alone).mean()
-    similar = {
+    optimised = optimise(
+        generator,
+        loss,
+        start,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        space=space,
+        classes=classes,
+        checkpoint=checkpoint,
+        name=name,
+    )
+    before, maps_before = generator.render(start, space=space, classes=classes)
+    after, maps = generator.render(optimised.latents, space=space, classes=classes)
+    (best,) = best_restarts(optimised.total, restarts=restarts)
+    single = activation_loss(generator, targets, settings, similarity=settings.similarity)
+    baseline = random_similarities(
+        generator,
+        single.objective,
+        space=space,
+        class_label=settings.class_label,
+        seed=settings.seed,
+    ).mean()
+    similarity = {
         "similarity before": loss.objective(maps_before).cpu().numpy(),
         "similarity after": loss.objective(maps).cpu().numpy(),
-        "similarity of random images": np.full(job.restarts, random),
+        "similarity of random images": np.full(restarts, baseline),
     }
-    measured = {**similar, **recovery(after, target, judge, device=pivot.device)}
-    summary = [
-        ("similarity of maps", f"{similar['similarity after'][best]:.3f}"),
-        ("of random images", f"{random:.3f}"),
-        *(
-            (name, f"{values[best]:.3g}")
-            for name, values in measured.items()
-            if name not in similar
-        ),
-    ]
-    guides = ", ".join(one.name for one in seen)
-    return Outcome(
-        about=f"{job.image.title}, matched through {guides}",
+    reconstruction = reconstruction_metrics(
+        after, target, evaluation_distance, device=generator.device
+    )
+    return JobResult(
+        about=f"{title}, matched through {', '.join(view.name for view in encoders)}",
         before=before[[best]],
         after=after[[best]],
         target=image[None],
-        latents=found.latents.numpy(),
+        latents=optimised.latents.numpy(),
         best=[best],
-        measures=[
-            Measure(name, float(value), start=start, best=start == best)
-            for name, values in measured.items()
-            for start, value in enumerate(values)
+        metrics=[
+            MetricValue(metric, float(value), restart=restart, best=restart == best)
+            for metric, values in {**similarity, **reconstruction}.items()
+            for restart, value in enumerate(values)
         ],
-        summary=summary,
-        panels=_panels(pivot, seen, image=image, result=after[best], maps=maps, best=best),
-        columns=["what the encoder sees", "what the result has"],
-        descended=found,
+        summary=[
+            ("similarity of maps", f"{similarity['similarity after'][best]:.3f}"),
+            ("similarity of random images", f"{baseline:.3f}"),
+            *((metric, f"{values[best]:.3g}") for metric, values in reconstruction.items()),
+        ],
+        panels=_map_panels(
+            generator, encoders, image=image, result=after[best], maps=maps, row=best
+        ),
+        columns=["map of the encoder", "map of the result"],
+        optimisation=optimised,
     )
 
 
-def _panels(
-    pivot: Pivot,
-    seen: Sequence[EncoderView],
+def _map_panels(
+    generator: SteeredGenerator,
+    encoders: Sequence[EncoderView],
     *,
     image: NDArray[np.uint8],
     result: NDArray[np.uint8],
     maps: Mapping[str, Tensor],
-    best: int,
-) -> dict[str, list[Panel]]:
-    """The maps of the pairs that match best, of each encoder in turn."""
-    panels: dict[str, list[Panel]] = {}
-    chosen: set[int] = set()
-    for turn in range(SHOWN):
-        one = seen[turn % len(seen)]
-        fresh = [row for row in one.pairs.tolist() if row[0] not in chosen]
-        if not fresh:
+    row: int,
+) -> dict[str, list[MapPanel]]:
+    """Return the maps of the best pairs of each encoder in turn, with distinct generator units."""
+    panels: dict[str, list[MapPanel]] = {}
+    drawn: set[int] = set()
+    for turn in range(MOST_PANELS):
+        view = encoders[turn % len(encoders)]
+        remaining = [pair for pair in view.pairs.tolist() if pair[0] not in drawn]
+        if not remaining:
             continue
-        pair = np.array(fresh[:1])
-        chosen.add(fresh[0][0])
-        (match,) = matches_of(one, image[None], pivot=pivot, pairs=pair)
-        ((layer, channels),) = pivot.by_layer(pair[:, 0]).items()
-        own = pivot.standardised(maps, layer, channels)[best, 0]
-        its = one.units.set_index("unit").loc[pair[0, 1]]
-        label = f"{layer}/{channels[0]} and {one.name}/{its['layer']}/{its['channel']}"
+        pair = np.array(remaining[:1])
+        drawn.add(remaining[0][0])
+        (target,) = encoder_targets(view, image[None], generator=generator, pairs=pair)
+        ((layer, channels),) = generator.channels_by_layer(pair[:, 0]).items()
+        own = generator.standardise(maps, layer, channels)[row, 0]
+        unit = view.units.set_index("unit").loc[pair[0, 1]]
+        label = f"{layer}/{channels[0]} and {view.name}/{unit['layer']}/{unit['channel']}"
         panels[label] = [
-            Panel(image, match.targets[0, 0].float().numpy()),
-            Panel(result, own.float().numpy()),
+            MapPanel(image, target.targets[0, 0].float().numpy()),
+            MapPanel(result, own.float().numpy()),
         ]
     return panels

@@ -1,8 +1,7 @@
-"""Pivotal tuning: the generator's weights are fine-tuned around a latent (Roich et al., 2022).
+"""Pivotal tuning: fine-tuning of the generator around a latent (Roich et al., 2022).
 
-tune           until the latent draws an image that it could only come near to
-Tuned          the weights, and what they draw
-tuned_pivot    a generator with these weights, to edit with
+The latent is fixed; all parameters of the network change until it produces an image that no latent
+of the original network produces exactly. Running statistics of BatchNorm do not change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,53 +14,54 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from rosetta_core.config import steering as config
-from rosetta_core.steering.generator import Drawing, Pivot
+from rosetta_core.steering.generator import GeneratedImages, SteeredGenerator
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
-from rosetta_core.steering.metrics.recovery import recovery
-from rosetta_core.steering.optimise.descent import Checkpoint, descend
-from rosetta_core.steering.optimise.latents import class_labels, starting_latents
+from rosetta_core.steering.metrics.reconstruction import reconstruction_metrics
+from rosetta_core.steering.optimise.gradient_descent import Checkpoint, optimise
+from rosetta_core.steering.optimise.latents import class_labels, initial_latents
 from rosetta_core.steering.optimise.loss import Term
-from rosetta_core.steering.optimise.result import Measure, Outcome
+from rosetta_core.steering.optimise.result import JobResult, MetricValue
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 from rosetta_core.zoo.network import Generator, LatentSpace
 
-__all__ = ["Tuned", "tune", "tuned_pivot"]
+__all__ = ["TuningResult", "tune", "tuned_generator"]
 
-OTHERS = 16  # images that are to stay as they are
-FIRST = 3_000_000  # number of the first of them: no start has it
+OTHER_IMAGES = 16  # random images that measure how much the generator changed elsewhere
+FIRST_NUMBER = 3_000_000  # number of the first of their latents
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What a tuning comes to.
+class TuningResult:
+    """Result of a tuning.
 
     Attributes:
-        weights: the network's whole state, as `load_state_dict` takes it, on a CPU.
-        outcome: the image before and after, and how much other images changed.
+        weights: state of the network, for `load_state_dict`, on the CPU.
+        result: the image before and after, and the change of other images.
     """
 
     weights: dict[str, Tensor]
-    outcome: Outcome
+    result: JobResult
 
 
 @dataclass(frozen=True)
-class _Reproduction:
-    """How far images are from their target: the squared difference of pixels, and features."""
+class _ReconstructionLoss:
+    """Weighted sum of the mean squared pixel difference and a perceptual distance."""
 
     weights: Mapping[Term, float]
     target: Tensor  # (1, 3, h, w) in -1..1
-    perceptual: PerceptualDistance
-    looked_at: Sequence[Tensor]
+    distance: PerceptualDistance
+    target_features: Sequence[Tensor]
 
     @property
     def layers(self) -> list[str]:
         return []
 
-    def terms(self, latents: Tensor, drawing: Drawing, *, start: Tensor) -> dict[Term, Tensor]:
+    def terms(
+        self, latents: Tensor, generated: GeneratedImages, *, start: Tensor
+    ) -> dict[Term, Tensor]:
         return {
-            "pixels": (drawing.images - self.target).square().mean((1, 2, 3)),
-            "perceptual": self.perceptual(drawing.images, self.looked_at),
+            "pixels": (generated.images - self.target).square().mean((1, 2, 3)),
+            "perceptual": self.distance(generated.images, self.target_features),
         }
 
     def total(self, terms: Mapping[Term, Tensor]) -> Tensor:
@@ -69,144 +69,153 @@ class _Reproduction:
 
 
 def tune(
-    pivot: Pivot,
-    job: config.PivotalTuning,
+    generator: SteeredGenerator,
     latent: Tensor,
     image: NDArray[np.uint8],
     *,
-    space: str,
-    class_label: int | None,
-    perceptual: PerceptualDistance,
-    judge: PerceptualDistance,
+    loss_distance: PerceptualDistance,
+    evaluation_distance: PerceptualDistance,
+    steps: int = 200,
+    learning_rate: float = 0.0003,
+    pixel_weight: float = 1.0,
+    perceptual_weight: float = 1.0,
+    space: str = "z",
+    class_label: int | None = None,
     checkpoint: Checkpoint | None = None,
-) -> Tuned:
-    """Change the generator's weights until the latent draws the image; the latent stays.
-
-    All parameters change, BatchNorm's running statistics don't. To Adam the weights are a latent
-    of a space of their own.
+    name: str = "tuning",
+    title: str = "an inversion",
+) -> TuningResult:
+    """Change the generator's weights until a latent produces an image.
 
     Args:
-        pivot: the generator, which stays as it is.
-        job: the settings.
-        latent: that was found for the image (1, …), in its space.
-        image: (h, w, 3), of the size that the generator draws.
-        space: the latent's.
-        class_label: that was drawn, for generators that have classes.
-        perceptual: how alike images look, as a term of the loss.
-        judge: the distance that results are measured by.
-        checkpoint: to go on from, and to save to.
+        generator: the generator, which does not change.
+        latent: latent of the image (1, …), in its space.
+        image: image (h, w, 3), of the size of the generator's images.
+        loss_distance: perceptual distance in the loss.
+        evaluation_distance: perceptual distance that measures the results.
+        steps: number of Adam steps.
+        learning_rate: peak learning rate of the weights.
+        pixel_weight: weight of the mean squared pixel difference.
+        perceptual_weight: weight of the perceptual distance.
+        space: latent space of the latent.
+        class_label: class of the image; None for the generator's default class.
+        checkpoint: file to resume from and to save to.
+        name: name of the job, for progress and errors.
+        title: the origin of the latent in a few words.
 
     Raises:
-        RosettaError: the loss is no number.
+        RosettaError: the loss is not finite.
     """
-    classes = class_labels(pivot, class_label, count=1)
-    target = to_pixels(image[None], device=pivot.device)
-    loss = _Reproduction(
-        {"pixels": job.pixel_weight, "perceptual": job.perceptual_weight},
+    classes = class_labels(generator, class_label, count=1)
+    target = to_pixels(image[None], device=generator.device)
+    loss = _ReconstructionLoss(
+        {"pixels": pixel_weight, "perceptual": perceptual_weight},
         target,
-        perceptual,
-        perceptual.look_at(target),
+        loss_distance,
+        loss_distance.features(target),
     )
-    parameters = dict(pivot.generator.network.named_parameters())
-    found = descend(
-        _drawn_by_weights(pivot, parameters, latent.to(pivot.device), space=space),
+    parameters = dict(generator.generator.network.named_parameters())
+    optimised = optimise(
+        _generator_of_weights(generator, parameters, latent.to(generator.device), space=space),
         loss,
         nn.utils.parameters_to_vector(parameters.values()).detach()[None],
-        steps=job.steps,
-        learning_rate=job.learning_rate,
+        steps=steps,
+        learning_rate=learning_rate,
         space="weights",
         classes=classes,
         checkpoint=checkpoint,
-        what=job.name,
+        name=name,
     )
-    state = {**pivot.generator.network.state_dict(), **_parted(found.latents[0], parameters)}
+    state = {
+        **generator.generator.network.state_dict(),
+        **_split(optimised.latents[0], parameters),
+    }
     weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-    tuned = tuned_pivot(pivot, weights)
-    before, after = (its.look(latent, space=space, classes=classes)[0] for its in (pivot, tuned))
-    numbers = range(FIRST, FIRST + OTHERS)
-    labels = class_labels(pivot, class_label, count=OTHERS)
-    others = [
-        its.look(
-            starting_latents(pivot, numbers, seed=0, space=space, classes=labels),
+    tuned = tuned_generator(generator, weights)
+    before, after = (g.render(latent, space=space, classes=classes)[0] for g in (generator, tuned))
+    other_classes = class_labels(generator, class_label, count=OTHER_IMAGES)
+    numbers = range(FIRST_NUMBER, FIRST_NUMBER + OTHER_IMAGES)
+    others_before, others_after = (
+        g.render(
+            initial_latents(g, numbers, seed=0, space=space, classes=other_classes),
             space=space,
-            classes=labels,
+            classes=other_classes,
         )[0]
-        for its in (pivot, tuned)
-    ]
-    measured = {
-        when: recovery(its, target, judge, device=pivot.device)
-        for when, its, target in (
+        for g in (generator, tuned)
+    )
+    metrics = {
+        f"{metric} {suffix}": float(values.mean())
+        for suffix, images, targets in (
             ("before", before, image[None]),
             ("after", after, image[None]),
-            ("of other images, before and after", others[1], others[0]),
+            ("of other images before and after", others_after, others_before),
         )
+        for metric, values in reconstruction_metrics(
+            images, targets, evaluation_distance, device=generator.device
+        ).items()
     }
-    means = {
-        f"{name} {when}": float(values.mean())
-        for when, its in measured.items()
-        for name, values in its.items()
-    }
-    return Tuned(
+    return TuningResult(
         weights,
-        Outcome(
-            about=f"the generator, tuned around the result of {job.source_job}",
+        JobResult(
+            about=f"the generator, tuned around {title}",
             before=before,
             after=after,
             target=image[None],
             latents=latent.cpu().numpy(),
             best=[0],
-            measures=[Measure(name, value) for name, value in means.items()],
-            summary=[(name, f"{value:.3g}") for name, value in means.items()],
-            descended=replace(found, latents=latent.cpu()),
+            metrics=[MetricValue(metric, value) for metric, value in metrics.items()],
+            summary=[(metric, f"{value:.3g}") for metric, value in metrics.items()],
+            optimisation=replace(optimised, latents=latent.cpu()),
         ),
     )
 
 
-def tuned_pivot(pivot: Pivot, weights: Mapping[str, Tensor]) -> Pivot:
-    """Return the pivot with other weights; the one given stays as it is.
+def tuned_generator(generator: SteeredGenerator, weights: Mapping[str, Tensor]) -> SteeredGenerator:
+    """Return a copy of the generator with other weights.
 
-    The functions of its further latent spaces have to be methods of the network, or of what
-    holds it: only then does a copy of the generator draw with a copy of the network.
+    Functions of further latent spaces have to be methods of the network or of an object that holds
+    it: only then does the copy of the generator use the copy of the network.
 
     Args:
-        pivot: the generator, and what the run knows of its units.
-        weights: the network's whole state, as `Tuned` has it.
+        generator: the generator, which does not change.
+        weights: state of the network, as in `TuningResult`.
     """
-    generator = deepcopy(pivot.generator)
-    generator.network.load_state_dict(weights)
-    return replace(pivot, generator=generator)
+    copy = deepcopy(generator.generator)
+    copy.network.load_state_dict(weights)
+    return replace(generator, generator=copy)
 
 
-class _Drawn(nn.Module):
-    """Draws a latent: a module, so that other weights can be given for one call."""
+class _LatentToImage(nn.Module):
+    """The generator's path from a latent to an image, as a module for `functional_call`."""
 
     def __init__(self, generator: Generator, space: str) -> None:
         super().__init__()
         self.network = generator.network
-        self.draw = generator.latent_space(space).generate
+        self.generate = generator.latent_space(space).generate
 
     def forward(self, latent: Tensor, classes: Tensor | None) -> Tensor:
-        return self.draw(latent, classes)
+        return self.generate(latent, classes)
 
 
-def _drawn_by_weights(
-    pivot: Pivot, parameters: Mapping[str, Tensor], latent: Tensor, *, space: str
-) -> Pivot:
-    """The generator with a latent space "weights": its own, end to end (1, weights)."""
-    drawn = _Drawn(pivot.generator, space)
+def _generator_of_weights(
+    generator: SteeredGenerator, parameters: Mapping[str, Tensor], latent: Tensor, *, space: str
+) -> SteeredGenerator:
+    """Return the generator with a latent space "weights": all parameters as one vector (1, …)."""
+    path = _LatentToImage(generator.generator, space)
 
-    def draw(weights: Tensor, classes: Tensor | None) -> Tensor:
-        its = {f"network.{name}": part for name, part in _parted(weights[0], parameters).items()}
-        return functional_call(drawn, its, (latent, classes))
+    def generate(weights: Tensor, classes: Tensor | None) -> Tensor:
+        state = {f"network.{name}": part for name, part in _split(weights[0], parameters).items()}
+        return functional_call(path, state, (latent, classes))
 
-    weights_space = LatentSpace(from_z=lambda z, _: z, generate=draw)
+    weights_space = LatentSpace(from_z=lambda z, _: z, generate=generate)
     return replace(
-        pivot, generator=replace(pivot.generator, latent_spaces={"weights": weights_space})
+        generator,
+        generator=replace(generator.generator, latent_spaces={"weights": weights_space}),
     )
 
 
-def _parted(vector: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A vector of all weights as parameters, by their names."""
+def _split(vector: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the parts of a vector of all weights, in the shapes of the parameters, by name."""
     parts = vector.split([parameter.numel() for parameter in parameters.values()])
     return {
         name: part.view(parameter.shape)

@@ -1,8 +1,4 @@
-"""How well an edit was reached, measured.
-
-moved      from the images alone: displacement of a shift, scale of a zoom
-changed    from the units: how far the chosen ones went, and the others with them
-"""
+"""Metrics of edits: displacement and magnification of images, and change of unit activity."""
 
 from collections.abc import Mapping
 
@@ -10,67 +6,89 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.config import steering as config
-from rosetta_core.steering.generator import Pivot
-from rosetta_core.steering.jobs.edit_targets import Change
+from rosetta_core.steering.generator import SteeredGenerator
 from rosetta_core.steering.metrics.registration import displacement, magnification
-from rosetta_core.steering.optimise.activity import activity
+from rosetta_core.steering.optimise.activity import unit_activity
 
-__all__ = ["changed", "moved"]
+__all__ = ["activity_metrics", "shift_metrics", "zoom_metrics"]
 
 
-def moved(
-    job: config.Edit, before: NDArray[np.uint8], after: NDArray[np.uint8]
+def shift_metrics(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], *, dx: float, dy: float
 ) -> dict[str, float]:
-    """Return what registration of two images (h, w, 3) finds, and what was asked for."""
-    if job.kind == "shift":
-        found = displacement(before, after)
-        height, width = before.shape[:2]
-        return {
-            "moved right (pixels)": found.right,
-            "moved down (pixels)": found.down,
-            "asked for, right (pixels)": job.dx * width,
-            "asked for, down (pixels)": job.dy * height,
-            "agreement of the moved images": found.agreement,
-        }
-    if job.kind == "zoom":
-        scaled = magnification(before, after)
-        return {
-            "magnified by": scaled.scale,
-            "asked for": 2.0,
-            "agreement of the magnified images": scaled.agreement,
-        }
-    return {}
-
-
-def changed(
-    pivot: Pivot, change: Change, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
-) -> dict[str, float]:
-    """Return how much the activity of the chosen units and of the other Rosetta neurons changed.
-
-    The chosen units' change is that of the sum of their activity, as a share. The others' is the
-    sum of every unit's own change, up or down, as a share of their sum, so that ups and downs don't
-    cancel; it is left out where there are no others.
+    """Return the displacement of an image, found by registration, and its target.
 
     Args:
-        pivot: the generator.
-        change: the chosen units.
-        before: maps by layer (1, c, h, w).
-        after: the same.
+        before: image (h, w, 3).
+        after: edited image (h, w, 3).
+        dx: target shift to the right, as a share of the width.
+        dy: target shift downwards, as a share of the height.
+    """
+    measured = displacement(before, after)
+    height, width = before.shape[:2]
+    return {
+        "displacement to the right (pixels)": measured.dx,
+        "displacement downwards (pixels)": measured.dy,
+        "target displacement to the right (pixels)": dx * width,
+        "target displacement downwards (pixels)": dy * height,
+        "agreement after registration": measured.agreement,
+    }
+
+
+def zoom_metrics(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], *, scale: float
+) -> dict[str, float]:
+    """Return the magnification of an image, found by registration, and its target.
+
+    Args:
+        before: image (h, w, 3).
+        after: edited image (h, w, 3).
+        scale: target magnification.
+    """
+    measured = magnification(before, after)
+    return {
+        "magnification": measured.scale,
+        "target magnification": scale,
+        "agreement after registration": measured.agreement,
+    }
+
+
+def activity_metrics(
+    generator: SteeredGenerator,
+    units: NDArray[np.int64],
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    *,
+    minimum: Mapping[str, NDArray[np.float32]],
+) -> dict[str, float]:
+    """Return the change of the activity of selected units and of all other Rosetta neurons.
+
+    For the selected units it is the change of their summed activity, relative to this sum. For the
+    others it is the sum of the absolute changes, relative to their summed activity, so that
+    increases and decreases do not cancel; it is omitted if there are no others.
+
+    Args:
+        generator: the generator.
+        units: numbers of the selected units (u,).
+        before: raw maps (1, c, h, w) by layer.
+        after: raw maps of the edited image.
+        minimum: minimum activation of every unit (c,) by layer.
     """
 
-    def of(units: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-        return [activity(pivot, m, units=units, lowest=change.lowest) for m in (before, after)]
+    def activities(units: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        return [
+            unit_activity(generator, maps, units=units, minimum=minimum) for maps in (before, after)
+        ]
 
-    others = pivot.others(change.units)
-    chosen = of(change.units)
-    found = {"change of the chosen units (share)": float(chosen[1].sum() / chosen[0].sum() - 1)}
+    others = generator.other_neurons(units)
+    first, last = activities(units)
+    metrics = {"relative change of the selected units": float(last.sum() / first.sum() - 1)}
     if len(others):
-        held = of(others)
-        share = np.abs(held[1] - held[0]).sum() / held[0].sum()
-        found["change of the others (share)"] = float(share)
+        other_first, other_last = activities(others)
+        share = np.abs(other_last - other_first).sum() / other_first.sum()
+        metrics["relative change of the other Rosetta neurons"] = float(share)
     return {
-        **found,
-        "activity of the chosen units before (std)": float(chosen[0].mean()),
-        "activity of the chosen units after (std)": float(chosen[1].mean()),
+        **metrics,
+        "activity of the selected units before (std)": float(first.mean()),
+        "activity of the selected units after (std)": float(last.mean()),
     }

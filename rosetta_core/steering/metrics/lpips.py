@@ -1,6 +1,6 @@
-"""LPIPS (Zhang et al., 2018), with the weights that were fitted to people's judgements.
+"""LPIPS (Zhang et al., 2018): a perceptual distance fitted to human judgements of similarity.
 
-Lpips    the distance; what it is made of, `perceptual` says
+Version 0.1, as distributed with torchmetrics. `perceptual` documents the formula.
 """
 
 from collections.abc import Iterator
@@ -30,43 +30,43 @@ BACKBONES = {
 
 
 class Lpips(PerceptualDistance):
-    """LPIPS, version 0.1, as torchmetrics has it."""
+    """LPIPS with one of three ImageNet classifiers as its backbone."""
 
     def __init__(
         self, net: Literal["alex", "vgg", "squeeze"], *, folder: Path, device: torch.device
     ) -> None:
-        """Load the fitted weights, and the ImageNet classifier that they are for.
+        """Load the fitted weights and the backbone.
 
         Args:
-            net: AlexNet, VGG-16 or SqueezeNet 1.1.
-            folder: laid out as torch.hub's: torchvision's file of weights lies in its
-                `checkpoints`, and is downloaded if it is not there.
-            device: where the images will be.
+            net: backbone: AlexNet, VGG-16 or SqueezeNet 1.1.
+            folder: folder with torch.hub's layout: torchvision's weights are in its
+                `checkpoints`, and are downloaded if they are missing.
+            device: device of the images.
 
         Raises:
-            RosettaError: the file is not there and cannot be downloaded, or is not that
-                classifier's weights.
+            RosettaError: the weights are missing and cannot be downloaded, or are not those of
+                the backbone.
         """
         self.name = f"LPIPS ({net})"
         architecture, weights = BACKBONES[net]
         path = folder / "checkpoints" / Path(weights.url).name
         if not path.is_file():
             _download(weights.url, path, name=self.name)
-        # says in one line what is wrong with a file that was put there by hand
+        # checks a file that was put there by hand, with an error of one line
         load_weights(models.get_model(architecture), path, weights=FileWeights(file=str(path)))
         with _hub_folder(folder):
             self._network = LearnedPerceptualImagePatchSimilarity(net).net.to(device)
         self._network.requires_grad_(False)
-        # a head is dropout, which does nothing in evaluation, and weights (1, c, 1, 1)
+        # each head is a dropout, inactive in evaluation mode, and weights (1, c, 1, 1)
         self.weights = [next(head.parameters())[0] for head in self._network.lins]
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Return by layer the maps (n, c, h, w) of images (n, 3, h, w) in -1..1."""
+        """Return the maps (n, c, h, w) of images (n, 3, h, w) in -1..1, by layer."""
         return list(self._network.net(self._network.scaling_layer(images)))
 
 
 def _download(url: str, path: Path, *, name: str) -> None:
-    """Download a file of weights whose name ends in the first digits of its SHA-256."""
+    """Download weights whose file name ends in the first digits of their SHA-256."""
     digits = path.stem.rpartition("-")[2]
     try:
         with atomic_path(path) as temporary:
@@ -75,13 +75,13 @@ def _download(url: str, path: Path, *, name: str) -> None:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RosettaError(
             f"{name}: {url} cannot be downloaded ({reason}); put {path.name} at {path} by hand, "
-            "or take the features of an encoder of the zoo as the distance"
+            "or use the features of an encoder as the distance"
         ) from error
 
 
 @contextmanager
 def _hub_folder(folder: Path) -> Iterator[None]:
-    """Have torchvision look for weights in a folder."""
+    """Let torchvision read weights from a folder."""
     before = torch.hub.get_dir()
     torch.hub.set_dir(folder)
     try:

@@ -1,20 +1,15 @@
-"""How far an image's content moved, and how much larger it became, from the images alone.
+"""Image registration: translation and magnification of image content.
 
-Displacement     by how many pixels, and how well the images then agree
-displacement     of the content of one image against another's
-Magnification    by what factor, and how well the images then agree
-magnification    of the content of one image against another's
+Images are compared by the gradients of their grey values as complex numbers, dy + i·dx, which
+encode where an edge is and which side of it is dark (Argyriou and Vlachos, 2003). Each gradient is
+divided by the square root of its length: otherwise a few strong edges, often of the background,
+outweigh a face; with unit lengths, noise counts as much as edges. Brightness and contrast cancel.
+The agreement of two gradient fields a and b is Re Σ ā·b / sqrt(Σ|a|² Σ|b|²), from -1 to 1.
 
-Images are compared by the gradients of their grey values as complex numbers, down + i·right,
-which knows where an edge is and which side of it is dark (Argyriou and Vlachos, 2003), each
-divided by the square root of its length: a few strong edges, often of the background, would
-outweigh a face, and all lengths alike would let noise count. Brightness and contrast cancel.
-Two such fields a and b agree by Re Σ ā·b / sqrt(Σ|a|² Σ|b|²), from -1 to 1.
-
-On 64×64 faces and photographs moved by up to 16 pixels this found the shift in all where content
-was lost, was new, had noise of 20 levels or other colours, in 94 % where 30 % of the image was
-replaced, and in 78 % where a face moved over a background that stayed. Undivided gradients found
-89 % and 70 % of the last two, grey values 72 % and 68 %.
+Measured on 64×64 faces and photographs, shifted by up to 16 pixels: the shift was found in all
+images with missing content, new content, noise of 20 levels or other colours; in 94% with 30% of
+the image replaced; in 78% where a face moved over a fixed background. Undivided gradients found 89%
+and 70% of the last two, grey values 72% and 68%.
 """
 
 import math
@@ -26,43 +21,43 @@ from PIL import Image
 from scipy import fft, ndimage
 from skimage.color import rgb2gray
 
-from rosetta_core.steering.metrics.similarity import check_alike
+from rosetta_core.steering.metrics.image_similarity import check_comparable
 
 __all__ = ["Displacement", "Magnification", "displacement", "magnification"]
 
 Field = NDArray[np.complex128]
 
-SIDE = 64  # in pixels, at which an image's content is looked at
-LEAST_OVERLAP = 0.5  # of the image's area
+SIDE = 64  # image side in pixels at which content is compared
+LEAST_OVERLAP = 0.5  # share of the image's area
 LARGEST = 3.0  # scale
-STEP = 0.03  # of a scale's logarithm
-OFF_CENTRE = 16  # of these parts of a side, one is how far a centre may be off
-FAINTEST = 1e-5  # gradient, of full range a pixel; its root divides what is fainter
-EQUAL = 1e-9  # agreements that differ by less
+STEP = 0.03  # step of the logarithm of a scale
+OFF_CENTRE = 16  # centres may differ by one of this many parts of a side
+FAINTEST = 1e-5  # gradient length, in full range per pixel, below which division is constant
+EQUAL = 1e-9  # agreements that differ by less are equal
 
 
 @dataclass(frozen=True)
 class Displacement:
-    """How far content moved.
+    """Translation of image content.
 
     Attributes:
-        down: in pixels; negative is up.
-        right: in pixels; negative is left.
-        agreement: of what both images show, at the nearest whole pixels, -1 to 1.
+        dx: shift to the right in pixels; negative to the left.
+        dy: shift downwards in pixels; negative upwards.
+        agreement: agreement of the overlap at the nearest shift by whole pixels, -1 to 1.
     """
 
-    down: float
-    right: float
+    dx: float
+    dy: float
     agreement: float
 
 
 @dataclass(frozen=True)
 class Magnification:
-    """How much larger content became.
+    """Magnification of image content.
 
     Attributes:
-        scale: above 1 it became larger, below 1 smaller.
-        agreement: of what both images show, at the nearest scale looked at, -1 to 1.
+        scale: above 1 if content became larger, below 1 if smaller.
+        agreement: agreement of the common part at the nearest scale that was tried, -1 to 1.
     """
 
     scale: float
@@ -70,70 +65,70 @@ class Magnification:
 
 
 def displacement(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Displacement:
-    """Return by how much content moved: after[y, x] shows before[y - down, x - right].
+    """Return the shift of the content of an image: after[y, x] shows before[y - dy, x - dx].
 
-    The shift of the best agreement, over the overlap only, of all shifts by whole pixels that
-    leave half of the area to compare; parabolas through its neighbours give the rest of a pixel.
-    Of equally good shifts it is the shortest. If much of the image stays as it was, no shift at
-    all may be the best. Images that have nothing in common agree somewhere too: 64×64 faces of
-    different people by 0.15 to 0.34.
+    It is the shift with the highest agreement over the overlap, among all shifts by whole pixels
+    that leave half of the area as overlap; parabolas through its neighbours add a fraction of a
+    pixel. Of equally good shifts the shortest is returned. If most of the image did not change, a
+    shift of 0 may be the best. Unrelated images agree somewhere too: 64×64 faces of different
+    people by 0.15 to 0.34.
 
     Args:
-        before: (h, w, 3).
-        after: (h, w, 3).
+        before: byte image (h, w, 3).
+        after: byte image (h, w, 3).
 
     Raises:
-        RosettaError: these are no two byte images of one size.
+        RosettaError: the images are not byte images of the same size.
     """
-    check_alike(before, after)
+    check_comparable(before, after)
     height, width = before.shape[:2]
     sigma = max(1.0, min(height, width) / SIDE)
-    downs, rights = (np.arange(-(side // 2), side // 2 + 1) for side in (height, width))
-    agreements = _over_shifts(_field(_grey(before), sigma), _field(_grey(after), sigma))
-    overlap = np.outer(1 - abs(downs) / height, 1 - abs(rights) / width)
+    dys, dxs = (np.arange(-(side // 2), side // 2 + 1) for side in (height, width))
+    agreements = _shift_agreements(_field(_grey(before), sigma), _field(_grey(after), sigma))
+    overlap = np.outer(1 - abs(dys) / height, 1 - abs(dxs) / width)
     allowed = np.where(overlap >= LEAST_OVERLAP, agreements, -np.inf)
-    length = np.hypot(downs[:, None], rights)
+    length = np.hypot(dys[:, None], dxs)
     best = np.where(allowed >= allowed.max() - EQUAL, length, np.inf).argmin()
     row, column = np.unravel_index(best, allowed.shape)
     return Displacement(
-        down=float(downs[row] + _peak(allowed[:, column], int(row))),
-        right=float(rights[column] + _peak(allowed[row], int(column))),
+        dx=float(dxs[column] + _peak_offset(allowed[row], int(column))),
+        dy=float(dys[row] + _peak_offset(allowed[:, column], int(row))),
         agreement=_bounded(agreements[row, column]),
     )
 
 
 def magnification(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Magnification:
-    """Return by what scale content became larger: `after` shows the centre of `before` enlarged.
+    """Return the scale at which `after` shows the centre of `before`.
 
-    Of scales from 1/3 to 3 in steps of 3 %, and a parabola through the neighbours, the one of the
-    best agreement. At each the part that both images show is cut out of both and brought to one
-    size, the image's own or, if that is larger, 64 pixels on the short side. The centres may be
-    off by a sixteenth of the side. Swapping the images gives the inverse scale. 64×64 faces of
-    different people agree by up to 0.36.
+    It is the scale with the highest agreement, among scales from 1/3 to 3 in steps of 3%; a
+    parabola through its neighbours refines it. At each scale, the common part is cut out of both
+    images and resized to the image's own size, or to 64 pixels on the short side if the image is
+    larger. Centres may differ by a sixteenth of the side. Swapping the images gives the inverse
+    scale. 64×64 faces of different people agree by up to 0.36.
 
     Args:
-        before: (h, w, 3).
-        after: (h, w, 3).
+        before: byte image (h, w, 3).
+        after: byte image (h, w, 3).
 
     Raises:
-        RosettaError: these are no two byte images of one size.
+        RosettaError: the images are not byte images of the same size.
     """
-    check_alike(before, after)
+    check_comparable(before, after)
     first, second = (Image.fromarray(_grey(image).astype(np.float32)) for image in (before, after))
-    reach = math.ceil(math.log(LARGEST) / STEP)
-    steps = np.arange(-reach, reach + 1)
+    largest = math.ceil(math.log(LARGEST) / STEP)
+    steps = np.arange(-largest, largest + 1)
     whole_first, whole_second = _centre(first, 1), _centre(second, 1)
     agreements = np.array(
         [
-            _near_centre(_centre(first, math.exp(step * STEP)), whole_second)
+            _central_agreement(_centre(first, math.exp(step * STEP)), whole_second)
             if step > 0
-            else _near_centre(whole_first, _centre(second, math.exp(-step * STEP)))
+            else _central_agreement(whole_first, _centre(second, math.exp(-step * STEP)))
             for step in steps
         ]
     )
     best = np.where(agreements >= agreements.max() - EQUAL, abs(steps), np.inf).argmin()
     return Magnification(
-        scale=math.exp(STEP * (steps[best] + _peak(agreements, int(best)))),
+        scale=math.exp(STEP * (steps[best] + _peak_offset(agreements, int(best)))),
         agreement=_bounded(agreements[best]),
     )
 
@@ -143,64 +138,71 @@ def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _field(grey: NDArray[np.floating], sigma: float) -> Field:
-    """Gradients after a Gaussian of `sigma` pixels, divided by the roots of their lengths."""
-    down, right = (
+    """Return gradients (h, w) after a Gaussian of `sigma`, over the roots of their lengths."""
+    dy, dx = (
         ndimage.gaussian_filter(grey, sigma, order=order, output=np.float64)
         for order in ((1, 0), (0, 1))
     )
-    gradient = down + 1j * right  # (h, w)
+    gradient = dy + 1j * dx  # (h, w)
     return gradient / np.sqrt(np.maximum(abs(gradient), FAINTEST))
 
 
-def _over_shifts(before: Field, after: Field) -> NDArray[np.float64]:
-    """Agreements (2⌊h/2⌋ + 1, 2⌊w/2⌋ + 1) at all shifts by up to half a side, of the overlaps."""
+def _shift_agreements(before: Field, after: Field) -> NDArray[np.float64]:
+    """Return the agreement of the overlap at every shift by up to half a side.
+
+    Returns:
+        (2⌊h/2⌋ + 1, 2⌊w/2⌋ + 1), vertical by horizontal shifts.
+    """
     height, width = before.shape
     reach = height // 2, width // 2
     size = [fft.next_fast_len(side + far) for side, far in zip(before.shape, reach, strict=True)]
     products = fft.ifft2(fft.fft2(after, size) * fft.fft2(before, size).conj()).real
-    downs, rights = (np.arange(-far, far + 1) for far in reach)
-    energies = _energies(before, -downs, -rights) * _energies(after, downs, rights)
-    return _ratio(products[np.ix_(downs, rights)], energies, before, after)
+    dys, dxs = (np.arange(-far, far + 1) for far in reach)
+    energies = _overlap_energies(before, -dys, -dxs) * _overlap_energies(after, dys, dxs)
+    return _normalise(products[np.ix_(dys, dxs)], energies, before, after)
 
 
-def _energies(field: Field, downs: NDArray[np.int_], rights: NDArray[np.int_]) -> NDArray:
-    """Σ|field|² over what a frame moved by each of the shifts has in common with the field."""
+def _overlap_energies(field: Field, dys: NDArray[np.int_], dxs: NDArray[np.int_]) -> NDArray:
+    """Return Σ|field|² over the overlap of the field with a frame at each shift."""
     sums = np.pad((abs(field) ** 2).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     height, width = field.shape
-    tops, bottoms = np.maximum(downs, 0), height + np.minimum(downs, 0)
-    lefts, ends = np.maximum(rights, 0), width + np.minimum(rights, 0)
+    tops, bottoms = np.maximum(dys, 0), height + np.minimum(dys, 0)
+    lefts, rights = np.maximum(dxs, 0), width + np.minimum(dxs, 0)
     rows = sums[bottoms] - sums[tops]
-    return rows[:, ends] - rows[:, lefts]
+    return rows[:, rights] - rows[:, lefts]
 
 
-def _near_centre(first: Field, second: Field) -> float:
-    """The best agreement at a shift by up to a sixteenth of a side, around the edges."""
+def _central_agreement(first: Field, second: Field) -> float:
+    """Return the best agreement at shifts by up to a sixteenth of a side, with wrap-around."""
     products = fft.ifft2(fft.fft2(second) * fft.fft2(first).conj()).real
     near = (range(-(side // OFF_CENTRE), side // OFF_CENTRE + 1) for side in first.shape)
     energy = (abs(first) ** 2).sum() * (abs(second) ** 2).sum()
-    return float(_ratio(products[np.ix_(*near)], energy, first, second).max())
+    return float(_normalise(products[np.ix_(*near)], energy, first, second).max())
 
 
-def _ratio(products: NDArray, energies: NDArray, first: Field, second: Field) -> NDArray:
-    """Products over the roots of energies, 0 where one of the fields is as good as empty."""
+def _normalise(products: NDArray, energies: NDArray, first: Field, second: Field) -> NDArray:
+    """Return products over the roots of energies, 0 where one of the fields is nearly empty."""
     full = (abs(first) ** 2).sum() * (abs(second) ** 2).sum()
-    told = energies > EQUAL * full
-    return np.where(told, products / np.sqrt(np.where(told, energies, 1)), 0)
+    defined = energies > EQUAL * full
+    return np.where(defined, products / np.sqrt(np.where(defined, energies, 1)), 0)
 
 
 def _centre(grey: Image.Image, scale: float) -> Field:
-    """The field of the image's centre enlarged by `scale`, at the size that is looked at."""
+    """Return the gradients of the image's centre, enlarged by `scale`, at the size compared."""
     width, height = grey.size
     size = [max(1, round(side * min(1, SIDE / min(grey.size)))) for side in grey.size]
-    across, down = width / scale, height / scale
-    left, top = (width - across) / 2, (height - down) / 2
-    box = (left, top, left + across, top + down)
-    seen = grey.resize((size[0], size[1]), Image.Resampling.BICUBIC, box=box)
-    return _field(np.asarray(seen), 1.0)
+    crop_width, crop_height = width / scale, height / scale
+    left, top = (width - crop_width) / 2, (height - crop_height) / 2
+    box = (left, top, left + crop_width, top + crop_height)
+    resized = grey.resize((size[0], size[1]), Image.Resampling.BICUBIC, box=box)
+    return _field(np.asarray(resized), 1.0)
 
 
-def _peak(values: NDArray[np.float64], at: int) -> float:
-    """Where the parabola through a maximum and its two neighbours peaks, from -½ to ½."""
+def _peak_offset(values: NDArray[np.float64], at: int) -> float:
+    """Return the vertex of the parabola through a maximum and its neighbours, from -½ to ½.
+
+    It is 0 at the ends, and where a neighbour is -inf because its overlap is too small.
+    """
     if not 0 < at < len(values) - 1:
         return 0.0
     low, top, high = values[at - 1 : at + 2]

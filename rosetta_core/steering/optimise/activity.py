@@ -1,7 +1,7 @@
-"""How active units are: the mean of their maps, in standard deviations.
+"""Activity of units, and a penalty on its change.
 
-activity    of units above the least that each ever takes
-Held        how far units are from as active as they were: what `remove` and `add` hold
+The activity of a unit on an image is the spatial mean of its map, in standard deviations over the
+run's images.
 """
 
 from collections.abc import Mapping
@@ -11,67 +11,77 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.steering.generator import Pivot
+from rosetta_core.steering.generator import SteeredGenerator
 
-__all__ = ["ActivityPenalty", "activity"]
+__all__ = ["ActivityPenalty", "unit_activity"]
 
 
-def activity(
-    pivot: Pivot,
+def unit_activity(
+    generator: SteeredGenerator,
     maps: Mapping[str, Tensor],
     *,
     units: NDArray[np.int64],
-    lowest: Mapping[str, NDArray[np.float32]],
+    minimum: Mapping[str, NDArray[np.float32]],
 ) -> NDArray[np.float64]:
-    """Return the mean of each unit's map above its lowest activation, in its std (u,).
+    """Return the activity of units above their minimum activation.
 
     Args:
-        pivot: the generator.
-        maps: of one image, by layer (1, c, h, w).
-        units: numbers of the generator's units.
-        lowest: by layer the least activation of every unit (c,).
+        generator: the generator.
+        maps: raw maps of one image (1, c, h, w) by layer.
+        units: unit numbers (u,).
+        minimum: minimum activation of every unit (c,) by layer.
+
+    Returns:
+        Activity (u,) in standard deviations, in the order of the generator's table of units.
     """
-    found = []
-    for layer, channels in pivot.by_layer(units).items():
-        mean, std = (moment[channels] for moment in pivot.moments[layer])
-        least = (lowest[layer][channels] - mean) / std
-        own = pivot.standardised(maps, layer, channels)[0].mean(dim=(1, 2)).numpy()
-        found.append(own - least)
-    return np.concatenate(found)
+    activities = []
+    for layer, channels in generator.channels_by_layer(units).items():
+        mean, std = (moment[channels] for moment in generator.moments[layer])
+        lowest = (minimum[layer][channels] - mean) / std
+        own = generator.standardise(maps, layer, channels)[0].mean(dim=(1, 2)).numpy()
+        activities.append(own - lowest)
+    return np.concatenate(activities)
 
 
 class ActivityPenalty:
-    """The mean change of units' activity, up or down, for a batch of latents.
+    """Mean absolute change of the activity of units, for a batch of latents.
 
-    Unlike a distance of maps it lets activity move within the image, and it grows in proportion:
-    a few units that change much cost no more than many that change a little.
+    Unlike a distance of maps it does not depend on where in the image units are active. It grows
+    linearly: a large change of one unit costs as much as small changes of many.
     """
 
     def __init__(
-        self, pivot: Pivot, maps: Mapping[str, Tensor], *, units: NDArray[np.int64]
+        self, generator: SteeredGenerator, maps: Mapping[str, Tensor], *, units: NDArray[np.int64]
     ) -> None:
-        """Hold `units` as active as they are in maps (1, c, h, w) of an image, by layer."""
+        """Set the activity that units are kept at.
+
+        Args:
+            generator: the generator.
+            maps: raw maps of the image that sets the activity (1, c, h, w) by layer.
+            units: numbers of the units that are kept (u,).
+        """
         self._count = len(units)
-        self._held: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-        for layer, channels in pivot.by_layer(units).items():
-            its = torch.from_numpy(channels).to(pivot.device)
-            std = torch.from_numpy(pivot.moments[layer][1][channels]).to(pivot.device)
-            self._held[layer] = its, _means(maps[layer].to(pivot.device), its), std.float()
+        self._kept: dict[str, tuple[Tensor, Tensor, Tensor]] = {}  # channels, means, stds
+        for layer, numbers in generator.channels_by_layer(units).items():
+            channels = torch.from_numpy(numbers).to(generator.device)
+            std = torch.from_numpy(generator.moments[layer][1][numbers]).to(generator.device)
+            means = _means(maps[layer].to(generator.device), channels)
+            self._kept[layer] = channels, means, std.float()
 
     @property
     def layers(self) -> list[str]:
-        """The generator's layers that are looked at."""
-        return list(self._held)
+        """The generator's layers with units that are kept."""
+        return list(self._kept)
 
     def __call__(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean change (n,), in standard deviations, from maps (n, c, h, w) by layer."""
+        """Return the mean change (n,), in standard deviations, for maps (n, c, h, w) by layer."""
         changes = [
-            ((_means(maps[layer], its) - before) / std).abs().sum(dim=1)
-            for layer, (its, before, std) in self._held.items()
+            ((_means(maps[layer], channels) - before) / std).abs().sum(dim=1)
+            for layer, (channels, before, std) in self._kept.items()
         ]
         return torch.stack(changes).sum(dim=0) / self._count
 
 
 def _means(maps: Tensor, channels: Tensor) -> Tensor:
-    """The means (n, u) of some channels' maps."""
+    """Return the spatial means (n, u) of some channels of maps (n, c, h, w)."""
     return maps.mean(dim=(2, 3)).index_select(1, channels)

@@ -1,6 +1,7 @@
-"""Adam (Kingma and Ba, 2015), as torch computes it, on one tensor.
+"""Adam (Kingma and Ba, 2015) on a single tensor, bit for bit as in `torch.optim.Adam`.
 
-Adam    its steps, and what it remembers between them
+It calls the functional form, because `torch.optim.Adam` imports torch's compiler, which takes two
+seconds.
 """
 
 from collections.abc import Mapping
@@ -14,17 +15,17 @@ __all__ = ["Adam"]
 
 
 class Adam:
-    """Steps of `torch.optim.Adam`, without the compiler that this class imports for two seconds."""
+    """Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8, on one leaf tensor."""
 
     def __init__(self, latents: Tensor) -> None:
-        """Move a leaf tensor (n, …) by its gradient."""
+        """Optimise a leaf tensor (n, …) in place."""
         self._latents = latents
         self._mean, self._square = (torch.zeros_like(latents, requires_grad=False) for _ in "12")
         self._steps = torch.tensor(0.0)
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Take a step at a learning rate, and forget the gradient."""
+        """Take one step at a learning rate and clear the gradient."""
         assert self._latents.grad is not None
         adam(
             [self._latents],
@@ -44,12 +45,12 @@ class Adam:
         self._latents.grad = None
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, on a CPU: running means of the gradient and of its square, steps."""
+        """Return copies, on the CPU, of both running means and of the number of steps."""
         state = {"mean": self._mean, "square": self._square, "steps": self._steps}
         return {name: value.cpu().clone() for name, value in state.items()}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Resume from what `state` returned."""
         self._mean.copy_(state["mean"])
         self._square.copy_(state["square"])
         self._steps.copy_(state["steps"])

@@ -1,9 +1,7 @@
-"""Where descents begin.
+"""Starting latents and class labels of optimisations.
 
-starting_latents    by number, the same for every job with the same seed
-given_latents       those of seeds that a user chose
-drawn_image         of a seed
-class_labels        the class to draw, if the generator has classes
+A starting latent depends on the job's seed and on its own number alone, not on the number of
+restarts. Numbers from 1,000,000 on are used for random baselines.
 """
 
 from collections.abc import Sequence
@@ -14,60 +12,86 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.generator import Pivot
+from rosetta_core.steering.generator import SteeredGenerator
 
-__all__ = ["class_labels", "drawn_image", "given_latents", "starting_latents"]
+__all__ = ["class_labels", "generate_image", "initial_latents", "latents_from_seeds"]
 
-STARTS = 1  # sets the seeds of starts apart from those of the run's images
+INITIAL_LATENTS = 1  # spawn key, which separates these seeds from those of the run's images
 
 
-def starting_latents(
-    pivot: Pivot, numbers: Sequence[int], *, seed: int, space: str, classes: Tensor | None
+def initial_latents(
+    generator: SteeredGenerator,
+    numbers: Sequence[int],
+    *,
+    seed: int,
+    space: str,
+    classes: Tensor | None,
 ) -> Tensor:
-    """Return random latents (n, …); start number i depends on the seed and on i alone."""
-    states = [np.random.SeedSequence(seed, spawn_key=(STARTS, i)) for i in numbers]
+    """Return random latents (n, …).
+
+    Args:
+        generator: the generator.
+        numbers: number of each latent (n,).
+        seed: random seed of the job.
+        space: name of the latent space.
+        classes: class labels (n,), None for an unconditional generator.
+    """
+    states = [np.random.SeedSequence(seed, spawn_key=(INITIAL_LATENTS, i)) for i in numbers]
     seeds = [int(state.generate_state(1, np.uint64)[0] >> 1) for state in states]
-    return given_latents(pivot, seeds, space=space, classes=classes)
+    return latents_from_seeds(generator, seeds, space=space, classes=classes)
 
 
 @torch.no_grad()
-def given_latents(
-    pivot: Pivot, seeds: Sequence[int], *, space: str, classes: Tensor | None
+def latents_from_seeds(
+    generator: SteeredGenerator, seeds: Sequence[int], *, space: str, classes: Tensor | None
 ) -> Tensor:
-    """Return the latents (n, …) of seeds in a space of the generator."""
-    z = pivot.generator.sample_latents(seeds).to(pivot.device)
-    return pivot.generator.latent_space(space).from_z(z, classes)
+    """Return the latents (n, …) of seeds, in a latent space of the generator."""
+    z = generator.generator.sample_latents(seeds).to(generator.device)
+    return generator.generator.latent_space(space).from_z(z, classes)
 
 
-def class_labels(pivot: Pivot, label: int | None, *, count: int) -> Tensor | None:
-    """Return the class to draw (count,), or None for a generator without classes.
+def class_labels(
+    generator: SteeredGenerator, class_label: int | None, *, count: int
+) -> Tensor | None:
+    """Return the class labels of a batch.
 
     Args:
-        pivot: the generator.
-        label: the class; None for the run's, if it has only one.
-        count: how many images are drawn.
+        generator: the generator.
+        class_label: the class; None for the generator's default class.
+        count: number of images in the batch.
+
+    Returns:
+        Class labels (count,), or None for an unconditional generator.
 
     Raises:
-        RosettaError: a label for a generator without classes, none for one that has them, or one
-            that it doesn't have.
+        RosettaError: the generator is unconditional and a class is given, or it is conditional and
+            the class is missing or out of range.
     """
-    classes = pivot.generator.classes
-    label = pivot.label if label is None else label
+    classes = generator.generator.classes
+    label = generator.default_class if class_label is None else class_label
     if not classes and label is None:
         return None
     if not classes or label is None or label >= classes:
-        has = f"has classes 0 to {classes - 1}" if classes else "has no classes"
-        given = "class_label is missing" if label is None else f"class_label is {label}"
-        raise RosettaError(f"{pivot.name} {has}, but {given}")
-    return torch.full((count,), label, device=pivot.device)
+        range_ = f"has classes 0 to {classes - 1}" if classes else "has no classes"
+        state = "class_label is missing" if label is None else f"class_label is {label}"
+        raise RosettaError(f"{generator.name} {range_}, but {state}")
+    return torch.full((count,), label, device=generator.device)
 
 
-def drawn_image(pivot: Pivot, seed: int, *, label: int | None = None) -> NDArray[np.uint8]:
-    """Return the image (h, w, 3) of a seed; of a class, for a generator that has them.
+def generate_image(
+    generator: SteeredGenerator, seed: int, *, class_label: int | None = None
+) -> NDArray[np.uint8]:
+    """Return the image (h, w, 3) of a seed.
 
-    RosettaError as for `class_labels`.
+    Args:
+        generator: the generator.
+        seed: seed of the latent z.
+        class_label: the class; None for the generator's default class.
+
+    Raises:
+        RosettaError: the class is missing or impossible, see `class_labels`.
     """
-    classes = class_labels(pivot, label, count=1)
-    latent = given_latents(pivot, [seed], space="z", classes=classes)
-    images, _ = pivot.look(latent, space="z", classes=classes)
+    classes = class_labels(generator, class_label, count=1)
+    latent = latents_from_seeds(generator, [seed], space="z", classes=classes)
+    images, _ = generator.render(latent, space="z", classes=classes)
     return images[0]

@@ -1,149 +1,192 @@
-"""What is minimised: -L_act + α L_reg (paper, Eq. 5), and + L_rec (Eq. 7).
+"""Loss of latent optimisation: -L_act + α L_reg (paper, Eq. 5), + L_rec (Eq. 7).
 
-Loss           the terms for a batch of latents, and their sum
-Term           the names of the terms
-loss_of        -L_act + α L_reg, as a job's settings describe it
-guided_loss    the same and L_rec
+All terms are means over positions, channels or latent entries, so that weights do not depend on
+the size of an image or a latent.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
 
-from rosetta_core.config import steering as config
-from rosetta_core.steering.generator import Drawing, Pivot
+from rosetta_core.errors import RosettaError
+from rosetta_core.steering.generator import GeneratedImages, SteeredGenerator
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.steering.optimise.activity import ActivityPenalty
-from rosetta_core.steering.optimise.objective import MapTarget, Objective, Similarity
+from rosetta_core.steering.optimise.objective import Objective
+from rosetta_core.steering.optimise.prepared_targets import MapTarget, Similarity
+from rosetta_core.steering.optimise.settings import (
+    GuidedSettings,
+    OptimisationSettings,
+    PixelLoss,
+    Regulariser,
+)
 
-__all__ = ["Loss", "Term", "guided_loss", "loss_of"]
+__all__ = ["Loss", "Term", "activation_loss", "guided_loss"]
 
-Term = Literal["similarity", "held", "regulariser", "pixels", "perceptual"]
+Term = Literal["similarity", "activity", "regulariser", "pixels", "perceptual"]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of each latent of a batch.
+    """Loss of each latent of a batch.
 
     Attributes:
-        weights: of the terms; those with weight 0 are left out.
-        objective: the similarity of maps, L_act.
-        enough: a similarity that need not be exceeded.
-        held: units that are to stay as active as they were, if any.
-        regulariser: L_reg: `l1` or `l2` of the latent, or the squared distance to its `start`.
-        target: images (n, 3, h, w) in -1..1 to be reproduced, if any.
-        pixels: `l1` or `l2`.
-        perceptual: how alike images look.
-        looked_at: what it compares images by: its `look_at` of the target.
+        weights: weights of the terms; terms of weight 0 are not computed.
+        objective: L_act, the similarity of maps.
+        similarity_cap: similarity above which L_act is constant.
+        activity_penalty: penalty on the activity of units that are kept, if any.
+        regulariser: L_reg.
+        target: images to reproduce (n, 3, h, w) in -1..1, if any.
+        pixels: pixel loss.
+        distance: perceptual distance, if any.
+        target_features: features of the target, as returned by `distance.features`.
     """
 
     weights: Mapping[Term, float]
     objective: Objective
-    enough: float = math.inf
-    held: ActivityPenalty | None = None
-    regulariser: Literal["l1", "l2", "start"] = "l2"
+    similarity_cap: float = math.inf
+    activity_penalty: ActivityPenalty | None = None
+    regulariser: Regulariser = "l2"
     target: Tensor | None = None
-    pixels: Literal["l1", "l2"] = "l1"
-    perceptual: PerceptualDistance | None = None
-    looked_at: Sequence[Tensor] = ()
+    pixels: PixelLoss = "l1"
+    distance: PerceptualDistance | None = None
+    target_features: Sequence[Tensor] = ()
 
     @property
     def layers(self) -> list[str]:
         """The generator's layers whose maps are needed."""
-        looked_at = [
+        penalty = self.activity_penalty if self.weights.get("activity") else None
+        layers = [
             *(self.objective.layers if self.weights.get("similarity") else []),
-            *(self.held.layers if self.held and self.weights.get("held") else []),
+            *(penalty.layers if penalty else []),
         ]
-        return list(dict.fromkeys(looked_at))
+        return list(dict.fromkeys(layers))
 
-    def terms(self, latents: Tensor, drawing: Drawing, *, start: Tensor) -> dict[Term, Tensor]:
-        """The terms (n,) of each latent, without their weights; the similarity is larger if better.
+    def terms(
+        self, latents: Tensor, generated: GeneratedImages, *, start: Tensor
+    ) -> dict[Term, Tensor]:
+        """Return the unweighted terms (n,).
 
-        All are means, so that no weight depends on the size of a latent or an image.
+        Args:
+            latents: latents (n, …).
+            generated: their images and maps.
+            start: starting latents (n, …).
         """
-        found: dict[Term, Tensor] = {}
+        terms: dict[Term, Tensor] = {}
         if self.weights.get("similarity"):
-            found["similarity"] = self.objective(drawing.maps).clamp(max=self.enough)
-        if self.held and self.weights.get("held"):
-            found["held"] = self.held(drawing.maps)
+            terms["similarity"] = self.objective(generated.maps).clamp(max=self.similarity_cap)
+        if self.activity_penalty and self.weights.get("activity"):
+            terms["activity"] = self.activity_penalty(generated.maps)
         if self.weights.get("regulariser"):
-            from_start = latents - start if self.regulariser == "start" else latents
-            size = from_start.abs() if self.regulariser == "l1" else from_start.square()
-            found["regulariser"] = size.flatten(1).mean(dim=1)
+            terms["regulariser"] = _regulariser(latents, start, self.regulariser)
         if self.target is not None and self.weights.get("pixels"):
-            off = drawing.images - self.target
-            found["pixels"] = (off.abs() if self.pixels == "l1" else off.square()).mean((1, 2, 3))
-        if self.perceptual is not None and self.weights.get("perceptual"):
-            found["perceptual"] = self.perceptual(drawing.images, self.looked_at)
-        return found
+            difference = generated.images - self.target
+            terms["pixels"] = _pixel_loss(difference, self.pixels)
+        if self.distance is not None and self.weights.get("perceptual"):
+            terms["perceptual"] = self.distance(generated.images, self.target_features)
+        return terms
 
     def total(self, terms: Mapping[Term, Tensor]) -> Tensor:
-        """Their weighted sum (n,), to be minimised."""
-        signed = [
+        """Return the weighted sum of terms (n,), which is minimised; the similarity is negated."""
+        weighted = [
             (-1 if name == "similarity" else 1) * self.weights[name] * value
             for name, value in terms.items()
         ]
-        return torch.stack(signed).sum(dim=0)
+        return torch.stack(weighted).sum(dim=0)
 
 
-def loss_of(
-    job: config.LatentOptimisation,
-    pivot: Pivot,
-    matches: Sequence[MapTarget],
+def activation_loss(
+    generator: SteeredGenerator,
+    targets: Sequence[MapTarget],
+    settings: OptimisationSettings,
     *,
     similarity: Similarity,
 ) -> Loss:
-    """-L_act + α L_reg (Eq. 5), as a job's settings describe it.
+    """Return -L_act + α L_reg (paper, Eq. 5).
 
     Args:
-        job: the settings.
-        pivot: the generator.
-        matches: targets of its units, for each row of the batch.
-        similarity: of maps.
+        generator: the generator.
+        targets: targets of its units, one item per latent of the batch.
+        settings: regulariser and its weight.
+        similarity: similarity of maps.
     """
     objective = Objective(
-        matches,
-        grids=pivot.grids,
-        moments=pivot.moments,
+        targets,
+        grids=generator.grids,
+        moments=generator.moments,
         similarity=similarity,
-        device=pivot.device,
+        device=generator.device,
     )
-    weights: dict[Term, float] = {"similarity": 1.0, "regulariser": job.regulariser_weight}
-    return Loss(weights, objective, regulariser=job.regulariser)
+    weights: dict[Term, float] = {"similarity": 1.0, "regulariser": settings.regulariser_weight}
+    return Loss(weights, objective, regulariser=settings.regulariser)
 
 
 def guided_loss(
-    job: config.GuidedOptimisation,
-    pivot: Pivot,
-    matches: Sequence[MapTarget],
+    generator: SteeredGenerator,
+    targets: Sequence[MapTarget],
+    settings: GuidedSettings,
     *,
-    target: Tensor,
-    perceptual: PerceptualDistance,
+    images: Tensor,
+    distance: PerceptualDistance | None,
 ) -> Loss:
-    """The same, and L_rec (Eq. 7).
+    """Return -L_act + α L_reg + L_rec (paper, Eq. 7).
 
     Args:
-        job: the settings.
-        pivot: the generator.
-        matches: targets of its units, for each row of the batch.
-        target: images (n, 3, h, w) in -1..1 to be reproduced.
-        perceptual: how alike images look.
+        generator: the generator.
+        targets: targets of its units, one item per latent of the batch.
+        settings: weights of all terms.
+        images: images to reproduce (n, 3, h, w) in -1..1.
+        distance: perceptual distance; None if its weight is 0.
+
+    Raises:
+        RosettaError: the perceptual distance has a weight, but is missing.
     """
+    if distance is None and settings.perceptual_weight:
+        raise RosettaError(
+            f"perceptual_weight: is {settings.perceptual_weight:g} without a perceptual distance; "
+            "give one or set the weight to 0"
+        )
     weights: dict[Term, float] = {
-        "similarity": job.activation_weight,
-        "regulariser": job.regulariser_weight,
-        "pixels": job.pixel_weight,
-        "perceptual": job.perceptual_weight,
+        "similarity": settings.activation_weight,
+        "regulariser": settings.regulariser_weight,
+        "pixels": settings.pixel_weight,
+        "perceptual": settings.perceptual_weight,
     }
     return replace(
-        loss_of(job, pivot, matches, similarity=job.similarity),
+        activation_loss(generator, targets, settings, similarity=settings.similarity),
         weights=weights,
-        target=target,
-        pixels=job.pixels,
-        perceptual=perceptual,
-        looked_at=perceptual.look_at(target),
+        target=images,
+        pixels=settings.pixels,
+        distance=distance,
+        target_features=() if distance is None else distance.features(images),
     )
+
+
+def _regulariser(latents: Tensor, start: Tensor, kind: Regulariser) -> Tensor:
+    """Return L_reg (n,) of latents (n, …)."""
+    match kind:
+        case "l1":
+            size = latents.abs()
+        case "l2":
+            size = latents.square()
+        case "start":
+            size = (latents - start).square()
+        case _:
+            assert_never(kind)
+    return size.flatten(1).mean(dim=1)
+
+
+def _pixel_loss(difference: Tensor, kind: PixelLoss) -> Tensor:
+    """Return the pixel loss (n,) of differences (n, 3, h, w)."""
+    match kind:
+        case "l1":
+            size = difference.abs()
+        case "l2":
+            size = difference.square()
+        case _:
+            assert_never(kind)
+    return size.mean((1, 2, 3))

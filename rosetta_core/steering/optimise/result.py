@@ -1,10 +1,4 @@
-"""What a steering job comes to, before it is written down.
-
-Outcome      images before and after, latents, measures, maps, and the way there
-Measure      one number about one item
-Panel        a map over an image, with what it is
-best_starts  of several starts of each item the one with the least loss
-"""
+"""Result of a steering job: images, latents, metrics and maps, before they are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,54 +7,54 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.steering.optimise.descent import OptimisationResult
+from rosetta_core.steering.optimise.gradient_descent import OptimisationResult
 
-__all__ = ["Measure", "Outcome", "Panel", "best_starts"]
+__all__ = ["JobResult", "MapPanel", "MetricValue", "best_restarts"]
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One number about one item.
+class MetricValue:
+    """One value of one metric.
 
     Attributes:
-        metric: its name, with its unit in brackets if it has one.
-        value: the number.
-        item: what it is about: an image, a start, a method.
-        start: the number of the start.
-        best: whether this start is the item's result.
+        metric: name of the metric, with its unit in brackets if it has one.
+        value: the value.
+        item: the image, start or method that it describes.
+        restart: number of the restart.
+        best: whether this restart is the item's result.
     """
 
     metric: str
     value: float
     item: str = ""
-    start: int = 0
+    restart: int = 0
     best: bool = True
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A standardised map (h, w), and the image (h, w, 3) that it lies over."""
+class MapPanel:
+    """A standardised map (h, w) and the image (height, width, 3) that it is drawn on."""
 
     image: NDArray[np.uint8]
     map: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a job comes to.
+class JobResult:
+    """Result of a job.
 
     Attributes:
         about: the job in one line.
-        before: images (n, h, w, 3), one per item.
-        after: what they became (n, h, w, 3).
-        target: what they were to become (n, h, w, 3), if there was an image of it.
-        latents: of every row (n · starts, …), in the space searched.
-        best: rows of the results (n,).
-        measures: all numbers.
-        summary: the few that matter, in words.
-        panels: by unit a row of maps, one per column.
-        columns: what the maps are.
-        descended: the way there.
+        before: initial images (n, h, w, 3), one per item.
+        after: resulting images (n, h, w, 3).
+        latents: final latents of all items and restarts (n · restarts, …), in the space searched.
+        best: rows of the results in `latents` (n,).
+        metrics: all metrics.
+        summary: the most important metrics, as (label, text).
+        optimisation: losses and images of all steps.
+        target: target images (n, h, w, 3), if the job has any.
+        panels: one row of maps per unit, by label.
+        columns: heading of each column of `panels`.
     """
 
     about: str
@@ -68,33 +62,33 @@ class Outcome:
     after: NDArray[np.uint8]
     latents: NDArray[np.float32]
     best: Sequence[int]
-    measures: Sequence[Measure]
+    metrics: Sequence[MetricValue]
     summary: Sequence[tuple[str, str]]
-    descended: OptimisationResult
+    optimisation: OptimisationResult
     target: NDArray[np.uint8] | None = None
-    panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    panels: Mapping[str, Sequence[MapPanel]] = field(default_factory=dict)
     columns: Sequence[str] = ()
 
     @property
-    def metrics(self) -> pd.DataFrame:
-        """The measures as a table: item, start, best, metric, value."""
+    def table(self) -> pd.DataFrame:
+        """The metrics as a table: item, restart, best, metric, value."""
         return pd.DataFrame(
             {
-                "item": [m.item for m in self.measures],
-                "start": np.array([m.start for m in self.measures], np.int32),
-                "best": [m.best for m in self.measures],
-                "metric": [m.metric for m in self.measures],
-                "value": np.array([m.value for m in self.measures], np.float64),
+                "item": [m.item for m in self.metrics],
+                "restart": np.array([m.restart for m in self.metrics], np.int32),
+                "best": [m.best for m in self.metrics],
+                "metric": [m.metric for m in self.metrics],
+                "value": np.array([m.value for m in self.metrics], np.float64),
             }
         )
 
 
-def best_starts(total: NDArray[np.float32], *, starts: int) -> list[int]:
-    """Return for each item the row of its best start: the least loss after the last step.
+def best_restarts(total: NDArray[np.float32], *, restarts: int) -> list[int]:
+    """Return, for each item, the row of the restart with the lowest final loss.
 
     Args:
-        total: the loss (steps + 1, items · starts), starts of an item side by side.
-        starts: per item.
+        total: loss of each step (steps + 1, items · restarts); restarts of an item are adjacent.
+        restarts: number of restarts per item.
     """
-    last = total[-1].reshape(-1, starts)  # (items, starts)
-    return (np.arange(len(last)) * starts + last.argmin(axis=1)).tolist()
+    final = total[-1].reshape(-1, restarts)  # (items, restarts)
+    return (np.arange(len(final)) * restarts + final.argmin(axis=1)).tolist()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.steering.metrics.similarity import psnr, ssim
+from rosetta_core.steering.metrics.image_similarity import psnr, ssim
 
 IMAGE = data.astronaut()[60:124, 180:244]
 FINITE = st.floats(-1e6, 1e6)

@@ -1,9 +1,6 @@
-"""What can be wrong with steering jobs, before a run.
+"""Checks of steering jobs before a run.
 
-check_steering    latent spaces, compared layers, images, masks and functions
-check_units       units of the generator
-
-Imports stand inside the functions: a job imports what its stage needs, and torch takes seconds.
+Imports are inside functions: the checks import what a configuration needs, and torch takes seconds.
 """
 
 from math import isqrt
@@ -24,11 +21,15 @@ __all__ = ["check_steering", "check_units"]
 
 
 def check_steering(config: Config, pivot: "ModelInfo") -> None:
-    """Check what steering jobs ask of the networks, and the files that they name.
+    """Check latent spaces, compared layers, and the files that steering jobs name.
+
+    Args:
+        config: the configuration.
+        pivot: description of the pivot.
 
     Raises:
-        RosettaError: a latent space or a layer that isn't there, a file that is missing or can't be
-            read, a box or a mask that doesn't fit its image.
+        RosettaError: the pivot has no such latent space, an encoder no such layer; a file is
+            missing or unreadable; a box or a mask does not fit its image.
     """
     from rosetta_core.zoo.model_info import describe
 
@@ -45,9 +46,9 @@ def check_steering(config: Config, pivot: "ModelInfo") -> None:
     ):
         if distance and distance.encoder and distance.layers:
             model = config.model(distance.encoder)
-            chosen = model.model_copy(update={"layers": distance.layers})
+            compared = model.model_copy(update={"layers": distance.layers})
             try:
-                describe(chosen, RunPaths(config).resources)
+                describe(compared, RunPaths(config).resources)
             except RosettaError as error:
                 raise RosettaError(f"steering.perceptual.{key}: {error}") from error
     for job in jobs.jobs.values():
@@ -64,14 +65,14 @@ def _check_files(config: Config, job: Job) -> None:
     targets: list[TargetImage] = []
     if isinstance(job, Inversion | Evaluation):
         targets = [target for target in job.targets if target.file is not None]
-    named = [target.file for target in targets]
+    files = [target.file for target in targets]
     if isinstance(job, Edit):
-        named.append(job.mask)
-    images = [Path(file) for file in dict.fromkeys(named) if file]
+        files.append(job.mask)
+    images = [Path(file) for file in dict.fromkeys(files) if file]
     function = job.function if isinstance(job, Edit) else None
     for path in [*images, *([Path(function.rpartition(":")[0])] if function else [])]:
         if not path.is_file():
-            raise RosettaError(f"no file {str(path)!r}; give one that is there")
+            raise RosettaError(f"no file {str(path)!r}; give an existing file")
     if images:
         from rosetta_core.io.images import check_images, crop_square, read_image
 
@@ -87,30 +88,38 @@ def _check_files(config: Config, job: Job) -> None:
 
 
 def _check_mask(config: Config, mask: str, pixels: int) -> None:
-    """Check that a mask is as large as the images that the generator draws."""
+    """Check that a mask has the size of the pivot's images."""
     from rosetta_core.io.images import read_image
 
     height, width = read_image(Path(mask)).shape[:2]
     if height * width != pixels:
         side = isqrt(pixels)
         raise RosettaError(
-            f"mask: {mask} has {width}×{height} pixels, but {config.pivot.name} draws "
+            f"mask: {mask} has {width}×{height} pixels, but images of {config.pivot.name} have "
             f"{side}×{side}; give a mask of that size"
         )
 
 
 def check_units(config: Config, layers: list["Layer"]) -> None:
-    """Check the units that steering jobs name."""
+    """Check the units that steering jobs name.
+
+    Args:
+        config: the configuration.
+        layers: the mined layers of the pivot.
+
+    Raises:
+        RosettaError: the pivot has no such unit.
+    """
     jobs = config.steering
-    known = {layer.name: layer.channels for layer in layers}
-    named = [(job.name, [job.unit]) for job in jobs.show if job.unit]
-    named += [(job.name, job.units or []) for job in jobs.edit]
-    for name, units in named:
+    channels = {layer.name: layer.channels for layer in layers}
+    units_by_job = [(job.name, [job.unit]) for job in jobs.show if job.unit]
+    units_by_job += [(job.name, job.units or []) for job in jobs.edit]
+    for name, units in units_by_job:
         for unit in units:
             layer, _, channel = unit.removeprefix(f"{config.pivot.name}/").rpartition("/")
             number = int(channel) if channel.isascii() and channel.isdecimal() else -1
-            if not 0 <= number < known.get(layer, 0):
+            if not 0 <= number < channels.get(layer, 0):
                 raise RosettaError(
                     f"steering: {name}: no unit {unit!r} of {config.pivot.name}; write "
-                    f"layer/channel, with one of the layers {', '.join(known)}"
+                    f"layer/channel, with one of the layers {', '.join(channels)}"
                 )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.images import crop_square, read_image, resize_image
-from rosetta_core.steering.images import SAMPLES, sample_image, sketched
+from rosetta_core.steering.images import SAMPLES, sample_image, sketch_image
 
 FACE = (156, 38, 135)  # of the astronaut
 
@@ -205,7 +205,7 @@ def test_what_is_darker_than_its_surroundings_is_drawn() -> None:
     image = np.full((100, 100, 3), 200, np.uint8)
     image[:, 49:51] = 90
     image[20:22] = 255  # light lines aren't drawn
-    drawn = sketched(image)
+    drawn = sketch_image(image)
     assert drawn.shape == image.shape and drawn.dtype == np.uint8
     assert (drawn == drawn[:, :, :1]).all()
     assert drawn[50:, 49:51].max() < 60
@@ -214,23 +214,25 @@ def test_what_is_darker_than_its_surroundings_is_drawn() -> None:
 
 
 def test_nothing_to_draw_is_white_paper() -> None:
-    assert (sketched(np.full((32, 32, 3), 90, np.uint8)) == 255).all()
+    assert (sketch_image(np.full((32, 32, 3), 90, np.uint8)) == 255).all()
     noise = np.random.default_rng(0).integers(99, 102, (64, 64, 3)).astype(np.uint8)
-    assert sketched(noise).min() > 200
+    assert sketch_image(noise).min() > 200
 
 
 def test_a_drawing_does_not_depend_on_contrast_or_resolution() -> None:
     face = crop_square(sample_image("astronaut"), FACE)
-    drawn = sketched(face).astype(int)
-    pale = sketched((face // 2 + 100).astype(np.uint8))
+    drawn = sketch_image(face).astype(int)
+    pale = sketch_image((face // 2 + 100).astype(np.uint8))
     assert np.abs(pale - drawn).mean() < 2
-    large = sketched(np.asarray(Image.fromarray(face).resize((540, 540), Image.Resampling.BICUBIC)))
+    large = sketch_image(
+        np.asarray(Image.fromarray(face).resize((540, 540), Image.Resampling.BICUBIC))
+    )
     assert np.abs(resize_image(large, (135, 135)) - drawn).mean() < 6
 
 
 def test_a_drawn_face_can_be_read_when_small() -> None:
     face = crop_square(sample_image("astronaut"), FACE)
-    small = resize_image(sketched(face), (64, 64))[:, :, 0]
+    small = resize_image(sketch_image(face), (64, 64))[:, :, 0]
     left, right, mouth = small[27:33, 18:27], small[27:33, 38:48], small[46:54, 23:41]
     assert all(part.min() < 70 for part in (left, right, mouth))
     cheeks, wall = small[36:44, 19:23], small[46:60, 1:5]

@@ -1,4 +1,4 @@
-"""Whole jobs on a mined run: what they leave, always the same, and what they refuse."""
+"""Whole jobs on a mined run: their files, their reproducibility, and the input they refuse."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import av
 import numpy as np
@@ -16,16 +16,20 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import STEERING, Checkout, tiny
+from conftest import CNNS, STEERING, Checkout, tiny
 from PIL import Image
 
 from rosetta_core.cli.main import main
 from rosetta_core.config import parse_config
+from rosetta_core.config.steering import Job
 from rosetta_core.io.saved_state import load_state
 from rosetta_core.io.tables import write_table
-from rosetta_core.stages import steering
-from rosetta_core.stages.steered_networks import Networks
-from rosetta_core.steering.optimise.descent import FRAMES
+from rosetta_core.stages.steer import RUNNERS
+from rosetta_core.stages.steering import inversion as inversion_module
+from rosetta_core.stages.steering.execution import steer
+from rosetta_core.stages.steering.networks import SteeringNetworks
+from rosetta_core.steering.optimise.gradient_descent import FRAMES
+from rosetta_core.steering.result_reader import KINDS
 
 JOBS = {
     "astronaut": "inversions",
@@ -91,17 +95,24 @@ def images_of(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("job", "files"),
     [
-        ("astronaut", ["curve.png", "maps.png", "target.png", "way.mp4"]),
-        ("strongest", ["curve.png", "maps.png", "way.mp4"]),
-        ("tuned", ["curve.png", "generator.safetensors", "target.png", "way.mp4"]),
-        ("shifted", ["curve.png", "maps.png", "way.mp4"]),
+        ("astronaut", ["loss_curve.png", "maps.png", "target.png", "trajectory.mp4"]),
+        ("strongest", ["loss_curve.png", "maps.png", "trajectory.mp4"]),
+        ("tuned", ["loss_curve.png", "generator.safetensors", "target.png", "trajectory.mp4"]),
+        ("shifted", ["loss_curve.png", "maps.png", "trajectory.mp4"]),
         ("table", ["table.md", "table.parquet"]),
     ],
 )
 def test_a_job_leaves_its_files(finished: Checkout, job: str, files: list[str]) -> None:
     folder = folder_of(finished, job)
     found = {path.name for path in folder.iterdir() if not path.name.startswith(".snakemake")}
-    every = ["images.npz", "job.json", "latents.npz", "metrics.parquet", "result.png", "sheet.png"]
+    every = [
+        "images.npz",
+        "job.json",
+        "latents.npz",
+        "metrics.parquet",
+        "result.png",
+        "contact_sheet.png",
+    ]
     assert found == {*every, "contents.json", *files}
     assert all((folder / name).stat().st_size for name in found)
     assert not [path for path in folder.parent.iterdir() if path.name != job]
@@ -110,33 +121,31 @@ def test_a_job_leaves_its_files(finished: Checkout, job: str, files: list[str]) 
 @each_job
 def test_a_job_says_what_it_is(finished: Checkout, job: str) -> None:
     content = json.loads((folder_of(finished, job) / "job.json").read_text())
-    own = {"table": "methods"}.get(job, "concept")
-    assert list(content) == ["name", "kind", "about", "settings", "summary", own]
+    assert list(content) == ["name", "kind", "about", "settings", "summary", "concept", "methods"]
     assert (content["name"], content["kind"]) == (job, JOBS[job].removesuffix("s"))
     assert content["about"] and "\n" not in content["about"]
     config = parse_config(tiny()).steering.job(job)
     assert content["settings"] == config.model_dump(mode="json")
     assert all(len(line) == 2 and all(line) for line in content["summary"])
-    if own == "concept":
-        assert content["concept"] == (0 if job == "strongest" else None)
-        assert content["summary"]
-    else:
-        assert content["methods"][-1] == "+ all" and len(content["methods"]) == 5
+    assert content["concept"] == (0 if job == "strongest" else None)
+    assert bool(content["summary"]) == (job != "table")
+    methods = ["perceptual only", *(f"+ {name}" for name in CNNS), "+ all"]
+    assert content["methods"] == (methods if job == "table" else [])
 
 
 @each_job
 def test_measures_are_a_table(finished: Checkout, job: str) -> None:
     rows = pd.read_parquet(folder_of(finished, job) / "metrics.parquet")
     method = ["method"] if job == "table" else []
-    assert rows.columns.tolist() == ["item", *method, "start", "best", "metric", "value"]
-    assert [str(rows[name].dtype) for name in ("start", "best", "value")] == [
+    assert rows.columns.tolist() == ["item", *method, "restart", "best", "metric", "value"]
+    assert [str(rows[name].dtype) for name in ("restart", "best", "value")] == [
         "int32", "bool", "float64",
     ]  # fmt: skip
     assert np.isfinite(rows["value"]).all()
-    assert not rows.duplicated(["item", *method, "start", "metric"]).any()
-    items = [] if job == "strongest" else ["item"]  # of all starts, one is the best
+    assert not rows.duplicated(["item", *method, "restart", "metric"]).any()
+    items = [] if job == "strongest" else ["item"]  # one of all restarts is the best
     assert (rows.groupby([*items, *method, "metric"])["best"].sum() == 1).all()
-    assert rows["start"].nunique() == (2 if job in ("astronaut", "strongest") else 1)
+    assert rows["restart"].nunique() == (2 if job in ("astronaut", "strongest") else 1)
 
 
 @each_job
@@ -153,8 +162,10 @@ def test_images_are_those_of_the_latents(finished: Checkout, job: str) -> None:
         with np.load(folder / "latents.npz") as stored:
             assert stored["latents"].shape == (2, 100)
             latents = torch.from_numpy(stored["latents"][stored["best"]])
-        pivot = Networks(parse_config(tiny(results=str(finished.folder / "results")))).pivot
-        drawn, _ = pivot.look(latents, space="z", classes=None)
+        generator = SteeringNetworks(
+            parse_config(tiny(results=str(finished.folder / "results")))
+        ).generator
+        drawn, _ = generator.render(latents, space="z", classes=None)
         assert np.abs(drawn.astype(int) - images["after"]).max() <= 1
 
 
@@ -172,7 +183,7 @@ def test_jobs_go_on_from_each_other(finished: Checkout) -> None:
 def test_a_video_shows_the_way(finished: Checkout, job: str) -> None:
     folder = folder_of(finished, job)
     steps = json.loads((folder / "job.json").read_text())["settings"]["steps"]
-    with av.open(str(folder / "way.mp4")) as video:
+    with av.open(str(folder / "trajectory.mp4")) as video:
         shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(shown) == min(FRAMES, steps + 1)
     small = np.array(Image.fromarray(shown[-1]).resize((64, 64), Image.Resampling.BOX))
@@ -260,7 +271,7 @@ def test_a_concept_is_removed_inside_a_mask(mined: MinedRun) -> None:
         "mask": str(mined.folder / "mask.png"),
     }  # fmt: skip
     assert mined.steer("own", **{**STEERING, "edit": [job]}) == 0
-    assert metrics_of(mined.run / "edits/own")["change of the chosen units (share)"] < 0
+    assert metrics_of(mined.run / "edits/own")["relative change of the selected units"] < 0
     about = json.loads((mined.run / "edits/own/job.json").read_text())["about"]
     assert about == "removed concept 0 inside a mask, of seed 3"
 
@@ -283,15 +294,21 @@ REFUSED = [
     ),
     (
         inversion(encoders=["mtcnn_onet"]),
-        "mtcnn_onet: the run found no Rosetta neurons with it, so nothing guides an inversion; ra",
+        "mtcnn_onet: the run has no Rosetta neurons with it to guide an inversion; raise neighbo",
     ),
     (inversion(space="w"), "space: the generator has no latent space 'w'; it has z"),
     (inversion(class_label=3), "dcgan has no classes, but class_label is 3"),
-    (inversion(learning_rate=1e30, steps=3), "own: the loss of latent 0 is no number after 1 "),
+    (inversion(learning_rate=1e30, steps=3), "own: the loss of latent 0 is not finite after 1 "),
     (show(unit="main.9/3"), "unit 'main.9/3' of dcgan: no layer 'main.9' was mined (did you mean"),
-    (show(unit="main.8/128"), "no channel '128' in main.8, they are 0 to 127; write layer/channel"),
+    (
+        show(unit="main.8/128"),
+        "no channel '128' in main.8, which has 0 to 127; write layer/channel",
+    ),
     (show(concept=9999), "no concept 9999 in run 'tiny'; they are 0 to "),
-    (edit(**REMOVE, mask="small.png"), "mask small.png: has 8×9 pixels, but the generator draws 6"),
+    (
+        edit(**REMOVE, mask="small.png"),
+        "mask small.png: has 8×9 pixels, but the generator's images",
+    ),
     (
         edit(kind="custom", function="own.py:f"),
         "custom function, at layer 'main.8': KeyError: 'no'",
@@ -348,11 +365,11 @@ OFTEN = """
 import sys
 from dataclasses import dataclass
 from rosetta_core.cli.main import main
-from rosetta_core.steering.optimise import descent
+from rosetta_core.steering.optimise import gradient_descent
 @dataclass(frozen=True)
-class Often(descent.Checkpoint):
+class Often(gradient_descent.Checkpoint):
     seconds: float = 0
-descent.Checkpoint = Often
+gradient_descent.Checkpoint = Often
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -380,11 +397,16 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(mined: MinedRun) -> N
 def test_one_thread_computes_whatever_the_process_has(
     finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sums in another order would end elsewhere."""
+    """Sums in another order would lead to other latents."""
     config = parse_config(tiny(results=str(tmp_path), steering=STEERING))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    seen: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", seen.append)
-    monkeypatch.setattr(steering, "_run", lambda *of: seen.append(of[2].is_dir()))
-    steering.steer(config, job="astronaut")
-    assert seen == [1, True, 3]
+    calls: list[object] = []
+    monkeypatch.setattr(torch, "set_num_threads", calls.append)
+    monkeypatch.setattr(inversion_module, "run", lambda *given: calls.append(given[2].is_dir()))
+    steer(config, job="astronaut")
+    assert calls == [1, True, 3]
+
+
+def test_every_kind_of_job_has_a_module_and_a_folder() -> None:
+    assert set(RUNNERS) == set(get_args(Job))
+    assert {job.job_kind: job.folder for job in get_args(Job)} == KINDS
