@@ -130,9 +130,9 @@ def concept_examples(config: Config) -> list[Any]:
 
 def job(config: Config) -> list[Any]:
     folder = finished_job(config, SHOWN)
-    return [list(read_arrays(folder / "images.npz").values()), *(
-        (folder / name).read_bytes() for name in ("job.json", "metrics.parquet", "contact_sheet.png")
-    )]  # fmt: skip
+    files = ("job.json", "metrics.parquet", "contact_sheet.png")
+    arrays = list(read_arrays(folder / "images.npz").values())
+    return [arrays, *((folder / name).read_bytes() for name in files)]
 
 
 def tables(config: Config) -> list[Any]:
