@@ -29,7 +29,7 @@ def attributes_of(layer: SynthesisLayer) -> dict[str, Any]:
     plan = layer.plan
     before, after = plan.padding
     noted: dict[str, Any] = {"padding": [before, after, before, after]}
-    for side, signal in {"in": plan.takes, "out": plan.gives}.items():
+    for side, signal in {"in": plan.input, "out": plan.output}.items():
         noted[f"{side}_size"] = [signal.size, signal.size]
         for name in ("channels", "sampling_rate", "cutoff", "half_width"):
             noted[f"{side}_{name}"] = getattr(signal, name)

@@ -1,12 +1,7 @@
-"""Code of the user's own: functions that a configuration names, and what tells that they changed.
+"""Functions of the user that a configuration names: loading, errors, and a fingerprint of the code.
 
-load_function    the function at MODULE:NAME or FILE.py:NAME
-source_file        the file that it stands in
-fingerprint      hash of that file and of what it imports from beside it, without comments
-report_errors         within it, whatever the user's code raises becomes an error of one line
-
-A module is found from the working directory, and then like any installed one. What stands beside
-a file can be imported by it. Nothing here imports torch.
+A module is searched in the working directory first, then among the installed ones. A file can
+import what is in its folder. Nothing here imports PyTorch.
 """
 
 import ast
@@ -29,12 +24,12 @@ __all__ = ["fingerprint", "load_function", "report_errors", "source_file"]
 
 INSTALLED = ("site-packages", "dist-packages")
 SUFFIXES = all_suffixes()
-PACKAGE = "rosetta_core"  # its own changes are watched stage by stage
+PACKAGE = "rosetta_core"  # fingerprinted stage by stage
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A place `MODULE:NAME` or `FILE.py:NAME`, and the key of the configuration that names it."""
+class _Target:
+    """`MODULE:NAME` or `FILE.py:NAME`, and the key in the configuration."""
 
     text: str
     key: str
@@ -55,45 +50,45 @@ class _Place:
         return RosettaError(f"{self.key} {self.text!r}: {problem}")
 
 
-def load_function(place: str, *, key: str) -> Callable[..., Any]:
-    """Load a function; the code of its file or module runs.
+def load_function(target: str, *, key: str) -> Callable[..., Any]:
+    """Load a function; the code of its file or module is executed.
 
     Args:
-        place: MODULE:NAME or FILE.py:NAME.
-        key: of the configuration that names it, for errors.
+        target: MODULE:NAME or FILE.py:NAME.
+        key: key in the configuration, for errors.
 
     Raises:
-        RosettaError: there is no such file, module or function, or its code can't be run.
+        RosettaError: there is no such file, module or function, or its code fails.
     """
-    where = _Place(place, key)
-    source = source_file(place, key=key)
+    where = _Target(target, key)
+    source = source_file(target, key=key)
     _importable(source.parent if where.is_file else Path.cwd())
-    with report_errors(place, key=key):
+    with report_errors(target, key=key):
         module = _run(source) if where.is_file else importlib.import_module(where.module)
     function = getattr(module, where.name, None)
     if not callable(function):
-        raise where.error(f"{source.name} has no function {where.name!r}")
+        raise where.error(f"{source.name} has no function {where.name!r}; correct the name")
     return function
 
 
-def source_file(place: str, *, key: str) -> Path:
-    """Return the file that a function stands in; nothing is run.
+def source_file(target: str, *, key: str) -> Path:
+    """Return the file of a function; nothing is executed.
 
     Args:
-        place: MODULE:NAME or FILE.py:NAME.
-        key: of the configuration that names it, for errors.
+        target: MODULE:NAME or FILE.py:NAME.
+        key: key in the configuration, for errors.
 
     Raises:
         RosettaError: there is no such file or module.
     """
-    where = _Place(place, key)
+    where = _Target(target, key)
     if not where.module:
         raise where.error("write FILE.py:NAME or MODULE:NAME")
     if where.is_file:
         if not Path(where.module).is_file():
             raise where.error(f"no file {where.module!r}; write FILE.py:NAME")
         if not where.module.endswith(".py"):
-            raise where.error(f"{where.module} is no Python file")
+            raise where.error(f"{where.module} is not a Python file; write FILE.py:NAME")
         return Path(where.module).absolute()
     file = _module_file(where.module)
     if file is None:
@@ -104,74 +99,74 @@ def source_file(place: str, *, key: str) -> Path:
     return file.absolute()
 
 
-def fingerprint(place: str, *, key: str) -> str:
-    """Hash the file of a function and, recursively, what it imports from beside it.
+def fingerprint(target: str, *, key: str) -> str:
+    """Hash the file of a function and, recursively, the local modules that it imports.
 
-    Beside it is what lies in the folder of a file, or in that from which a module is found; of an
-    installed module, its package alone. Comments, docstrings and layout do not count; nothing is
-    run.
+    Local modules are those in the file's folder, or in the folder from which the module is
+    imported; for an installed module, those of its package. Comments, docstrings and layout do not
+    count; nothing is executed.
 
     Args:
-        place: MODULE:NAME or FILE.py:NAME.
-        key: of the configuration that names it, for errors.
+        target: MODULE:NAME or FILE.py:NAME.
+        key: key in the configuration, for errors.
 
     Raises:
-        RosettaError: there is no such file or module, or it is no Python.
+        RosettaError: there is no such file or module, or it is not valid Python.
     """
-    where = _Place(place, key)
-    source = source_file(place, key=key)
-    root, queue, within = source.parent, [source], ""
+    where = _Target(target, key)
+    source = source_file(target, key=key)
+    root, queue, package = source.parent, [source], ""  # package: the only one that is followed
     if not where.is_file:
         parts = where.module.split(".")
         steps = len(parts) if source.stem == "__init__" else len(parts) - 1
         root = source.parents[steps]
         queue += _files(root, where.module)
-        within = parts[0] if root.name in INSTALLED else ""
-    seen: dict[Path, str] = {}
+        package = parts[0] if root.name in INSTALLED else ""
+    digests: dict[Path, str] = {}
     while queue:
         path = queue.pop()
-        if path in seen:
+        if path in digests:
             continue
-        if path.suffix != ".py":  # compiled
-            seen[path] = sha256(path.read_bytes()).hexdigest()
+        if path.suffix != ".py":  # a compiled module
+            digests[path] = sha256(path.read_bytes()).hexdigest()
             continue
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
         except (SyntaxError, ValueError) as error:
-            named = "" if path.name in str(error) else f"{path.name}: "
-            raise where.error(f"{named}{describe_exception(error)}") from error
+            prefix = "" if path.name in str(error) else f"{path.name}: "
+            raise where.error(f"{prefix}{describe_exception(error)}") from error
         for folder, name in _imports(tree, path, root):
             top = name.split(".")[0]
-            if folder != root or (top != PACKAGE and within in ("", top)):
+            if folder != root or (top != PACKAGE and package in ("", top)):
                 queue += _files(folder, name)
-        seen[path] = digest(tree)
-    text = "\n".join(f"{path.relative_to(root)} {seen[path]}" for path in sorted(seen))
+        digests[path] = digest(tree)
+    text = "\n".join(f"{path.relative_to(root)} {digests[path]}" for path in sorted(digests))
     return sha256(text.encode()).hexdigest()[:16]
 
 
 @contextmanager
-def report_errors(place: str, *, key: str) -> Iterator[None]:
-    """Turn what the code of a place raises into a RosettaError that names the place.
+def report_errors(target: str, *, key: str) -> Iterator[None]:
+    """Convert exceptions of the user's code to a RosettaError that names the function.
 
     Args:
-        place: MODULE:NAME or FILE.py:NAME.
-        key: of the configuration that names it.
+        target: MODULE:NAME or FILE.py:NAME.
+        key: key in the configuration.
     """
     try:
         yield
     except RosettaError:
         raise
     except (Exception, SystemExit) as error:
-        said = describe_exception(error, source_file(place, key=key))
-        raise _Place(place, key).error(said) from error
+        message = describe_exception(error, source_file(target, key=key))
+        raise _Target(target, key).error(message) from error
 
 
 def _module_file(module: str) -> Path | None:
-    """The file of a module, if any; importlib.util.find_spec would run the packages around it."""
+    """Return the file of a module; importlib.util.find_spec would execute its parent packages."""
     _importable(Path.cwd())
     top, *rest = module.split(".")
     finders = (finder.find_spec(top, None) for finder in sys.meta_path)
-    spec = next((found for found in finders if found), None)
+    spec = next((spec for spec in finders if spec), None)
     if spec is None:
         return None
     file: Path | None = Path(spec.origin or "")
@@ -186,7 +181,7 @@ def _module_file(module: str) -> Path | None:
 
 
 def _importable(folder: Path) -> None:
-    """Let a folder be the first where modules are looked for, as Python does for a script."""
+    """Put a folder first on the module search path, as Python does for a script."""
     importlib.invalidate_caches()
     if str(folder) in sys.path:
         sys.path.remove(str(folder))
@@ -194,22 +189,22 @@ def _importable(folder: Path) -> None:
 
 
 def _run(source: Path) -> ModuleType:
-    """Run a file as a module of its own, anew each time."""
+    """Execute a file as a module, each time again."""
     name = f"rosetta_own_{sha256(str(source).encode()).hexdigest()[:16]}"
     loader = _SourceLoader(name, str(source))
     spec = importlib.util.spec_from_file_location(name, source, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     loader.exec_module(module)
     return module
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles the file as it stands.
+    """Compiles the source every time.
 
-    Bytecode that Python keeps is told to be a file's by its size and the second of its change, so
-    it may be of what stood there before.
+    Python matches cached bytecode to a file by size and modification time in seconds, so it may
+    belong to an earlier version.
     """
 
     def get_code(self, fullname: str) -> CodeType:
@@ -217,7 +212,7 @@ class _SourceLoader(SourceFileLoader):
 
 
 def _imports(tree: ast.Module, path: Path, root: Path) -> Iterator[tuple[Path, str]]:
-    """What import statements name: folders to look from, and dotted names from there."""
+    """Yield folders and dotted names relative to them, as import statements name them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((root, alias.name) for alias in node.names)
@@ -229,10 +224,10 @@ def _imports(tree: ast.Module, path: Path, root: Path) -> Iterator[tuple[Path, s
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    """The files in a folder that importing a dotted name runs."""
-    found = []
+    """Return the files in a folder that importing a dotted name executes."""
+    files = []
     base = folder
     for part in name.split("."):
         base = base / part
-        found += [base.with_suffix(".py"), base / "__init__.py"]
-    return [path for path in found if path.is_file()]
+        files += [base.with_suffix(".py"), base / "__init__.py"]
+    return [path for path in files if path.is_file()]

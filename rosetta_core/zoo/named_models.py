@@ -1,11 +1,8 @@
-"""The models of the zoo, by name: the paper's, and those of the offline face zoo.
+"""Models of the zoo by name: those of the paper, and of the offline face zoo.
 
-NAMED_MODELS    their definitions
-expand_name    a model of a configuration, with what a name of the zoo stands for
-
-Addresses of the paper's are those of the publishers' pages and libraries; where there are several
-files of one network, the one that the paper's public code takes. No file was at hand to try them
-with. The face zoo's weights lie in the package index, or in this package, and are tried by tests.
+Addresses of the paper's models are from their publishers' pages and libraries; of several files of
+a network, the file that the paper's public code uses. They have not been tried, since no file was
+available. Weights of the face zoo are in the package index or in this package, and tests load them.
 """
 
 from collections.abc import Mapping
@@ -21,14 +18,16 @@ Definition = dict[str, Any]
 NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
 STYLEGAN_XL = "https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models"
 BIGGAN = "https://s3.amazonaws.com/models.huggingface.co/biggan"
-# config-f of StyleGAN2 on LSUN is published for TensorFlow only; these are conversions by others
+# StyleGAN2 config-f on LSUN is published for TensorFlow only; these are third-party conversions
 CONVERTED = "huggingface:ZeqiangLai/StyleGAN2"
 CONVERTED_AT = "bb4e00dc8ac0afbb9e0a5b6f72754c679673ee2e"
 
-OF_STYLEGAN2 = "Nvidia Source Code License-NC"
-OF_LATER = "NVIDIA Source Code License (non-commercial)"  # of stylegan2-ada-pytorch and stylegan3
-# file of a network (DATASET-SIDExSIDE) to architecture; "ada" are those that were trained with
-# stylegan2-ada-pytorch or stylegan3, "config-f" was trained before
+STYLEGAN2_LICENCE = "Nvidia Source Code License-NC"
+NVIDIA_LICENCE = (
+    "NVIDIA Source Code License (non-commercial)"  # of stylegan2-ada-pytorch and stylegan3
+)
+# architectures by file (DATASET-SIDExSIDE); "ada" was trained with stylegan2-ada-pytorch or
+# stylegan3, "config-f" earlier
 STYLEGAN2_FILES = {
     "ffhq-1024x1024": "config-f-1024",
     "ffhq-512x512": "ada-512",
@@ -45,7 +44,7 @@ STYLEGAN2_FILES = {
     "celebahq-256x256": "ada-256",
     "lsundog-256x256": "ada-256",
 }
-CIFAR10 = {  # of ten classes, with a mapping network of two layers
+CIFAR10 = {  # ten classes, and a mapping network of two layers
     "z_dim": 512,
     "c_dim": 10,
     "w_dim": 512,
@@ -63,7 +62,7 @@ STYLEGAN3_FILES = (
     "afhqv2-512x512",
 )
 LSUN = {"cat": 256, "horse": 256, "church": 256, "car": 512}
-TAUGHT_ON_FACES: Definition = {  # as configs/train says
+FACE_ENCODER: Definition = {  # as in configs/train
     "family": "timm",
     "architecture": "vit_tiny_patch16_224",
     "arguments": {
@@ -78,31 +77,31 @@ TAUGHT_ON_FACES: Definition = {  # as configs/train says
 
 
 def _name(family: str, file: str) -> str:
-    """The zoo's name of a network: stylegan2 and ffhq-1024x1024 give stylegan2_ffhq1024."""
+    """Return the name of a network, for example stylegan2_ffhq1024 for ffhq-1024x1024."""
     dataset, _, size = file.partition("-")
     joint = "_" if dataset[-1].isdigit() else ""
     return f"{family}_{dataset}{joint}{size.partition('x')[0]}"
 
 
 def _nvidia(family: str, file: str) -> Definition:
-    """The weights of a network in NVIDIA's catalogue: a pickle with several networks."""
+    """Return the weights of a network in NVIDIA's catalogue: a pickle with several networks."""
     address = f"{NVIDIA}/{family}/versions/1/files/{file}.pkl"
-    return {"url": address, "entry": "G_ema", "licence": OF_LATER}
+    return {"url": address, "entry": "G_ema", "licence": NVIDIA_LICENCE}
 
 
 def _stylegan2() -> dict[str, Definition]:
-    found: dict[str, Definition] = {
+    models: dict[str, Definition] = {
         f"stylegan2_lsun_{dataset}{size}": {
             "family": "stylegan2_rosinality",
             "architecture": str(size),
             "weights": {
                 "hub": f"{CONVERTED}/stylegan2-{dataset}-config-f.pt@{CONVERTED_AT}",
-                "licence": OF_STYLEGAN2,
+                "licence": STYLEGAN2_LICENCE,
             },
         }
         for dataset, size in LSUN.items()
     }
-    found |= {
+    models |= {
         _name("stylegan2", file): {
             "family": "stylegan2",
             "architecture": architecture,
@@ -110,12 +109,12 @@ def _stylegan2() -> dict[str, Definition]:
         }
         for file, architecture in STYLEGAN2_FILES.items()
     }
-    found["stylegan2_cifar10_32"] = {
+    models["stylegan2_cifar10_32"] = {
         "family": "stylegan2",
         "arguments": CIFAR10,
         "weights": _nvidia("stylegan2", "stylegan2-cifar10-32x32"),
     }
-    return found
+    return models
 
 
 def _stylegan3() -> dict[str, Definition]:
@@ -197,8 +196,8 @@ def _encoders() -> dict[str, Definition]:
 
 
 def _faces() -> dict[str, Definition]:
-    """A DCGAN that draws faces, two classifiers, a face detector; those taught on its samples."""
-    found: dict[str, Definition] = {
+    """Return a DCGAN of faces, two classifiers, a face detector, and self-supervised encoders."""
+    models: dict[str, Definition] = {
         "dcgan": {
             "family": "dcgan",
             "weights": {
@@ -240,7 +239,7 @@ def _faces() -> dict[str, Definition]:
             },
         },
     }
-    return found | {name: {**TAUGHT_ON_FACES, "weights": {"shipped": name}} for name in SHIPPED}
+    return models | {name: {**FACE_ENCODER, "weights": {"shipped": name}} for name in SHIPPED}
 
 
 NAMED_MODELS: dict[str, Definition] = {
@@ -254,19 +253,21 @@ NAMED_MODELS: dict[str, Definition] = {
 
 
 def expand_name(content: Any) -> Any:
-    """Spell out `NAME`, or `{zoo: NAME, …}` with keys of one's own; anything else stays.
+    """Expand `NAME` or `{zoo: NAME, key: value, …}` to the definition of a model.
 
-    A key of one's own replaces the zoo's whole value. ValueError for a name that the zoo
-    doesn't have.
+    A key of the content replaces the zoo's value as a whole; other content is returned unchanged.
+
+    Raises:
+        ValueError: the zoo does not have the name.
     """
     if isinstance(content, str):
         content = {"zoo": content}
     if not isinstance(content, Mapping) or "zoo" not in content:
         return content
-    name, own = content["zoo"], {key: value for key, value in content.items() if key != "zoo"}
+    name, keys = content["zoo"], {key: value for key, value in content.items() if key != "zoo"}
     if not isinstance(name, str) or name not in NAMED_MODELS:
         raise ValueError(
             f"the zoo has no model {name!r}{did_you_mean(str(name), NAMED_MODELS)}; `rosetta zoo` "
             "lists them"
         )
-    return {"name": name, **NAMED_MODELS[name], **own}
+    return {"name": name, **NAMED_MODELS[name], **keys}

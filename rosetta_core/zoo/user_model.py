@@ -1,10 +1,4 @@
-"""A model of the user's own: a function that returns a Generator or an Encoder.
-
-build               what the function returns
-takes_truncation    whether it has an argument of that name
-
-docs/how-to/own-models.md says how to write one.
-"""
+"""User-defined models: a function that returns a Generator or an Encoder."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,87 +12,95 @@ from rosetta_core.zoo.network import Encoder, Generator, Network
 
 __all__ = ["build", "takes_truncation"]
 
-KEY = "target"  # of the configuration
+KEY = "target"  # key in the configuration
 
 
 def build(
     target: str, *, arguments: Mapping[str, Any] | None = None, truncation: float = 1.0
 ) -> Network:
-    """Call a function of the user's own for a network.
+    """Call a function of the user.
 
     Args:
-        target: where it is, MODULE:NAME or FILE.py:NAME.
-        arguments: that it is called with, by name.
-        truncation: that a generator draws with; handed over if the function has an argument
+        target: the function, MODULE:NAME or FILE.py:NAME.
+        arguments: keyword arguments of the function.
+        truncation: truncation psi of a generator's latents; passed if the function has an argument
             `truncation`.
 
     Raises:
-        RosettaError: there is no such function, it raises something, returns something else, or
-            a truncation is asked of a generator that takes none.
+        RosettaError: there is no such function, or it fails or returns something else; or the
+            truncation is not 1 and the function does not take it.
     """
-    given = dict(arguments or {})
-    if "truncation" in given:
-        raise _wrong(target, "argument 'truncation' is set by sampling.truncation")
+    keywords = dict(arguments or {})
+    if "truncation" in keywords:
+        raise _error(target, "argument 'truncation' is set by sampling.truncation; remove it")
     function = load_function(target, key=KEY)
     truncates = _takes_truncation(function)
     with report_errors(target, key=KEY):
-        built = function(**given, truncation=truncation) if truncates else function(**given)
+        built = function(**keywords, truncation=truncation) if truncates else function(**keywords)
     if not isinstance(built, Generator | Encoder):
-        raise _wrong(
+        raise _error(
             target,
-            f"returned a {type(built).__name__}; it has to return a Generator or an Encoder of "
+            f"returns a {type(built).__name__}; return a Generator or an Encoder of "
             "rosetta_core.zoo.network",
         )
     with report_errors(target, key=KEY):
         problem = _problem(built)
     if problem:
-        raise _wrong(target, problem)
+        raise _error(target, problem)
     if isinstance(built, Generator) and truncation != 1 and not truncates:
-        raise _wrong(target, f"takes no truncation, but sampling.truncation is {truncation:g}")
+        raise _error(
+            target,
+            f"has no argument truncation, but sampling.truncation is {truncation:g}; add the "
+            "argument",
+        )
     return built
 
 
 def takes_truncation(target: str) -> bool:
-    """Whether a function has an argument `truncation`; RosettaError if there is no function."""
+    """Return whether a function has an argument `truncation`.
+
+    Raises:
+        RosettaError: there is no such function.
+    """
     return _takes_truncation(load_function(target, key=KEY))
 
 
 def _takes_truncation(function: Callable[..., Any]) -> bool:
     try:
         return "truncation" in inspect.signature(function).parameters
-    except ValueError:  # compiled
+    except ValueError:  # compiled function
         return False
 
 
 def _problem(built: Generator | Encoder) -> str | None:
-    """What else would go wrong later, with less to say about it."""
+    """Return an error of the returned model that would be harder to understand later."""
     if not isinstance(built.network, nn.Module):
-        return f"its network is a {type(built.network).__name__}, no torch.nn.Module"
+        return f"network is a {type(built.network).__name__}; give a torch.nn.Module"
     if isinstance(built.preset, str):
-        return f"its preset is {built.preset!r}; give a list of patterns"
+        return f"preset is {built.preset!r}; give a list of patterns"
     if not isinstance(built, Generator):
         return None
     latents = built.sample_latents([0])
     if tuple(latents.shape) != (1, built.latent_size):
         return (
-            f"draws latents {tuple(latents.shape[1:])}, but its latent_size is {built.latent_size}"
+            f"latents have shape {tuple(latents.shape[1:])}, but latent_size is {built.latent_size}"
         )
     for name, space in built.latent_spaces.items():
         for function in (space.from_z, space.generate):
-            if _holds_on(function):
+            if _captures_network(function):
                 return (
-                    f"a function of its latent space {name!r} draws with what stands outside of "
-                    "it, so that a tuned copy couldn't; make it a method of the network"
+                    f"latent space {name!r}: a function refers to a network outside of it, which "
+                    "a fine-tuned copy would share; make it a method of the network"
                 )
     return None
 
 
-def _holds_on(function: Any) -> bool:
-    """Whether a plain function keeps a network or weights, which a copy of it would share."""
+def _captures_network(function: Any) -> bool:
+    """Return whether a function, not a method, refers to a network or a tensor in its closure."""
     cells = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
-    kept = (getattr(value, "__self__", value) for value in cells)
-    return inspect.isfunction(function) and any(isinstance(v, nn.Module | Tensor) for v in kept)
+    values = (getattr(value, "__self__", value) for value in cells)
+    return inspect.isfunction(function) and any(isinstance(v, nn.Module | Tensor) for v in values)
 
 
-def _wrong(target: str, problem: str) -> RosettaError:
+def _error(target: str, problem: str) -> RosettaError:
     return RosettaError(f"{KEY} {target!r}: {problem}")

@@ -154,7 +154,7 @@ BROKEN = [
     ({"encoders": [model(weights={"file": "w", "hub": "h"})]}, "random (found file and hub)"),
     ({"encoders": [model(weights={"random": 2**63})]}, "encoders[0].weights.random: input should"),
     ({"encoders": [model(weights={"file": "{w}.pt"})]}, "encoders[0].weights.file: "),
-    ({"encoders": [model(weights={**PACKAGE, "member": "{b}"})]}, "Snakemake reads braces"),
+    ({"encoders": [model(weights={**PACKAGE, "member": "{b}"})]}, "has braces, which Snakemake"),
     ({"pivot": {"zoo": ["resnet50"]}}, "pivot: the zoo has no model ['resnet50']"),
     ({"pivot": {"name": "m", "family": "python", "target": "m:f", "architecture": "a"}},
      "pivot: family python takes no architecture; give target instead"),
@@ -434,7 +434,7 @@ MISFITS = [
     ),
     ({"results": "text.png/runs"}, "results: text.png is not a folder; choose another path"),
     ({"encoders": [model(weights={"file": "folder"})]}, "m: there is no weights file at folder; c"),
-    ({"encoders": [model()]}, "w.pt: cannot be read as weights (it is neither safetensors nor"),
+    ({"encoders": [model()]}, "w.pt: is neither safetensors nor a torch.save nor a pickle"),
     (
         {"encoders": [model(weights={"file": "cut.safetensors"})]},
         "cut.safetensors: cannot be read as weights",
@@ -483,7 +483,7 @@ MISFITS = [
     ),
     (
         {"encoders": [model(family="timm", architecture="resnet-50", weights=PACKAGE)]},
-        "timm has no model 'resnet-50' (did you mean 'resnet50'",
+        "timm: unknown architecture 'resnet-50' (did you mean 'resnet50'",
     ),
 ]
 
@@ -578,12 +578,12 @@ COMMANDS: list[tuple[list[str], str]] = [
     ),
 ]
 WITHOUT_CONFIG: list[tuple[list[str], str]] = [
-    (["convert", "no.pkl", "o.safetensors"], "no.pkl: no such file of weights"),
-    (["convert", "folder", "o.safetensors"], "folder: no such file of weights"),
+    (["convert", "no.pkl", "o.safetensors"], "no.pkl: no such file"),
+    (["convert", "folder", "o.safetensors"], "folder: no such file"),
     (["convert", "w.pt", "o.safetensors"], "w.pt: cannot be read as weights (it is neither safe"),
     (
         ["convert", "w.pt", "o.pt"],
-        "o.pt: is no place for safetensors; end its name in .safetensors",
+        "o.pt: has another suffix; end the name in .safetensors",
     ),
     (
         ["convert", "w.pt"],
@@ -626,10 +626,10 @@ def test_a_wrong_command_line_of_no_run(arguments, said: str, folder: Path, caps
             {"file": "onet.pt", "sha256": "0" * 64},
             "onet.pt: SHA-256 is 165bfbe42940…, the configur",
         ),
-        ({"file": "onet.pt", "prefix": "x."}, "onet.pt: no entry begins with 'x.'"),
+        ({"file": "onet.pt", "prefix": "x."}, "onet.pt: no entry starts with 'x.'"),
         (
             {"file": "other.safetensors"},
-            "other.safetensors: has no entry 'conv1.weight', which the",
+            "other.safetensors: entry 'conv1.weight' is missing",
         ),
     ],
 )

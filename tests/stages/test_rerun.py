@@ -220,7 +220,7 @@ def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout, weights: Conf
     rerun.configure(tiny(encoders=encoders))
     done = rerun.snakemake("--cores", "2", check=False)
     assert done.returncode == 1
-    lacking = rf"rosetta: {re.escape(str(bad))}: has no entry '.+', which the network needs"
+    lacking = rf"rosetta: {re.escape(str(bad))}: entry '.+' is missing"
     assert re.search(lacking, done.stdout + done.stderr)
     assert "Traceback" not in done.stdout + done.stderr
     folder: Path = rerun.run / "activations" / encoders[2]["name"]

@@ -279,7 +279,7 @@ def test_a_backbone_that_cannot_be_downloaded(tmp_path, monkeypatch) -> None:
 def test_a_backbone_of_another_network_is_refused(tmp_path) -> None:
     folder = put(tmp_path, nn.Linear(3, 4), SQUEEZE)
     with pytest.raises(
-        RosettaError, match=f"{SQUEEZE}: has no entry 'features.0.weight'"
+        RosettaError, match=f"{SQUEEZE}: entry 'features.0.weight' is missing"
     ) as caught:
         Lpips("squeeze", folder=folder, device=CPU)
     assert "\n" not in str(caught.value)

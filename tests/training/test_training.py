@@ -538,7 +538,7 @@ def test_a_bad_recipe_is_explained_in_one_line(
     [
         ("images: {generator: null, folder: photos}\n", "images.folder: there is no folder photos"),
         ("architecture: resnet50\n", "architecture: resnet50 is not a plain vision transformer"),
-        ("architecture: vit_tiny\n", "timm has no model 'vit_tiny'"),
+        ("architecture: vit_tiny\n", "timm: unknown architecture 'vit_tiny'"),
         (
             "arguments: {img_size: 64}\n",
             "arguments: the network has a classifier; add num_classes: 0",

@@ -66,7 +66,7 @@ def test_the_papers_units_are_modules_that_run_in_the_recorded_order(name: str) 
     modules = dict(network.named_modules())
     for module in golden.about["hooked_modules_in_call_order"]:
         modules[module].register_forward_hook(lambda *_, module=module: order.append(module))
-    network.draw_mixed(*inputs(golden, 1.0))
+    network.generate_mixed(*inputs(golden, 1.0))
     assert order == golden.about["hooked_modules_in_call_order"]
     units = [module for module in modules if "conv" in module]
     assert units == golden.about["paper_units"]
@@ -83,7 +83,7 @@ def test_every_layer_puts_out_what_was_recorded(name: str) -> None:
         network.get_submodule(layer).register_forward_hook(
             lambda _m, _i, output, layer=layer: found.update({layer: output[:samples].clone()})
         )
-    network.draw_mixed(*inputs(golden, truncation))
+    network.generate_mixed(*inputs(golden, truncation))
     for layer, values in recorded.items():
         assert_near(found[layer], values, family="biggan-deep", what=layer)
 
@@ -95,7 +95,7 @@ def test_images_of_every_truncation_are_those_recorded(name: str, case: str) -> 
     network = of_golden(golden, truncation=truncation).network
     z, vectors = inputs(golden, truncation)
     image = golden.array(f"out/{case}/image")
-    assert_near(network.draw_mixed(z, vectors), image, family="biggan-deep", what=case)
+    assert_near(network.generate_mixed(z, vectors), image, family="biggan-deep", what=case)
 
 
 @pytest.mark.parametrize("name", GOLDENS)
@@ -105,7 +105,7 @@ def test_a_class_is_the_row_of_it_alone(name: str) -> None:
     z, vectors = inputs(golden, 1.0)
     classes = vectors.argmax(1)
     alone = functional.one_hot(classes, vectors.shape[1]).float()
-    assert torch.equal(network(z, classes), network.draw_mixed(z, alone))
+    assert torch.equal(network(z, classes), network.generate_mixed(z, alone))
 
 
 @pytest.mark.parametrize("name", GOLDENS)
@@ -132,7 +132,7 @@ def test_a_published_file_of_weights_loads_as_data(path: Path) -> None:
     network = build(arguments=arguments, truncation=truncation).network.requires_grad_(False)
     load_weights(network, path, weights=FileWeights(file=str(path)))
     image = golden.array(f"out/{case}/image")
-    assert_near(network.draw_mixed(*inputs(golden, truncation)), image, family="biggan-deep")
+    assert_near(network.generate_mixed(*inputs(golden, truncation)), image, family="biggan-deep")
 
 
 @pytest.mark.parametrize(
@@ -247,16 +247,19 @@ def test_latents_are_a_cut_normal_times_the_truncation_and_of_their_seed_alone()
             {"architecture": "deep-128", "arguments": SMALL},
             "either an architecture or arguments",
         ),
-        ({"arguments": {**SMALL, "zdim": 3}}, r"no argument 'zdim' \(did you mean 'z_dim'"),
+        ({"arguments": {**SMALL, "zdim": 3}}, r"unknown argument 'zdim' \(did you mean 'z_dim'"),
         (
             {"arguments": {k: v for k, v in SMALL.items() if k != "eps"}},
-            "needs the argument 'eps'",
+            "argument 'eps' is missing",
         ),
         ({"arguments": {**SMALL, "n_stats": 1}}, "n_stats is 1; give an integer from 2 on"),
         ({"arguments": {**SMALL, "eps": "1e-4"}}, "eps is '1e-4'; give a number"),
         ({"arguments": {**SMALL, "layers": 3}}, "layers is 3; give a list"),
         ({"arguments": {**SMALL, "layers": [[16, 1]]}}, r"layers\[0\] is \[16, 1\]; give"),
-        ({"arguments": {**SMALL, "layers": [[True, 8, 1]]}}, r"layers\[0\] turns 8 .* gets 16"),
+        (
+            {"arguments": {**SMALL, "layers": [[True, 8, 1]]}},
+            r"layers\[0\] maps 8 .* from 16 widths",
+        ),
         ({"arguments": {**SMALL, "layers": [[True, 16, 2]]}}, "end with 2 channel widths"),
         (
             {"arguments": {**SMALL, "channel_width": 3, "layers": [[True, 16, 1], [False, 1, 1]]}},
@@ -273,8 +276,8 @@ def test_latents_are_a_cut_normal_times_the_truncation_and_of_their_seed_alone()
             },
             r"layers\[1\] has 3 channels and needs 4; raise channel_width",
         ),
-        ({"architecture": "deep-128", "truncation": 0.0}, "truncation 0.0 is not above 0"),
-        ({"architecture": "deep-128", "truncation": 1.5}, "truncation 1.5 is not above 0"),
+        ({"architecture": "deep-128", "truncation": 0.0}, "truncation is 0.0; give a number"),
+        ({"architecture": "deep-128", "truncation": 1.5}, "truncation is 1.5; give a number"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], problem: str) -> None:

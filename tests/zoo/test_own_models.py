@@ -226,9 +226,9 @@ def test_the_command_line_finds_it_too(folder: Path) -> None:
         ("def f():\n    raise OSError('a\\nb')", "own.py:f", "OSError: a b (own.py, line 11)"),
         ("def f():\n    raise SystemExit(3)", "own.py:f", "SystemExit: 3"),
         ("def f(depth):\n    pass", "own.py:f", "TypeError: f() missing 1 required positional"),
-        ("def f():\n    return nn.ReLU()", "own.py:f", "returned a ReLU; it has to return a Gen"),
-        ("def f():\n    return encoder(3)", "own.py:f", "its network is a int, no torch.nn.Module"),
-        ("def f():\n    return encoder(nn.ReLU(), preset='*')", "own.py:f", "its preset is '*'"),
+        ("def f():\n    return nn.ReLU()", "own.py:f", "returns a ReLU; return a Generator or"),
+        ("def f():\n    return encoder(3)", "own.py:f", "network is a int; give a torch.nn.Module"),
+        ("def f():\n    return encoder(nn.ReLU(), preset='*')", "own.py:f", "preset is '*'"),
         (
             "def f():\n    return encoder(nn.Linear(5, 5), preset=['*'])",
             "own.py:f",
@@ -243,14 +243,14 @@ def test_the_command_line_finds_it_too(folder: Path) -> None:
             "def f():\n    one = torch.zeros\n"
             "    return Generator(network=nn.ReLU(), latent_size=3, sample_latent=one)",
             "own.py:f",
-            "draws latents (0,), but its latent_size is 3",
+            "latents have shape (0,), but latent_size is 3",
         ),
         (
             "def f():\n    net = nn.Linear(3, 3)\n"
             "    w = LatentSpace(lambda z, _: net(z), lambda w, _: w)\n"
             "    return Generator(network=net, latent_size=3, latent_spaces={'w': w})",
             "own.py:f",
-            "a function of its latent space 'w' draws with what stands outside",
+            "latent space 'w': a function refers to a network outside of it",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_other_weights_of_that_name_run_a_network_again() -> None:
 
 def test_a_file_that_is_not_the_configuration_s_is_refused_before_a_job_starts() -> None:
     weights = ShippedWeights(shipped="mae_faces", sha256="0" * 64)
-    with pytest.raises(RosettaError, match=r"the configuration says 000000000000…; leave the che"):
+    with pytest.raises(RosettaError, match=r"the configuration has 000000000000…; remove sha"):
         verify_weights(file_of("mae_faces"), weights)
     other = encoder("mae_faces").model_copy(update={"weights": weights})
     with pytest.raises(RosettaError, match=r"mae_faces.safetensors: SHA-256 is ") as caught:

@@ -101,7 +101,7 @@ def test_stages_keep_the_stem_and_end_at_their_resolution(stages) -> None:
         numbers = [int(name[1:].split("_")[0]) for name in names[kept:]]
         assert numbers == list(range(kept + 1, kept + 2 + stages[number - 1]["head_layers"]))
         first = synthesis.get_submodule(names[kept]).plan
-        assert first.gives == first.takes == synthesis.get_submodule(names[kept - 1]).plan.gives
+        assert first.output == first.input == synthesis.get_submodule(names[kept - 1]).plan.output
         side = stages[number - 1]["img_resolution"]
         image = generator.generate(generator.sample_latents([1]), torch.tensor([2]))
         assert image.shape == (1, 3, side, side)
@@ -163,7 +163,7 @@ def test_stem_and_stages_are_read_off_a_file(stages) -> None:
 def test_a_file_whose_stages_cannot_be_read_off_is_refused() -> None:
     module = as_file(SMALL | {"stages": CHAINS[0]})
     module.modules["synthesis"].arguments["channel_max"] = 2
-    with pytest.raises(RosettaError, match=r"give \d+ layers up to L.*; give the arguments"):
+    with pytest.raises(RosettaError, match=r"have \d+ layers up to L.*; give arguments"):
         arguments_of(module)
 
 
@@ -189,7 +189,7 @@ def test_the_paper_counts_39_layers_at_1024_pixels() -> None:
     ("stages", "problem"),
     [
         ([{"head_layers": 4, "up_factor": 2}], "stage 1: argument 'img_resolution' is missing"),
-        ([stage(32, 4), stage(32, 4)], "stage 2: img_resolution is 32; with .* it must be 64"),
+        ([stage(32, 4), stage(32, 4)], "stage 2: img_resolution is 32; give 64"),
         ([stage(32, 2)], "stage 1: 2 layers are too few"),
         ([7], "stage 1: arguments are 7; give a mapping"),
         (7, "stages is 7; give a list of stages"),
@@ -204,8 +204,6 @@ def test_wrong_stages_are_said_in_one_line(stages, problem: str) -> None:
 
 @pytest.mark.parametrize("shape", [[2, 8], [8], 8, ["many", 8]])
 def test_an_embedding_must_have_a_row_for_each_class(shape) -> None:
-    with pytest.raises(
-        RosettaError, match=r"class_embedding_shape is .*at least 3 classes"
-    ) as caught:
+    with pytest.raises(RosettaError, match=r"class_embedding_shape is .*at least 3,") as caught:
         build(arguments=SMALL | {"class_embedding_shape": shape})
     assert "\n" not in str(caught.value)

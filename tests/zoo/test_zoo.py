@@ -147,13 +147,13 @@ def test_weights_by_name_by_order_and_under_an_entry(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("state", "problem"),
     [
-        ({"weigth": torch.zeros(4), "bias": torch.zeros(4)}, "no entry 'weight'.*'weigth'"),
+        ({"weigth": torch.zeros(4), "bias": torch.zeros(4)}, "entry 'weight' is missing.*'weigth'"),
         ({"weight": torch.zeros(5), "bias": torch.zeros(4)}, r"'weight' has shape \(5,\)"),
         (
             {k: torch.zeros(4) for k in ("weight", "bias", "running_mean", "running_var", "more")},
             "'more' belongs to another network",
         ),
-        ({"model": {"weight": torch.zeros(4)}}, "holds no tensors; name the `entry`"),
+        ({"model": {"weight": torch.zeros(4)}}, "has no tensors; choose the entry"),
         ([1, 2], "holds a list"),
     ],
 )
@@ -162,6 +162,25 @@ def test_wrong_weights(tmp_path, state, problem: str) -> None:
     with pytest.raises(RosettaError, match=problem) as caught:
         load_weights(nn.BatchNorm2d(4), path, weights=weights)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("match", ["name", "order"])
+def test_transposed_weights_are_refused(tmp_path, match: str) -> None:
+    """They have as many numbers as the network's, but another shape."""
+    path, weights = save(tmp_path, {"weight": torch.zeros(4, 3), "bias": torch.zeros(3)})
+    chosen = weights.model_copy(update={"match": match})
+    with pytest.raises(RosettaError, match=r"'weight' has shape \(4, 3\), .*\(3, 4\)") as caught:
+        load_weights(nn.Linear(4, 3), path, weights=chosen)
+    assert "\n" not in str(caught.value)
+
+
+def test_transposed_tensors_are_loaded_by_their_elements(tmp_path) -> None:
+    """A view of transposed memory has the elements of its shape, whatever their order in memory."""
+    matrix = torch.arange(12.0).reshape(4, 3)
+    path, weights = save(tmp_path, {"weight": matrix.T, "bias": torch.zeros(3)})
+    target = nn.Linear(4, 3)
+    load_weights(target, path, weights=weights)
+    assert torch.equal(target.weight, matrix.T)
 
 
 class Trap:
@@ -182,7 +201,7 @@ def test_a_changed_file_is_refused(tmp_path, weights) -> None:
     content[5000] ^= 1
     path = tmp_path / "onet.pt"
     path.write_bytes(content)
-    with pytest.raises(RosettaError, match=r"SHA-256 is .* the configuration says 165bfbe42940"):
+    with pytest.raises(RosettaError, match=r"SHA-256 is .* the configuration has 165bfbe42940"):
         load(model, path, device=CPU)
 
 

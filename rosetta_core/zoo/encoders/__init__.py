@@ -1,1 +1,1 @@
-"""Encoder families, and how images are preprocessed for them."""
+"""Encoder families and image preprocessing."""

@@ -1,7 +1,4 @@
-"""O-Net, the last of the three face detectors of MTCNN (Zhang et al., 2016).
-
-build      the network with random weights
-"""
+"""O-Net, the third and last face detector of MTCNN (Zhang et al., 2016)."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,18 +14,19 @@ __all__ = ["build"]
 
 
 class ONet(nn.Module):
-    """Four convolutions over a 48×48 face crop, and three heads: face, box, landmarks."""
+    """Four convolutions on a 48×48 face crop, and three heads: face, box, landmarks."""
 
     def __init__(self) -> None:
         super().__init__()
         convolutions: OrderedDict[str, nn.Module] = OrderedDict()
         channels = 3
-        for i, (out, kernel, pool) in enumerate([(32, 3, 3), (64, 3, 3), (64, 3, 2), (128, 2, 0)]):
-            convolutions[f"conv{i + 1}"] = nn.Conv2d(channels, out, kernel)
-            convolutions[f"prelu{i + 1}"] = nn.PReLU(out)
+        sizes = [(32, 3, 3), (64, 3, 3), (64, 3, 2), (128, 2, 0)]  # channels, kernel, pooling
+        for number, (outputs, kernel, pool) in enumerate(sizes, start=1):
+            convolutions[f"conv{number}"] = nn.Conv2d(channels, outputs, kernel)
+            convolutions[f"prelu{number}"] = nn.PReLU(outputs)
             if pool:
-                convolutions[f"pool{i + 1}"] = nn.MaxPool2d(pool, 2, ceil_mode=True)
-            channels = out
+                convolutions[f"pool{number}"] = nn.MaxPool2d(pool, 2, ceil_mode=True)
+            channels = outputs
         for name, module in convolutions.items():
             self.add_module(name, module)
         self._order = list(convolutions)
@@ -39,20 +37,22 @@ class ONet(nn.Module):
         self.dense6_3 = nn.Linear(256, 10)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map crops (n, 3, 48, 48) to face probabilities (n, 2), boxes (n, 4), points (n, 10)."""
         for name in self._order:
-            x = self.get_submodule(name)(x)
+            x = self.get_submodule(name)(x)  # (n, 128, 3, 3) at the end
         # the published weights number the positions of a map column by column
-        x = self.prelu5(self.dense5(x.transpose(1, 3).flatten(1)))
+        x = self.prelu5(self.dense5(x.transpose(1, 3).flatten(1)))  # (n, 256)
         return self.dense6_1(x).softmax(1), self.dense6_2(x), self.dense6_3(x)
 
 
 def build(
     architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
 ) -> Encoder:
-    """Build the detector; its units are the outputs of the first three PReLUs.
+    """Build the detector with random weights; the preset is the first three PReLUs.
 
-    RosettaError for an architecture or arguments: it has none.
+    Raises:
+        RosettaError: an architecture or arguments are given.
     """
     refuse_arguments(architecture, arguments, family="mtcnn_onet")
-    seen = Input(size=48, interpolation="bilinear", mean=[0.5] * 3, std=[0.5] * 3)
-    return Encoder(network=ONet(), input=seen, preset=("prelu1", "prelu2", "prelu3"))
+    preprocessing = Input(size=48, interpolation="bilinear", mean=[0.5] * 3, std=[0.5] * 3)
+    return Encoder(network=ONet(), input=preprocessing, preset=("prelu1", "prelu2", "prelu3"))

@@ -1,10 +1,8 @@
-"""Any image tower of open_clip: CLIP (Radford et al., 2021) and its descendants.
+"""Image towers of open_clip: CLIP (Radford et al., 2021) and its successors.
 
-build      the tower with random weights; the text's half is never built
-
-Names of modules and weights are those of the tower: files of whole models have `visual.` before
-them. OpenAI's own weights were trained with another GELU, so they belong to the architectures
-whose names end with -quickgelu.
+The text tower is not built. Modules and weights are named as in the image tower; files of whole
+models prefix them with `visual.`. OpenAI's own weights were trained with another GELU and need the
+architectures whose names end in -quickgelu.
 """
 
 from collections.abc import Mapping
@@ -28,33 +26,33 @@ from rosetta_core.zoo.network import Encoder
 
 __all__ = ["build"]
 
-WHOLE = ("embed_dim", "quick_gelu")  # arguments of the whole model that its tower needs
+MODEL_ARGUMENTS = ("embed_dim", "quick_gelu")  # of the whole model; its image tower needs them
 
 
 def build(
     architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
 ) -> Encoder:
-    """Build an image tower.
-
-    Its units are the GELUs of the MLPs for transformers, the four stages for ResNets, and for
-    towers of timm the same as there.
+    """Build an image tower with random weights.
 
     Args:
-        architecture: the model's name in open_clip.
-        arguments: in place of its own, those of open_clip's `vision_cfg` (image_size, layers,
-            width, …), embed_dim and quick_gelu.
+        architecture: name of the model in open_clip.
+        arguments: replacements for embed_dim, quick_gelu, and entries of open_clip's `vision_cfg`
+            (image_size, layers, width, …).
 
     Raises:
-        RosettaError: for a name or an argument that open_clip does not know.
+        RosettaError: open_clip does not have the architecture, or refuses an argument.
     """
     name = architecture or ""
     known = open_clip.list_models()
     if name not in known:
-        raise RosettaError(f"open_clip has no model {name!r}{did_you_mean(name, known)}")
+        hint = did_you_mean(name, known)
+        raise RosettaError(
+            f"open_clip: unknown architecture {name!r}{hint}; see open_clip.list_models()"
+        )
     tower = construct(
         partial(_tower, open_clip.get_model_config(name)), arguments, name=f"open_clip's {name}"
     )
-    preset, prefix_tokens = _units(tower)
+    preset, prefix_tokens = _preset_of(tower)
     return Encoder(
         network=tower,
         input=_input(name, tower),
@@ -65,25 +63,29 @@ def build(
 
 
 def _tower(model: Mapping[str, Any], **arguments: Any) -> nn.Module:
-    """The image tower of a model's configuration, with arguments in place of some of its own."""
-    tower = {field.name for field in fields(CLIPVisionCfg)} - {"timm_model_pretrained"}
+    """Build the image tower of a model's configuration, with some of its entries replaced."""
+    known = {field.name for field in fields(CLIPVisionCfg)} - {"timm_model_pretrained"}
     for name in arguments:
-        if name not in tower and name not in WHOLE:
-            raise TypeError(f"no argument {name!r}{did_you_mean(name, [*tower, *WHOLE])}")
-    changed = {key: value for key, value in arguments.items() if key in tower}
-    whole = {**model, **{key: value for key, value in arguments.items() if key in WHOLE}}
-    config = {**model["vision_cfg"], **changed, "timm_model_pretrained": False}
-    # what open_clip offers instead builds the text's half too, which some models download
+        if name not in known and name not in MODEL_ARGUMENTS:
+            raise TypeError(f"no argument {name!r}{did_you_mean(name, [*known, *MODEL_ARGUMENTS])}")
+    tower_arguments = {key: value for key, value in arguments.items() if key in known}
+    model = {**model, **{k: value for k, value in arguments.items() if k in MODEL_ARGUMENTS}}
+    config = {**model["vision_cfg"], **tower_arguments, "timm_model_pretrained": False}
+    # open_clip's public functions build the text tower too, which some models download
     network = _build_vision_tower(
-        whole["embed_dim"], CLIPVisionCfg(**config), whole.get("quick_gelu", False)
+        model["embed_dim"], CLIPVisionCfg(**config), model.get("quick_gelu", False)
     )
-    if isinstance(network, TimmModel) and "image_size" in changed:
-        network.set_input_size(changed["image_size"])
+    if isinstance(network, TimmModel) and "image_size" in tower_arguments:
+        network.set_input_size(tower_arguments["image_size"])
     return network
 
 
-def _units(tower: nn.Module) -> tuple[tuple[str, ...], int]:
-    """The patterns of a tower's units, and how many tokens stand before the grid."""
+def _preset_of(tower: nn.Module) -> tuple[tuple[str, ...], int]:
+    """Return the default layers of a tower, as patterns, and its number of prefix tokens.
+
+    The layers are the GELUs of a transformer's MLPs, the four stages of a ResNet, and the default
+    layers of a tower of timm.
+    """
     if isinstance(tower, ModifiedResNet):
         return ("layer[1-4]",), 0
     if isinstance(tower, TimmModel):
@@ -93,11 +95,12 @@ def _units(tower: nn.Module) -> tuple[tuple[str, ...], int]:
 
 
 def _input(name: str, tower: nn.Module) -> Input:
-    """How all published weights of an architecture see images, or else as CLIP does."""
+    """Return the preprocessing of an architecture's published weights, or CLIP's if they differ."""
     tags = open_clip.list_pretrained_tags_by_model(name)
-    seen = [_preprocess(open_clip.get_pretrained_cfg(name, tag)) for tag in tags]
-    chosen = seen[0] if seen and all(one == seen[0] for one in seen) else PreprocessCfg()
-    size: Any = tower.image_size  # a side, or height and width
+    published = [_preprocessing(open_clip.get_pretrained_cfg(name, tag)) for tag in tags]
+    agree = bool(published) and all(one == published[0] for one in published)
+    chosen = published[0] if agree else PreprocessCfg()
+    size: Any = tower.image_size  # a side, or (h, w)
     return Input(
         size=size if isinstance(size, int) else size[0],
         interpolation="bilinear" if chosen.interpolation == "bilinear" else "bicubic",
@@ -106,6 +109,6 @@ def _input(name: str, tower: nn.Module) -> Input:
     )
 
 
-def _preprocess(weights: Mapping[str, Any]) -> PreprocessCfg:
+def _preprocessing(weights: Mapping[str, Any]) -> PreprocessCfg:
     names = ("mean", "std", "interpolation")
     return PreprocessCfg(**{name: weights[name] for name in names if weights.get(name)})

@@ -1,8 +1,7 @@
-"""Images on their way into an encoder.
+"""Conversion of images between generators, files and encoders.
 
-preprocess           crop, resize and normalise bytes as an encoder wants them
-preprocess_pixels    the same of pixels, differentiable
-to_bytes          a generator's images as bytes; to_pixels turns them back
+Generators return pixels (n, 3, h, w) in -1..1, files hold bytes (n, h, w, 3), and encoders take
+normalised pixels (n, 3, size, size).
 """
 
 import numpy as np
@@ -17,27 +16,41 @@ __all__ = ["preprocess", "preprocess_pixels", "to_bytes", "to_pixels"]
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Turn images (n, 3, h, w) in -1..1 into bytes (n, h, w, 3)."""
+    """Convert images (n, 3, h, w) in -1..1 to bytes (n, h, w, 3), rounded and clamped."""
     scaled = (images.float() + 1).mul_(127.5).round_().clamp_(0, 255)
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def to_pixels(images: NDArray[np.uint8], *, device: torch.device) -> Tensor:
-    """Turn bytes (n, h, w, 3) into images as a generator draws them: (n, 3, h, w) in -1..1."""
+    """Convert bytes (n, h, w, 3) to images (n, 3, h, w) in -1..1, as a generator returns them."""
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def preprocess(images: Tensor, input: Input) -> Tensor:
-    """Crop, resize and normalise bytes (n, h, w, 3) to (n, 3, size, size), channels last."""
+    """Crop, resize and normalise bytes (n, h, w, 3).
+
+    Args:
+        images: uint8 (n, h, w, 3).
+        input: preprocessing of the encoder.
+
+    Returns:
+        float32 (n, 3, size, size), with channels last in memory.
+    """
     return preprocess_pixels(images.permute(0, 3, 1, 2).float().div_(255), input)
 
 
 def preprocess_pixels(pixels: Tensor, input: Input) -> Tensor:
-    """Crop, resize and normalise pixels (n, 3, h, w) in 0..1 to (n, 3, size, size), channels last.
+    """Crop, resize and normalise pixels, differentiably.
 
-    Differentiable with respect to the pixels. The maps of an encoder lie on the part of the image
-    that it sees. The zoo's models therefore see all of it (`crop` 1): a crop would shift their
-    maps against the pivot's.
+    An encoder's maps cover the part of the image that it receives. Models of the zoo receive the
+    whole image (`crop` 1), since a crop would shift their maps against the pivot's.
+
+    Args:
+        pixels: (n, 3, h, w) in 0..1.
+        input: preprocessing of the encoder.
+
+    Returns:
+        (n, 3, size, size), with channels last in memory.
     """
     height, width = (max(1, round(side * input.crop)) for side in pixels.shape[2:])
     top, left = (pixels.shape[2] - height) // 2, (pixels.shape[3] - width) // 2

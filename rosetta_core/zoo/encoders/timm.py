@@ -1,8 +1,4 @@
-"""Any encoder of timm.
-
-build          the network with random weights, its input and its units from timm's own records
-preset_of       the patterns of a timm network's units
-"""
+"""Encoders of timm, with preprocessing and default layers from timm's own records."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -22,7 +18,7 @@ from rosetta_core.zoo.network import Encoder
 __all__ = ["build", "preset_of"]
 
 PRESETS = {
-    # the depthwise activation of every inverted-residual block, and the last activation
+    # depthwise activations of the inverted-residual blocks, and the last activation
     "tf_efficientnet_lite0": ("blocks.0.0.bn1.act", "blocks.[1-6].*.bn2.act", "bn2.act"),
 }
 
@@ -30,22 +26,19 @@ PRESETS = {
 def build(
     architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
 ) -> Encoder:
-    """Build a timm model.
-
-    Its units are the activations of the MLPs for transformers, the four stages for ResNets, and
-    timm's stages for everything else.
+    """Build a timm model with random weights.
 
     Args:
-        architecture: its name in timm, with or without the tag of its weights.
-        arguments: further ones of timm.create_model, as img_size and num_classes.
+        architecture: name in timm, with or without the tag of its weights.
+        arguments: further arguments of `timm.create_model`, for example img_size or num_classes.
 
     Raises:
-        RosettaError: for a name or an argument that timm does not know.
+        RosettaError: timm does not have the architecture, or refuses an argument.
     """
     name = architecture or ""
     if not timm.is_model(name):
         hint = did_you_mean(name, timm.list_models())
-        raise RosettaError(f"timm has no model {name!r}{hint}")
+        raise RosettaError(f"timm: unknown architecture {name!r}{hint}; see timm.list_models()")
     network = construct(partial(timm.create_model, name), arguments, name=f"timm's {name}")
     return Encoder(
         network=network,
@@ -58,7 +51,7 @@ def build(
 
 def _input(network: nn.Module, arguments: Mapping[str, Any]) -> Input:
     data = resolve_model_data_config(network)
-    size = arguments.get("img_size") or data["input_size"][-1]  # a side, or height and width
+    size = arguments.get("img_size") or data["input_size"][-1]  # a side, or (h, w)
     bicubic = data["interpolation"] == "bicubic"
     return Input(
         size=size if isinstance(size, int) else size[-1],
@@ -69,10 +62,14 @@ def _input(network: nn.Module, arguments: Mapping[str, Any]) -> Input:
 
 
 def preset_of(network: nn.Module) -> tuple[str, ...]:
-    """Return the patterns of a timm network's units."""
+    """Return the default layers of a timm network, as patterns.
+
+    These are the activations of the MLPs of a transformer, the four stages of a ResNet, and timm's
+    stages of any other network.
+    """
     activations = [name for name, _ in network.named_modules() if name.endswith(".mlp.act")]
     if any(name.startswith("attn_pool.") for name in activations):
-        return ("blocks.*.mlp.act",)  # that of the pooling is no map
+        return ("blocks.*.mlp.act",)  # the activation of the pooling is not a map
     if activations:
         return ("**.mlp.act",)
     if isinstance(network, ResNet):

@@ -1,7 +1,4 @@
-"""Any classifier of torchvision.
-
-build      the network with random weights, as torchvision trains it
-"""
+"""Classifiers of torchvision, with the preprocessing of its training recipes."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +17,7 @@ from rosetta_core.zoo.network import Encoder
 __all__ = ["build"]
 
 PRESETS = {
-    # the depthwise activation of every inverted-residual block, and the last activation
+    # depthwise activations of the inverted-residual blocks, and the last activation
     "mobilenet_v2": ("features.1.conv.0.2", "features.*.conv.1.2", "features.18.2"),
 }
 
@@ -28,26 +25,27 @@ PRESETS = {
 def build(
     architecture: str | None = None, *, arguments: Mapping[str, Any] | None = None
 ) -> Encoder:
-    """Build a torchvision model.
-
-    Its units are the four stages for ResNets and the GELUs of the MLPs for ViTs; other networks
-    have none unless the configuration names them.
+    """Build a torchvision classifier with random weights.
 
     Args:
-        architecture: its name in torchvision.
-        arguments: further ones of torchvision.models.get_model, as num_classes and image_size.
+        architecture: name in torchvision.
+        arguments: further arguments of `torchvision.models.get_model`, for example num_classes or
+            image_size.
 
     Raises:
-        RosettaError: for a name or an argument that torchvision does not know.
+        RosettaError: torchvision does not have the architecture, or refuses an argument.
     """
     name = architecture or ""
     known = models.list_models(module=models)
     if name not in known:
-        raise RosettaError(f"torchvision has no classifier {name!r}{did_you_mean(name, known)}")
+        hint = did_you_mean(name, known)
+        raise RosettaError(
+            f"torchvision: unknown architecture {name!r}{hint}; see models.list_models()"
+        )
     network = construct(
         partial(models.get_model, name, weights=None), arguments, name=f"torchvision's {name}"
     )
-    seen = Input(
+    preprocessing = Input(
         size=getattr(network, "image_size", 224),
         interpolation="bilinear",
         mean=[0.485, 0.456, 0.406],
@@ -55,14 +53,15 @@ def build(
     )
     return Encoder(
         network=network,
-        input=seen,
-        preset=PRESETS.get(name) or _units(network),
+        input=preprocessing,
+        preset=PRESETS.get(name) or _preset_of(network),
         prefix_tokens=int(isinstance(network, VisionTransformer)),
         to_maps=channels_first(network),
     )
 
 
-def _units(network: nn.Module) -> tuple[str, ...]:
+def _preset_of(network: nn.Module) -> tuple[str, ...]:
+    """Return the stages of a ResNet, the GELUs of a ViT's MLPs, or no layers."""
     if isinstance(network, ResNet):
         return ("layer[1-4]",)
     if isinstance(network, VisionTransformer):

@@ -1,11 +1,8 @@
-"""BigGAN-deep (Brock, Donahue and Simonyan, 2019): generators of images of a class.
+"""BigGAN-deep (Brock, Donahue and Simonyan, 2019): class-conditional generators.
 
-build                the generator with random weights
-ARCHITECTURES        by name the published networks: what their config.json says
-truncated_latent     the latent of a seed
-
-Written anew because the published package, pytorch-pretrained-biggan, is unmaintained since 2019
-and needs boto3, requests and tqdm; weights in its format fit.
+This is an implementation of its own, because the published package, pytorch-pretrained-biggan,
+has been unmaintained since 2019 and needs boto3, requests and tqdm. It loads weights in the format
+of that package, and the arguments of an architecture are those of its published config.json.
 """
 
 from collections.abc import Mapping
@@ -21,8 +18,8 @@ from rosetta_core.zoo.network import Generator
 
 __all__ = ["ARCHITECTURES", "build", "truncated_latent"]
 
-# blocks as (doubles the side, channels in, channels out), channels in channel widths;
-# tables 7 to 9 of the paper
+# blocks as (doubles the side, channels in, channels out), in units of the channel width
+# (tables 7 to 9 of the paper)
 TO_16X16 = [[False, 16, 16], [True, 16, 16], [False, 16, 16], [True, 16, 8], [False, 8, 8]]
 FROM_4_WIDTHS = [[False, 4, 4], [True, 4, 2], [False, 2, 2], [True, 2, 1]]
 BLOCKS = {
@@ -49,10 +46,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     }
     for side, blocks in BLOCKS.items()
 }
-# the least that each of its integers may be
-LEAST = {
+# minima of integer arguments
+MINIMA = {
     "z_dim": 1,
-    "channel_width": 3,  # three of them are the image
+    "channel_width": 3,  # three of the last layer's outputs are the image
     "num_classes": 1,
     "attention_layer_position": 0,
     "n_stats": 2,
@@ -60,7 +57,10 @@ LEAST = {
 
 
 def truncated_latent(seed: int, size: int, *, truncation: float) -> Tensor:
-    """Return the latent (size,) of a seed: N(0, 1) cut to -2..2, times the truncation; float32."""
+    """Sample a latent (size,) of a seed, float32.
+
+    It is standard normal, restricted to -2..2 by resampling, and multiplied by the truncation.
+    """
     generator = torch.Generator("cpu").manual_seed(seed)
     latent = torch.randn(size, generator=generator, device="cpu")
     while (outside := latent.abs() > 2).any():
@@ -74,22 +74,21 @@ def build(
     arguments: Mapping[str, Any] | None = None,
     truncation: float = 1.0,
 ) -> Generator:
-    """Build a generator; its units are the outputs of the ReLUs.
+    """Build a generator with random weights; the preset is its ReLUs.
 
     Args:
-        architecture: of a published network; or else
-        arguments: all that a published config.json says. `output_dim` and `class_embed_dim` are
-            taken and change nothing: they follow from `layers` and `z_dim`.
-        truncation: above 0, up to 1; latents are multiplied by it.
+        architecture: name of a published network.
+        arguments: in its place, all entries of a published config.json. `output_dim` and
+            `class_embed_dim` have no effect, since they follow from `layers` and `z_dim`.
+        truncation: factor of the latents, above 0 and up to 1.
 
     Raises:
-        RosettaError: for both or neither, an unknown architecture, and arguments that are unknown,
-            missing or make no network.
+        RosettaError: the architecture is unknown, or arguments are missing, unknown or invalid.
     """
     arguments = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family="biggan")
     _check(arguments)
     if not 0 < truncation <= 1:
-        raise RosettaError(f"biggan: truncation {truncation} is not above 0 and up to 1")
+        raise RosettaError(f"biggan: truncation is {truncation}; give a number above 0, up to 1")
     size = arguments["z_dim"]
     return Generator(
         network=BigGANDeep(arguments, truncation=truncation),
@@ -102,39 +101,41 @@ def build(
 
 
 def _check(arguments: Mapping[str, Any]) -> None:
-    """RosettaError unless these are the arguments of a network."""
+    """Raise a RosettaError unless the arguments describe a network."""
     known = ARCHITECTURES["deep-128"]
     for name in arguments:
         if name not in known:
-            raise RosettaError(f"biggan has no argument {name!r}{did_you_mean(name, known)}")
+            raise RosettaError(f"biggan: unknown argument {name!r}{did_you_mean(name, known)}")
     for name in known:
         if name not in arguments:
-            raise RosettaError(f"biggan needs the argument {name!r}; it is in the config.json")
-    for name, least in LEAST.items():
-        if type(arguments[name]) is not int or arguments[name] < least:
+            raise RosettaError(f"biggan: argument {name!r} is missing; copy it from config.json")
+    for name, minimum in MINIMA.items():
+        if type(arguments[name]) is not int or arguments[name] < minimum:
             raise RosettaError(
-                f"biggan: {name} is {arguments[name]!r}; give an integer from {least} on"
+                f"biggan: {name} is {arguments[name]!r}; give an integer from {minimum} on"
             )
     if not isinstance(arguments["eps"], float) or arguments["eps"] <= 0:
-        raise RosettaError(f"biggan: eps is {arguments['eps']!r}; give a number above 0, as 0.0001")
+        raise RosettaError(
+            f"biggan: eps is {arguments['eps']!r}; give a number above 0, for example 1e-4"
+        )
     _check_blocks(arguments["layers"])
     _check_widths(arguments)
 
 
 def _check_widths(arguments: Mapping[str, Any]) -> None:
-    """RosettaError if a block or the attention would divide its channels down to none."""
+    """Raise a RosettaError if a block or the attention would have no channels."""
     position, width = arguments["attention_layer_position"], arguments["channel_width"]
     for number, (_, wide, _) in enumerate(arguments["layers"]):
-        least = ATTENTION if number == position else BOTTLENECK
-        if wide * width < least:
+        minimum = ATTENTION if number == position else BOTTLENECK
+        if wide * width < minimum:
             raise RosettaError(
-                f"biggan: layers[{number}] has {wide * width} channels and needs {least}; raise "
+                f"biggan: layers[{number}] has {wide * width} channels and needs {minimum}; raise "
                 "channel_width"
             )
 
 
 def _check_blocks(blocks: Any) -> None:
-    """RosettaError unless blocks fit onto each other, from the first maps to the image."""
+    """Raise a RosettaError unless each block takes the channels of the block before it."""
     if not isinstance(blocks, list | tuple):
         raise RosettaError(f"biggan: layers is {blocks!r}; give a list of blocks")
     widths = START
@@ -147,9 +148,9 @@ def _check_blocks(blocks: Any) -> None:
             )
         if block[1] != widths or not 0 < block[2] <= widths:
             raise RosettaError(
-                f"biggan: layers[{position}] turns {block[1]} channel widths into {block[2]}, but "
-                f"gets {widths} and can only keep or drop them"
+                f"biggan: layers[{position}] maps {block[1]} channel widths to {block[2]}; give a "
+                f"block from {widths} widths to at most as many"
             )
         widths = block[2]
     if widths != 1:
-        raise RosettaError(f"biggan: layers end with {widths} channel widths instead of 1")
+        raise RosettaError(f"biggan: layers end with {widths} channel widths; let them end with 1")

@@ -1,13 +1,6 @@
-"""The network of BigGAN-deep (Brock, Donahue and Simonyan, 2019).
+"""Network of BigGAN-deep (Brock, Donahue and Simonyan, 2019).
 
-BigGANDeep           latents and classes to images, at one truncation
-statistics_rows      which rows of the batch statistics belong to a truncation
-SpectralNorm         a weight divided by an estimate of its largest singular value
-START                channels of the maps that the first block takes, in channel widths
-BOTTLENECK           by what a block divides its channels
-ATTENTION            by what attention divides its channels, for queries and keys
-
-The names of its modules and weights are those of the published files.
+Modules and weights are named as in the published files.
 """
 
 import math
@@ -22,30 +15,30 @@ from rosetta_core.zoo.generators.latents import one_hot
 
 __all__ = ["ATTENTION", "BOTTLENECK", "START", "BigGANDeep", "SpectralNorm", "statistics_rows"]
 
-START = 16
-BOTTLENECK = 4
-ATTENTION = 8
+START = 16  # channels of the first maps, in channel widths
+BOTTLENECK = 4  # factor by which a block reduces its channels
+ATTENTION = 8  # factor by which attention reduces its channels, for queries and keys
 
 
 def statistics_rows(truncation: float, rows: int) -> tuple[int, float]:
-    """Say which of `rows` batch statistics, measured at truncations 0 to 1, belong to a truncation.
+    """Return the batch statistics of a truncation, among rows measured at truncations 0 to 1.
 
     Returns:
-        The index of a row, and a fraction: 0 if the row holds as it is; otherwise it counts by
-        the fraction and the row after it by the rest. That is the wrong way round, but it is how
-        the published networks are run.
+        Index of a row, and its weight in the mean with the next row; a weight of 0 means the row
+        alone. An interpolation would use one minus this weight, but the published networks are run
+        with it.
     """
     fraction, index = math.modf(truncation / (1 / (rows - 1)))
-    if index == rows - 1:  # rounding may leave a fraction, but no row is after the last
+    if index == rows - 1:  # rounding may leave a fraction, but there is no next row
         return rows - 1, 0.0
     return int(index), fraction
 
 
 class SpectralNorm(nn.Module):
-    """A weight W that is divided by σ = u·(W v) (Miyato et al., 2018, eq. 8).
+    """A weight W divided by σ = u·(W v) (Miyato et al., 2018, eq. 8).
 
-    u and v are those of the last power iteration in training, stored with the weights. σ is an
-    estimate of the largest singular value, which the network was trained with.
+    u and v are the vectors of the last power iteration in training, stored with the weights; σ
+    estimates the largest singular value.
     """
 
     weight_u: Tensor
@@ -69,7 +62,7 @@ class SpectralNorm(nn.Module):
 
 
 class SpectralLinear(SpectralNorm):
-    """A linear map with spectral normalisation."""
+    """A linear layer with spectral normalisation."""
 
     def __init__(self, channels: int, out: int, *, bias: bool = True) -> None:
         super().__init__((out, channels), bias=bias)
@@ -79,7 +72,7 @@ class SpectralLinear(SpectralNorm):
 
 
 class SpectralConv(SpectralNorm):
-    """A convolution with spectral normalisation that keeps the size of the maps."""
+    """A convolution with spectral normalisation; maps keep their size."""
 
     def __init__(self, channels: int, out: int, kernel: int, *, bias: bool = True) -> None:
         super().__init__((out, channels, kernel, kernel), bias=bias)
@@ -90,7 +83,7 @@ class SpectralConv(SpectralNorm):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with statistics that were measured at several truncations."""
+    """Batch normalisation with statistics measured at several truncations."""
 
     running_means: Tensor
     running_vars: Tensor
@@ -103,7 +96,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_vars", torch.ones(rows, channels))
 
     def normalise(self, x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-        """Give maps (n, c, h, w) mean 0 and variance 1, then a gain and an offset (n or 1, c)."""
+        """Normalise maps (n, c, h, w), then apply a gain and an offset (n or 1, c)."""
         mean, variance = self._at(self.running_means), self._at(self.running_vars)  # (c,)
         x = (x - mean[:, None, None]) / (variance + self.eps).sqrt()[:, None, None]
         return x * gain[:, :, None, None] + offset[:, :, None, None]
@@ -116,7 +109,7 @@ class BatchNorm(nn.Module):
 
 
 class PlainBatchNorm(BatchNorm):
-    """Batch normalisation with one gain and offset a channel."""
+    """Batch normalisation with one gain and one offset per channel."""
 
     def __init__(self, channels: int, **statistics: Any) -> None:
         super().__init__(channels, **statistics)
@@ -128,7 +121,7 @@ class PlainBatchNorm(BatchNorm):
 
 
 class ConditionalBatchNorm(BatchNorm):
-    """Batch normalisation whose gain and offset are linear in the condition, latent and class."""
+    """Batch normalisation with gain and offset linear in the condition (latent and class)."""
 
     def __init__(self, channels: int, *, condition: int, **statistics: Any) -> None:
         super().__init__(channels, **statistics)
@@ -142,20 +135,21 @@ class ConditionalBatchNorm(BatchNorm):
 class Block(nn.Module):
     """A residual block with a bottleneck (figure 16 of the paper).
 
-    The shortcut keeps the first channels where the block has fewer outputs than inputs.
+    If the block has fewer outputs than inputs, its shortcut is the first channels.
     """
 
     def __init__(self, channels: int, out: int, *, up: bool, condition: int, **norm: Any) -> None:
         super().__init__()
         self.up, self.out = up, out
         middle = channels // BOTTLENECK
-        widths = [(channels, middle, 1), (middle, middle, 3), (middle, middle, 3), (middle, out, 1)]
-        for step, (wide, narrow, kernel) in enumerate(widths):
-            self.add_module(f"bn_{step}", ConditionalBatchNorm(wide, condition=condition, **norm))
+        steps = [(channels, middle, 1), (middle, middle, 3), (middle, middle, 3), (middle, out, 1)]
+        for step, (inputs, outputs, kernel) in enumerate(steps):
+            self.add_module(f"bn_{step}", ConditionalBatchNorm(inputs, condition=condition, **norm))
             self.add_module(f"relu_{step}", nn.ReLU())
-            self.add_module(f"conv_{step}", SpectralConv(wide, narrow, kernel))
+            self.add_module(f"conv_{step}", SpectralConv(inputs, outputs, kernel))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map (n, channels, h, w) to (n, out, h, w), or to (n, out, 2h, 2w) if `up`."""
         shortcut = x[:, : self.out]
         for step in range(4):
             x = self.get_submodule(f"bn_{step}")(x, condition)
@@ -171,7 +165,7 @@ def _double(x: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Self-attention over positions (Zhang et al., 2019), keys and values at half the side."""
+    """Self-attention over positions (Zhang et al., 2019); keys and values at half the side."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -186,12 +180,12 @@ class SelfAttention(nn.Module):
         keys = functional.max_pool2d(self.snconv1x1_phi(x), 2).flatten(2)  # (n, c/8, hw/4)
         values = functional.max_pool2d(self.snconv1x1_g(x), 2).flatten(2)  # (n, c/2, hw/4)
         attention = (queries.transpose(1, 2) @ keys).softmax(2)  # (n, hw, hw/4)
-        seen = (values @ attention.transpose(1, 2)).unflatten(2, x.shape[2:])  # (n, c/2, h, w)
-        return x + self.gamma * self.snconv1x1_o_conv(seen)
+        mixed = (values @ attention.transpose(1, 2)).unflatten(2, x.shape[2:])  # (n, c/2, h, w)
+        return x + self.gamma * self.snconv1x1_o_conv(mixed)
 
 
 class Synthesis(nn.Module):
-    """From the condition (n, 2 · z_dim) to the image (n, 3, h, w)."""
+    """Generates images (n, 3, h, w) from conditions (n, 2 · z_dim)."""
 
     def __init__(self, arguments: Mapping[str, Any], *, truncation: float) -> None:
         super().__init__()
@@ -203,14 +197,14 @@ class Synthesis(nn.Module):
         }
         self.gen_z = SpectralLinear(condition, 4 * 4 * START * width)
         self.layers = nn.ModuleList()
-        for position, (up, wide, narrow) in enumerate(arguments["layers"]):
+        for position, (up, inputs, outputs) in enumerate(arguments["layers"]):
             if position == arguments["attention_layer_position"]:
-                self.layers.append(SelfAttention(wide * width))
-            block = Block(wide * width, narrow * width, up=up, condition=condition, **norm)
+                self.layers.append(SelfAttention(inputs * width))
+            block = Block(inputs * width, outputs * width, up=up, condition=condition, **norm)
             self.layers.append(block)
         self.bn = PlainBatchNorm(width, **norm)
         self.relu = nn.ReLU()
-        # of the image it gives as many channels as it takes, and the first three are used
+        # it has as many outputs as inputs; the first three are the image
         self.conv_to_rgb = SpectralConv(width, width, 3)
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -222,18 +216,18 @@ class Synthesis(nn.Module):
 
 
 class BigGANDeep(nn.Module):
-    """BigGAN-deep at one truncation, which chooses the batch statistics."""
+    """BigGAN-deep at one truncation, which selects the batch statistics."""
 
     def __init__(self, arguments: Mapping[str, Any], *, truncation: float) -> None:
         super().__init__()
-        # an embedding is as long as a latent, whatever class_embed_dim says
+        # the length of an embedding is z_dim; class_embed_dim has no effect
         self.embeddings = nn.Linear(arguments["num_classes"], arguments["z_dim"], bias=False)
         self.generator = Synthesis(arguments, truncation=truncation)
 
     def forward(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Draw images (n, 3, h, w) in -1..1 of latents (n, z_dim) and classes (n,)."""
-        return self.draw_mixed(z, one_hot(classes, self.embeddings.in_features, like=z))
+        """Generate images (n, 3, h, w) in -1..1 from latents (n, z_dim) and class labels (n,)."""
+        return self.generate_mixed(z, one_hot(classes, self.embeddings.in_features, like=z))
 
-    def draw_mixed(self, z: Tensor, class_vectors: Tensor) -> Tensor:
-        """Draw images of mixed classes: the share of each in every image (n, num_classes)."""
+    def generate_mixed(self, z: Tensor, class_vectors: Tensor) -> Tensor:
+        """Generate images of mixed classes; the vectors (n, num_classes) hold their shares."""
         return self.generator(torch.cat([z, self.embeddings(class_vectors)], 1))

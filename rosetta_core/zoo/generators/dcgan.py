@@ -1,7 +1,4 @@
-"""DCGAN (Radford, Metz and Chintala, 2016): the generator of 64×64 images.
-
-build      the generator with random weights
-"""
+"""DCGAN (Radford, Metz and Chintala, 2016): a generator of 64×64 images."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -19,7 +16,7 @@ WIDTH = 64
 
 
 class DCGAN(nn.Module):
-    """Four transposed convolutions from 4×4 to 32×32 with ReLU, and a fifth to the image."""
+    """Four transposed convolutions with ReLU, from 4×4 to 32×32, and a fifth to the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,6 +34,7 @@ class DCGAN(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Generate images in -1..1 from latents (n, 100)."""
         return self.main(latents[:, :, None, None])  # (n, 3, 64, 64)
 
 
@@ -46,10 +44,15 @@ def build(
     arguments: Mapping[str, Any] | None = None,
     truncation: float = 1.0,
 ) -> Generator:
-    """Build the generator; its units are the outputs of the four ReLUs.
+    """Build the generator with random weights; the preset is its four ReLUs.
 
-    Latents are multiplied by the truncation. RosettaError for an architecture or arguments: it
-    has none.
+    Args:
+        architecture: has to be None.
+        arguments: have to be None or empty.
+        truncation: factor of the latents.
+
+    Raises:
+        RosettaError: an architecture or arguments are given.
     """
     refuse_arguments(architecture, arguments, family="dcgan")
     return Generator(

@@ -1,9 +1,6 @@
-"""What StyleGAN2, StyleGAN3 and StyleGAN-XL share in NVIDIA's layout, its parts named as there.
+"""Common parts of StyleGAN2, StyleGAN3 and StyleGAN-XL in NVIDIA's layout.
 
-SIZES                    the constructor's first arguments, and the least they can be
-constructor_arguments    what the constructor of a network in a file was given
-MappingNetwork           turns z and a class into w
-StyleBasedNetwork        a mapping and a synthesis network
+Modules and tensors are named as in the published files (Karras et al., 2019 to 2021).
 """
 
 from collections.abc import Mapping
@@ -20,19 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZES", "MappingNetwork", "StyleBasedNetwork", "constructor_arguments"]
 
+# first arguments of all constructors, and their minima
 SIZES = {"z_dim": 1, "c_dim": 0, "w_dim": 1, "img_resolution": 4, "img_channels": 1}
 
 
 def constructor_arguments(module: "PickledModule") -> dict[str, Any]:
-    """By name what the constructor of a generator was given, by position and by name."""
+    """Return the constructor arguments of a pickled generator by name, positional ones included."""
     return {**dict(zip(SIZES, module.positional, strict=False)), **module.arguments}
 
 
 class MappingNetwork(nn.Module):
-    """Fully connected layers from z, and an embedded class beside it, to w.
+    """Fully connected layers from z, concatenated with an embedded class, to w.
 
     Attributes:
-        w_avg: mean of w, to which truncation draws.
+        w_avg: mean of w, the target of truncation.
     """
 
     w_avg: Tensor
@@ -50,7 +48,7 @@ class MappingNetwork(nn.Module):
         embed_features: int | None = None,
         layer_features: int | None = None,
     ) -> None:
-        """Add the layers; embeddings and hidden layers are as long as w unless told."""
+        """Add the layers; embeddings and hidden layers are as long as w by default."""
         super().__init__()
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
         self.num_ws, self.num_layers = num_ws, num_layers
@@ -63,20 +61,20 @@ class MappingNetwork(nn.Module):
             width = outputs
 
     def initial_mean(self) -> Tensor:
-        """The mean of w before training."""
+        """Return the mean of w before training."""
         return torch.zeros(self.w_dim)
 
     def add_embedding(self, features: int) -> int:
-        """Add the modules that embed a class, and return how long its embedding is."""
+        """Add the modules that embed a class; return the length of the embedding."""
         self.embed = Linear(self.c_dim, features)
         return features
 
     def embedded(self, rows: Tensor) -> Tensor:
-        """Embed rows of classes (n, c_dim)."""
+        """Embed class rows (n, c_dim)."""
         return self.embed(rows)
 
     def mean(self, rows: Tensor | None) -> Tensor:
-        """The mean of w (w_dim,) or (n, w_dim), to which truncation draws; rows (n, c_dim)."""
+        """Return the mean of w, (w_dim,) or (n, w_dim), for class rows (n, c_dim)."""
         return self.w_avg
 
     def forward(
@@ -87,16 +85,16 @@ class MappingNetwork(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Tensor:
-        """Turn z (n, z_dim) and classes into w+ (n, num_ws, w_dim).
+        """Map z and class labels to w+ (n, num_ws, w_dim).
 
         Args:
-            z: N(0, 1).
-            c: classes (n,), or rows (n, c_dim) that may be mixtures.
+            z: standard normal latents (n, z_dim).
+            c: class labels (n,), or rows (n, c_dim) that may mix classes.
             truncation_psi: ψ of `truncate`.
-            truncation_cutoff: how many of the first w are truncated; all unless given.
+            truncation_cutoff: number of leading w vectors that are truncated; all by default.
 
         Raises:
-            RosettaError: if the network needs classes and gets none, or one that it does not have.
+            RosettaError: the network is conditional and labels are missing or out of range.
         """
         w, rows = unit_second_moment(z), None
         if self.c_dim:
@@ -111,28 +109,28 @@ class MappingNetwork(nn.Module):
 
 
 class StyleBasedNetwork(nn.Module):
-    """A mapping and a synthesis network.
+    """A mapping network and a synthesis network.
 
     Attributes:
-        mapping: turns z and classes into w+.
-        synthesis: turns w+ into images.
-        truncation: ψ, how much of the distance to the mean of w is kept.
+        mapping: maps z and class labels to w+.
+        synthesis: generates images from w+.
+        truncation: ψ, the share of the distance of w from its mean that is retained.
     """
 
     mapping: MappingNetwork
     synthesis: nn.Module
 
     def __init__(self, submodules: Mapping[str, nn.Module], *, truncation: float) -> None:
-        """Take `mapping` and `synthesis`, in the order in which files hold them."""
+        """Add `mapping` and `synthesis` in their order in the files."""
         super().__init__()
         for name, module in submodules.items():
             self.add_module(name, module)
         self.truncation = truncation
 
     def w(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Turn z (n, z_dim) and classes (n,) into truncated w (n, w_dim)."""
+        """Map z (n, z_dim) and class labels (n,) to truncated w (n, w_dim)."""
         return self.mapping(latents, classes, truncation_psi=self.truncation)[:, 0]
 
     def forward(self, latents: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Draw images (n, img_channels, h, w) of latents z (n, z_dim) and classes (n,)."""
+        """Generate images (n, img_channels, h, w) from z (n, z_dim) and class labels (n,)."""
         return self.synthesis(self.mapping(latents, classes, truncation_psi=self.truncation))

@@ -1,1 +1,1 @@
-"""Weights: where they come from, fetching, verification and loading."""
+"""Weights: sources, downloads, verification, file formats and loading."""

@@ -1,7 +1,4 @@
-"""Weights are fitted into a network.
-
-load_weights    out of a file of weights, in place
-"""
+"""Assignment of the entries of a file of weights to the parameters of a network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +14,7 @@ from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = ["load_weights"]
 
-COUNTER = "num_batches_tracked"  # BatchNorm's bookkeeping, absent from older files
+COUNTER = "num_batches_tracked"  # counter of BatchNorm, absent from older files
 
 
 def load_weights(
@@ -28,61 +25,70 @@ def load_weights(
     convert: CheckpointConverter | None = None,
     family: str | None = None,
 ) -> Checkpoint:
-    """Fit a file of weights into a network, in place; return what else the file says.
+    """Load a file of weights into a network, in place.
 
     Args:
-        network: to fit them into.
-        path: of the file.
-        weights: how to read it.
-        convert: turns what a checkpoint holds into the network's state, where that is more than
-            one entry of it.
-        family: of the network; None for any.
+        network: module whose parameters and buffers are replaced.
+        path: file of weights.
+        weights: how the file is read and its entries are assigned.
+        convert: converts the content of a checkpoint to the network's state dict, if that is more
+            than one entry of it.
+        family: family of the network; None accepts a file of any family.
+
+    Returns:
+        The content of the file, with the family and arguments that it states.
 
     Raises:
-        RosettaError: the file is missing, changed, unreadable, or of another network.
+        RosettaError: the file is missing, changed or unreadable, or belongs to another network.
     """
     if not path.is_file():
-        raise RosettaError(f"{path}: no such file of weights")
+        raise RosettaError(f"{path}: no such file; correct the path of the weights")
     verify_weights(path, weights)
-    stored = read_checkpoint(path, entry=weights.entry)
-    if family and stored.family not in (None, family):
-        raise RosettaError(f"{path}: holds a {stored.family}, not a {family}")
-    if convert and isinstance(stored.content, Mapping):
-        source = dict(convert(stored.content))
-    elif stored.pickled:
-        source = stored.content
+    checkpoint = read_checkpoint(path, entry=weights.entry)
+    if family and checkpoint.family not in (None, family):
+        raise RosettaError(
+            f"{path}: is of family {checkpoint.family}, not {family}; give another file"
+        )
+    if convert and isinstance(checkpoint.content, Mapping):
+        source = dict(convert(checkpoint.content))
+    elif checkpoint.pickled:
+        source = checkpoint.content
     else:
-        source = extract_state_dict(stored.content, weights.entry, path=path)
-    source = _named(source, weights, path=path)
-    wanted = {name: v for name, v in network.state_dict().items() if _counts(name)}
+        source = extract_state_dict(checkpoint.content, weights.entry, path=path)
+    source = _select(source, weights, path=path)
+    wanted = {name: v for name, v in network.state_dict().items() if _is_needed(name)}
     absent = _matching(wanted, weights.absent)
     wanted = {name: value for name, value in wanted.items() if name not in absent}
     if weights.match == "order":
         if len(source) != len(wanted):
             raise RosettaError(
-                f"{path}: has {len(source)} entries and the network {len(wanted)}, so they cannot "
-                "be matched in order"
+                f"{path}: has {len(source)} entries, but the network {len(wanted)}; use match: "
+                "name, "
+                "or list the others in absent or ignore"
             )
         source = dict(zip(wanted, source.values(), strict=True))
     _check_fit(source, wanted, path=path)
     network.load_state_dict(source, strict=False)
-    return stored
+    return checkpoint
 
 
-def _counts(name: str) -> bool:
+def _is_needed(name: str) -> bool:
     return not name.endswith(COUNTER)
 
 
-def _named(
+def _select(
     source: Mapping[str, Tensor], weights: StoredWeights, *, path: Path
 ) -> dict[str, Tensor]:
-    """The entries of a file that belong to the network, by the names that they have there."""
+    """Return the entries of a file that belong to the network, without their prefix."""
     prefix = weights.prefix or ""
-    found = {n.removeprefix(prefix): v for n, v in source.items() if n.startswith(prefix)}
-    if not found:
-        raise RosettaError(f"{path}: no entry begins with {prefix!r}, as {next(iter(source))!r}")
-    ignored = _matching(found, weights.ignore)
-    return {name: value for name, value in found.items() if name not in ignored and _counts(name)}
+    entries = {n.removeprefix(prefix): v for n, v in source.items() if n.startswith(prefix)}
+    if not entries:
+        raise RosettaError(
+            f"{path}: no entry starts with {prefix!r}; correct prefix (the first entry is "
+            f"{next(iter(source))!r})"
+        )
+    ignored = _matching(entries, weights.ignore)
+    return {k: v for k, v in entries.items() if k not in ignored and _is_needed(k)}
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
@@ -93,11 +99,16 @@ def _check_fit(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, pa
     for name, value in wanted.items():
         if name not in source:
             hint = did_you_mean(name, source)
-            raise RosettaError(f"{path}: has no entry {name!r}, which the network needs{hint}")
+            raise RosettaError(
+                f"{path}: entry {name!r} is missing{hint}; give another file, or list it in absent"
+            )
         if source[name].shape != value.shape:
             raise RosettaError(
-                f"{path}: entry {name!r} has shape {tuple(source[name].shape)}, the network "
-                f"needs {tuple(value.shape)}"
+                f"{path}: entry {name!r} has shape {tuple(source[name].shape)}, but the network "
+                f"needs {tuple(value.shape)}; give weights of the same architecture"
             )
     if extra := [name for name in source if name not in wanted]:
-        raise RosettaError(f"{path}: entry {extra[0]!r} belongs to another network")
+        raise RosettaError(
+            f"{path}: entry {extra[0]!r} belongs to another network; give another file, or list it "
+            "in ignore"
+        )

@@ -1,12 +1,7 @@
-"""What a file of weights holds, of whatever kind it is; nothing of it is run.
+"""Files of weights: safetensors, `torch.save`, and pickled networks; nothing in them is executed.
 
-Checkpoint             its content, and the network that it says it is of
-read_checkpoint    safetensors, a torch.save of tensors, or a pickled network
-read_metadata      the family and the arguments that a safetensors file says it is of
-extract_state_dict           the state dictionary in a content
-
-Metadata of a safetensors file that `rosetta convert` wrote are `family`, `arguments` (JSON),
-`source_sha256` and `format`.
+The format is recognised by content, not by name. A safetensors file that `rosetta convert` wrote
+states its network in the metadata `family`, `arguments` (JSON), `source_sha256` and `format`.
 """
 
 import json
@@ -30,21 +25,21 @@ from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickle
 
 __all__ = ["Checkpoint", "extract_state_dict", "file_format", "read_checkpoint", "read_metadata"]
 
-LEGACY_TORCH = 0x1950A86A20F9469CFC6C  # torch.save before 1.6 begins with this number, pickled
-PICKLE = b"\x80"  # the opcode PROTO, which begins every pickle since protocol 2
-ENTRY = "G_ema"  # the generator whose weights are averaged over training
+LEGACY_TORCH = 0x1950A86A20F9469CFC6C  # a torch.save before 1.6 starts with this number, pickled
+PICKLE = b"\x80"  # the opcode PROTO, the start of every pickle since protocol 2
+ENTRY = "G_ema"  # entry of the generator with weights averaged over training
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file of weights holds.
+    """Content of a file of weights.
 
     Attributes:
-        content: a state dictionary, or a dictionary with one among its values.
-        family: of the network; None if the file doesn't say.
-        arguments: of its constructor; None if the file doesn't say.
-        resolution: side of the images that it draws, in pixels; None if the file doesn't say.
-        pickled: whether it is a pickled network, of which `content` is the state.
+        content: a state dict, or a dictionary with a state dict among its values.
+        family: family of the network; None if the file does not state it.
+        arguments: constructor arguments of the network; None if the file does not state them.
+        resolution: side of generated images in pixels; None if the file does not state it.
+        pickled: whether the file is a pickled network, whose state dict is `content`.
     """
 
     content: Any
@@ -55,32 +50,33 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
-    """Read a file of weights, of the kind that its content shows.
+    """Read a file of weights of any supported format.
 
     Args:
-        path: of the file.
-        entry: of the network in a pickle, G_ema unless given; of other files the whole is read.
+        path: the file.
+        entry: key of the network in a pickle, G_ema by default; files of other formats are read
+            whole.
 
     Raises:
-        RosettaError: there is no such file, or it is no set of tensors.
+        RosettaError: the file is missing, damaged, or holds more than tensors.
     """
     if not path.is_file():
-        raise RosettaError(f"{path}: no such file of weights")
-    kind = file_format(path)
-    if kind == "pickle":
+        raise RosettaError(f"{path}: no such file; correct the path of the weights")
+    format = file_format(path)
+    if format == "pickle":
         module = read_pickled_network(path, entry or ENTRY)
-        found = module.attributes.get("img_resolution")
-        resolution = found if isinstance(found, int) else None
-        return Checkpoint(module.state_dict(), *_recognised(module, path), resolution, pickled=True)
+        side = module.attributes.get("img_resolution")
+        resolution = side if isinstance(side, int) else None
+        return Checkpoint(module.state_dict(), *_recognise(module, path), resolution, pickled=True)
     try:
-        if kind == "safetensors":
+        if format == "safetensors":
             return Checkpoint(load_file(path), *(read_metadata(path) or ()))
         return Checkpoint(torch.load(path, map_location="cpu", weights_only=True))
     except RosettaError:
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        if isinstance(error, UnpicklingError):  # torch says how to read it unsafely
+        if isinstance(error, UnpicklingError):  # PyTorch's message suggests to read it unsafely
             reason = "it is damaged, or holds more than tensors"
         raise RosettaError(
             f"{path}: cannot be read as weights ({reason}); give a safetensors file, or a "
@@ -89,9 +85,10 @@ def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
 
 
 def read_metadata(path: Path) -> tuple[str, dict[str, Any]] | None:
-    """The family and the arguments of the network that a safetensors file is of, if it says so.
+    """Return the family and the constructor arguments that a safetensors file states, if any.
 
-    RosettaError if the file can't be read, or says it in no way that can be understood.
+    Raises:
+        RosettaError: the metadata cannot be read, or the family is unknown.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -101,46 +98,62 @@ def read_metadata(path: Path) -> tuple[str, dict[str, Any]] | None:
         arguments = json.loads(metadata.get("arguments", ""))
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
-        raise RosettaError(f"{path}: has no readable metadata ({reason})") from None
+        raise RosettaError(
+            f"{path}: metadata cannot be read ({reason}); convert the weights again"
+        ) from None
     if metadata["family"] not in FAMILIES or not isinstance(arguments, dict):
-        raise RosettaError(f"{path}: is of family {metadata['family']!r}, which isn't known")
+        raise RosettaError(
+            f"{path}: family {metadata['family']!r} is unknown; convert the weights again"
+        )
     return metadata["family"], arguments
 
 
 def extract_state_dict(
     content: Any, entry: str | None, *, path: Path, pure: bool = False
 ) -> dict[str, Tensor]:
-    """The state dictionary in a checkpoint: all of it, or what stands under one key.
+    """Return the state dict in the content of a checkpoint.
 
-    RosettaError if there is none, or if it must be `pure` and holds more than tensors.
+    Args:
+        content: content of a file of weights.
+        entry: key of the state dict; None if it is the whole content.
+        path: the file, for errors.
+        pure: refuse a state dict with other values than tensors, instead of ignoring them.
+
+    Raises:
+        RosettaError: there is no such entry or there are no tensors; or the state dict is not pure.
     """
     if entry is not None:
         if not isinstance(content, dict) or entry not in content:
             keys = list(content)[:5] if isinstance(content, dict) else type(content).__name__
-            raise RosettaError(f"{path}: has no entry {entry!r}; it holds {keys}")
+            raise RosettaError(f"{path}: has no entry {entry!r}; choose from {keys}")
         content = content[entry]
     if not isinstance(content, dict):
-        raise RosettaError(f"{path}: holds a {type(content).__name__}, no state dictionary")
+        raise RosettaError(
+            f"{path}: holds a {type(content).__name__}, not a state dict; give another file or "
+            "entry"
+        )
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     others = [name for name in content if str(name) not in tensors]
     if pure and others:
         raise RosettaError(
-            f"{path}: {others[0]!r} is a {type(content[others[0]]).__name__}, no tensor; name the "
-            f"state dictionary among {list(content)[:5]} as the entry"
+            f"{path}: {others[0]!r} is a {type(content[others[0]]).__name__}, not a tensor; choose "
+            f"the entry of the state dict from {list(content)[:5]}"
         )
     if not tensors:
-        raise RosettaError(f"{path}: holds no tensors; name the `entry` among {list(content)[:5]}")
+        raise RosettaError(f"{path}: has no tensors; choose the entry from {list(content)[:5]}")
     return tensors
 
 
-def _recognised(module: PickledModule, path: Path) -> tuple[str | None, dict[str, Any] | None]:
-    """The family of a network, and the arguments that build it."""
+def _recognise(module: PickledModule, path: Path) -> tuple[str | None, dict[str, Any] | None]:
+    """Return the family and the constructor arguments of a pickled network, or None twice."""
     for family in (family for family in FAMILIES.values() if family.pickled):
         try:
             arguments = family.module().arguments_of(module)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise RosettaError(
-                f"{path}: looks like {family.name}, but lacks what its networks have ({error!r})"
+                f"{path}: resembles {family.name}, but lacks an attribute of its networks "
+                f"({error!r}); give "
+                "another file"
             ) from None
         if arguments is not None:
             return family.name, arguments
@@ -148,14 +161,14 @@ def _recognised(module: PickledModule, path: Path) -> tuple[str | None, dict[str
 
 
 def file_format(path: Path) -> Literal["safetensors", "torch", "pickle"]:
-    """Return in which kind of file weights are.
+    """Return the format of a file of weights, from its first bytes; nothing is loaded.
 
-    A safetensors file begins with the length of its header (8 bytes, the lowest first) and the
-    header, which is JSON. What torch.save writes is a zip file with data.pkl in it, or of old a
-    pickle of a number that no other pickle begins with. Nothing is loaded or run.
+    A safetensors file starts with the length of its header (8 bytes, little-endian) and the header,
+    which is JSON. `torch.save` writes a zip file with data.pkl in it, or before version 1.6 a
+    pickle that starts with a magic number.
 
     Raises:
-        RosettaError: there is no such file, or it is of no such kind.
+        RosettaError: the file is missing, or has none of these formats.
     """
     try:
         with path.open("rb") as file:
@@ -167,12 +180,13 @@ def file_format(path: Path) -> Literal["safetensors", "torch", "pickle"]:
                 if any(Path(name).name == "data.pkl" for name in archive.namelist()):
                     return "torch"
     except (OSError, zipfile.BadZipFile) as error:
-        raise RosettaError(f"{path}: can't be read as weights ({error})") from error
+        raise RosettaError(
+            f"{path}: cannot be read as weights ({error}); give another file"
+        ) from error
     if head.startswith(PICKLE):
         return "torch" if LEGACY_TORCH in _first_values(head) else "pickle"
     raise RosettaError(
-        f"{path}: cannot be read as weights (it is neither safetensors nor written by torch.save "
-        "nor a pickle)"
+        f"{path}: is neither safetensors nor a torch.save nor a pickle; give a file of weights"
     )
 
 
@@ -181,9 +195,9 @@ def _length(head: bytes) -> int:
 
 
 def _first_values(head: bytes) -> Iterator[object]:
-    """What the first operations of a pickle are about."""
+    """Yield the arguments of the first three instructions of a pickle."""
     try:
-        for _, value, _ in islice(pickletools.genops(head), 3):  # PROTO, maybe FRAME, a number
+        for _, value, _ in islice(pickletools.genops(head), 3):  # PROTO, perhaps FRAME, a number
             yield value
-    except ValueError:  # the head ends within an operation
+    except ValueError:  # the head ends within an instruction
         return

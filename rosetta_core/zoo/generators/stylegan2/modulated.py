@@ -1,16 +1,7 @@
-"""What StyleGAN2 is made of, in whichever layout its weights were published.
+"""Operations of StyleGAN2, shared by both layouts of its weights.
 
-Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020; what it keeps
-of StyleGAN is in Karras et al., "A Style-Based Generator Architecture for GANs", CVPR 2019.
-
-Linear                  a fully connected layer with an equalised learning rate
-modulated_convolution   a convolution whose weights each sample's style scales
-fir_kernel              the low-pass filter of resampling
-upsample                twice the rows and columns
-leaky_relu              the non-linearity
-unit_second_moment      latents with a mean square of 1
-truncate                w drawn towards its mean
-w_slots                 how many w a generator of that size takes
+Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, and "A
+Style-Based Generator Architecture for Generative Adversarial Networks", CVPR 2019.
 """
 
 import math
@@ -42,12 +33,12 @@ def unit_second_moment(latents: Tensor) -> Tensor:
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Slope 0.2 below zero, times √2, which keeps the variance of its input."""
+    """Apply a leaky ReLU of slope 0.2, times √2, which preserves the variance of the input."""
     return functional.leaky_relu(x, 0.2) * math.sqrt(2)
 
 
 class Linear(nn.Module):
-    """A fully connected layer that scales its weights as it runs, not as they are initialised.
+    """A fully connected layer with an equalised learning rate: it scales weights when it runs.
 
     Attributes:
         weight_gain: learning rate multiplier / √inputs.
@@ -77,29 +68,34 @@ class Linear(nn.Module):
 
 
 def fir_kernel(taps: Sequence[float], *, gain: float = 1.0) -> Tensor:
-    """The filter (f, f) that has these taps along rows and columns and sums to `gain`.
+    """Return the separable low-pass filter (f, f) of these taps, normalised to sum to `gain`.
 
     Raises:
-        RosettaError: for anything but a list of numbers that sum to something.
+        RosettaError: the taps are not a list of numbers with a sum other than 0.
     """
     numbers = isinstance(taps, list | tuple) and all(isinstance(t, int | float) for t in taps)
     if not numbers or not sum(taps):
-        raise RosettaError(f"low-pass filter {taps!r}: give its taps, as [1, 3, 3, 1]")
+        raise RosettaError(
+            f"low-pass filter is {taps!r}; give a list of taps, for example [1, 3, 3, 1]"
+        )
     line = torch.tensor(taps, dtype=torch.float32)
     square = line[:, None] * line
     return square / square.sum() * gain
 
 
 def upsample(maps: Tensor, kernel: Tensor) -> Tensor:
-    """Double the rows and columns of maps (n, c, h, w): zeros in between, then a low-pass filter.
+    """Double the rows and columns of maps: insert zeros, then apply a low-pass filter.
 
     Args:
         maps: (n, c, h, w).
-        kernel: (f, f), sums to 4, because three of four values that it sees are zero.
+        kernel: (f, f), with a sum of 4, because three of four input values are zero.
+
+    Returns:
+        (n, c, 2h, 2w).
     """
     channels, taps = maps.shape[1], kernel.shape[0]
     kernel = kernel.expand(channels, 1, -1, -1)
-    # a transposed convolution is just that: zeros in between, convolved with the kernel
+    # a transposed convolution inserts zeros and convolves with the kernel
     spread = functional.conv_transpose2d(
         maps, kernel, stride=2, groups=channels
     )  # (n, c, 2h+f-2, 2w+f-2)
@@ -115,19 +111,22 @@ def modulated_convolution(
     demodulate: bool = True,
     kernel: Tensor | None = None,
 ) -> Tensor:
-    """Convolve with weights that the style of each sample scales (section 2.2, equations 1-3).
+    """Convolve with weights scaled by the style of each sample (section 2.2, equations 1-3).
 
     w'_ijk = s_i w_ijk is the modulated weight, w''_ijk = w'_ijk / √(Σ_ik w'_ijk² + ε) the
-    demodulated one, for inputs i, outputs j and footprint k. A convolution is linear, so the
-    inputs are scaled by s_i and the outputs by the root, and all samples share one convolution.
+    demodulated one, for inputs i, outputs j and footprint k. A convolution is linear, so inputs
+    are scaled by s_i and outputs by the inverse root, and all samples share one convolution.
 
     Args:
         maps: (n, i, h, w).
         weight: (j, i, k, k).
         styles: s (n, i).
-        demodulate: whether the outputs are scaled to the variance that unit inputs would give.
-        kernel: (f, f), sums to 4: doubles rows and columns before the convolution. The two are
-            run as a transposed convolution and a filter.
+        demodulate: scale outputs to the variance that inputs of unit variance would give.
+        kernel: (f, f) low-pass filter with a sum of 4, if rows and columns are doubled before the
+            convolution; both are run as a transposed convolution and a filter.
+
+    Returns:
+        (n, j, h, w), or (n, j, 2h, 2w) with a kernel.
     """
     convolved = maps * styles[:, :, None, None]
     if kernel is None:
@@ -142,7 +141,7 @@ def modulated_convolution(
 
 
 def _filtered(maps: Tensor, kernel: Tensor, *, footprint: int) -> Tensor:
-    """Filter maps (n, c, 2h+k-2, 2w+k-2) that a k×k transposed convolution left: (n, c, 2h, 2w)."""
+    """Filter maps (n, c, 2h+k-2, 2w+k-2) of a k×k transposed convolution: (n, c, 2h, 2w)."""
     channels, surplus = maps.shape[1], kernel.shape[0] - footprint
     before, after = (surplus + 2) // 2, (surplus + 1) // 2
     maps = functional.pad(maps, (before, after, before, after))
@@ -150,16 +149,16 @@ def _filtered(maps: Tensor, kernel: Tensor, *, footprint: int) -> Tensor:
 
 
 def truncate(w: Tensor, mean: Tensor, *, psi: float) -> Tensor:
-    """Draw w (..., w_dim) towards its mean: w̄ + ψ (w − w̄) (StyleGAN, appendix B)."""
+    """Return w̄ + ψ (w − w̄) for w (..., w_dim) (StyleGAN, appendix B)."""
     return w if psi == 1 else mean + psi * (w - mean)
 
 
 def w_slots(resolution: int, *, family: str) -> int:
-    """How many w a generator takes: two for each of its resolutions 4, 8, ..., `resolution`.
+    """Return the number of w vectors of a generator: two per resolution 4, 8, …, `resolution`.
 
     Raises:
-        RosettaError: for a resolution that doubling 4 does not reach.
+        RosettaError: the resolution is not a power of two from 4 on.
     """
     if resolution < 4 or resolution & (resolution - 1):
-        raise RosettaError(f"{family}: cannot draw {resolution}×{resolution}; give a power of two")
+        raise RosettaError(f"{family}: resolution {resolution} is invalid; give a power of two")
     return 2 * (resolution.bit_length() - 2)

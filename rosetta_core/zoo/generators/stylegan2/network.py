@@ -1,9 +1,6 @@
-"""The synthesis network of StyleGAN2 (Karras et al., 2020) in NVIDIA's layout.
+"""Synthesis network of StyleGAN2 (Karras et al., 2020) in NVIDIA's layout.
 
-SynthesisNetwork    w+ to an image
-Design              what the layers of a synthesis network have in common
-
-Its submodules and tensors are named as in the published files.
+Modules and tensors are named as in the published files.
 """
 
 import math
@@ -26,16 +23,16 @@ __all__ = ["Design", "SynthesisNetwork"]
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What the layers of a synthesis network have in common.
+    """Common settings of the layers of a synthesis network.
 
     Attributes:
         w_dim: length of w.
-        img_channels: colours of the image.
-        channel_base: channels of a resolution times the resolution.
-        channel_max: the most channels of any.
+        img_channels: colour channels of the image.
+        channel_base: product of channels and resolution, below `channel_max`.
+        channel_max: largest number of channels.
         resample_filter: taps of the low-pass filter, along rows and along columns.
-        use_noise: whether layers have constant noise.
-        conv_clamp: outputs of layers are clamped to ± this; None if they aren't.
+        use_noise: whether layers add constant noise.
+        conv_clamp: largest magnitude of a layer's outputs; None for no clamp.
     """
 
     w_dim: int
@@ -47,12 +44,12 @@ class Design:
     conv_clamp: float | None
 
     def channels(self, resolution: int) -> int:
-        """The channels of all maps of that resolution."""
+        """Return the number of channels at a resolution."""
         return min(self.channel_base // resolution, self.channel_max)
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated convolution, noise, bias, non-linearity; twice the size if `up` is 2."""
+    """Modulated convolution, noise, bias, non-linearity; doubles the size if `up` is 2."""
 
     resample_filter: Tensor
     noise_const: Tensor
@@ -73,6 +70,7 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor, w: Tensor, *, noise: bool) -> Tensor:
+        """Map (n, in_channels, h, w) and w (n, w_dim) to (n, out_channels, up·h, up·w)."""
         kernel = self.resample_filter * 4 if self.up == 2 else None
         x = modulated_convolution(x, self.weight, self.affine(w), kernel=kernel)
         if noise and self.use_noise:
@@ -81,7 +79,7 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRGBLayer(nn.Module):
-    """A modulated 1×1 convolution to colours, without demodulation."""
+    """A modulated 1×1 convolution to colour channels, without demodulation."""
 
     def __init__(self, in_channels: int, design: Design) -> None:
         super().__init__()
@@ -93,6 +91,7 @@ class ToRGBLayer(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Map (n, in_channels, h, w) and w (n, w_dim) to colours (n, img_channels, h, w)."""
         styles = self.affine(w) * self.weight_gain
         x = modulated_convolution(x, self.weight, styles, demodulate=False)
         return _clamped(x + self.bias[:, None, None], self.conv_clamp)
@@ -103,7 +102,7 @@ def _clamped(x: Tensor, limit: float | None) -> Tensor:
 
 
 class SynthesisBlock(nn.Module):
-    """The layers of one resolution, and what they add to the image."""
+    """The layers of one resolution, and their contribution to the image."""
 
     resample_filter: Tensor
 
@@ -126,7 +125,7 @@ class SynthesisBlock(nn.Module):
     def forward(
         self, x: Tensor | None, image: Tensor | None, ws: Tensor, *, noise: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return features (n, channels, h, w) and the image so far (n, img_channels, h, w).
+        """Return features (n, channels, h, w) and the accumulated image (n, img_channels, h, w).
 
         Args:
             x: features of the block before; None in the first.
@@ -146,7 +145,7 @@ class SynthesisBlock(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """Turns w+ into images, from 4×4 to the full size."""
+    """Generates images from w+, from 4×4 to the full size."""
 
     def __init__(self, design: Design, *, resolution: int, num_ws: int) -> None:
         super().__init__()
@@ -156,7 +155,7 @@ class SynthesisNetwork(nn.Module):
             self.add_module(f"b{side}", SynthesisBlock(design, resolution=side))
 
     def forward(self, ws: Tensor, *, noise: bool = True) -> Tensor:
-        """Draw images (n, img_channels, h, w) of w+ (n, num_ws, w_dim), with noise or without.
+        """Generate images (n, img_channels, h, w) from w+ (n, num_ws, w_dim).
 
         A block's ToRGB shares its w with the first convolution of the next block.
         """

@@ -1,9 +1,4 @@
-"""StyleGAN2 (Karras et al., 2020) in the layout of rosinality/stylegan2-pytorch.
-
-ARCHITECTURES    constructor arguments of published networks
-build            a generator with random weights
-arrange          a checkpoint as the state of that generator
-"""
+"""StyleGAN2 (Karras et al., 2020) in the layout of rosinality/stylegan2-pytorch."""
 
 import math
 from collections.abc import Mapping
@@ -26,33 +21,33 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     str(size): {"size": size, "style_dim": 512, "n_mlp": 8, "channel_multiplier": 2}
     for size in (256, 512, 1024)
 }
-SIZES = {"size": 8, "style_dim": 1, "n_mlp": 1, "channel_multiplier": 1}  # the least of each
+SIZES = {"size": 8, "style_dim": 1, "n_mlp": 1, "channel_multiplier": 1}  # minima
 DEFAULTS = {
     "channel_multiplier": 2,
     "blur_kernel": (1, 3, 3, 1),
     "lr_mlp": 0.01,
     "channels": None,
 }
-WIDEST = 512
+MAX_CHANNELS = 512
 
 
 def _channels(multiplier: int) -> dict[int, int]:
-    """Channels by resolution: 512 up to 32×32, then 256, 128, ... times the multiplier."""
-    narrow = {2**i: multiplier * 2 ** (14 - i) for i in range(6, 11)}
-    return {4: WIDEST, 8: WIDEST, 16: WIDEST, 32: WIDEST, **narrow}
+    """Return channels by resolution: 512 up to 32×32, then 256, 128, … times the multiplier."""
+    large = {2**i: multiplier * 2 ** (14 - i) for i in range(6, 11)}
+    return {**dict.fromkeys((4, 8, 16, 32), MAX_CHANNELS), **large}
 
 
 def _by_resolution(table: Any, *, size: int) -> dict[int, int]:
-    """Channels by resolution, whose numbers are text in some files."""
+    """Return channels by resolution; some files hold the numbers as text."""
     try:
         channels = {int(side): int(width) for side, width in table.items()}
     except (AttributeError, TypeError, ValueError):
         raise RosettaError(
-            f"{FAMILY}: channels is {table!r}; give channels by resolution, as {{4: 512, 8: 256}}"
+            f"{FAMILY}: channels is {table!r}; give a mapping, for example {{4: 512, 8: 256}}"
         ) from None
     for i in range(2, size.bit_length()):
         if channels.get(2**i, 0) < 1:
-            raise RosettaError(f"{FAMILY}: channels says nothing about {2**i}×{2**i}")
+            raise RosettaError(f"{FAMILY}: channels has no entry {2**i}; give channels for it")
     return channels
 
 
@@ -62,36 +57,36 @@ def build(
     arguments: Mapping[str, Any] | None = None,
     truncation: float = 1.0,
 ) -> Generator:
-    """Build a generator; its units are the outputs of its convolutions' non-linearities.
+    """Build a generator with random weights; the preset is its activations.
 
     Args:
-        architecture: one of ARCHITECTURES.
-        arguments: instead of it, keyword arguments of the official constructor, and `channels` by
-            resolution where they are others than the multiplier gives.
-        truncation: ψ, by which z is drawn towards the mean w.
+        architecture: name of a published network, in `ARCHITECTURES`.
+        arguments: in its place, keyword arguments of the official constructor; and `channels` by
+            resolution, if they do not follow from the multiplier.
+        truncation: ψ, the share of the distance of w from its mean that is retained.
 
     Raises:
-        RosettaError: for arguments of no network that is built here.
+        RosettaError: arguments are missing, unknown or invalid.
     """
-    chosen = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    settled = fill_defaults(
-        chosen, sizes=SIZES, numbers=("lr_mlp",), defaults=DEFAULTS, family=FAMILY
+    arguments = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    complete = fill_defaults(
+        arguments, sizes=SIZES, numbers=("lr_mlp",), defaults=DEFAULTS, family=FAMILY
     )
-    slots = w_slots(settled["size"], family=FAMILY)
-    table = settled["channels"] or _channels(settled["channel_multiplier"])
-    channels = _by_resolution(table, size=settled["size"])
+    slots = w_slots(complete["size"], family=FAMILY)
+    table = complete["channels"] or _channels(complete["channel_multiplier"])
+    channels = _by_resolution(table, size=complete["size"])
     network = StyleGAN2(
-        size=settled["size"],
-        style_dim=settled["style_dim"],
-        n_mlp=settled["n_mlp"],
+        size=complete["size"],
+        style_dim=complete["style_dim"],
+        n_mlp=complete["n_mlp"],
         channels=channels,
-        taps=settled["blur_kernel"],
-        lr_mlp=settled["lr_mlp"],
+        taps=complete["blur_kernel"],
+        lr_mlp=complete["lr_mlp"],
         truncation=truncation,
     )
     return Generator(
         network=network,
-        latent_size=settled["style_dim"],
+        latent_size=complete["style_dim"],
         preset=("conv1", "convs.*.activate"),
         convert_checkpoint=convert_checkpoint,
         learning_rate=0.05,
@@ -100,23 +95,25 @@ def build(
 
 
 def convert_checkpoint(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn a checkpoint into the state of a generator.
+    """Convert the content of a checkpoint to a generator's state dict.
 
-    A checkpoint holds the weights under `g_ema` and the mean w (style_dim,) under `latent_avg`;
-    weights alone do too. Where there is no mean w, the state's is NaN.
+    A checkpoint holds the weights under `g_ema`, or directly, and the mean w (style_dim,) under
+    `latent_avg`. A missing mean becomes NaN.
 
     Raises:
-        RosettaError: if there are no such weights.
+        RosettaError: there are no such weights, or the mean is not a tensor.
     """
     state = content.get("g_ema", content)
     first = state.get("style.1.weight") if isinstance(state, Mapping) else None
     if not isinstance(first, Tensor):
         raise RosettaError(
-            f"{FAMILY}: a checkpoint has an entry 'g_ema' with weights like 'style.1.weight'; "
-            f"this one holds {', '.join(map(str, list(content)[:5])) or 'nothing'}"
+            f"{FAMILY}: the checkpoint has no entry 'g_ema' with weights such as 'style.1.weight' "
+            f"(it has {', '.join(map(str, list(content)[:5])) or 'none'}); give another file"
         )
     unknown = state.get("latent_avg", torch.full((first.shape[0],), math.nan))
     mean = content.get("latent_avg", unknown)
     if not isinstance(mean, Tensor):
-        raise RosettaError(f"{FAMILY}: latent_avg is {mean!r}; it has to be the mean w, a tensor")
+        raise RosettaError(
+            f"{FAMILY}: latent_avg is {mean!r}, not a tensor; give a checkpoint with the mean w"
+        )
     return {**state, "latent_avg": mean.reshape(-1)}

@@ -1,7 +1,4 @@
-"""The network of StyleGAN2 (Karras et al., 2020), its parts named as in rosinality's layout.
-
-StyleGAN2    mapping network, synthesis network, constant noise, and the mean w
-"""
+"""Network of StyleGAN2 (Karras et al., 2020); modules are named as in rosinality's layout."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,35 +21,35 @@ from rosetta_core.zoo.generators.stylegan2.modulated import (
 __all__ = ["StyleGAN2"]
 
 FAMILY = "stylegan2_rosinality"
-UPSAMPLED = 4.0  # sum of a low-pass filter that doubles rows and columns
+UPSAMPLING_GAIN = 4.0  # sum of a low-pass filter that doubles rows and columns
 
 
 class UnitSecondMoment(nn.Module):
-    """`unit_second_moment` as the first step of the mapping network."""
+    """`unit_second_moment` as a module, the first step of the mapping network."""
 
     def forward(self, z: Tensor) -> Tensor:
         return unit_second_moment(z)
 
 
 class Kernel(nn.Module):
-    """The place of a low-pass filter in the layout."""
+    """A module that holds a low-pass filter."""
 
     kernel: Tensor
 
     def __init__(self, taps: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("kernel", fir_kernel(taps, gain=UPSAMPLED))
+        self.register_buffer("kernel", fir_kernel(taps, gain=UPSAMPLING_GAIN))
 
 
 class Upsample(Kernel):
-    """`upsample` with a filter of its own."""
+    """`upsample` as a module."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return upsample(maps, self.kernel)
 
 
 class Input(nn.Module):
-    """The learned constant that every image starts from."""
+    """The learned constant input of the synthesis network."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,7 +60,7 @@ class Input(nn.Module):
 
 
 class ModulatedConvolution(nn.Module):
-    """`modulated_convolution` with weights, and a style that is a linear function of w."""
+    """`modulated_convolution` with learned weights and a style that is linear in w."""
 
     def __init__(
         self,
@@ -93,7 +90,7 @@ class ModulatedConvolution(nn.Module):
 
 
 class Noise(nn.Module):
-    """Adds an image of noise to all maps, times a learned strength."""
+    """Adds a noise image, times a learned strength, to all maps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +101,7 @@ class Noise(nn.Module):
 
 
 class Activation(nn.Module):
-    """Adds a bias and applies the non-linearity."""
+    """Adds a bias and applies the leaky ReLU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -115,7 +112,7 @@ class Activation(nn.Module):
 
 
 class StyledConvolution(nn.Module):
-    """Modulated convolution, noise, bias, non-linearity; twice the size if it has `up_taps`."""
+    """Modulated convolution, noise, bias, non-linearity; doubles the size with `up_taps`."""
 
     def __init__(
         self,
@@ -137,7 +134,7 @@ class StyledConvolution(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """A modulated 1×1 convolution to colours, without demodulation, added to the image so far."""
+    """A modulated 1×1 convolution to colours, added to the image of the lower resolutions."""
 
     def __init__(
         self, inputs: int, *, style_dim: int, up_taps: Sequence[float] | None = None
@@ -159,8 +156,8 @@ class ToRGB(nn.Module):
 class StyleGAN2(nn.Module):
     """Mapping network, synthesis network, constant noise, and the mean w.
 
-    The layout keeps the mean w beside the weights; here it is the buffer `latent_avg`: zeros before
-    training, and NaN where a checkpoint lacks it.
+    In the layout the mean w is separate from the weights; here it is the buffer `latent_avg`: zero
+    before training, and NaN if a checkpoint lacks it.
     """
 
     latent_avg: Tensor
@@ -191,31 +188,31 @@ class StyleGAN2(nn.Module):
         self.noises.register_buffer("noise_0", torch.randn(1, 1, 4, 4))
         for i in range(3, size.bit_length()):
             side = 2**i
-            wide, narrow = channels[side // 2], channels[side]
+            inputs, outputs = channels[side // 2], channels[side]
             self.convs += [
-                StyledConvolution(wide, narrow, style_dim=style_dim, up_taps=taps),
-                StyledConvolution(narrow, narrow, style_dim=style_dim),
+                StyledConvolution(inputs, outputs, style_dim=style_dim, up_taps=taps),
+                StyledConvolution(outputs, outputs, style_dim=style_dim),
             ]
-            self.to_rgbs.append(ToRGB(narrow, style_dim=style_dim, up_taps=taps))
+            self.to_rgbs.append(ToRGB(outputs, style_dim=style_dim, up_taps=taps))
             for layer in (2 * i - 5, 2 * i - 4):
                 self.noises.register_buffer(f"noise_{layer}", torch.randn(1, 1, side, side))
         self.register_buffer("latent_avg", torch.zeros(style_dim))
 
     def mapping(self, z: Tensor, *, truncation_psi: float = 1.0) -> Tensor:
-        """Return w (n, style_dim) of z (n, style_dim), drawn towards the mean w by ψ.
+        """Map z (n, style_dim) to w (n, style_dim), truncated by ψ.
 
         Raises:
-            RosettaError: for truncation without a mean w.
+            RosettaError: ψ is not 1 and the mean w is missing.
         """
         if truncation_psi != 1 and not self.latent_avg.is_meta and self.latent_avg.isnan().any():
             raise RosettaError(
-                f"{FAMILY}: truncation {truncation_psi} needs the mean w, which the weights lack; "
-                "give a checkpoint that has latent_avg, or set truncation to 1"
+                f"{FAMILY}: truncation is {truncation_psi}, but the weights lack the mean w; "
+                "give a checkpoint with latent_avg, or set truncation to 1"
             )
         return truncate(self.style(z), self.latent_avg, psi=truncation_psi)
 
     def synthesis(self, ws: Tensor, *, noise: bool = True) -> Tensor:
-        """Draw images (n, 3, size, size) of w+ (n, n_latent, style_dim), with noise or without.
+        """Generate images (n, 3, size, size) from w+ (n, n_latent, style_dim).
 
         A resolution's ToRGB shares its w with the first convolution of the next resolution.
         """
@@ -237,5 +234,5 @@ class StyleGAN2(nn.Module):
         return self.mapping(z, truncation_psi=self.truncation)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Draw images (n, 3, size, size) of z (n, style_dim)."""
+        """Generate images (n, 3, size, size) from z (n, style_dim)."""
         return self.synthesis(self.w(z)[:, None].repeat(1, self.n_latent, 1))

@@ -1,9 +1,6 @@
-"""Filters, and the non-linearity that does not alias, of StyleGAN3.
+"""Low-pass filters and the alias-free non-linearity of StyleGAN3.
 
-low_pass               a windowed filter, separable or radial
-filtered_leaky_relu    a leaky ReLU at a higher sampling rate, with low-pass filters around it
-
-Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. The filters are in its
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021: the filters are in
 appendix C, the non-linearity in section 3.2, "Filtered nonlinearities (config F)".
 """
 
@@ -21,18 +18,18 @@ __all__ = ["filtered_leaky_relu", "low_pass"]
 def low_pass(
     taps: int, *, cutoff: float, width: float, sampling_rate: float, radial: bool = False
 ) -> Tensor | None:
-    """Design a low-pass filter: a sinc, or in two dimensions a jinc, times a Kaiser window.
+    """Design a low-pass filter: a sinc, or a jinc in two dimensions, times a Kaiser window.
 
     Args:
         taps: length of the filter.
         cutoff: f_c, in the unit of the sampling rate.
-        width: of the transition band, 2 f_h.
-        sampling_rate: at which the filter runs.
-        radial: whether the filter is the same in all directions.
+        width: width of the transition band, 2 f_h, in the same unit.
+        sampling_rate: sampling rate at which the filter runs.
+        radial: whether the filter is radially symmetric instead of separable.
 
     Returns:
-        (taps,) for use along rows and columns, or (taps, taps) if radial; None, which is no
-        filter, for one tap.
+        (taps,) for use along rows and columns, or (taps, taps) if radial; None for one tap, since
+        no filter is needed.
     """
     if taps == 1:
         return None
@@ -44,11 +41,11 @@ def low_pass(
 
 
 def _jinc(taps: int, *, cutoff: float, width: float, sampling_rate: float) -> NDArray[np.float64]:
-    """J₁(2π f_c r) / (π r) times the windows of the rows and columns, with a sum of 1."""
+    """Return J₁(2π f_c r) / (π r), times the windows of rows and columns, with a sum of 1."""
     line = (np.arange(taps) - (taps - 1) / 2) / sampling_rate
     radius = np.pi * np.hypot(line, line[:, None])
     window = np.kaiser(taps, kaiser_beta(kaiser_atten(taps, width / (sampling_rate / 2))))
-    limit = np.full_like(radius, cutoff)  # at the middle of an odd number of taps
+    limit = np.full_like(radius, cutoff)  # at the centre, for an odd number of taps
     jinc = np.divide(j1(2 * cutoff * radius), radius, out=limit, where=radius > 0)
     designed = jinc * np.outer(window, window)
     return designed / designed.sum()
@@ -70,38 +67,38 @@ def filtered_leaky_relu(
 
     Args:
         maps: (n, c, h, w).
-        up_filter: (taps,), at the higher rate.
-        down_filter: (taps,) or (taps, taps), at the higher rate.
+        up_filter: (taps,), at the higher rate; None for no filter.
+        down_filter: (taps,) or (taps, taps), at the higher rate; None for no filter.
         up: factor by which the rate is raised.
-        down: factor by which it is lowered.
+        down: factor by which the rate is lowered.
         padding: rows and columns of zeros before and after the maps at the higher rate, before
-            they are filtered; where it is negative the maps are cut.
-        gain: what the leaky ReLU's output is multiplied with.
-        slope: of the leaky ReLU below zero.
-        clamp: the greatest magnitude after the gain.
+            the filter; negative padding crops the maps.
+        gain: factor of the leaky ReLU's output.
+        slope: slope of the leaky ReLU below zero.
+        clamp: largest magnitude after the gain; None for no clamp.
 
     Returns:
         (n, c, h', w') with h' = ((h·up + padding − up taps + 1) − down taps) / down + 1.
     """
-    # gain · lrelu(x) = lrelu(gain · x); on the taps the gain costs no pass over the maps
-    maps = _raised(maps, up_filter, factor=up, padding=padding, gain=gain)
+    # gain · lrelu(x) = lrelu(gain · x); the gain is applied to the taps, which are few
+    maps = _upsample(maps, up_filter, factor=up, padding=padding, gain=gain)
     maps = functional.leaky_relu(maps, slope, inplace=True)
     if clamp is not None:
         maps = maps.clamp(-clamp, clamp)
-    return _lowered(maps, down_filter, factor=down)
+    return _downsample(maps, down_filter, factor=down)
 
 
-def _raised(
+def _upsample(
     maps: Tensor, taps: Tensor | None, *, factor: int, padding: tuple[int, int], gain: float
 ) -> Tensor:
-    """Put factor − 1 zeros after each row and column, pad or cut, filter, and scale."""
+    """Insert factor − 1 zeros after each row and column, pad or crop, filter, and scale."""
     if taps is None:
         if factor == 1:
             return functional.pad(maps, (*padding, *padding)) * gain
         taps = maps.new_ones(1)
     channels = maps.shape[1]
-    # a transposed convolution starts before the first row and ends after the last: filtering
-    # what was padded by `padding` leaves out these at the two ends
+    # a transposed convolution starts before the first row and ends after the last; filtering maps
+    # padded by `padding` returns fewer rows at both ends
     before = len(taps) - 1 - padding[0]
     after = len(taps) - factor - padding[1]
     cut = max(min(before, after), 0)
@@ -119,8 +116,8 @@ def _raised(
     return functional.pad(maps, (*rest, *rest)) if any(rest) else maps
 
 
-def _lowered(maps: Tensor, taps: Tensor | None, *, factor: int) -> Tensor:
-    """Filter, and keep every `factor`-th row and column."""
+def _downsample(maps: Tensor, taps: Tensor | None, *, factor: int) -> Tensor:
+    """Filter, and keep one of `factor` rows and columns."""
     if taps is None:
         return maps[:, :, ::factor, ::factor]
     channels = maps.shape[1]

@@ -1,12 +1,8 @@
-"""StyleGAN3 (Karras et al., 2021): generators without aliasing, configurations t and r.
+"""StyleGAN3 (Karras et al., 2021): alias-free generators, configurations t and r.
 
-build            the generator with random weights
-ARCHITECTURES    by name the published networks: what their constructors were given
-arguments_of     what the constructor of a network in a file was given
-
-Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Configuration t turns
-and shifts with its latents' features, configuration r, of 1×1 convolutions and radial filters,
-rotates with them too.
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Configuration t is
+equivariant to translation; configuration r, with 1×1 convolutions and radial filters, also to
+rotation.
 """
 
 from collections.abc import Mapping
@@ -27,7 +23,7 @@ FAMILY = "stylegan3"
 
 
 def _published(resolution: int, *, channel_base: int, radial: bool) -> dict[str, Any]:
-    widening = 2 if radial else 1  # 1×1 convolutions have fewer weights
+    widening = 2 if radial else 1  # more channels, since 1×1 convolutions have fewer weights
     return {
         "z_dim": 512,
         "c_dim": 0,
@@ -57,31 +53,28 @@ def build(
     arguments: Mapping[str, Any] | None = None,
     truncation: float = 1.0,
 ) -> Generator:
-    """Build a generator with random weights; its units are what the layers but the last give.
+    """Build a generator with random weights; the preset is all layers except the last, the image.
 
     Args:
-        architecture: name of a published network.
-        arguments: or what its constructor takes: z_dim, c_dim, w_dim, img_resolution,
-            img_channels, and what else differs from the defaults.
-        truncation: ψ, how much of the distance to the mean of w is kept.
+        architecture: name of a published network, in `ARCHITECTURES`.
+        arguments: in its place, arguments of the official constructor: z_dim, c_dim, w_dim,
+            img_resolution, img_channels, and those that differ from the defaults.
+        truncation: ψ, the share of the distance of w from its mean that is retained.
 
     Raises:
-        RosettaError: for an unknown architecture, or arguments that are unknown, missing or
-            impossible.
+        RosettaError: the architecture is unknown, or arguments are missing, unknown or invalid.
     """
-    asked = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
-    whole = complete_arguments(asked, family=FAMILY)
-    return make_generator(whole, plan_network(whole, where=FAMILY), truncation=truncation)
+    arguments = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
+    complete = complete_arguments(arguments, family=FAMILY)
+    plans = plan_network(complete, where=FAMILY)
+    return make_generator(complete, plans, truncation=truncation)
 
 
 def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
-    """Return the arguments that make `build` build a network that was found in a file.
-
-    None if it is no StyleGAN3.
-    """
+    """Return the constructor arguments of a pickled generator; None if it is not a StyleGAN3."""
     synthesis = module.modules.get("synthesis")
     if module.class_name != "Generator" or synthesis is None or "input" not in synthesis.modules:
         return None
-    if "conv_kernel" in synthesis.attributes:  # StyleGAN-XL notes it there, StyleGAN3 does not
+    if "conv_kernel" in synthesis.attributes:  # StyleGAN-XL stores it there, StyleGAN3 does not
         return None
     return to_builtin(constructor_arguments(module))

@@ -1,13 +1,7 @@
-"""Which frequencies each layer of a StyleGAN3 passes on, and what follows from it.
+"""Frequency bands of the layers of a StyleGAN3, and the sizes and filters that follow from them.
 
-Signal          feature maps between two layers: their band, and how they are sampled
-LayerPlan       one layer: what it takes and gives, and the resampling in between
-progression     the signals between the layers, whose bands widen step by step
-plan_layers     the layers between them
-plan_network    the layers of a StyleGAN3
-
-Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021, section 3.2,
-"Flexible layers (config T)".
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021, section 3.2, "Flexible
+layers (config T)".
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +20,11 @@ class Signal:
     """Feature maps between two layers.
 
     Attributes:
-        channels: how many maps there are.
-        size: rows and columns, with the margin around the image.
+        channels: number of maps.
+        size: rows and columns, including the margin around the image.
         sampling_rate: rows and columns per image.
-        cutoff: f_c, cycles per image.
-        half_width: f_h, half the transition band of the filter, cycles per image.
+        cutoff: f_c, in cycles per image.
+        half_width: f_h, half the width of the filter's transition band, in cycles per image.
     """
 
     channels: int
@@ -41,7 +35,7 @@ class Signal:
 
     @property
     def margin(self) -> int:
-        """Rows and columns on each side that lie around the image."""
+        """Rows and columns on each side that lie outside the image."""
         return (self.size - self.sampling_rate) // 2
 
 
@@ -50,21 +44,21 @@ class LayerPlan:
     """A convolution and the filtered non-linearity after it.
 
     Attributes:
-        name: L, its number, the size and the channels that it gives.
-        takes: its input.
-        gives: its output.
-        is_torgb: whether it gives the image: no non-linearity and no resampling.
-        is_critically_sampled: whether its cutoff is half its sampling rate.
-        conv_kernel: rows and columns of the convolution's footprint.
-        filter_size: taps of a filter per unit of its factor.
-        lrelu_upsampling: how much higher the non-linearity's sampling rate is.
-        use_radial_filters: whether the filters that lower the rate are radial where possible.
-        conv_clamp: greatest magnitude of what the non-linearity gives.
+        name: L with the layer's number, output size and output channels.
+        input: signal that the layer takes.
+        output: signal that the layer returns.
+        is_torgb: whether the output is the image, without non-linearity and resampling.
+        is_critically_sampled: whether the cutoff is half the sampling rate.
+        conv_kernel: rows and columns of the convolution's kernel.
+        filter_size: taps of a filter per unit of its resampling factor.
+        lrelu_upsampling: factor by which the non-linearity's sampling rate is raised.
+        use_radial_filters: whether downsampling filters are radial, unless critically sampled.
+        conv_clamp: largest magnitude of the non-linearity's output; None for no clamp.
     """
 
     name: str
-    takes: Signal
-    gives: Signal
+    input: Signal
+    output: Signal
     is_torgb: bool
     is_critically_sampled: bool
     conv_kernel: int
@@ -75,28 +69,28 @@ class LayerPlan:
 
     @property
     def tmp_sampling_rate(self) -> int:
-        """The sampling rate of the non-linearity."""
-        rate = max(self.takes.sampling_rate, self.gives.sampling_rate)
+        """Sampling rate of the non-linearity."""
+        rate = max(self.input.sampling_rate, self.output.sampling_rate)
         return rate if self.is_torgb else rate * self.lrelu_upsampling
 
     @property
     def up_factor(self) -> int:
-        """By how much the sampling rate is raised before the non-linearity."""
-        return self.tmp_sampling_rate // self.takes.sampling_rate
+        """Factor by which the sampling rate is raised before the non-linearity."""
+        return self.tmp_sampling_rate // self.input.sampling_rate
 
     @property
     def down_factor(self) -> int:
-        """By how much it is lowered after it."""
-        return self.tmp_sampling_rate // self.gives.sampling_rate
+        """Factor by which the sampling rate is lowered after the non-linearity."""
+        return self.tmp_sampling_rate // self.output.sampling_rate
 
     @property
     def up_taps(self) -> int:
-        """Length of the filter that raises the rate; 1 if there is none."""
+        """Length of the upsampling filter; 1 if there is none."""
         return self._taps(self.up_factor)
 
     @property
     def down_taps(self) -> int:
-        """Length of the filter that lowers it; 1 if there is none."""
+        """Length of the downsampling filter; 1 if there is none."""
         return self._taps(self.down_factor)
 
     def _taps(self, factor: int) -> int:
@@ -104,14 +98,14 @@ class LayerPlan:
 
     @property
     def down_radial(self) -> bool:
-        """Whether the filter that lowers the rate is radial."""
+        """Whether the downsampling filter is radial."""
         return self.use_radial_filters and not self.is_critically_sampled
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Zeros before and after the maps at the higher rate, so that `gives.size` comes out."""
-        wanted = (self.gives.size - 1) * self.down_factor + 1 + self.up_taps + self.down_taps - 2
-        total = wanted - (self.takes.size + self.conv_kernel - 1) * self.up_factor
+        """Zeros before and after the maps at the higher rate that result in `output.size`."""
+        needed = (self.output.size - 1) * self.down_factor + 1 + self.up_taps + self.down_taps - 2
+        total = needed - (self.input.size + self.conv_kernel - 1) * self.up_factor
         before = (total + self.up_factor) // 2
         return before, total - before
 
@@ -125,7 +119,7 @@ def progression(
     arguments: Mapping[str, Any],
     where: str,
 ) -> list[Signal]:
-    """Widen the band geometrically from layer to layer until it fills the image.
+    """Return the signals between layers; bands widen geometrically until they fill the image.
 
     f_c[i] = f_c,0 (f_c,N / f_c,0)^min(i / (N − N_crit), 1), likewise the stopband f_t[i];
     s[i] is the least power of two that is at least min(2 f_t[i], resolution), and
@@ -133,19 +127,19 @@ def progression(
 
     Args:
         resolution: rows and columns of the image.
-        layers: N; with layer 0 there is one more.
-        first_cutoff: f_c,0, cycles per image.
-        first_stopband: f_t,0, cycles per image.
+        layers: N; there are N + 1 layers, since they are numbered from 0.
+        first_cutoff: f_c,0, in cycles per image.
+        first_stopband: f_t,0, in cycles per image.
         arguments: num_critical, last_stopband_rel, margin_size, channel_base, channel_max and
             img_channels.
-        where: the network, for messages.
+        where: name of the network, for errors.
 
     Raises:
-        RosettaError: if the resolution is no power of two, or there are too few layers or
+        RosettaError: the resolution is not a power of two, or there are too few layers or
             channels.
     """
     if resolution < 4 or resolution & (resolution - 1):
-        raise RosettaError(f"{where}: cannot draw {resolution}×{resolution}; give a power of two")
+        raise RosettaError(f"{where}: resolution {resolution} is invalid; give a power of two")
     if layers <= arguments["num_critical"]:
         raise RosettaError(
             f"{where}: {layers} layers are too few; give more than the {arguments['num_critical']} "
@@ -153,8 +147,8 @@ def progression(
         )
     if not first_cutoff < resolution / 2:
         raise RosettaError(
-            f"{where}: the first cutoff, {first_cutoff:g}, leaves the bands nothing to widen to at "
-            f"{resolution}×{resolution}; give less than {resolution / 2:g}"
+            f"{where}: first cutoff is {first_cutoff:g}, too high for resolution {resolution}; "
+            f"give less than {resolution / 2:g}"
         )
     exponents = np.minimum(np.arange(layers + 1) / (layers - arguments["num_critical"]), 1)
     last_cutoff = resolution / 2
@@ -170,7 +164,7 @@ def progression(
     )
     channels[-1] = arguments["img_channels"]
     if channels.min() < 1:
-        raise RosettaError(f"{where}: some layers would have no channels; raise channel_base")
+        raise RosettaError(f"{where}: some layers have no channels; raise channel_base")
     columns = zip(channels, sizes, rates, cutoffs, half_widths, strict=True)
     return [Signal(int(c), int(s), int(r), float(f), float(h)) for c, s, r, f, h in columns]
 
@@ -178,37 +172,37 @@ def progression(
 def plan_layers(
     signals: Sequence[Signal], *, arguments: Mapping[str, Any], number: int = 0
 ) -> list[LayerPlan]:
-    """Plan the layers that give these signals, of which the first takes what it gives.
+    """Plan the layers whose outputs are these signals; the first layer keeps its signal's band.
 
     Args:
-        signals: what the layers give.
+        signals: outputs of the layers.
         arguments: num_critical, conv_kernel, filter_size, lrelu_upsampling, use_radial_filters
             and conv_clamp.
-        number: of the first layer.
+        number: number of the first layer.
     """
     last = len(signals) - 1
     return [
         LayerPlan(
-            name=f"L{number + place}_{gives.size}_{gives.channels}",
-            takes=signals[max(place - 1, 0)],
-            gives=gives,
-            is_torgb=place == last,
-            is_critically_sampled=place >= last - arguments["num_critical"],
-            conv_kernel=1 if place == last else arguments["conv_kernel"],
+            name=f"L{number + position}_{output.size}_{output.channels}",
+            input=signals[max(position - 1, 0)],
+            output=output,
+            is_torgb=position == last,
+            is_critically_sampled=position >= last - arguments["num_critical"],
+            conv_kernel=1 if position == last else arguments["conv_kernel"],
             filter_size=arguments["filter_size"],
             lrelu_upsampling=arguments["lrelu_upsampling"],
             use_radial_filters=arguments["use_radial_filters"],
             conv_clamp=arguments["conv_clamp"],
         )
-        for place, gives in enumerate(signals)
+        for position, output in enumerate(signals)
     ]
 
 
 def plan_network(arguments: Mapping[str, Any], *, where: str) -> list[LayerPlan]:
-    """Plan the layers of a StyleGAN3 from its constructor's arguments; `where` is for messages.
+    """Plan the layers of a StyleGAN3 from its constructor arguments; `where` is for errors.
 
     Raises:
-        RosettaError: if the resolution is no power of two, or there are too few layers or
+        RosettaError: the resolution is not a power of two, or there are too few layers or
             channels.
     """
     signals = progression(

@@ -1,11 +1,7 @@
-"""The synthesis network of StyleGAN3.
+"""Synthesis network of StyleGAN3: Fourier features and alias-free layers.
 
-FourierFeatures     the maps the first layer takes: plane waves that w turns and shifts
-SynthesisLayer      a modulated convolution and a filtered non-linearity
-SynthesisNetwork    the two, from latents w to the image
-
-Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Its submodules and
-tensors are named as in the published files.
+Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021. Modules and tensors are
+named as in the published files.
 """
 
 import math
@@ -25,14 +21,14 @@ EPSILON = 1e-8
 
 
 class FourierFeatures(nn.Module):
-    """Plane waves with frequencies within the band of the first layer (section 3.1, config B).
+    """Plane waves with frequencies in the band of the first layer (section 3.1, config B).
 
-    w turns and shifts them (section 3.2, "Transformed Fourier features (config H)").
+    w rotates and translates them (section 3.2, "Transformed Fourier features (config H)").
 
     Attributes:
-        signal: what it gives.
-        transform: (3, 3), the user's: it maps points of the image to points of the image that w
-            alone would give.
+        signal: output of the module.
+        transform: transform (3, 3) of the user, from points of the image to points of the image
+            that w alone would give.
     """
 
     transform: Tensor
@@ -43,7 +39,7 @@ class FourierFeatures(nn.Module):
         super().__init__()
         self.signal = signal
         channels = signal.channels
-        # r² of normal vectors makes exp(-r²/2) uniform, and its root a radius uniform in a disc
+        # for normal vectors exp(-r²/2) is uniform, so its root is a radius uniform in a disc
         freqs = torch.randn(channels, 2)
         radii = freqs.norm(dim=1, keepdim=True)
         freqs = freqs / radii * (-radii.square() / 4).exp() * signal.cutoff
@@ -57,31 +53,31 @@ class FourierFeatures(nn.Module):
             self.affine.bias[0] = 1
 
     def forward(self, w: Tensor) -> Tensor:
-        """Turn w (n, w_dim) into maps (n, channels, size, size)."""
-        moved = self._moves(w) @ self.transform  # (n, 3, 3), the user's acts first on points
-        freqs = self.freqs @ moved[:, :2, :2]  # (n, c, 2)
-        phases = self.phases + (self.freqs @ moved[:, :2, 2:])[:, :, 0]  # (n, c)
-        # waves that a scaling moved beyond the band fade out before they alias
+        """Map w (n, w_dim) to maps (n, channels, size, size)."""
+        transforms = self._transforms(w) @ self.transform  # (n, 3, 3)
+        freqs = self.freqs @ transforms[:, :2, :2]  # (n, c, 2)
+        phases = self.phases + (self.freqs @ transforms[:, :2, 2:])[:, :, 0]  # (n, c)
+        # waves that a scaling moves beyond the band are attenuated before they alias
         cutoff, nyquist = self.signal.cutoff, self.signal.sampling_rate / 2
         amplitudes = (1 - (freqs.norm(dim=2) - cutoff) / (nyquist - cutoff)).clamp(0, 1)
-        waves = self._places() @ freqs.transpose(1, 2)[:, None]  # (n, h, w, c)
+        waves = self._positions() @ freqs.transpose(1, 2)[:, None]  # (n, h, w, c)
         waves = torch.sin((waves + phases[:, None, None]) * (2 * math.pi))
         waves = waves * amplitudes[:, None, None]
         maps = waves @ (self.weight / math.sqrt(self.signal.channels)).T
         return maps.permute(0, 3, 1, 2).contiguous()  # (n, c, h, w)
 
-    def _moves(self, w: Tensor) -> Tensor:
-        """The rotation and translation that w asks for (n, 3, 3): of the image, so inverted."""
-        moves = self.affine(w)  # (n, 4): cosine, sine, x, y
-        moves = moves / moves[:, :2].norm(dim=1, keepdim=True)
-        cosine, sine, x, y = moves.unbind(1)
+    def _transforms(self, w: Tensor) -> Tensor:
+        """Return inverses (n, 3, 3) of the rotation and translation of the image given by w."""
+        parameters = self.affine(w)  # (n, 4): cosine, sine, x, y
+        parameters = parameters / parameters[:, :2].norm(dim=1, keepdim=True)
+        cosine, sine, x, y = parameters.unbind(1)
         zero, one = torch.zeros_like(x), torch.ones_like(x)
         rotation = torch.stack([cosine, -sine, zero, sine, cosine, zero, zero, zero, one], dim=1)
         shift = torch.stack([one, zero, -x, zero, one, -y, zero, zero, one], dim=1)
         return rotation.unflatten(1, (3, 3)) @ shift.unflatten(1, (3, 3))
 
-    def _places(self) -> Tensor:
-        """Where the maps' pixels lie (h, w, 2), as x and y; the image is from -0.5 to 0.5."""
+    def _positions(self) -> Tensor:
+        """Return positions (h, w, 2) of the maps' pixels, as x and y; the image is -0.5..0.5."""
         size, rate = self.signal.size, self.signal.sampling_rate
         line = torch.arange(size, dtype=self.freqs.dtype, device=self.freqs.device)
         line = (line + (1 - size) / 2) / rate
@@ -89,12 +85,12 @@ class FourierFeatures(nn.Module):
 
 
 class SynthesisLayer(nn.Module):
-    """A convolution that w modulates, and a leaky ReLU between low-pass filters (section 3).
+    """A modulated convolution, and a leaky ReLU between low-pass filters (section 3).
 
     Attributes:
         plan: sizes, bands and resampling.
-        magnitude_ema: σ², the mean square of its input in training; the input is divided by σ
-            (section 3.1, config D).
+        magnitude_ema: σ², the mean square of the layer's input in training; inputs are divided by
+            σ (section 3.1, config D).
     """
 
     magnitude_ema: Tensor
@@ -104,16 +100,16 @@ class SynthesisLayer(nn.Module):
     def __init__(self, plan: LayerPlan, *, w_dim: int) -> None:
         super().__init__()
         self.plan = plan
-        takes, gives, side = plan.takes, plan.gives, plan.conv_kernel
-        self.weight = nn.Parameter(torch.randn(gives.channels, takes.channels, side, side))
-        self.bias = nn.Parameter(torch.zeros(gives.channels))
+        source, target, side = plan.input, plan.output, plan.conv_kernel
+        self.weight = nn.Parameter(torch.randn(target.channels, source.channels, side, side))
+        self.bias = nn.Parameter(torch.zeros(target.channels))
         self.register_buffer("magnitude_ema", torch.ones(()))
         self.register_buffer(
             "up_filter",
             low_pass(
                 plan.up_taps,
-                cutoff=takes.cutoff,
-                width=takes.half_width * 2,
+                cutoff=source.cutoff,
+                width=source.half_width * 2,
                 sampling_rate=plan.tmp_sampling_rate,
             ),
         )
@@ -121,18 +117,18 @@ class SynthesisLayer(nn.Module):
             "down_filter",
             low_pass(
                 plan.down_taps,
-                cutoff=gives.cutoff,
-                width=gives.half_width * 2,
+                cutoff=target.cutoff,
+                width=target.half_width * 2,
                 sampling_rate=plan.tmp_sampling_rate,
                 radial=plan.down_radial,
             ),
         )
-        self.affine = Linear(w_dim, takes.channels, bias=1.0)
+        self.affine = Linear(w_dim, source.channels, bias=1.0)
 
     def forward(self, maps: Tensor, w: Tensor) -> Tensor:
-        """Turn maps (n, i, in size, in size) and w (n, w_dim) into (n, j, out size, out size)."""
+        """Map (n, i, h, w), of the input size, and w (n, w_dim) to maps of the output size."""
         plan = self.plan
-        maps = self._convolved(maps, self.affine(w)) + self.bias[:, None, None]
+        maps = self._convolve(maps, self.affine(w)) + self.bias[:, None, None]
         return filtered_leaky_relu(
             maps,
             up_filter=self.up_filter,
@@ -145,18 +141,18 @@ class SynthesisLayer(nn.Module):
             clamp=plan.conv_clamp,
         )
 
-    def _convolved(self, maps: Tensor, styles: Tensor) -> Tensor:
-        """Convolve maps (n, i, h, w) with weights that styles (n, i) scale: (n, j, h+k-1, …).
+    def _convolve(self, maps: Tensor, styles: Tensor) -> Tensor:
+        """Convolve maps (n, i, h, w) with weights scaled by styles (n, i): (n, j, h+k-1, w+k-1).
 
-        A convolution is linear, so the inputs are scaled by the styles and the outputs by the
-        demodulation and by the input's magnitude; all samples share one convolution.
+        A convolution is linear, so inputs are scaled by the styles, and outputs by the demodulation
+        and the input's magnitude; all samples share one convolution.
         """
         weight: Tensor = self.weight
         gain = self.magnitude_ema.rsqrt()
         if self.plan.is_torgb:
             styles, scales = styles / math.sqrt(weight[0].numel()), gain
         else:
-            # unit mean squares keep the sums far above EPSILON
+            # mean squares of 1 keep the sums far above EPSILON
             weight = weight * weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
             styles = styles * styles.square().mean(1, keepdim=True).rsqrt()
             sums = styles.square() @ weight.square().sum((2, 3)).T  # (n, j)
@@ -166,12 +162,12 @@ class SynthesisLayer(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """Fourier features, then layers, each with a w of its own.
+    """Fourier features followed by layers, each with its own w.
 
     Attributes:
-        input: the Fourier features.
-        layer_names: of the layers, in the order in which they run.
-        num_ws: how many w it takes.
+        input: Fourier features.
+        layer_names: names of the layers, in the order in which they run.
+        num_ws: number of w vectors.
     """
 
     def __init__(self, plans: Sequence[LayerPlan], *, w_dim: int, output_scale: float) -> None:
@@ -179,12 +175,12 @@ class SynthesisNetwork(nn.Module):
         self.output_scale = output_scale
         self.layer_names = [plan.name for plan in plans]
         self.num_ws = len(plans) + 1
-        self.input = FourierFeatures(plans[0].takes, w_dim=w_dim)
+        self.input = FourierFeatures(plans[0].input, w_dim=w_dim)
         for plan in plans:
             self.add_module(plan.name, SynthesisLayer(plan, w_dim=w_dim))
 
     def forward(self, ws: Tensor) -> Tensor:
-        """Draw images (n, 3, h, w) of latents w+ (n, num_ws, w_dim)."""
+        """Generate images (n, 3, h, w) from w+ (n, num_ws, w_dim)."""
         first, *rest = ws.unbind(1)
         maps = self.input(first)
         for name, w in zip(self.layer_names, rest, strict=True):

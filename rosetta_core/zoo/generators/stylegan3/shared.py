@@ -1,8 +1,4 @@
-"""What StyleGAN3 and StyleGAN-XL share around their layers.
-
-SYNTHESIS       arguments of the synthesis network, and what they are if left out
-complete_arguments         all arguments of a constructor, with defaults for those left out
-make_generator    planned layers with a mapping network, as a model of the zoo
+"""Arguments and construction of generators, shared by StyleGAN3 and StyleGAN-XL.
 
 Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021.
 """
@@ -19,7 +15,7 @@ from rosetta_core.zoo.network import Generator
 
 __all__ = ["SYNTHESIS", "complete_arguments", "make_generator"]
 
-# the least of each further argument that is a whole number
+# minima of further integer arguments
 COUNTS = {
     "num_layers": 1,
     "num_critical": 0,
@@ -37,7 +33,7 @@ NUMBERS = (
     "output_scale",
     "conv_clamp",
 )
-# num_fp16_res, magnitude_ema_beta and w_avg_beta say how training goes; they change nothing here
+# defaults; num_fp16_res, magnitude_ema_beta and w_avg_beta concern training and have no effect
 SYNTHESIS: dict[str, Any] = {
     "channel_base": 32768,
     "channel_max": 512,
@@ -66,18 +62,18 @@ def complete_arguments(
     further: Mapping[str, Any] | None = None,
     further_of_mapping: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return all arguments of a constructor, those in `mapping_kwargs` included.
+    """Return all arguments of a constructor, including those in `mapping_kwargs`.
 
     Args:
-        arguments: that it is given.
-        family: for messages.
-        further: the defaults of arguments that StyleGAN3 does not have.
-        further_of_mapping: the same of its mapping network.
+        arguments: given arguments.
+        family: name of the family, for errors.
+        further: defaults of arguments that StyleGAN3 lacks.
+        further_of_mapping: defaults of arguments that its mapping network lacks.
 
     Raises:
-        RosettaError: for an argument that is missing, unknown or no number where one is needed.
+        RosettaError: an argument is missing, unknown, or not a number where one is needed.
     """
-    whole = fill_defaults(
+    complete = fill_defaults(
         arguments,
         sizes=SIZES | COUNTS,
         numbers=NUMBERS,
@@ -85,14 +81,14 @@ def complete_arguments(
         defaults={**SYNTHESIS, "mapping_kwargs": {}, **(further or {})},
         family=family,
     )
-    whole["mapping_kwargs"] = fill_defaults(
-        whole["mapping_kwargs"],
+    complete["mapping_kwargs"] = fill_defaults(
+        complete["mapping_kwargs"],
         sizes={"num_layers": 1},
         numbers=("lr_multiplier",),
         defaults={**MAPPING, **(further_of_mapping or {})},
         family=f"{family}: mapping_kwargs",
     )
-    return whole
+    return complete
 
 
 def make_generator(
@@ -100,22 +96,22 @@ def make_generator(
     plans: Sequence[LayerPlan],
     *,
     truncation: float,
-    mapping_of: Callable[..., MappingNetwork] = MappingNetwork,
+    mapping_type: Callable[..., MappingNetwork] = MappingNetwork,
     mapping_first: bool = False,
 ) -> Generator:
-    """Make a model of the zoo; its units are the outputs of all layers but the last, the image.
+    """Build a generator with random weights; the preset is all layers except the last, the image.
 
     Args:
-        arguments: all of its constructor, as `complete_arguments` returns them.
-        plans: its layers.
-        truncation: ψ, how much of the distance to the mean of w is kept.
-        mapping_of: makes the mapping network.
-        mapping_first: whether it stands before the synthesis network in files.
+        arguments: all constructor arguments, from `complete_arguments`.
+        plans: layers of the synthesis network.
+        truncation: ψ, the share of the distance of w from its mean that is retained.
+        mapping_type: class of the mapping network, or a function that builds it.
+        mapping_first: whether the mapping network precedes the synthesis network in files.
     """
     sizes = {name: arguments[name] for name in ("z_dim", "c_dim", "w_dim")}
     scale = arguments["output_scale"]
     synthesis = SynthesisNetwork(plans, w_dim=sizes["w_dim"], output_scale=scale)
-    mapping = mapping_of(
+    mapping = mapping_type(
         **sizes,
         num_ws=synthesis.num_ws,
         num_layers=arguments["mapping_kwargs"]["num_layers"],
@@ -124,7 +120,7 @@ def make_generator(
     submodules = {"synthesis": synthesis, "mapping": mapping}
     order = sorted(submodules, reverse=not mapping_first)
     network = StyleBasedNetwork({name: submodules[name] for name in order}, truncation=truncation)
-    margins = {f"synthesis.{plan.name}": plan.gives.margin for plan in plans if not plan.is_torgb}
+    margins = {f"synthesis.{plan.name}": plan.output.margin for plan in plans if not plan.is_torgb}
     return Generator(
         network=network,
         preset=tuple(margins),
