@@ -90,5 +90,5 @@ def _compile(pattern: str) -> re.Pattern[str]:
         return re.compile("".join([*parts, re.escape(pattern[end:])]))
     except re.error as error:
         raise RosettaError(
-            f"layers: {pattern!r} is not a valid pattern ({error.msg}); see docs/how-to/own-models.md"
+            f"layers: {pattern!r} is not a valid pattern ({error.msg}); correct it"
         ) from None

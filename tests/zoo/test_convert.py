@@ -71,7 +71,7 @@ def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:
     assert "'ema' is a dict, not a tensor; choose the entry" in capsys.readouterr().err
     assert not target.exists()
     assert main([*command, "--entry", "ema"]) == 0
-    assert "3 tensors of 13 numbers" in capsys.readouterr().out
+    assert "3 tensors with 13 numbers" in capsys.readouterr().out
     found = load_file(target)
     assert all(torch.equal(found[key], value) for key, value in content.items())
 

@@ -21,9 +21,10 @@ from torchvision.models import squeezenet1_1
 from rosetta_core import open_run
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.runs import triggers
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.user_code import fingerprint, load_function
+from rosetta_core.stages import triggers
+from rosetta_core.stages.registry import STAGES
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
 from rosetta_core.zoo.loading import layers_of, load
@@ -289,9 +290,11 @@ def test_truncation_and_input_are_for_those_that_take_them(folder: Path) -> None
     near, far = (its.latent_space("w").from_z(z, None) for its in (built, whole))
     torch.testing.assert_close(near, far / 2)
     assert config_of_pivot(pivot, truncation=1.0).pivot == config.pivot
-    assert triggers.settings("sample", config) != triggers.settings(
-        "sample", config_of_pivot(pivot, truncation=1.0)
-    )
+    settings = [
+        triggers.settings(STAGES["sample"], run, shard="00000")
+        for run in (config, config_of_pivot(pivot, truncation=1.0))
+    ]
+    assert settings[0] != settings[1]
 
     Path("plain.py").write_text(
         "import my_generator\n\ndef build():\n    return my_generator.build()\n"
@@ -353,12 +356,12 @@ def test_jobs_run_again_when_its_code_changes_and_only_those_that_run_it(folder:
 
     def fingerprints() -> dict[str, str]:
         return {
-            "own": triggers.code("activations", config, model="own"),
-            "live": triggers.code("unit_examples", live, model="own"),
-            "together": triggers.code("correlations", live),
-            "other": triggers.code("activations", config, model="mobilenet_v2"),
-            "sample": triggers.code("sample", config),
-            "stored": triggers.code("correlations", config),
+            "own": triggers.code(STAGES["activations"], config, model="own"),
+            "live": triggers.code(STAGES["unit_examples"], live, model="own"),
+            "together": triggers.code(STAGES["correlations"], live),
+            "other": triggers.code(STAGES["activations"], config, model="mobilenet_v2"),
+            "sample": triggers.code(STAGES["sample"], config),
+            "stored": triggers.code(STAGES["correlations"], config),
         }
 
     before, units = fingerprints(), describe(config.encoders[-1], folder / "resources").layers
@@ -389,10 +392,11 @@ def test_it_runs_without_torch_where_nothing_is_built(folder: Path) -> None:
             "-c",
             "import sys\n"
             "from pathlib import Path\n"
-            "from rosetta_core import triggers\n"
+            "from rosetta_core.stages import triggers\n"
+            "from rosetta_core.stages.registry import STAGES\n"
             "from rosetta_core.config import load_config\n"
             "import rosetta_core.zoo.model_info\n"
-            "triggers.code('activations', load_config(Path('c.yaml')), model='own')\n"
+            "triggers.code(STAGES['activations'], load_config(Path('c.yaml')), model='own')\n"
             "assert 'torch' not in sys.modules and 'own' not in sys.modules",
         ],
         check=True,

@@ -8,7 +8,6 @@ import torch
 import yaml
 from checkout import ROOT, copy_checkout
 from conftest import tiny
-from rosetta_core.runs.triggers import settings
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -21,7 +20,9 @@ from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime import code_fingerprint as module
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
+from rosetta_core.stages.registry import STAGES
 from rosetta_core.stages.tools.check import check_config
+from rosetta_core.stages.triggers import settings
 from rosetta_core.training.recipe import fingerprint as recipe_fingerprint
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import EncoderSpec
@@ -143,7 +144,7 @@ def test_the_checksum_is_part_of_the_resolved_configuration() -> None:
 def test_other_weights_of_that_name_run_a_network_again() -> None:
     other = {"zoo": "mae_faces", "weights": {"shipped": "mae_faces", "sha256": "0" * 64}}
     first, second = (
-        settings("activations", tiny_with(given), model="mae_faces", shard="00000")
+        settings(STAGES["activations"], tiny_with(given), model="mae_faces", shard="00000")
         for given in ("mae_faces", other)
     )
     assert SHIPPED["mae_faces"] in first
