@@ -1,4 +1,4 @@
-"""The command line lists, explains, and fails in one line."""
+"""Commands, their help and their errors."""
 
 import signal
 import subprocess
@@ -38,7 +38,7 @@ def test_list_layers_all(config: Path, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["activations", "dcgan", "--shard", "00000"], "no readable manifest"),
         (["units", "dcgan"], "no readable manifest"),
@@ -51,12 +51,12 @@ def test_list_layers_all(config: Path, capsys) -> None:
         (["costs"], "no benchmark; `snakemake` writes it"),
     ],
 )
-def test_what_is_not_there_yet_is_said_in_one_line_and_nothing_is_written(
-    config: Path, arguments, said: str, capsys, weights
+def test_missing_inputs_are_an_error_of_one_line(
+    config: Path, arguments, message: str, capsys, weights
 ) -> None:
     assert main([*arguments, "--config", str(config)]) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert message in err
     assert err.splitlines()[-1].startswith("rosetta: ")
     assert "Traceback" not in err
     assert not [path for path in (config.parent / "results").rglob("*") if path.is_file()]
@@ -92,7 +92,7 @@ def help_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("columns", [70, 200])
-def test_the_help_lists_all_commands_in_groups(columns: int, capsys, monkeypatch) -> None:
+def test_help_lists_all_commands_in_groups(columns: int, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = help_of(capsys=capsys).splitlines()
     assert lines[0] == "usage: rosetta [--version] COMMAND ..."
@@ -121,7 +121,7 @@ def test_every_command_has_help(name: str, capsys) -> None:
         assert argument.options["help"]
 
 
-def test_a_stage_s_arguments_have_the_defaults_of_its_function() -> None:
+def test_stage_arguments_have_the_defaults_of_their_function() -> None:
     parsed = all_commands()["sweep"].parser().parse_args(["dcgan"])
     assert (parsed.model, parsed.images, parsed.largest_k) == ("dcgan", None, 20)
     parsed = all_commands()["correlations"].parser().parse_args(["a", "b", "--block", "3"])
@@ -129,7 +129,7 @@ def test_a_stage_s_arguments_have_the_defaults_of_its_function() -> None:
     assert all_commands()["correlations"].parser().parse_args(["a"]).block is None
 
 
-def test_the_version_is_that_of_the_package(capsys) -> None:
+def test_version(capsys) -> None:
     with pytest.raises(SystemExit) as exit:
         main(["--version"])
     assert exit.value.code == 0
@@ -158,12 +158,12 @@ def test_an_unknown_command_suggests_one(word: str, hint: str, capsys) -> None:
         "from rosetta_core.pages.dictionary import site",
     ],
 )
-def test_light_verbs_do_not_import_torch(light: str) -> None:
+def test_light_commands_do_not_import_torch(light: str) -> None:
     script = f"import sys; {light}; sys.exit(bool({{'torch', 'scipy.stats'}} & {{*sys.modules}}))"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
-def test_a_closed_pipe_is_no_error() -> None:
+def test_closed_pipe() -> None:
     command = f"{sys.executable} -m rosetta_core schema | head -1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
@@ -173,7 +173,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("imported", ["argparse", "yaml", "pydantic"])
-def test_it_can_be_interrupted_while_it_still_imports(imported: str) -> None:
+def test_interrupt_during_imports(imported: str) -> None:
     # a shell that starts the tests in the background has Ctrl-C ignored, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-X", "importtime", "-m", "rosetta_core", "defaults"]
@@ -190,6 +190,6 @@ def test_it_can_be_interrupted_while_it_still_imports(imported: str) -> None:
                 break
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-    said = [line for line in rest.splitlines() if not line.startswith("import time:")]
-    assert said == ["rosetta: interrupted"]
+    printed = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert printed == ["rosetta: interrupted"]
     assert process.returncode == 130

@@ -1,4 +1,4 @@
-"""What is wrong is said in one line that names it and what to do; nothing is made, nothing runs."""
+"""Invalid input is refused in one line, with exit code 2, before anything is written."""
 
 import os
 import shlex
@@ -31,7 +31,7 @@ def model(**changes: Any) -> dict[str, Any]:
 
 
 def steering(**jobs: Any) -> dict[str, Any]:
-    """Jobs of a kind each, and what they have in common."""
+    """One steering job per kind, with its required keys."""
     common = {"invert": {"name": "a", "image": {"seed": 0}}, "show": {"name": "b"}}
     common |= {"edit": {"name": "c"}, "tune": {"name": "d"}, "evaluate": {"name": "e"}}
     return {
@@ -43,7 +43,7 @@ def steering(**jobs: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with files that are not what they are named after."""
+    """A working folder with damaged and misnamed files."""
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (64, 48), "red").save("whole.jpg")
     Path("torn.jpg").write_bytes(Path("whole.jpg").read_bytes()[:300])
@@ -63,21 +63,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def weights_file(weights: Config) -> Path:
-    """Those of the face detector."""
+    """The file of the face detector's weights."""
     path = RunPaths(weights).weights(weights.model("mtcnn_onet"))
     assert path
     return path.resolve()
 
 
-def refused(arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a command line is refused with, in the folder that it is run in."""
+def refused(arguments: Sequence[str], message: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which a command line is refused; nothing is written."""
     before = sorted(Path().rglob("*"))
     try:
         code = main(arguments)
-    except SystemExit as left:
-        code = left.code
+    except SystemExit as exit:
+        code = exit.code
     out, err = capsys.readouterr()
-    assert said in err
+    assert message in err
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("rosetta: ")
     assert err.rstrip("\n").isprintable()
@@ -144,7 +144,7 @@ BROKEN = [
     ({"encoders": [{"zoo": "mae_faces", "untrained": "yes"}]},
      "encoders[0]: untrained: 'yes' is invalid; give true, false, or a seed"),
     ({"encoders": [{"zoo": "mae_faces", "untrained": -1}]}, "untrained: -1 is invalid"),
-    ({"encoders": [{"zoo": "mae_faces", "untrained": 2**63}]}, "encoders[0]: untrained is tru"),
+    ({"encoders": [{"zoo": "mae_faces", "untrained": 2**63}]}, "untrained: 9223372036854775808"),
     ({"encoders": [{"zoo": "mae_face", "untrained": True}]}, "encoders[0]: the zoo has no model"),
     ({"encoders": [{"name": "m", "family": "python", "target": "m:f", "untrained": True}]},
      "encoders[0]: untrained: not supported, because the python target loads its own weights"),
@@ -265,19 +265,21 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "said"), BROKEN)
-def test_a_wrong_configuration(content: Any, said: str, folder: Path, capsys) -> None:
+@pytest.mark.parametrize(("content", "message"), BROKEN)
+def test_invalid_configuration(content: Any, message: str, folder: Path, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(content))
-    assert refused(["check", "--config", CONFIG], said, capsys).startswith(f"rosetta: {CONFIG}: ")
+    assert refused(["check", "--config", CONFIG], message, capsys).startswith(
+        f"rosetta: {CONFIG}: "
+    )
 
 
-NAMES_OF_NOTHING = [
+INVALID_NAMES = [
     *("../x", "a/b", "a b", "a'b", 'a"b', "a\nb", "a;b", "$(x)", "`x`", "", "-n", ".", "..", "~"),
     *("x" * 300, "ä", "a--b", "a\0b", "{x}", "*", "a\u202eb", "a|b", "a>b", "a&b", "a\\b"),
 ]
 
 
-@pytest.mark.parametrize("name", NAMES_OF_NOTHING)
+@pytest.mark.parametrize("name", INVALID_NAMES)
 @pytest.mark.parametrize(
     ("key", "place"),
     [
@@ -286,14 +288,14 @@ NAMES_OF_NOTHING = [
         ("steering.show[0].name", lambda name: steering(show={"name": name, "concept": 0})),
     ],
 )
-def test_a_name_that_could_be_more_than_a_name(key: str, place, name, folder, capsys) -> None:
+def test_invalid_name(key: str, place, name, folder, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(place(name)))
     line = refused(["check", "--config", CONFIG], f"{CONFIG}: {key}: ", capsys)
     assert " is not a name; use up to 64 letters, digits" in line
 
 
 @pytest.mark.parametrize("pattern", ["../x", "a b", "a\nb", "$(x)", "", "[", "conv[9", "{x}"])
-def test_a_layer_that_is_none(pattern: str, folder: Path, capsys) -> None:
+def test_invalid_layer(pattern: str, folder: Path, capsys) -> None:
     Path(CONFIG).write_text(
         yaml.safe_dump(tiny(encoders=[model(weights="random", layers=[pattern])]))
     )
@@ -336,10 +338,10 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), TEXTS)
-def test_a_file_that_is_no_configuration(text: bytes, said: str, folder: Path, capsys) -> None:
+@pytest.mark.parametrize(("text", "message"), TEXTS)
+def test_invalid_yaml(text: bytes, message: str, folder: Path, capsys) -> None:
     Path(CONFIG).write_bytes(text)
-    line = refused(["check", "--config", CONFIG], said, capsys)
+    line = refused(["check", "--config", CONFIG], message, capsys)
     assert line.startswith(f"rosetta: {CONFIG}: ")
 
 
@@ -364,10 +366,10 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize(("recipe", "said"), RECIPES)
-def test_a_wrong_recipe(recipe: dict[str, Any], said: str, folder: Path, capsys) -> None:
+@pytest.mark.parametrize(("recipe", "message"), RECIPES)
+def test_invalid_recipe(recipe: dict[str, Any], message: str, folder: Path, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump({**recipe, "resources": str(ROOT / "resources")}))
-    refused(["train", CONFIG], said, capsys)
+    refused(["train", CONFIG], message, capsys)
 
 
 OF_A = {"kind": "zoom", "source_job": "a"}
@@ -379,7 +381,7 @@ def inverted(file: str, **more: Any) -> dict[str, Any]:
 
 
 def folder_images(folder: str) -> dict[str, Any]:
-    """A pivot that draws no images, on those of a folder."""
+    """A run of an encoder pivot on the images of a folder."""
     pivot, *encoders = tiny()["encoders"]
     sampling = {"images": 2, "shard_size": 1, "folder": folder}
     more = {"dictionary": {"examples": 1}, "steering": {}}
@@ -488,24 +490,26 @@ MISFITS = [
 ]
 
 
-def test_units_may_be_named_with_their_model() -> None:
+def test_units_with_the_name_of_their_model() -> None:
     units = ["main.8/127", "dcgan/main.11/0"]
     assert check_config(parse_config(tiny(**steering(edit={**REMOVE, "units": units}))))
 
 
-@pytest.mark.parametrize(("changes", "said"), MISFITS)
-def test_what_does_not_fit_the_models_or_the_files(changes, said: str, folder, capsys) -> None:
+@pytest.mark.parametrize(("changes", "message"), MISFITS)
+def test_configuration_that_does_not_fit_models_or_files(
+    changes, message: str, folder, capsys
+) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(tiny(**changes)))
-    refused(["check", "--config", CONFIG], said, capsys)
+    refused(["check", "--config", CONFIG], message, capsys)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_device_that_is_not_there(folder: Path, capsys) -> None:
+def test_missing_device(folder: Path, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(tiny(device="cuda:1")))
     refused(["check", "--config", CONFIG], "device: 'cuda:1' is not available", capsys)
 
 
-def test_samples_are_as_large_as_the_configuration_thinks() -> None:
+def test_sizes_of_sample_images() -> None:
     assert set(SAMPLES) == set(NAMES)
     for name, (width, height) in SAMPLES.items():
         assert sample_image(name).shape == (height, width, 3)
@@ -567,11 +571,11 @@ COMMANDS: list[tuple[list[str], str]] = [
     (["steer", "-n"], "steer: the following arguments are required: JOB; see rosetta steer --help"),
     (["figure", "--concepts", "x"], "figure: argument --concepts: invalid int value: 'x'; see ros"),
     (["figure", "--concepts"], "figure: argument --concepts: expected at least one argument; see"),
-    (["figure", "--examples", "0"], "--examples 0: give at least 1"),
+    (["figure", "--examples", "0"], "--examples: 0 is too small; use at least 1"),
     (["figure", "--models", "no"], "unknown model 'no' in run 'tiny'; use one of dcgan, "),
     (["figure", "--jobs", "no"], "no job 'no' in steering; they are astronaut, strongest, tuned"),
-    (["figure", "--jobs", "a", "--image", "1"], "--jobs: draws nothing but jobs; leave the other"),
-    (["figure", "--image", "1", "--images", "2"], "--image and --images: draw one image or exampl"),
+    (["figure", "--jobs", "a", "--image", "1"], "--jobs: cannot be combined with other options"),
+    (["figure", "--image", "1", "--images", "2"], "--image and --images: cannot be combined"),
     (
         ["export", "--format", "xml"],
         "export: argument --format: invalid choice: 'xml' (choose from",
@@ -606,21 +610,23 @@ WITHOUT_CONFIG: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "said"), COMMANDS)
-def test_a_wrong_command_line(arguments: list[str], said: str, folder: Path, capsys) -> None:
+@pytest.mark.parametrize(("arguments", "message"), COMMANDS)
+def test_invalid_command_line(arguments: list[str], message: str, folder: Path, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(tiny()))
     if arguments and "--config" not in arguments:
         arguments = [arguments[0], "--config", CONFIG, *arguments[1:]]
-    refused(arguments, said, capsys)
+    refused(arguments, message, capsys)
 
 
-@pytest.mark.parametrize(("arguments", "said"), WITHOUT_CONFIG)
-def test_a_wrong_command_line_of_no_run(arguments, said: str, folder: Path, capsys) -> None:
-    refused(arguments, said, capsys)
+@pytest.mark.parametrize(("arguments", "message"), WITHOUT_CONFIG)
+def test_invalid_command_line_without_configuration(
+    arguments, message: str, folder: Path, capsys
+) -> None:
+    refused(arguments, message, capsys)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (
             {"file": "onet.pt", "sha256": "0" * 64},
@@ -633,14 +639,14 @@ def test_a_wrong_command_line_of_no_run(arguments, said: str, folder: Path, caps
         ),
     ],
 )
-def test_weights_of_another_network(given, said: str, folder, capsys, weights_file) -> None:
+def test_weights_of_another_network(given, message: str, folder, capsys, weights_file) -> None:
     Path("onet.pt").symlink_to(weights_file)
     save_file({"a": torch.zeros(1)}, "other.safetensors")
     Path(CONFIG).write_text(yaml.safe_dump(tiny(encoders=[model(weights=given)])))
-    refused(["activations", "m", "--shard", "00000", "--config", CONFIG], said, capsys)
+    refused(["activations", "m", "--shard", "00000", "--config", CONFIG], message, capsys)
 
 
-def test_a_folder_for_results_that_may_not_be_written(folder: Path, capsys) -> None:
+def test_results_folder_that_cannot_be_written(folder: Path, capsys) -> None:
     Path(CONFIG).write_text(yaml.safe_dump(tiny(results="/proc/rosetta")))
     line = refused(["sample", "--shard", "00000", "--config", CONFIG], "/proc/rosetta", capsys)
     assert "cannot be used: " in line
@@ -655,7 +661,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"neighbours": {"k": 0}}, "configuration: neighbours.k: input should be greater than or"),
         (
@@ -666,19 +672,19 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         ("run: a\nrun: b\n", "c.yaml: line 2, column 1: duplicate key 'run'; remove one"),
     ],
 )
-def test_snakemake_says_it_too_and_starts_nothing(changes, said: str, folder: Path) -> None:
+def test_snakemake_refuses_invalid_configurations(changes, message: str, folder: Path) -> None:
     text = changes if isinstance(changes, str) else yaml.safe_dump(tiny(**changes))
     Path(CONFIG).write_text(text)
     done = snakemake(folder)
     assert done.returncode == 2
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("rosetta: "))
-    assert said in line
+    assert message in line
     assert "Traceback" not in done.stderr
     assert not (folder / "results").exists()
 
 
-def test_no_shell_reads_the_folders_of_a_run(folder: Path) -> None:
-    """Each word of a job's command is what it is, whatever characters are in it."""
+def test_no_shell_interprets_the_folders_of_a_run(folder: Path) -> None:
+    """The words of a job's command are quoted, whatever characters they contain."""
     results = "r $(touch x);`touch x`&|<>"
     Path(CONFIG).write_text(yaml.safe_dump(tiny(results=results)))
     done = snakemake(folder, "--dry-run", "--printshellcmds")

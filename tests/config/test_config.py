@@ -1,4 +1,4 @@
-"""The default is written down as it is; what is wrong is said in one line, before anything runs."""
+"""Default configuration, schema, short forms and derived settings."""
 
 import json
 from itertools import pairwise
@@ -15,13 +15,13 @@ from rosetta_core.validation import parse_bytes
 from rosetta_core.zoo.weights.sources import RandomWeights
 
 
-def test_default_yaml_and_schema_are_in_step_with_the_models() -> None:
+def test_default_yaml_and_schema_are_up_to_date() -> None:
     assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: rosetta defaults"
     assert (ROOT / "workflow/config.schema.json").read_text() == json_schema(), "rosetta schema"
     assert parse_config(yaml.safe_load(default_yaml())) == Config()
 
 
-def test_texts_of_the_command_line_are_typed_as_in_a_file() -> None:
+def test_command_line_texts_are_typed_as_in_a_file() -> None:
     assert typed_values(yaml.load(default_yaml(), yaml.BaseLoader)) == yaml.safe_load(
         default_yaml()
     )
@@ -32,11 +32,11 @@ def test_texts_of_the_command_line_are_typed_as_in_a_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))])
-def test_editors_find_nothing_wrong_with_a_configuration_of_ours(name: str) -> None:
+def test_schema_accepts_our_configurations(name: str) -> None:
     jsonschema.validate(yaml.safe_load((ROOT / name).read_text()), json.loads(json_schema()))
 
 
-def test_editors_know_the_short_forms_and_their_misspellings() -> None:
+def test_schema_knows_short_forms_and_their_misspellings() -> None:
     schema = json.loads(json_schema())
     jsonschema.validate({"pivot": {"zoo": "stylegan2_ffhq1024", "weights": "random"}}, schema)
     short = ["mae_faces", {"zoo": "mae_faces", "untrained": True}, {**model(), "untrained": 7}]
@@ -51,7 +51,7 @@ def test_editors_know_the_short_forms_and_their_misspellings() -> None:
             jsonschema.validate({"pivot": pivot}, schema)
 
 
-def test_every_key_of_the_default_is_explained() -> None:
+def test_every_key_of_the_default_has_a_comment() -> None:
     lines = default_yaml().splitlines()
     keys = {line.strip().removeprefix("- ").split(":")[0] for line in lines if ":" in line}
     explained = {
@@ -72,7 +72,7 @@ def test_shards_cover_the_images_once() -> None:
 @pytest.mark.parametrize(
     ("text", "size"), [("2 GiB", 2**31), ("64MiB", 2**26), ("1.5 KiB", 1536), ("1 TiB", 2**40)]
 )
-def test_amounts_of_memory(text: str, size: int) -> None:
+def test_memory_sizes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
@@ -81,7 +81,7 @@ def model(**changes):
 
 
 def steering(**jobs):
-    """Jobs of a kind each, and what they have in common."""
+    """One steering job per kind, with its required keys."""
     common = {"invert": {"name": "a", "image": {"seed": 0}}, "show": {"name": "b"}}
     common |= {"edit": {"name": "c"}, "tune": {"name": "d"}, "evaluate": {"name": "e"}}
     return {
@@ -94,7 +94,7 @@ def steering(**jobs):
 PACKAGE = {"package": "a==1", "member": "a/b", "sha256": "0" * 64}
 
 
-def test_two_files_of_one_package_lie_apart() -> None:
+def test_two_files_of_one_package_have_different_paths() -> None:
     members = ["big/w.pt", "small/w.pt"]
     encoders = [
         model(name=f"m{i}", weights={**PACKAGE, "member": m}) for i, m in enumerate(members)
@@ -103,7 +103,7 @@ def test_two_files_of_one_package_lie_apart() -> None:
     assert len({RunPaths(config).weights(encoder) for encoder in config.encoders}) == 2
 
 
-def test_jobs_are_found_by_name() -> None:
+def test_jobs_by_name() -> None:
     jobs = parse_config(tiny()).steering
     assert list(jobs.jobs) == ["astronaut", "strongest", "tuned", "shifted", "table"]
     assert [jobs.job(name).name for name in jobs.jobs] == list(jobs.jobs)
@@ -113,7 +113,7 @@ def test_jobs_are_found_by_name() -> None:
         jobs.job("tune")
 
 
-def test_other_models_have_no_jobs_unless_they_are_given() -> None:
+def test_runs_with_other_models_have_no_default_jobs() -> None:
     names = list(Config().steering.jobs)
     assert len(names) > 5
     assert list(parse_config({"run": "x"}).steering.jobs) == names
@@ -159,12 +159,12 @@ def test_untrained_takes_a_seed(given: bool | int, seed: int) -> None:
         {"name": "own", "family": "python", "target": "m:f", "weights": "random"}
         | {"untrained": given},
     ]
-    found = parse_config({"encoders": encoders}).encoders
-    assert [encoder.name for encoder in found] == ["m", "control", "new", "own"]
-    assert all(encoder.weights == RandomWeights(random=seed) for encoder in found)
+    parsed = parse_config({"encoders": encoders}).encoders
+    assert [encoder.name for encoder in parsed] == ["m", "control", "new", "own"]
+    assert all(encoder.weights == RandomWeights(random=seed) for encoder in parsed)
 
 
-def test_what_is_not_untrained_is_as_if_nothing_were_said() -> None:
+def test_untrained_false_is_the_default() -> None:
     encoders = [{"zoo": "mae_faces", "untrained": False}, {**model(), "untrained": False}]
     assert parse_config({"encoders": encoders}) == parse_config(
         {"encoders": ["mae_faces", model()]}

@@ -1,4 +1,4 @@
-"""What is read out of features is what is in them, and a trained encoder's card says how much."""
+"""Labels, probes and model cards of trained encoders."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ def split(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
     return x[:cut], y[:cut], x[cut:], y[cut:]
 
 
-def test_a_linear_probe_reads_out_what_is_a_feature_whatever_its_scale() -> None:
+def test_linear_probe_predicts_linear_labels_at_any_scale() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(200, 10)).astype(np.float32)
     for y in (x[:, 3], 1e-4 * x[:, 3] + 50, x @ np.arange(10)):
@@ -61,7 +61,7 @@ def test_a_linear_probe_reads_out_what_is_a_feature_whatever_its_scale() -> None
         assert linear_probe(*split(scaled, y)) > 0.999
 
 
-def test_a_linear_probe_reads_out_as_much_as_the_noise_on_a_label_leaves() -> None:
+def test_linear_probe_r2_is_limited_by_label_noise() -> None:
     rng = np.random.default_rng(2)
     x = rng.normal(size=(8000, 5))
     y = x[:, 0] + rng.normal(size=8000)
@@ -70,7 +70,7 @@ def test_a_linear_probe_reads_out_as_much_as_the_noise_on_a_label_leaves() -> No
 
 @pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.parametrize("width", [5, 300])
-def test_nothing_is_read_out_of_noise(probe: Any, width: int) -> None:
+def test_probes_of_noise_score_at_most_zero(probe: Any, width: int) -> None:
     rng = np.random.default_rng(3)
     found = [probe(*split(rng.normal(size=(240, width)), rng.normal(size=240))) for _ in range(20)]
     assert np.mean(found) < 0.005
@@ -79,17 +79,17 @@ def test_nothing_is_read_out_of_noise(probe: Any, width: int) -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_images_whose_label_is_not_known_are_left_out(probe: Any) -> None:
+def test_images_without_a_label_are_ignored(probe: Any) -> None:
     rng = np.random.default_rng(4)
     x = rng.normal(size=(160, 6))
     y = x[:, 0] + 0.3 * rng.normal(size=160)
     unknown = rng.random(160) < 0.3
-    told, kept = np.where(unknown, np.nan, y), ~unknown
-    parts = zip(split(x, y), split(kept, kept), strict=True)
-    train_x, train_y, test_x, test_y = (part[known] for part, known in parts)
+    labels, known = np.where(unknown, np.nan, y), ~unknown
+    parts = zip(split(x, y), split(known, known), strict=True)
+    train_x, train_y, test_x, test_y = (part[keep] for part, keep in parts)
     expected = probe(train_x, train_y, test_x, test_y)
-    x[unknown] = 1e6  # a feature of theirs does not matter
-    assert probe(*split(x, told)) == expected > 0.3
+    x[unknown] = 1e6  # their features have no effect
+    assert probe(*split(x, labels)) == expected > 0.3
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -98,13 +98,13 @@ def test_images_whose_label_is_not_known_are_left_out(probe: Any) -> None:
     [np.full(40, 0.1), np.full(40, np.nan), np.r_[np.arange(30.0), np.full(10, np.nan)]],
     ids=["all the same", "none known", "none known of the test"],
 )
-def test_labels_that_tell_nothing_have_no_score(probe: Any, labels: np.ndarray) -> None:
+def test_constant_or_unknown_labels_have_no_score(probe: Any, labels: np.ndarray) -> None:
     x = np.random.default_rng(5).normal(size=(40, 3))
     assert np.isnan(probe(*split(x, labels)))
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_a_feature_that_is_the_same_in_all_images_changes_nothing(probe: Any) -> None:
+def test_a_constant_feature_changes_nothing(probe: Any) -> None:
     rng = np.random.default_rng(6)
     x = rng.normal(size=(80, 4))
     y = x[:, 0]
@@ -113,17 +113,17 @@ def test_a_feature_that_is_the_same_in_all_images_changes_nothing(probe: Any) ->
     assert np.isfinite(probe(*split(np.ones((80, 2)), y)))
 
 
-def test_neighbours_foretell_what_clusters_share_and_no_line_can() -> None:
+def test_neighbours_predict_labels_of_clusters_that_are_not_linear() -> None:
     rng = np.random.default_rng(7)
     angle = rng.integers(0, 4, size=400)
     x = np.stack([np.cos(angle * np.pi / 2), np.sin(angle * np.pi / 2)], 1)
     x += 0.01 * rng.normal(size=x.shape)
-    y = (angle % 2).astype(np.float64)  # opposite clusters are alike
+    y = (angle % 2).astype(np.float64)  # opposite clusters share a label
     assert neighbour_probe(*split(x, y)) > 0.999
     assert linear_probe(*split(x, y)) < 0.05
 
 
-def test_neighbours_are_the_twenty_nearest_by_angle_and_not_by_distance() -> None:
+def test_neighbours_are_the_twenty_nearest_by_cosine() -> None:
     rng = np.random.default_rng(8)
     way, length = rng.choice([-1.0, 1.0], size=(2, 400)), np.exp(rng.normal(size=(400, 1)))
     x = np.concatenate([way.T, way.T]) * np.concatenate([length, length[::-1]])
@@ -135,7 +135,7 @@ def test_neighbours_are_the_twenty_nearest_by_angle_and_not_by_distance() -> Non
     assert neighbour_probe(*split(few, y)) == pytest.approx(expected)
 
 
-def test_a_table_has_every_label_by_every_kind_of_feature_by_both_probes() -> None:
+def test_probe_table_has_all_labels_features_and_probes() -> None:
     rng = np.random.default_rng(9)
     known, noise = rng.normal(size=(2, 100, 1))
     labels = {"shown": known[:, 0], "hidden": rng.normal(size=100)}
@@ -147,20 +147,20 @@ def test_a_table_has_every_label_by_every_kind_of_feature_by_both_probes() -> No
     assert table.r2[~good].max() < 0.1
 
 
-def test_a_table_is_tested_on_the_last_quarter() -> None:
+def test_probe_table_tests_on_the_last_quarter() -> None:
     x = np.random.default_rng(10).normal(size=(100, 1))
     y = x[:, 0].copy()
     y[100 - count_test_images(100) :] *= -1
     table = probe_table({"x": x}, {"y": y})
     assert count_test_images(100) == 25
-    assert table.r2.max() < -1  # as foretold, with the wrong sign
+    assert table.r2.max() < -1  # predicted exactly, with the wrong sign
 
 
 def made_up(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(40, 200, size=(5, 12, 9, 3), dtype=np.uint8)
 
 
-def test_colour_labels_are_what_they_are_called() -> None:
+def test_colour_labels_follow_their_definitions() -> None:
     images = made_up()
     labels = colour_labels(images)
     assert all(values.shape == (5,) for values in labels.values())
@@ -189,7 +189,7 @@ def mirror(landmarks: np.ndarray) -> np.ndarray:
     return landmarks[:, [1, 0, 2, 4, 3]] * [-1, 1] + [1, 0]
 
 
-def test_face_labels_are_of_their_landmarks() -> None:
+def test_face_labels_follow_their_definitions() -> None:
     landmarks = np.array([FRONTAL] * 3)
     landmarks[1, 2, 0] += 0.1  # the nose to the right
     landmarks[2, 1, 1] += 0.4  # the right eye down
@@ -207,14 +207,14 @@ def test_face_labels_are_of_their_landmarks() -> None:
     assert all(half[name] == pytest.approx(labels[name]) for name in labels)
 
 
-def test_what_is_no_face_has_no_label() -> None:
+def test_images_without_a_face_have_no_labels() -> None:
     landmarks = np.array([FRONTAL, FRONTAL, [[0.5, 0.5]] * 5])
     labels = face_labels(landmarks, np.array([0.9, 0.49, 0.9]))
     for values in labels.values():
         assert np.isnan(values).tolist() == [False, True, True]
 
 
-def test_the_detector_finds_the_landmarks_of_drawn_faces_and_of_their_mirror_images(
+def test_landmarks_of_generated_faces_and_their_mirror_images(
     weights: Config,
 ) -> None:
     paths = RunPaths(weights)
@@ -255,7 +255,7 @@ def recipe(folder: Path, **changes: Any) -> Recipe:
 
 
 @pytest.mark.parametrize("tokens", [{}, {"class_token": False, "global_pool": "avg"}])
-def test_features_are_the_means_of_the_quarters_and_the_class_token(
+def test_features_are_means_of_quarters_and_the_class_token(
     tokens: dict[str, Any], tmp_path: Path
 ) -> None:
     encoder = build_encoder("vit_tiny_patch16_224", SMALL | tokens, seed=1)
@@ -278,7 +278,7 @@ def test_features_are_the_means_of_the_quarters_and_the_class_token(
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_pixels_are_means_of_squares_of_the_image() -> None:
+def test_pixel_features_are_means_of_squares() -> None:
     images = np.random.default_rng(12).integers(0, 256, size=(70, 32, 48, 3), dtype=np.uint8)
     found = pixel_features(torch.from_numpy(images))
     expected = images.reshape(70, 16, 2, 16, 3, 3).mean((2, 4)).transpose(0, 3, 1, 2)
@@ -311,7 +311,7 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
-def test_a_card_holds_the_numbers(tmp_path: Path) -> None:
+def test_model_card_has_all_numbers(tmp_path: Path) -> None:
     text = written(recipe(tmp_path, seed=77))
     facts = {row[0]: row[1] for row in rows(text) if len(row) == 2}
     assert facts["parameters"] == "1,234,567"
@@ -331,7 +331,7 @@ def test_a_card_holds_the_numbers(tmp_path: Path) -> None:
     assert "−0.30" in written(recipe(tmp_path), r2=-0.3)
 
 
-def test_a_card_of_what_is_shipped_says_so(tmp_path: Path) -> None:
+def test_model_card_of_a_shipped_encoder(tmp_path: Path) -> None:
     facts = Facts(1, 2, "ab" * 32, images=3, tested=4, machine=MACHINE, shipped=True)
     text = written(recipe(tmp_path, name="mae_faces"), facts)
     assert ["licence", "MIT"] in rows(text)
@@ -352,7 +352,7 @@ HOSTILE = "a|b ``` `c` <b>[x](y)_ #"
         {"arguments": SMALL | {"norm_layer": None, "weight_init": "a|b\n```\n| x |"}},
     ],
 )
-def test_a_card_is_of_the_recipe_whatever_is_in_it(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_model_card_quotes_any_recipe(changes: dict[str, Any], tmp_path: Path) -> None:
     content = recipe(tmp_path, **changes)
     text = written(content)
     (tmp_path / "recipe.yaml").write_text(blocks(text, "yaml")[0], encoding="utf-8")
@@ -372,7 +372,7 @@ def probes_of(folder: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("method", [{}, {"mae": None, "dino": {"outputs": 16, "local_size": 16}}])
-def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
+def test_probes_and_card_are_regenerated_without_training(
     method: dict[str, Any], weights: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     probes = {"images": 48, "faces": True}
@@ -401,8 +401,10 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
     assert "already trained" in caplog.text
     assert file.read_bytes() == before
     pd.testing.assert_frame_equal(probes_of(folder), table)
-    anew = (folder / "card.md").read_text()
-    assert ["machine", "an abacus"] in rows(anew)  # where it was trained, not where it was told
+    regenerated = (folder / "card.md").read_text()
+    assert ["machine", "an abacus"] in rows(
+        regenerated
+    )  # the training machine, not the current one
 
     use = yaml.safe_load(blocks(text, "yaml")[1])
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(use))
@@ -411,7 +413,7 @@ def test_a_training_ends_with_probes_and_a_card_which_can_be_made_anew(
     load(model, Path(model.weights.file), device=CPU)
 
 
-def test_another_recipes_encoder_is_kept(weights: Config, tmp_path: Path) -> None:
+def test_an_encoder_of_another_recipe_is_kept(weights: Config, tmp_path: Path) -> None:
     content = recipe(tmp_path, resources=weights.resources)
     folder = train_encoder(content)
     before = (folder / "encoder.safetensors").read_bytes()
@@ -428,7 +430,7 @@ def test_another_recipes_encoder_is_kept(weights: Config, tmp_path: Path) -> Non
         train_encoder(content)
 
 
-def test_a_folders_images_are_probed_once_each(tmp_path: Path) -> None:
+def test_images_of_a_folder_are_probed_once_each(tmp_path: Path) -> None:
     rng = np.random.default_rng(13)
     (tmp_path / "photos").mkdir()
     for number in range(24):

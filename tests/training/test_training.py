@@ -103,7 +103,7 @@ def distillation() -> SelfDistillation:
     ).train()
 
 
-def test_patches_are_squares_of_the_image_row_by_row() -> None:
+def test_extract_patches_returns_squares_row_by_row() -> None:
     drawn = images(2)
     patches = extract_patches(drawn, 8)
     assert patches.shape == (2, 16, 3 * 64)
@@ -117,7 +117,7 @@ def see(autoencoder: MaskedAutoencoder, drawn: torch.Tensor) -> tuple[torch.Tens
     return encode_visible(autoencoder.encoder, autoencoder.decoder.dropout, drawn)
 
 
-def test_the_encoder_sees_nothing_of_the_hidden_patches(autoencoder: MaskedAutoencoder) -> None:
+def test_masked_patches_do_not_affect_the_encoder(autoencoder: MaskedAutoencoder) -> None:
     drawn = images(3)
     tokens, kept = seeded(lambda: see(autoencoder, drawn))
     assert kept.shape == (3, 4)  # a quarter of 16
@@ -128,20 +128,20 @@ def test_the_encoder_sees_nothing_of_the_hidden_patches(autoencoder: MaskedAutoe
     assert not torch.equal(tokens, seeded(lambda: see(autoencoder, drawn + 1))[0])
 
 
-def test_the_loss_is_that_of_hidden_patches_brought_to_mean_0_and_variance_1(
+def test_mae_loss_is_the_error_on_normalised_masked_patches(
     autoencoder: MaskedAutoencoder,
 ) -> None:
     drawn = images(3)
     loss = seeded(lambda: autoencoder([drawn]))
     tokens, kept = seeded(lambda: see(autoencoder, drawn))
-    painted = autoencoder.decoder(tokens, kept).detach().double().numpy()
+    predicted = autoencoder.decoder(tokens, kept).detach().double().numpy()
     patches = extract_patches(drawn, 8).double().numpy()
     errors = []
     for image in range(3):
         for patch in set(range(16)) - set(kept[image].tolist()):
             pixels = patches[image, patch]
             wanted = (pixels - pixels.mean()) / math.sqrt(pixels.var(ddof=1) + 1e-6)
-            errors.append(((painted[image, patch] - wanted) ** 2).mean())
+            errors.append(((predicted[image, patch] - wanted) ** 2).mean())
     assert len(errors) == 3 * 12
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-5)
 
@@ -150,7 +150,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return np.exp(x) / np.exp(x).sum()
 
 
-def test_the_loss_of_distillation_is_the_cross_entropy_of_all_pairs_of_different_views() -> None:
+def test_dino_loss_is_the_cross_entropy_of_all_pairs_of_different_views() -> None:
     random = np.random.default_rng(0)
     teacher, student = random.normal(size=(2, 5, 7)), random.normal(size=(4, 5, 7))
     wanted = []
@@ -172,7 +172,7 @@ def masked() -> SelfDistillation:
     return SelfDistillation(vision_transformer(dynamic_img_size=True), method).train()
 
 
-def test_the_teacher_answers_for_a_patch_by_what_all_blocks_make_of_it(
+def test_teacher_patch_outputs_use_all_blocks(
     masked: SelfDistillation,
 ) -> None:
     drawn, made = images(3), []
@@ -180,7 +180,7 @@ def test_the_teacher_answers_for_a_patch_by_what_all_blocks_make_of_it(
     for block in teacher.encoder.blocks:
         block.register_forward_hook(lambda _, __, tokens: made.append(tokens.double().numpy()))
     with torch.no_grad():
-        logits, answers = teacher.with_patches([drawn])
+        logits, targets = teacher.with_patches([drawn])
         assert torch.equal(logits, teacher([drawn]))
     made = made[: len(teacher.encoder.blocks)]
     normed = [
@@ -189,63 +189,65 @@ def test_the_teacher_answers_for_a_patch_by_what_all_blocks_make_of_it(
     mean = torch.tensor(np.mean(normed, axis=0)[:, 1:]).float()  # without the class token
     with torch.no_grad():
         wanted = teacher.patch_head(mean.flatten(0, 1)).reshape(3, 16, 4, 4)
-    torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(targets, wanted, atol=1e-5, rtol=1e-4)
 
 
-def test_views_that_are_the_same_are_encoded_once(masked: SelfDistillation) -> None:
+def test_equal_views_are_encoded_once(masked: SelfDistillation) -> None:
     first, other = images(4, 1), images(4, 2)
     second = torch.where(torch.tensor([True, False, True, True])[:, None, None, None], first, other)
     views, encoded = [first, second, first], []
-    found, of = unique_views(views)
-    assert len(found) == 5
-    assert torch.equal(found[of], torch.cat(views))
+    unique, indices = unique_views(views)
+    assert len(unique) == 5
+    assert torch.equal(unique[indices], torch.cat(views))
     teacher = masked.teacher
-    teacher.encoder.blocks[0].register_forward_hook(lambda *its: encoded.append(len(its[2])))
+    teacher.encoder.blocks[0].register_forward_hook(
+        lambda _module, _inputs, tokens: encoded.append(len(tokens))
+    )
     with torch.no_grad():
-        logits, answers = teacher.with_patches(views)
+        logits, targets = teacher.with_patches(views)
         torch.testing.assert_close(logits, teacher(views))
     assert encoded == [5, 12]
-    assert torch.equal(answers[:4], answers[8:])
-    assert torch.equal(answers[[0, 2, 3]], answers[[4, 6, 7]])
-    assert not torch.allclose(answers[1], answers[5])
+    assert torch.equal(targets[:4], targets[8:])
+    assert torch.equal(targets[[0, 2, 3]], targets[[4, 6, 7]])
+    assert not torch.allclose(targets[1], targets[5])
 
 
-def test_the_loss_of_patches_is_that_of_hidden_ones_centred_place_by_place(
+def test_patch_loss_is_that_of_masked_patches_centred_per_position(
     masked: SelfDistillation,
 ) -> None:
     views = [images(4, 1), images(4, 2)]
     masked.patch_centre.normal_()
     centre = masked.patch_centre.double().numpy().copy()
-    whole = seeded(lambda: masked(views)).item()
+    total = seeded(lambda: masked(views)).item()
     student, decoder = masked.student, masked.decoder
     tokens, kept = seeded(
         lambda: encode_visible(student.encoder, decoder.dropout, torch.cat(views))
     )
     with torch.no_grad():
-        logits, answers = masked.teacher.with_patches(views)
-        guesses = student.patch_logits(decoder(tokens, kept)).double().numpy()
-        of_views = view_loss(
-            logits.chunk(2),  # its centre was 0
+        logits, targets = masked.teacher.with_patches(views)
+        predictions = student.patch_logits(decoder(tokens, kept)).double().numpy()
+        loss_of_crops = view_loss(
+            logits.chunk(2),  # the centre was 0
             student.head(student.encoder.forward_head(tokens)).chunk(2),
             settings=masked.settings,
         ).item()
-    answers = answers.double().numpy()
+    targets = targets.double().numpy()
     wanted = [
         -(
-            softmax((answers[image, patch, group] - centre[patch, group]) / 0.04)
-            * np.log(softmax(guesses[image, patch, group] / 0.1))
+            softmax((targets[image, patch, group] - centre[patch, group]) / 0.04)
+            * np.log(softmax(predictions[image, patch, group] / 0.1))
         ).sum()
         for image in range(8)
         for patch in set(range(16)) - set(kept[image].tolist())
         for group in range(4)
     ]
     assert len(wanted) == 8 * 4 * 4  # a quarter of 16 patches, 4 groups
-    assert whole - of_views == pytest.approx(3 * np.mean(wanted), rel=1e-4)
-    expected = 0.9 * centre + 0.1 * answers.mean(0)
+    assert total - loss_of_crops == pytest.approx(3 * np.mean(wanted), rel=1e-4)
+    expected = 0.9 * centre + 0.1 * targets.mean(0)
     np.testing.assert_allclose(masked.patch_centre.numpy(), expected, atol=1e-5)
 
 
-def test_the_centre_follows_the_teachers_outputs(distillation: SelfDistillation) -> None:
+def test_centre_is_a_moving_average_of_teacher_outputs(distillation: SelfDistillation) -> None:
     views = [images(4, 1), images(4, 2)]
     teacher = distillation.teacher
     with torch.no_grad():
@@ -254,7 +256,7 @@ def test_the_centre_follows_the_teachers_outputs(distillation: SelfDistillation)
     torch.testing.assert_close(distillation.centre, 0.1 * mean)  # of 0, with momentum 0.9
 
 
-def test_the_teacher_learns_only_by_following_the_student(distillation: SelfDistillation) -> None:
+def test_teacher_is_a_moving_average_of_the_student(distillation: SelfDistillation) -> None:
     distillation([images(4, 1), images(4, 2), images(4, 3)[:, :, :16, :16]]).backward()
     assert all(weight.grad is None for weight in distillation.teacher.parameters())
     student = distillation.student.encoder.blocks[0].mlp.fc1.weight
@@ -271,7 +273,7 @@ def test_the_teacher_learns_only_by_following_the_student(distillation: SelfDist
     torch.testing.assert_close(teacher, before + 1 - 0.996 * 0.998, rtol=0, atol=1e-6)
 
 
-def test_the_heads_last_layer_is_frozen_at_first_and_its_weights_stay_of_unit_length(
+def test_last_layer_is_frozen_at_first_and_weight_normalised(
     distillation: SelfDistillation,
 ) -> None:
     head = distillation.student.head
@@ -289,11 +291,10 @@ def test_the_heads_last_layer_is_frozen_at_first_and_its_weights_stay_of_unit_le
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_half_precision_changes_a_loss_by_rounding_only(
+def test_bfloat16_changes_the_loss_by_rounding_only(
     method: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = recipe(tmp_path, **method)
-    trained = untrained_method(whole).train()
+    trained = untrained_method(recipe(tmp_path, **method)).train()
     views = [images(4, 1)] if "mae" in method else [images(4, 1), images(4, 2)]
     exact = seeded(lambda: copy.deepcopy(trained)(views))
     monkeypatch.setattr(optimisation, "abilities", lambda: frozenset({"avx512_bf16"}))
@@ -308,7 +309,7 @@ def test_half_precision_changes_a_loss_by_rounding_only(
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_without_units_for_it_a_processor_multiplies_in_float32(
+def test_cpus_without_bfloat16_units_use_float32(
     autoencoder: MaskedAutoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = seeded(lambda: copy.deepcopy(autoencoder)([images(4)]))
@@ -321,13 +322,15 @@ def test_without_units_for_it_a_processor_multiplies_in_float32(
 
 
 @pytest.mark.skipif(not shutil.which("lscpu"), reason="there is no lscpu to compare with")
-def test_what_the_processor_can_do_is_what_lscpu_says() -> None:
+def test_processor_flags_equal_those_of_lscpu() -> None:
     lines = subprocess.run("lscpu", capture_output=True, text=True, check=True).stdout.splitlines()
-    said = {key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)}
-    assert cpu_flags() == set(said.get("Flags", []))
+    fields = {
+        key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)
+    }
+    assert cpu_flags() == set(fields.get("Flags", []))
 
 
-def test_dino_sees_two_large_crops_and_several_small_ones() -> None:
+def test_dino_views_are_two_global_and_several_local_crops() -> None:
     views = dino_views(DinoSettings(local_crops=3, local_size=16), 32, flip=True)
     drawn = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8)
     shapes = [tuple(view.shape) for view in seeded(lambda: views(drawn))]
@@ -337,10 +340,10 @@ def test_dino_sees_two_large_crops_and_several_small_ones() -> None:
     assert not torch.equal(again[0], again[1])
 
 
-def test_without_crop_and_flip_a_view_is_the_image() -> None:
+def test_view_without_crop_and_flip_is_the_image() -> None:
     drawn = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8)
-    (seen,) = crop_view(32, smallest_crop=1.0, flip=False)(drawn)
-    assert torch.equal(seen, drawn)
+    (view,) = crop_view(32, smallest_crop=1.0, flip=False)(drawn)
+    assert torch.equal(view, drawn)
     (flipped,) = seeded(lambda: crop_view(32, smallest_crop=1.0, flip=True)(drawn))
     mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(flipped, drawn, strict=True)]
     same = [torch.equal(a, b) for a, b in zip(flipped, drawn, strict=True)]
@@ -348,7 +351,7 @@ def test_without_crop_and_flip_a_view_is_the_image() -> None:
     assert all(m != s for m, s in zip(mirrored, same, strict=True))
 
 
-def test_a_drawn_image_is_the_same_in_every_batch(weights: Config) -> None:
+def test_generated_image_does_not_depend_on_the_batch(weights: Config) -> None:
     path, device = RunPaths(weights).weights(weights.pivot), torch.device("cpu")
     generator = load_generator(weights.pivot, path, device=device)
     source = GeneratedImages(generator, seed=5, device=device)
@@ -366,7 +369,7 @@ def write_images(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def test_every_image_of_a_folder_comes_once_an_epoch_in_another_order(tmp_path: Path) -> None:
+def test_every_epoch_has_all_images_in_its_own_order(tmp_path: Path) -> None:
     source = FolderImages(write_images(tmp_path / "images", 7), size=32, seed=1)
     drawn = source.batch(range(21))
     assert drawn.shape == (21, 3, 32, 32)
@@ -377,11 +380,11 @@ def test_every_image_of_a_folder_comes_once_an_epoch_in_another_order(tmp_path: 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_training_that_was_stopped_ends_as_one_that_was_not(
+def test_resumed_training_ends_as_an_uninterrupted_one(
     method: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_images(tmp_path / "images", 20)
-    undisturbed = train_encoder(recipe(tmp_path, **method))
+    uninterrupted = train_encoder(recipe(tmp_path, **method))
     stopped = recipe(tmp_path, **method, results=str(tmp_path / "stopped"))
     batch = FolderImages.batch
 
@@ -401,20 +404,20 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
         return batch(self, numbers)
 
     monkeypatch.setattr(FolderImages, "batch", noted)
-    torch.manual_seed(12345)  # what was drawn before does not matter
+    torch.manual_seed(12345)  # earlier random numbers have no effect
     folder = train_encoder(stopped)
-    assert asked[:2] == [range(16, 20), range(20, 24)]  # of the steps, only those that are left
+    assert asked[:2] == [range(16, 20), range(20, 24)]  # only the remaining steps
     name = "encoder.safetensors"
-    assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes()
     columns = [
         [row.split(",")[:3] for row in (place / "losses.csv").read_text().splitlines()]
-        for place in (folder, undisturbed)
+        for place in (folder, uninterrupted)
     ]
     assert columns[0] == columns[1]
     assert not (folder / "checkpoint.pt").exists()
 
 
-def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
+def test_checkpoint_of_another_recipe_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_images(tmp_path / "images", 20)
@@ -432,7 +435,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(
         train_encoder(recipe(tmp_path, **method))
 
 
-def test_a_loss_that_is_no_number_ends_a_training_in_one_line(tmp_path: Path) -> None:
+def test_nan_loss_is_an_error_of_one_line(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 20)
     with pytest.raises(
         RosettaError, match=r"small: loss is NaN or infinite at step \d; lower learning"
@@ -441,10 +444,10 @@ def test_a_loss_that_is_no_number_ends_a_training_in_one_line(tmp_path: Path) ->
     assert not (tmp_path / "results/small/encoder.safetensors").exists()
 
 
-def test_the_learning_rate_rises_and_falls_as_a_cosine(tmp_path: Path) -> None:
+def test_learning_rate_rises_and_falls_along_a_cosine(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 20)
-    found = train_encoder(recipe(tmp_path, mae={}, steps=20, warmup=0.2, learning_rate=0.01))
-    rows = [row.split(",") for row in (found / "losses.csv").read_text().splitlines()]
+    folder = train_encoder(recipe(tmp_path, mae={}, steps=20, warmup=0.2, learning_rate=0.01))
+    rows = [row.split(",") for row in (folder / "losses.csv").read_text().splitlines()]
     assert rows[0] == ["step", "loss", "learning_rate", "seconds"]
     rates = [float(row[2]) for row in rows[1:]]
     rising = [0.01 * step / 4 for step in range(4)]
@@ -453,7 +456,7 @@ def test_the_learning_rate_rises_and_falls_as_a_cosine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_trained_encoder_is_a_model_of_the_zoo(method: dict, tmp_path: Path) -> None:
+def test_trained_weights_are_those_of_the_timm_network(method: dict, tmp_path: Path) -> None:
     write_images(tmp_path / "images", 20)
     folder = train_encoder(recipe(tmp_path, **method))
     state = load_file(folder / "encoder.safetensors")
@@ -461,7 +464,7 @@ def test_a_trained_encoder_is_a_model_of_the_zoo(method: dict, tmp_path: Path) -
     assert {value.dtype for value in state.values()} == {torch.float16}
 
 
-def test_a_masked_autoencoder_learns_what_images_look_like(weights: Config, tmp_path: Path) -> None:
+def test_masked_autoencoder_learns(weights: Config, tmp_path: Path) -> None:
     content = recipe(
         tmp_path,
         mae={},
@@ -473,28 +476,28 @@ def test_a_masked_autoencoder_learns_what_images_look_like(weights: Config, tmp_
     )
     rows = (train_encoder(content) / "losses.csv").read_text().splitlines()[1:]
     losses = [float(row.split(",")[1]) for row in rows]
-    # painting every patch in its mean colour would give 1 (less the share of one degree of freedom)
+    # predicting the mean colour of each patch would give 1 (less one degree of freedom)
     assert np.mean(losses[-10:]) < 0.85
     assert losses[0] > 1
 
 
-def explained(tmp_path: Path, capsys: pytest.CaptureFixture, text: str) -> str:
-    """What `rosetta train` says of a recipe that is wrong."""
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture, text: str) -> str:
+    """Return the one line with which `rosetta train` refuses a recipe."""
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     before = sorted(tmp_path.rglob("*"))
     assert main(["train", str(path)]) == 2
     assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
-    said = capsys.readouterr().err.strip().splitlines()
-    assert len(said) == 1
-    return said[0]
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
 
 
 WHOLE = "name: x\narchitecture: vit_tiny_patch16_224\nsteps: 5\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (WHOLE, "give one of mae and dino"),
         (WHOLE + "mae: {}\ndino: {}\n", "give one of mae and dino"),
@@ -527,14 +530,14 @@ WHOLE = "name: x\narchitecture: vit_tiny_patch16_224\nsteps: 5\n"
         ("[1]", "expected keys and values"),
     ],
 )
-def test_a_bad_recipe_is_explained_in_one_line(
-    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture
+def test_invalid_recipe(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert said in explained(tmp_path, capsys, text)
+    assert message in refused(tmp_path, capsys, text)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("images: {generator: null, folder: photos}\n", "images.folder: there is no folder photos"),
         ("architecture: resnet50\n", "architecture: resnet50 is not a plain vision transformer"),
@@ -555,9 +558,9 @@ def test_a_bad_recipe_is_explained_in_one_line(
         ("arguments: {depth: x, num_classes: 0}\n", "cannot be built with arguments"),
     ],
 )
-def test_what_no_network_can_be_trained_by_is_explained_in_one_line(
+def test_recipe_that_does_not_fit_its_network(
     text: str,
-    said: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -566,10 +569,10 @@ def test_what_no_network_can_be_trained_by_is_explained_in_one_line(
     given = {line.partition(":")[0]: line for line in (WHOLE + "mae: {}\n" + text).splitlines()}
     given.setdefault("arguments", "arguments: {num_classes: 0}")
     given["results"] = f"results: {tmp_path / 'results'}"
-    assert said in explained(tmp_path, capsys, "\n".join(given.values()))
+    assert message in refused(tmp_path, capsys, "\n".join(given.values()))
 
 
-def test_what_is_left_of_a_training_that_cannot_be_used_is_explained_in_one_line(
+def test_damaged_output_folder(
     tmp_path: Path,
 ) -> None:
     write_images(tmp_path / "images", 20)
@@ -586,14 +589,14 @@ def test_what_is_left_of_a_training_that_cannot_be_used_is_explained_in_one_line
         train_encoder(recipe(tmp_path, mae={}))
 
 
-def test_an_image_that_cannot_be_read_stops_a_training_before_it_begins(tmp_path: Path) -> None:
+def test_unreadable_image_is_found_before_training(tmp_path: Path) -> None:
     write_images(tmp_path / "images", 20)[7].write_text("no image")
     with pytest.raises(RosettaError, match=r"7.png: not an image that Pillow reads"):
         train_encoder(recipe(tmp_path, mae={}, resources=str(tmp_path / "resources")))
     assert not (tmp_path / "results").exists()
 
 
-def test_the_docs_name_every_key_of_a_recipe() -> None:
+def test_docs_list_every_key_of_a_recipe() -> None:
     text = (ROOT / "docs/reference/training-recipe.md").read_text()
     sections = [Recipe, ImageSettings, MaeSettings, DinoSettings, ProbeSettings]
     keys = {key for section in sections for key in section.model_fields}
