@@ -297,7 +297,7 @@ def test_bfloat16_changes_the_loss_by_rounding_only(
     trained = untrained_method(recipe(tmp_path, **method)).train()
     views = [images(4, 1)] if "mae" in method else [images(4, 1), images(4, 2)]
     exact = seeded(lambda: copy.deepcopy(trained)(views))
-    monkeypatch.setattr(optimisation, "abilities", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(optimisation, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
     with optimisation.mixed_precision(trained, torch.device("cpu")):
         rounded = seeded(lambda: trained(views))
     rounded.backward()
@@ -313,7 +313,7 @@ def test_cpus_without_bfloat16_units_use_float32(
     autoencoder: MaskedAutoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = seeded(lambda: copy.deepcopy(autoencoder)([images(4)]))
-    monkeypatch.setattr(optimisation, "abilities", lambda: frozenset({"avx512f", "avx512_vnni"}))
+    monkeypatch.setattr(optimisation, "cpu_flags", lambda: frozenset({"avx512f", "avx512_vnni"}))
     cpu = torch.device("cpu")
     with optimisation.mixed_precision(autoencoder, cpu):
         assert torch.equal(seeded(lambda: autoencoder([images(4)])), exact)
