@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.mining.examples.layers import layer_table, selectivity_table, vargha_delaney_table
-from rosetta_core.mining.examples.unit_store import LayerExamples
+from rosetta_core.mining.examples.stores import LayerExamples
 from rosetta_core.mining.matching.concepts import concept_table, rosetta_table
 from rosetta_core.mining.run_tables import ModelFacts, RunTables, SignificanceTables
 from rosetta_core.pages.dictionary.maximisation_data import Maximisation

@@ -12,9 +12,9 @@ from PIL import Image
 
 from rosetta_core.drawing.canvas import TILE
 from rosetta_core.drawing.heatmap import contrast, overlay, picture
-from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.selection import top_examples
+from rosetta_core.mining.examples.stores import ConceptExamples
 from rosetta_core.mining.matching.cross_run import CrossRunMatches
 from rosetta_core.mining.run_tables import unit_id
 from rosetta_core.mining.significance.null_models import null_model

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from rosetta_core.drawing.canvas import GAP, TILE, Canvas, fitted, mosaic, save, width_of
 from rosetta_core.drawing.heatmap import contrast, overlay, picture
-from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.quantisation import dequantise
 from rosetta_core.mining.examples.selection import top_examples
+from rosetta_core.mining.examples.stores import ConceptExamples
 from rosetta_core.mining.run_tables import RunTables
 
 __all__ = [

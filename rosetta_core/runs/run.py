@@ -239,7 +239,7 @@ class Run:
     @property
     def concept_scores(self) -> NDArray[np.float32]:
         """Concept scores (concepts, images): strength of each concept in each image."""
-        from rosetta_core.mining.examples.concept_store import StoredConceptExamples
+        from rosetta_core.mining.examples.stores import StoredConceptExamples
 
         return StoredConceptExamples(self._paths.concept_examples, self._tables.units).scores
 

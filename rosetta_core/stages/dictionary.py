@@ -20,9 +20,8 @@ PAGE = 2e-4  # seconds for the page of a unit
 def run(config: Config) -> Path:
     """Write the pages; return their folder."""
     from rosetta_core.io.atomic import atomic_path
-    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
-    from rosetta_core.mining.examples.unit_store import read_unit_examples
+    from rosetta_core.mining.examples.stores import StoredConceptExamples, read_unit_examples
     from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.pages.dictionary.maximisation_data import read_maximisations
     from rosetta_core.pages.dictionary.site import write_site

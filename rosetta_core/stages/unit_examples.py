@@ -27,7 +27,7 @@ def run(config: Config, *, model: str) -> Path:
     import torch
 
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
-    from rosetta_core.mining.examples.unit_store import write_unit_examples
+    from rosetta_core.mining.examples.stores import write_unit_examples
     from rosetta_core.mining.examples.units import find_unit_examples
     from rosetta_core.mining.sampling.samples import Samples
 

@@ -19,8 +19,7 @@ from rosetta_core.io.atomic import file_sha256
 from rosetta_core.io.file_index import sign, verify_signature
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.mining.correlation.store import read_correlations
-from rosetta_core.mining.examples.concept_store import StoredConceptExamples
-from rosetta_core.mining.examples.unit_store import read_unit_examples
+from rosetta_core.mining.examples.stores import StoredConceptExamples, read_unit_examples
 from rosetta_core.mining.matching.topk_store import read_topk
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.stored import StoredActivations

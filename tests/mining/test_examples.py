@@ -11,9 +11,8 @@ from PIL import Image
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_store import new_store
-from rosetta_core.mining.examples.concept_score import PairBlock, concept_scores
-from rosetta_core.mining.examples.concept_store import StoredConceptExamples
-from rosetta_core.mining.examples.concepts import write_concept_examples
+from rosetta_core.mining.examples.concepts import PairBlock, concept_scores, write_concept_examples
+from rosetta_core.mining.examples.heat_maps import downsample, quantise
 from rosetta_core.mining.examples.near_duplicates import (
     find_near_duplicates,
     group_near_duplicates,
@@ -27,12 +26,15 @@ from rosetta_core.mining.examples.selection import (
     random_examples,
     top_examples,
 )
-from rosetta_core.mining.examples.standardised import downsample, quantise, standardise
-from rosetta_core.mining.examples.unit_store import read_unit_examples, write_unit_examples
+from rosetta_core.mining.examples.stores import (
+    StoredConceptExamples,
+    read_unit_examples,
+    write_unit_examples,
+)
 from rosetta_core.mining.examples.units import find_unit_examples
 from rosetta_core.mining.matching.concepts import representative_units
 from rosetta_core.mining.sources.in_memory import InMemoryActivations
-from rosetta_core.mining.sources.subset import UnitPositions
+from rosetta_core.mining.sources.subset import UnitPositions, standardise
 from rosetta_core.mining.sources.unit_table import unit_table
 from rosetta_core.runtime.threads import TorchThreadPool
 

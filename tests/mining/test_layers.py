@@ -13,7 +13,7 @@ from rosetta_core.mining.examples.layers import (
     vargha_delaney_table,
 )
 from rosetta_core.mining.examples.selectivity import read_selectivity, treves_rolls_sparseness
-from rosetta_core.mining.examples.unit_store import write_unit_examples
+from rosetta_core.mining.examples.stores import write_unit_examples
 from rosetta_core.mining.examples.units import find_unit_examples
 from rosetta_core.mining.sources.in_memory import InMemoryActivations
 from rosetta_core.mining.sources.unit_table import unit_table

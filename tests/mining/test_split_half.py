@@ -16,7 +16,7 @@ from rosetta_core.mining.significance.pair_statistics import (
     pair_statistics,
     weighted_correlations,
 )
-from rosetta_core.mining.significance.pair_sums import pair_sums, peaks
+from rosetta_core.mining.significance.pair_sums import pair_sums, peak_positions
 from rosetta_core.mining.significance.split_half import (
     MatchSet,
     concept_recovery,
@@ -254,7 +254,7 @@ def test_peaks_are_shares_of_the_sides_and_none_where_a_map_is_the_same_everywhe
     maps = torch.zeros(1, 3, 4, 8)
     maps[0, 0, 3, 0] = 1
     maps[0, 1, 0, 7] = 1
-    found = peaks(maps)
+    found = peak_positions(maps)
     np.testing.assert_allclose(found[0, :2], [[0.875, 0.0625], [0.125, 0.9375]])
     assert np.isnan(found[0, 2]).all()
 

@@ -239,7 +239,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
         def images(self, numbers: range) -> NDArray[np.uint8]:
             return images(numbers)
 
-    where = "rosetta_core.mining.examples.concept_store.StoredConceptExamples"
+    where = "rosetta_core.mining.examples.stores.StoredConceptExamples"
     monkeypatch.setattr("rosetta_core.runs.run_tables.read_run_tables", lambda _: findings)
     monkeypatch.setattr(where, lambda *_: examples)
     monkeypatch.setattr("rosetta_core.mining.sampling.samples.Samples", lambda _: FakeSamples())

@@ -1,10 +1,7 @@
-"""Standardised activation maps as bytes: eighths of a standard deviation around a unit's mean.
+"""Bytes of standardised activation maps: eighths of a standard deviation around the unit's mean.
 
-LOWEST, STEP      byte 0 stands for 4 below the mean, each next for 1/8 more
-dequantise        the values that bytes stand for, up to 27.9 above the mean
-HISTOGRAM_BINS    in how many steps activations are counted: two levels each
-
-A byte is precise enough for the eye and for a histogram; nothing is computed from it.
+Byte b stands for b / 8 − 4 standard deviations, up to 27.9. This is precise enough for heat maps
+and histograms; nothing else is computed from bytes.
 """
 
 import numpy as np
@@ -14,7 +11,7 @@ __all__ = ["HISTOGRAM_BINS", "LOWEST", "STEP", "dequantise"]
 
 LOWEST = -4.0
 STEP = 1 / 8
-HISTOGRAM_BINS = 128
+HISTOGRAM_BINS = 128  # of two bytes each
 
 
 def dequantise(levels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,10 +1,4 @@
-"""Which images are shown as examples.
-
-top_examples         those with the highest scores, one of each near-duplicates
-random_examples      any
-quartile_examples    from every quarter of the ranking
-disagreement         how differently networks fire at each image
-"""
+"""Selection of example images of a concept by its scores."""
 
 import numpy as np
 import pandas as pd
@@ -17,48 +11,54 @@ __all__ = ["QUARTILES", "disagreement", "quartile_examples", "random_examples", 
 QUARTILES = 4
 
 
-def ranking(scores: NDArray[np.float32]) -> list[int]:
-    """The images from the highest score to the lowest, ties by their number."""
-    return np.argsort(-scores, kind="stable").tolist()
-
-
 def top_examples(
     scores: NDArray[np.float32], duplicates: NDArray[np.int32], *, count: int
 ) -> list[int]:
-    """Return at most `count` images with the highest scores, one of each near-duplicates.
+    """Return at most `count` images with the highest scores, without near-duplicates.
 
     Args:
-        scores: per image, as `scores` returns them.
-        duplicates: per image its group of near-duplicates.
-        count: how many.
+        scores: score of each image (n,).
+        duplicates: group of near-duplicates of each image (n,).
+        count: maximum number of images.
     """
-    return without_duplicates(ranking(scores), duplicates, count=count)
+    return without_duplicates(_ranking(scores), duplicates, count=count)
 
 
 def random_examples(images: int, *, count: int, seed: int) -> list[int]:
-    """Return at most `count` of the images at random, the same ones for the same seed."""
+    """Return at most `count` random numbers of images, ascending.
+
+    Args:
+        images: number of images.
+        count: maximum number of images to return.
+        seed: random seed.
+    """
     chosen = np.random.default_rng(seed).permutation(images)[:count]
     return sorted(chosen.tolist())
 
 
 def quartile_examples(scores: NDArray[np.float32], *, count: int) -> list[list[int]]:
-    """Return by quarter of the ranking, the best first, at most `count` images evenly spaced."""
-    quarters = np.array_split(np.array(ranking(scores)), QUARTILES)
-    spread = []
-    for quarter in quarters:
-        places = np.linspace(0, len(quarter) - 1, min(count, len(quarter))).round().astype(int)
-        spread.append(quarter[places].tolist())
-    return spread
+    """Return at most `count` evenly spaced images of each score quartile, the highest first."""
+    quartiles = np.array_split(np.array(_ranking(scores)), QUARTILES)
+    examples = []
+    for quartile in quartiles:
+        ranks = np.linspace(0, len(quartile) - 1, min(count, len(quartile))).round().astype(int)
+        examples.append(quartile[ranks].tolist())
+    return examples
 
 
 def disagreement(peaks: NDArray) -> NDArray[np.float32]:
-    """Return how differently the pivot and the encoders fire at each image (n,), from 0 to 1.
+    """Return the disagreement of the pivot and the encoders on each image (n,), from 0 to 1.
 
-    The image's place in the pivot's order of images, from 0 to 1, less the mean of its places in
-    the encoders', either way: where only one side fires, as at a tongue that isn't there.
+    It is the absolute difference of the image's rank in the pivot, as a share of all images, and
+    its mean rank in the encoders. It is large where only one side is active.
 
     Args:
-        peaks: by network, the pivot first, the highest value of its map on each image (models, n).
+        peaks: highest value of each model's map on each image, the pivot first (models, n).
     """
-    places = pd.DataFrame(peaks).rank(axis=1, pct=True).to_numpy()
-    return np.abs(places[0] - places[1:].mean(0)).astype(np.float32)
+    ranks = pd.DataFrame(peaks).rank(axis=1, pct=True).to_numpy()
+    return np.abs(ranks[0] - ranks[1:].mean(0)).astype(np.float32)
+
+
+def _ranking(scores: NDArray[np.float32]) -> list[int]:
+    """Images by descending score, ties by ascending number."""
+    return np.argsort(-scores, kind="stable").tolist()

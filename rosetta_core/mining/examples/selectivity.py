@@ -1,12 +1,8 @@
-"""How few activations, and how few images, a unit responds to.
+"""Sparsity and selectivity of units: Treves–Rolls sparseness over positions and over images.
 
-sparseness         of a response: 0 where it is always the same, 1 where one value has all of it
-ResponseSums          the sums over a layer's maps that sparsity and selectivity are taken from
-read_selectivity    both, of a model's units, out of the store of their examples
-
-A unit responds where its activation is above its mean over all images and positions, by as much as
-it is: what pages show in warm colours. Correlations know neither a unit's zero nor its scale, and
-what is at rest for a ReLU isn't for a GELU, a leaky ReLU or a normalisation; so neither does this.
+The response of a unit is its activation above its mean over all images and positions, else 0; heat
+maps show it in warm colours. Correlations do not depend on a unit's zero or scale, and the resting
+value of a ReLU is not that of a GELU, a leaky ReLU or a normalisation; responses depend on neither.
 """
 
 from pathlib import Path
@@ -25,16 +21,17 @@ def treves_rolls_sparseness(mean: ArrayLike, square: ArrayLike, count: int) -> N
     """Return the lifetime sparseness of non-negative responses (Vinje and Gallant, 2000).
 
     S = (1 - a) / (1 - 1/n) with a = mean² / square, the sparseness of Rolls and Tovee (1995) after
-    Treves and Rolls (1991). The scale of a response doesn't matter. Of k equal responses among n,
-    the others being 0, it is (1 - k/n) / (1 - 1/n).
+    Treves and Rolls (1991). It does not depend on the scale of the responses. If k of n responses
+    are equal and all others 0, it is (1 - k/n) / (1 - 1/n).
 
     Args:
-        mean: of the responses.
-        square: the mean of their squares.
-        count: n, how many they are.
+        mean: means of the responses.
+        square: means of their squares.
+        count: number of responses n.
 
     Returns:
-        From 0 to 1; NaN of what never responds, and of a single response.
+        Values from 0 (all responses are equal) to 1 (a single response is not 0). NaN if all
+        responses are 0, or if there is only one.
     """
     mean, square = np.asarray(mean, np.float64), np.asarray(square, np.float64)
     if count < 2:
@@ -44,38 +41,43 @@ def treves_rolls_sparseness(mean: ArrayLike, square: ArrayLike, count: int) -> N
 
 
 class ResponseSums:
-    """How a layer's units respond, as sums that images are added to in any pieces and order."""
+    """Sums over the responses of a layer's units; they do not depend on the order of images."""
 
     def __init__(self, units: int) -> None:
-        self._sums = np.zeros((3, units))  # of responses, of their squares, of squared activations
+        # of mean responses, of their squares, and of mean squared responses
+        self._sums = np.zeros((3, units))
 
     def add(self, channels: slice, mean: NDArray[np.float32], square: NDArray[np.float32]) -> None:
-        """Add images, which no other call adds for these channels; sums over them are in float64.
+        """Add images to some channels; sums are in float64.
 
         Args:
-            channels: of which units.
-            mean: of the response over each map's positions (n, c).
-            square: the mean of its square over them (n, c).
+            channels: units of the layer; no other thread adds to them at the same time.
+            mean: mean response over each map's positions (n, c).
+            square: mean squared response over them (n, c).
         """
         mean = mean.astype(np.float64)
         for row, values in zip(self._sums, (mean, mean**2, square), strict=True):
             row[channels] += values.sum(axis=0, dtype=np.float64)
 
     def sparsity(self, images: int, positions: int) -> NDArray[np.float64]:
-        """The sparseness over all activations (c,): 1 for a unit that responds at one place."""
+        """Return the sparseness (c,) over all positions: 1 for a response at a single one."""
         mean, _, square = self._sums / images
         return treves_rolls_sparseness(mean, square, images * positions)
 
     def selectivity(self, images: int) -> NDArray[np.float64]:
-        """The sparseness over images (c,), of the mean response: 1 for a unit of one image."""
+        """Return the sparseness (c,) of mean responses over images: 1 for a single image."""
         mean, square, _ = self._sums / images
         return treves_rolls_sparseness(mean, square, images)
 
 
 def read_selectivity(store: Path) -> dict[str, NDArray[np.float64]]:
-    """Read by measure the values of a model's units (u,), in their order; NaN of dead ones.
+    """Read sparsity and selectivity of a model's units (u,), NaN of dead ones.
 
-    RosettaError if the store is damaged.
+    Args:
+        store: store of the examples of the model's units.
+
+    Raises:
+        RosettaError: the store is damaged.
     """
     group = open_group(store)
     layers = range(int(read_attribute(group, "layers")))

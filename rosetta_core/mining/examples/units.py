@@ -1,23 +1,16 @@
-"""What the units of a model fire at: the images, the maps, how few they are, and how spread.
-
-find_unit_examples    one pass over a model's maps
-"""
+"""Top images of units, with their heat maps, histograms of activations, and selectivity."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rosetta_core.mining.examples.heat_maps import LARGEST_SIDE, downsample, quantise
 from rosetta_core.mining.examples.near_duplicates import without_duplicates
 from rosetta_core.mining.examples.quantisation import HISTOGRAM_BINS
 from rosetta_core.mining.examples.selectivity import ResponseSums
-from rosetta_core.mining.examples.standardised import (
-    LARGEST_SIDE,
-    downsample,
-    quantise,
-    standardise,
-)
-from rosetta_core.mining.examples.unit_store import NO_IMAGE, LayerExamples
+from rosetta_core.mining.examples.stores import NO_IMAGE, LayerExamples
 from rosetta_core.mining.sources.base import ActivationSource, fit_batch_size
+from rosetta_core.mining.sources.subset import standardise
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Layer
@@ -25,7 +18,7 @@ from rosetta_core.zoo.layers import Layer
 __all__ = ["find_unit_examples"]
 
 BLOCK = 32 * 2**20  # bytes of float32 maps that a thread works on
-SPARE = 2  # times as many candidates as examples, for near-duplicates among them
+SPARE = 2  # candidates per example, since near-duplicates among them are dropped
 
 
 def find_unit_examples(
@@ -37,50 +30,53 @@ def find_unit_examples(
     memory_budget: int,
     threads: int,
 ) -> list[LayerExamples]:
-    """Return by layer each unit's images with the highest peaks, one of each near-duplicates.
+    """Find the images with the highest peaks of every unit, one of each group of near-duplicates.
 
-    A unit's peak on an image is the largest value of its map. Where units saturate, peaks are the
-    same, and the mean of the map decides; then the lower image.
+    The peak of a unit on an image is the largest value of its map. Ties, for example of units that
+    saturate, go to the higher mean of the map, then to the lower image number.
 
     Args:
-        maps: the model's.
+        maps: activation maps of a model.
         units: its table of units.
-        duplicates: by image its group of near-duplicates.
-        count: how many examples a unit.
-        memory_budget: bytes that maps may take at once.
-        threads: how many of the CPU.
+        duplicates: group of near-duplicates of each image (n,).
+        count: number of examples per unit.
+        memory_budget: bytes of maps in memory at once.
+        threads: number of CPU threads.
+
+    Returns:
+        The examples of each layer.
     """
     tables = [units[units["layer"] == layer.name] for layer in maps.layers]
-    found = [_Candidates(layer, SPARE * count) for layer in maps.layers]
-    largest = fit_batch_size(maps.bytes_per_image(), memory_budget=memory_budget)
+    candidates = [_Candidates(layer, SPARE * count) for layer in maps.layers]
+    batch_size = fit_batch_size(maps.bytes_per_image(), memory_budget=memory_budget)
     with (
         TorchThreadPool(threads) as workers,
-        Progress(f"examples {maps.name}", total=maps.images) as bar,
+        Progress(f"examples of {maps.name}", total=maps.images) as progress,
     ):
-        for images in maps.iter_batches(largest):
+        for images in maps.iter_batches(batch_size):
             maps.load(images, workers)
 
-            def look(part: tuple[int, slice], images: range = images) -> None:
-                layer, channels = part
-                _look(maps, layer, images, channels, units=tables[layer], found=found[layer])
+            def update(block: tuple[int, slice], images: range = images) -> None:
+                layer, channels = block
+                _update(candidates[layer], maps, layer, images, channels, units=tables[layer])
 
-            for _ in workers.map(look, _parts(maps, len(images))):
+            for _ in workers.map(update, _blocks(maps, len(images))):
                 pass
-            bar.advance(len(images))
+            progress.advance(len(images))
     maps.release()
     return [
-        _chosen(layer, table["alive"].to_numpy(), duplicates, count, images=maps.images)
-        for layer, table in zip(found, tables, strict=True)
+        _select(layer, table["alive"].to_numpy(), duplicates, count, images=maps.images)
+        for layer, table in zip(candidates, tables, strict=True)
     ]
 
 
 class _Candidates:
-    """The best images so far of a layer's units, best first; arrays as in LayerExamples.
+    """Top images so far of a layer's units, best first; arrays as in LayerExamples.
 
     Attributes:
-        means: of the candidates' maps (c, candidates).
-        responses: to all images so far.
-        positions: of a map.
+        means: means of the candidates' maps (c, candidates).
+        responses: sums of the responses to all images so far.
+        positions: number of positions of a map.
     """
 
     def __init__(self, layer: Layer, count: int) -> None:
@@ -94,30 +90,30 @@ class _Candidates:
         self.positions = layer.height * layer.width
 
 
-def _parts(maps: ActivationSource, images: int) -> list[tuple[int, slice]]:
-    """Layers and channels that a thread looks at in one go."""
-    parts = []
+def _blocks(maps: ActivationSource, images: int) -> list[tuple[int, slice]]:
+    """Layers and channels of the blocks that a thread processes at once."""
+    blocks = []
     for number, layer in enumerate(maps.layers):
-        together = maps.chunk_channels(number)
+        chunk = maps.chunk_channels(number)
         fit = BLOCK // (4 * images * layer.height * layer.width)
-        step = max(1, fit // together) * together
-        parts += [
+        step = max(1, fit // chunk) * chunk
+        blocks += [
             (number, slice(start, min(start + step, layer.channels)))
             for start in range(0, layer.channels, step)
         ]
-    return parts
+    return blocks
 
 
-def _look(
+def _update(
+    candidates: _Candidates,
     maps: ActivationSource,
     layer: int,
     images: range,
     channels: slice,
     *,
     units: pd.DataFrame,
-    found: _Candidates,
 ) -> None:
-    """Count activations and responses of some channels; put what beats their candidates there."""
+    """Add images to the candidates, histograms and responses of some channels of a layer."""
     rows = units.iloc[channels]
     z = standardise(
         maps.read(layer, images, channels),
@@ -126,60 +122,61 @@ def _look(
     ).cpu()  # (n, c, h, w)
     levels = quantise(z).transpose(0, 1).flatten(1).numpy()  # (c, n·h·w)
     for row, values in enumerate(levels, start=channels.start):
-        found.histogram[row] += np.bincount(values, minlength=256).reshape(-1, 2).sum(1)
+        candidates.histogram[row] += np.bincount(values, minlength=256).reshape(-1, 2).sum(1)
 
     response = z.clamp(min=0)
     mean = response.mean(dim=(2, 3)).numpy()  # (n, c)
     square = response.square_().mean(dim=(2, 3)).numpy()
-    found.responses.add(channels, mean, square)
+    candidates.responses.add(channels, mean, square)
 
     new = {"peaks": z.amax(dim=(2, 3)).T.numpy(), "means": z.mean(dim=(2, 3)).T.numpy()}  # (c, n)
     new["images"] = np.broadcast_to(np.array(images, np.int32), new["peaks"].shape)
-    before = found.images.shape[1]
-    all_of = {
-        name: np.concatenate([getattr(found, name)[channels], values], axis=1)
+    count = candidates.images.shape[1]
+    merged = {
+        name: np.concatenate([getattr(candidates, name)[channels], values], axis=1)
         for name, values in new.items()
     }
-    order = np.lexsort((all_of["images"], -all_of["means"], -all_of["peaks"]), axis=1)
-    best = order[:, :before]  # (c, candidates)
-    kept = np.take_along_axis(
-        found.maps[channels], np.minimum(best, before - 1)[:, :, None, None], axis=1
+    order = np.lexsort((merged["images"], -merged["means"], -merged["peaks"]), axis=1)
+    best = order[:, :count]  # (c, candidates); from `count` on, new images
+    best_maps = np.take_along_axis(
+        candidates.maps[channels], np.minimum(best, count - 1)[:, :, None, None], axis=1
     )
-    channel, place = np.nonzero(best >= before)
+    channel, rank = np.nonzero(best >= count)
     if len(channel):
-        image = best[channel, place] - before
-        kept[channel, place] = quantise(downsample(z[image, channel][:, None])[:, 0]).numpy()
-    found.maps[channels] = kept
-    for name, values in all_of.items():
-        getattr(found, name)[channels] = np.take_along_axis(values, best, axis=1)
+        image = best[channel, rank] - count
+        best_maps[channel, rank] = quantise(downsample(z[image, channel][:, None])[:, 0]).numpy()
+    candidates.maps[channels] = best_maps
+    for name, values in merged.items():
+        getattr(candidates, name)[channels] = np.take_along_axis(values, best, axis=1)
 
 
-def _chosen(
-    found: _Candidates,
+def _select(
+    candidates: _Candidates,
     alive: NDArray[np.bool_],
     duplicates: NDArray[np.int32],
     count: int,
     *,
     images: int,
 ) -> LayerExamples:
-    """The best `count` of the candidates, one of each near-duplicates; none of dead units."""
-    units = len(found.images)
-    place = np.full((units, count), NO_IMAGE)
+    """Select the best `count` candidates, one of each group of near-duplicates; none if dead."""
+    units = len(candidates.images)
+    rank = np.full((units, count), NO_IMAGE)
     for unit in np.flatnonzero(alive):
-        candidates = found.images[unit].tolist()
-        chosen = without_duplicates(candidates, duplicates, count=count)
-        place[unit, : len(chosen)] = [candidates.index(image) for image in chosen]
-    nobody = place == NO_IMAGE
-    numbers, peaks = (
-        np.take_along_axis(values, place, axis=1) for values in (found.images, found.peaks)
+        numbers = candidates.images[unit].tolist()
+        selected = without_duplicates(numbers, duplicates, count=count)
+        rank[unit, : len(selected)] = [numbers.index(image) for image in selected]
+    missing = rank == NO_IMAGE
+    top_images, peaks = (
+        np.take_along_axis(values, rank, axis=1) for values in (candidates.images, candidates.peaks)
     )
-    shown = np.take_along_axis(found.maps, place[:, :, None, None], axis=1)
-    shown[nobody] = 0
+    top_maps = np.take_along_axis(candidates.maps, rank[:, :, None, None], axis=1)
+    top_maps[missing] = 0
+    responses = candidates.responses
     return LayerExamples(
-        images=np.where(nobody, np.int32(NO_IMAGE), numbers),
-        peaks=np.where(nobody, np.float32(np.nan), peaks),
-        maps=shown,
-        histogram=found.histogram,
-        sparsity=np.where(alive, found.responses.sparsity(images, found.positions), np.nan),
-        selectivity=np.where(alive, found.responses.selectivity(images), np.nan),
+        images=np.where(missing, np.int32(NO_IMAGE), top_images),
+        peaks=np.where(missing, np.float32(np.nan), peaks),
+        maps=top_maps,
+        histogram=candidates.histogram,
+        sparsity=np.where(alive, responses.sparsity(images, candidates.positions), np.nan),
+        selectivity=np.where(alive, responses.selectivity(images), np.nan),
     )

@@ -1,8 +1,7 @@
-"""Pairs of units, image by image: one pass over the maps of the units that are in pairs.
+"""Sums behind the correlations of pairs of units by group of images, and their peak overlap.
 
-PairSums     the sums behind the correlations of pairs, apart for every group of images
-pair_sums    gather them
-peaks        where maps are highest
+One pass over the maps of the units that are in pairs. As in the correlations, no map is enlarged:
+products are taken at the smaller grid, sums and squares with the adjoint of resizing.
 """
 
 from collections.abc import Sequence
@@ -24,24 +23,24 @@ from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Grid, common_grids
 
-__all__ = ["PairSums", "pair_sums", "peaks"]
+__all__ = ["PairSums", "pair_sums", "peak_positions"]
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-MOST_GROUPS = 128  # of images, by which intervals are drawn
-SAME = 1 / 8  # of the image's sides, by which two peaks may be apart to be at one place
+MAX_GROUPS = 128  # of images, which are resampled for confidence intervals
+MAX_PEAK_DISTANCE = 1 / 8  # of the image side, in rows and in columns
 
 
 @dataclass(frozen=True)
 class PairSums:
-    """Sums over images and positions of the larger grid of two units, by group of images.
+    """Sums over images and positions of the larger grid of n pairs of units, by group of images.
 
     Attributes:
-        positions: by group and pair how many there are (groups, n).
+        positions: number of positions (groups, n).
         products: <Uf, Ug> (groups, n).
         totals: sum(Uf), and sum(Ug) (groups, n).
         squares: |Uf|², and |Ug|² (groups, n).
-        peak_overlap: on which share of the images both maps peak at one place (n,).
+        peak_overlap: share of the images on which both maps peak at the same place (n,).
     """
 
     positions: Float64
@@ -51,7 +50,7 @@ class PairSums:
     peak_overlap: Float64
 
     def __getitem__(self, pairs: slice) -> "PairSums":
-        """The sums of some of the pairs."""
+        """Return the sums of some of the pairs."""
         return PairSums(
             self.positions[:, pairs],
             self.products[:, pairs],
@@ -62,13 +61,13 @@ class PairSums:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Some units of a layer on some images.
+class _LayerBatch:
+    """Some units of a layer on a batch of images.
 
     Attributes:
-        reduced: by grid the maps at it (c, n, h·w).
+        reduced: by smaller grid the maps reduced to it (c, n, h·w).
         sums: by larger grid sum(Uf) and |Uf|² (c, n) each.
-        peaks: (c, n, 2).
+        peaks: positions of the peaks (c, n, 2).
     """
 
     reduced: dict[Grid, Float32]
@@ -76,92 +75,100 @@ class _Seen:
     peaks: Float32
 
 
-class _Side:
+class _PairedUnits:
     """The units of one model that are in pairs.
 
     Attributes:
-        maps: of these units.
-        layer: by pair the number of its unit's layer among them (n,).
-        channel: by pair its unit's channel there (n,).
+        source: their activation maps.
+        layer: number of each pair's layer in the source (n,).
+        channel: channel of each pair's unit in this layer (n,).
         smaller: by layer the grids at which its maps are multiplied.
-        larger: by layer the grids that its maps are enlarged to.
+        larger: by layer the grids to which its maps are resized.
     """
 
-    def __init__(self, maps: ActivationSource, units: NDArray[np.int64]) -> None:
-        self.maps = UnitSubset(maps, units)
-        ends = np.cumsum([layer.channels for layer in self.maps.layers])
-        row = np.searchsorted(self.maps.units, units)
+    def __init__(self, source: ActivationSource, units: NDArray[np.int64]) -> None:
+        self.source = UnitSubset(source, units)
+        layers = self.source.layers
+        ends = np.cumsum([layer.channels for layer in layers])
+        row = np.searchsorted(self.source.units, units)
         self.layer = np.searchsorted(ends, row, side="right")
-        self.channel = row - (ends - [layer.channels for layer in self.maps.layers])[self.layer]
-        self.smaller: list[set[Grid]] = [set() for _ in self.maps.layers]
-        self.larger: list[set[Grid]] = [set() for _ in self.maps.layers]
-        self._centres = [
-            torch.from_numpy(centring_shift(moments)) for moments in self.maps.moments()
+        self.channel = row - (ends - [layer.channels for layer in layers])[self.layer]
+        self.smaller: list[set[Grid]] = [set() for _ in layers]
+        self.larger: list[set[Grid]] = [set() for _ in layers]
+        self._shifts = [
+            torch.from_numpy(centring_shift(moments)) for moments in self.source.moments()
         ]
 
-    def look(self, layer: int, images: range, channels: slice = slice(None)) -> _Seen:
-        """Take in the maps of some images and channels of a layer."""
-        stored = self.maps.read(layer, images, channels).transpose(0, 1)  # (c, n, h, w)
-        maps = centre_maps(stored, self._centres[layer][channels], out=None)
+    def read(self, layer: int, images: range, channels: slice = slice(None)) -> _LayerBatch:
+        """Read some channels of a layer on a batch of images."""
+        stored = self.source.read(layer, images, channels).transpose(0, 1)  # (c, n, h, w)
+        maps = centre_maps(stored, self._shifts[layer][channels], out=None)
         reduced = apply_adjoint(maps, self.smaller[layer])
         sums = resized_sums(maps, self.larger[layer])
-        return _Seen(
-            reduced={grid: found.flatten(2).numpy() for grid, found in reduced.items()},
-            sums={grid: (found.numpy(), of.numpy()) for grid, (found, of) in sums.items()},
-            peaks=peaks(maps),
+        return _LayerBatch(
+            reduced={grid: small.flatten(2).numpy() for grid, small in reduced.items()},
+            sums={grid: (total.numpy(), square.numpy()) for grid, (total, square) in sums.items()},
+            peaks=peak_positions(maps),
         )
 
 
 @dataclass(frozen=True)
-class _Meeting:
-    """Pairs of one layer of the pivot and some channels of one of the encoder.
+class _LayerPairs:
+    """The k pairs of one layer of the pivot and some channels of a layer of the encoder.
 
     Attributes:
-        pairs: which (k,).
-        layer: the pivot's.
-        own: the channels there (k,).
-        other: the encoder's, counted from the first of these (k,).
-        small: the grid where they are multiplied.
-        large: the grid that both are enlarged to.
+        pairs: numbers of the pairs (k,).
+        pivot_layer: number of the pivot's layer.
+        pivot_channel: channels of this layer (k,).
+        encoder_channel: channels of the encoder's layer, from the first of them (k,).
+        small: grid at which maps are multiplied.
+        large: grid to which both are resized.
     """
 
     pairs: NDArray[np.int64]
-    layer: int
-    own: NDArray[np.int64]
-    other: NDArray[np.int64]
+    pivot_layer: int
+    pivot_channel: NDArray[np.int64]
+    encoder_channel: NDArray[np.int64]
     small: Grid
     large: Grid
 
-    def by_image(self, f: _Seen, g: _Seen) -> tuple[Float32, NDArray[np.bool_]]:
-        """Return <Uf, Ug>, sums and sums of squares (5, k, n), and where both peak alike (k, n)."""
-        first, second = f.reduced[self.small], g.reduced[self.small]
-        products = [
-            np.vecdot(first[i], second[j]) for i, j in zip(self.own, self.other, strict=True)
-        ]
-        of_f, of_g = f.sums[self.large], g.sums[self.large]
-        sums = [each[c] for c, two in ((self.own, of_f), (self.other, of_g)) for each in two]
-        apart = np.abs(f.peaks[self.own] - g.peaks[self.other])  # (k, n, 2)
-        return np.stack([np.stack(products), *sums]), (apart <= SAME).all(2)
+    def sums_by_image(
+        self, pivot: _LayerBatch, encoder: _LayerBatch
+    ) -> tuple[Float32, NDArray[np.bool_]]:
+        """Return products, sums and squares (5, k, n), and whether both peaks overlap (k, n)."""
+        f, g = pivot.reduced[self.small], encoder.reduced[self.small]
+        channels = zip(self.pivot_channel, self.encoder_channel, strict=True)
+        products = [np.vecdot(f[i], g[j]) for i, j in channels]
+        sides = (
+            (self.pivot_channel, pivot.sums[self.large]),
+            (self.encoder_channel, encoder.sums[self.large]),
+        )
+        sums = [values[channel] for channel, two in sides for values in two]
+        distance = np.abs(pivot.peaks[self.pivot_channel] - encoder.peaks[self.encoder_channel])
+        return np.stack([np.stack(products), *sums]), (distance <= MAX_PEAK_DISTANCE).all(2)
 
 
-def _meetings(own: _Side, other: _Side) -> list[tuple[int, slice, list[_Meeting]]]:
-    """The encoder's layers, their channels that are read at once, and whom these meet."""
-    found = []
-    for layer, theirs in enumerate(other.maps.layers):
-        for channels in other.maps.chunks(layer):
-            inside = (channels.start <= other.channel) & (other.channel < channels.stop)
-            pairs = np.flatnonzero((other.layer == layer) & inside)
-            met = []
-            for mine in np.unique(own.layer[pairs]).tolist():
-                some = pairs[own.layer[pairs] == mine]
-                channel = own.channel[some], other.channel[some] - channels.start
-                grids = common_grids(own.maps.layers[mine].grid, theirs.grid)
-                met.append(_Meeting(some, mine, *channel, *grids))
-                for side, its in ((own, mine), (other, layer)):
-                    side.smaller[its].add(grids[0])
-                    side.larger[its].add(grids[1])
-            found.append((layer, channels, met))
-    return found
+_ChunkPairs = tuple[int, slice, list[_LayerPairs]]  # a layer, channels read at once, their pairs
+
+
+def _group_pairs(pivot: _PairedUnits, encoder: _PairedUnits) -> list[_ChunkPairs]:
+    """Group the pairs by the encoder's chunks and the pivot's layers; note the grids of layers."""
+    chunks = []
+    for layer, encoder_layer in enumerate(encoder.source.layers):
+        for channels in encoder.source.chunks(layer):
+            inside = (channels.start <= encoder.channel) & (encoder.channel < channels.stop)
+            pairs = np.flatnonzero((encoder.layer == layer) & inside)
+            groups = []
+            for pivot_layer in np.unique(pivot.layer[pairs]).tolist():
+                group = pairs[pivot.layer[pairs] == pivot_layer]
+                channel = pivot.channel[group], encoder.channel[group] - channels.start
+                grids = common_grids(pivot.source.layers[pivot_layer].grid, encoder_layer.grid)
+                groups.append(_LayerPairs(group, pivot_layer, *channel, *grids))
+                for side, number in ((pivot, pivot_layer), (encoder, layer)):
+                    side.smaller[number].add(grids[0])
+                    side.larger[number].add(grids[1])
+            chunks.append((layer, channels, groups))
+    return chunks
 
 
 @torch.no_grad()
@@ -173,79 +180,82 @@ def pair_sums(
     memory_budget: int,
     threads: int,
 ) -> PairSums:
-    """Look at pairs of units on every image.
+    """Compute the sums and the peak overlap of pairs of units.
 
-    Two maps peak at one place if their highest positions are no more than an eighth of the image's
-    sides apart.
+    The peaks of two maps overlap on an image if they are at most an eighth of the image side apart,
+    in rows and in columns.
 
     Args:
-        pivot: stored maps.
-        encoder: the same of the other model, or of several joined.
-        pairs: units of the pivot and of the encoder (n, 2), one or more.
-        memory_budget: bytes that maps may take at once.
-        threads: how many of the CPU.
+        pivot: stored activations of the pivot.
+        encoder: stored activations of an encoder, or of several, concatenated.
+        pairs: units of the pivot and of the encoder (n, 2), with n of at least 1.
+        memory_budget: bytes of maps in memory at once.
+        threads: number of CPU threads.
     """
     images = pivot.images
-    groups = min(MOST_GROUPS, images)
+    groups = min(MAX_GROUPS, images)
     group_of = np.arange(images) * groups // images
-    own, other = (_Side(maps, units) for maps, units in zip((pivot, encoder), pairs.T, strict=True))
-    meetings = _meetings(own, other)
-    sums, peak_overlap = np.zeros((5, groups, len(pairs))), np.zeros(len(pairs))
+    pivot_units, encoder_units = (
+        _PairedUnits(source, units) for source, units in zip((pivot, encoder), pairs.T, strict=True)
+    )
+    chunks = _group_pairs(pivot_units, encoder_units)
+    sums, overlaps = np.zeros((5, groups, len(pairs))), np.zeros(len(pairs))
     positions = np.empty(len(pairs))
-    for _, _, met in meetings:
-        for meeting in met:
-            positions[meeting.pairs] = meeting.large[0] * meeting.large[1]
-    held = 3 * 4 * sum(layer.size for layer in own.maps.layers)
+    for _, _, layer_pairs in chunks:
+        for group in layer_pairs:
+            positions[group.pairs] = group.large[0] * group.large[1]
+    bytes_per_image = 3 * 4 * sum(layer.size for layer in pivot_units.source.layers)
     title = f"pairs of {pivot.name} and {encoder.name}"
     with TorchThreadPool(threads) as workers, Progress(title, total=images) as progress:
-        for some in pivot.iter_batches(fit_batch_size(held, memory_budget=memory_budget)):
-            group, firsts = np.unique(group_of[some.start : some.stop], return_index=True)
-            look = partial(own.look, images=some)
-            seen = list(workers.map(look, range(len(own.maps.layers))))
-            add = partial(_add, other, seen, images=some, firsts=firsts)
-            for found in workers.map(add, meetings):
-                for meeting, by_group, together in found:
-                    sums[:, group[:, None], meeting.pairs] += by_group
-                    peak_overlap[meeting.pairs] += together
-            progress.advance(len(some))
-    products, f, of_f, g, of_g = sums
+        batch_size = fit_batch_size(bytes_per_image, memory_budget=memory_budget)
+        for batch in pivot.iter_batches(batch_size):
+            numbers, firsts = np.unique(group_of[batch.start : batch.stop], return_index=True)
+            read = partial(pivot_units.read, images=batch)
+            pivot_layers = list(workers.map(read, range(len(pivot_units.source.layers))))
+            add = partial(_chunk_sums, encoder_units, pivot_layers, images=batch, firsts=firsts)
+            for results in workers.map(add, chunks):
+                for group, by_group, overlap in results:
+                    sums[:, numbers[:, None], group.pairs] += by_group
+                    overlaps[group.pairs] += overlap
+            progress.advance(len(batch))
+    products, f, f_squared, g, g_squared = sums
     return PairSums(
         positions=np.outer(np.bincount(group_of, minlength=groups), positions),
         products=products,
         totals=(f, g),
-        squares=(of_f, of_g),
-        peak_overlap=peak_overlap / images,
+        squares=(f_squared, g_squared),
+        peak_overlap=overlaps / images,
     )
 
 
-def _add(
-    other: _Side,
-    seen: Sequence[_Seen],
-    meeting: tuple[int, slice, Sequence[_Meeting]],
+def _chunk_sums(
+    encoder: _PairedUnits,
+    pivot_layers: Sequence[_LayerBatch],
+    chunk: _ChunkPairs,
     *,
     images: range,
     firsts: NDArray[np.int64],
-) -> list[tuple[_Meeting, Float64, NDArray[np.int64]]]:
-    """The sums of pairs (5, groups, k), and on how many images they peak alike (k,)."""
-    layer, channels, met = meeting
-    theirs, found = other.look(layer, images, channels), []
-    for one in met:
-        by_image, together = one.by_image(seen[one.layer], theirs)
+) -> list[tuple[_LayerPairs, Float64, NDArray[np.int64]]]:
+    """Sums of pairs (5, groups, k) and numbers of images with overlapping peaks (k,)."""
+    layer, channels, groups = chunk
+    batch, results = encoder.read(layer, images, channels), []
+    for group in groups:
+        by_image, overlap = group.sums_by_image(pivot_layers[group.pivot_layer], batch)
         by_group = np.add.reduceat(by_image, firsts, axis=2, dtype=np.float64)
-        found.append((one, by_group.swapaxes(1, 2), together.sum(1)))
-    return found
+        results.append((group, by_group.swapaxes(1, 2), overlap.sum(1)))
+    return results
 
 
-def peaks(maps: Tensor) -> NDArray[np.float32]:
-    """Return where maps (c, n, h, w) are highest, as shares of the image's sides (c, n, 2).
+def peak_positions(maps: Tensor) -> Float32:
+    """Return the positions of the maxima of maps (c, n, h, w), as shares of the sides (c, n, 2).
 
-    NaN where a map is the same everywhere.
+    NaN for constant maps.
     """
     height, width = maps.shape[2:]
-    flat = maps.flatten(2).numpy()  # (c, n, p); NumPy finds places several times as fast
+    flat = maps.flatten(2).numpy()  # (c, n, p); NumPy is several times as fast as PyTorch here
     place = flat.argmax(2)
     row, column = np.divmod(place, width)
-    found = np.stack([(row + 0.5) / height, (column + 0.5) / width], axis=-1).astype(np.float32)
+    peaks = np.stack([(row + 0.5) / height, (column + 0.5) / width], axis=-1).astype(np.float32)
     highest = np.take_along_axis(flat, place[..., None], axis=2)[..., 0]
-    found[highest == flat.min(2)] = np.nan
-    return found
+    peaks[highest == flat.min(2)] = np.nan
+    return peaks

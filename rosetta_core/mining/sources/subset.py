@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments
-from rosetta_core.mining.examples.standardised import standardise
 from rosetta_core.mining.sources.base import ActivationSource, WrappedSource
 from rosetta_core.runtime.threads import TorchThreadPool
 
-__all__ = ["UnitPositions", "UnitSubset"]
+__all__ = ["UnitPositions", "UnitSubset", "standardise"]
 
 
 class UnitSubset(WrappedSource):
@@ -128,6 +127,22 @@ class UnitPositions:
             return standardise(maps, mean=rows["mean"].to_numpy(), std=rows["std"].to_numpy())
 
         return dict(zip(self._rows, workers.map(read_layer, self._rows), strict=True))
+
+
+def standardise(maps: Tensor, *, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
+    """Standardise maps to mean 0 and standard deviation 1, in float32.
+
+    Args:
+        maps: activation maps (n, c, h, w).
+        mean: mean of each unit (c,).
+        std: standard deviation of each unit (c,); maps of a unit with std 0 become 0.
+    """
+    scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
+    shift, factor = (
+        torch.from_numpy(values.astype(np.float32)).to(maps.device)[:, None, None]
+        for values in (mean, scale)
+    )
+    return maps.float().sub_(shift).mul_(factor)
 
 
 def _read_channels(

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.selection import (
     disagreement,
     quartile_examples,
     random_examples,
     top_examples,
 )
+from rosetta_core.mining.examples.stores import ConceptExamples
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.pages.data_files import pack, rounded, significant
 from rosetta_core.pages.dictionary.columns import TABLES, Column, encode, present

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rosetta_core.mining.examples.concept_store import ConceptExamples
+from rosetta_core.mining.examples.stores import ConceptExamples
 from rosetta_core.pages.data_files import pack, rounded
 
 __all__ = ["concepts_per_page", "image_data", "image_pages"]

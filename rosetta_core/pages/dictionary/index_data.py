@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rosetta_core.drawing.heatmap import SCALES, colours
-from rosetta_core.mining.examples.concept_store import ConceptExamples
+from rosetta_core.mining.examples.stores import ConceptExamples
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.mining.significance.null_models import null_model
 from rosetta_core.pages.data_files import rounded

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rosetta_core.drawing.pictures import write_card, write_images
-from rosetta_core.mining.examples.concept_store import ConceptExamples
 from rosetta_core.mining.examples.quantisation import dequantise
-from rosetta_core.mining.examples.unit_store import LayerExamples
+from rosetta_core.mining.examples.stores import ConceptExamples, LayerExamples
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.pages.data_files import write_data
 from rosetta_core.pages.dictionary.concept_data import (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.mining.examples.unit_store import LayerExamples
+from rosetta_core.mining.examples.stores import LayerExamples
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.pages.data_files import pack, rounded
 from rosetta_core.pages.dictionary.columns import TABLES, encode

@@ -42,9 +42,9 @@ def draw_figure(
         RosettaError: options contradict each other, a number is out of range, or a job is not
             finished.
     """
-    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
     from rosetta_core.mining.examples.selection import top_examples
+    from rosetta_core.mining.examples.stores import StoredConceptExamples
     from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
     from rosetta_core.runs.run_tables import read_run_tables

@@ -100,8 +100,8 @@ def _encoders(config: Config) -> "RunEncoders":
 
 def _side(encoders: "RunEncoders", rosetta: "pd.DataFrame", folder: Path) -> "Side":
     """Return what the page in `folder` shows of a run."""
-    from rosetta_core.mining.examples.concept_store import StoredConceptExamples
     from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+    from rosetta_core.mining.examples.stores import StoredConceptExamples
     from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.pages.cross_run_page import Side
 
