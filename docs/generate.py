@@ -46,7 +46,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     reference = next(item["Reference"] for item in config.nav or [] if "Reference" in item)
     place = next(i for i, item in enumerate(reference) if "Python API" in item)
     packages = [{name: _api_page(name)} for name in packages_of_the_api()]
-    reference[place] = {"Python API": [reference[place]["Python API"], *packages]}
+    overview = {"Overview": reference[place]["Python API"]}
+    reference[place] = {"Python API": [overview, *packages]}
     return config
 
 
@@ -164,22 +165,23 @@ def configuration() -> str:
     sections = {name: value for name, value in schema["properties"].items() if _reference(value)}
     plain = {k: v for k, v in schema["properties"].items() if k not in sections}
     parts = [_table(plain)]
-    shown: list[str] = []
-    queue = [(name, _reference(value)) for name, value in sections.items()]
+    shown: set[str] = set()
+    queue = [(name, name, _reference(value)) for name, value in sections.items()]
     while queue:
-        path, definition = queue.pop(0)
+        path, heading, definition = queue.pop(0)
         if definition in shown:
             continue
-        shown.append(definition)
+        shown.add(definition)
         described = _object(definitions[definition])
-        about = schema["properties"].get(path, {}).get("description") or described.get(
-            "description"
-        )
-        parts.append(
-            f"## {path}\n\n{_sentence(about)}\n\n{_table(described.get('properties', {}))}"
-        )
-        for key, value in described.get("properties", {}).items():
-            queue += [(f"{path}.{key}", name) for name in _references(value)]
+        keys = described.get("properties", {})
+        about = schema["properties"].get(path, {}).get("description") or described["description"]
+        parts.append(f"## {heading}\n\n{_sentence(about)}\n\n{_table(keys)}")
+        for key, value in keys.items():
+            forms = list(dict.fromkeys(_references(value)))
+            for form in forms:
+                name = f"{path}.{key}"
+                by = f" with {_object(definitions[form])['required'][0]}" if len(forms) > 1 else ""
+                queue.append((name, f"{name}{by}", form))
     return "\n\n".join(parts)
 
 
