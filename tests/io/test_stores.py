@@ -14,7 +14,7 @@ from torch import nn
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path, manifest_path
+from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.file_index import write_file_index
 from rosetta_core.io.zarr_store import create_array, open_store, read_array, write_manifest
 from rosetta_core.mining.sampling.generator import image_seed
@@ -253,29 +253,3 @@ def test_unwritten_chunks_read_as_nan(tmp_path) -> None:
 @pytest.mark.parametrize(("budget", "expected"), [(1, 1), (1000, 8), (10**9, 32)])
 def test_block_images(budget: int, expected: int) -> None:
     assert images_per_block(100, memory_budget=budget, images=20) == expected
-
-
-def test_outputs_are_whole_or_absent(tmp_path) -> None:
-    target = tmp_path / "deep" / "store"
-    for text in ("first", "second"):
-        with atomic_path(target) as temporary:
-            temporary.mkdir()
-            (temporary / "file").write_text(text)
-            assert not target.exists() or (target / "file").read_text() == "first"
-        assert (target / "file").read_text() == text
-    with pytest.raises(KeyError), atomic_path(target) as temporary:
-        temporary.mkdir()
-        raise KeyError
-    assert [path.name for path in target.parent.iterdir()] == ["store"]
-    assert (target / "file").read_text() == "second"
-
-
-def test_what_a_killed_process_left_is_swept(tmp_path) -> None:
-    with atomic_path(tmp_path / "table") as temporary:
-        temporary.write_text("new")
-        stem, _, _ = temporary.name.rpartition(f".{temporary.suffixes[-2][1:]}.part")
-    left = tmp_path / f"{stem}.999999999.part"
-    left.write_text("half")
-    with atomic_path(tmp_path / "table") as temporary:
-        temporary.write_text("newer")
-    assert [path.name for path in tmp_path.iterdir()] == ["table"]
