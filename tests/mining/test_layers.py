@@ -125,8 +125,8 @@ def test_nothing_else_counts(change: str) -> None:
 
 
 def test_stores_hold_them(tmp_path) -> None:
-    maps = InMemoryActivations({f"l{i}": np.random.default_rng(i).normal(size=(6, 3, 2, 2)).astype("f4")
-                      for i in range(2)})  # fmt: skip
+    arrays = (np.random.default_rng(i).normal(size=(6, 3, 2, 2)).astype("f4") for i in range(2))
+    maps = InMemoryActivations({f"l{i}": array for i, array in enumerate(arrays)})
     units = unit_table(maps.layers, maps.moments(), min_relative_std=0.01)
     found = find_unit_examples(
         maps, units, duplicates=np.arange(6, dtype=np.int32), count=2,

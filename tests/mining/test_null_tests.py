@@ -29,7 +29,6 @@ from rosetta_core.mining.significance.null_tests import (
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.in_memory import InMemoryActivations
 from rosetta_core.mining.sources.permuted import PermutedImages, RolledPositions, draw_shifts
-from rosetta_core.mining.sources.subset import UnitSubset
 
 IMAGES, UNITS, SIDE, K = 48, 40, 6, 3
 DRAWS = range(2)
@@ -129,22 +128,6 @@ def test_no_image_has_its_neighbours_maps(images: int) -> None:
     near = max(1, images // 4)
     assert found.min() >= near
     assert found.max() <= images - near
-
-
-def test_some_units_are_correlated_as_among_all(rng) -> None:
-    layers = {"a": rng.random((IMAGES, 7, 4, 4)), "b": rng.random((IMAGES, 5, 3, 3))}
-    layers["c"] = rng.random((IMAGES, 6, 2, 5))
-    maps = InMemoryActivations({name: maps.astype(np.float32) for name, maps in layers.items()})
-    units = [13, 2, 5, 17, 2, 12]
-    some = UnitSubset(maps, units)
-    assert [(layer.name, layer.channels) for layer in some.layers] == [("a", 2), ("c", 3)]
-    assert some.units.tolist() == [2, 5, 12, 13, 17]
-    maps.chunk_channels = lambda layer: 4  # stored so many channels at once
-    assert some.chunks(0) == [slice(0, 1), slice(1, 2)]  # channels 2 and 5 of layer a
-    assert some.chunks(1) == [slice(0, 2), slice(2, 3)]  # 0, 1 and 5 of layer c
-    whole = correlate(maps, maps)
-    np.testing.assert_allclose(correlate(some, maps), whole[some.units], atol=1e-6)
-    np.testing.assert_allclose(correlate(maps, some), whole[:, some.units], atol=1e-6)
 
 
 def test_p_values_by_hand() -> None:
