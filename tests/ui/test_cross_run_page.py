@@ -1,4 +1,4 @@
-"""The page of two runs' concepts, in a real browser."""
+"""The page of cross-run matches in a real browser."""
 
 from pathlib import Path
 
@@ -10,23 +10,23 @@ from playwright.sync_api import expect
 
 from rosetta_core.mining.matching.cross_run import match_concepts
 from rosetta_core.pages.cross_run_page import write_cross_run_page
-from rosetta_core.stages.tools.translate import translate as translate_runs
+from rosetta_core.stages.tools.translate import translate_runs as translate_runs
 
 AGAINST = {"runOnly": ["wcag2a", "wcag2aa", "best-practice"], "preload": False}
 
 
 @pytest.fixture(scope="session")
 def translated(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny run, translated into itself."""
+    """The tiny run matched with itself."""
     folder = tmp_path_factory.mktemp("translated") / "page & <more>"
     translate_runs(finished.run, finished.run, to=folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def chance(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two random runs, whose names would be markup."""
-    folder = tmp_path_factory.mktemp("chance")
+def unmatched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two random runs whose names would be markup."""
+    folder = tmp_path_factory.mktemp("unmatched")
     found = match_concepts(random_run(0), random_run(1), units=UNITS, permutations=2000)
     write_cross_run_page(folder, found, (side("<b>&"), side('"a"')), encoders=MODELS)
     return folder
@@ -68,17 +68,17 @@ def test_shared_units_are_a_key_away(opened, translated: Path) -> None:
     assert f"{sum(shared)} shared unit" in first.inner_text()
 
 
-def test_where_nothing_is_beyond_chance_the_page_says_so(opened, chance: Path) -> None:
-    page = opened(chance)
+def test_a_page_without_significant_matches(opened, unmatched: Path) -> None:
+    page = opened(unmatched)
     expect(page.get_by_role("heading", name="No significant match")).to_be_visible()
     expect(page.get_by_role("heading", name="Pairs with the lowest p")).to_be_visible()
-    expect(page.locator("h1")).to_have_text('Concepts of <b>& and "a"')
+    expect(page.locator("h1")).to_have_text('Cross-run matches of <b>& and "a"')
     assert page.locator("p.random").count() == 2
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["translated", "chance"])
-def test_everybody_can_read_it(opened, request, name: str, dark: bool) -> None:
+@pytest.mark.parametrize("name", ["translated", "unmatched"])
+def test_pages_are_accessible_and_fit_a_telephone(opened, request, name: str, dark: bool) -> None:
     folder = request.getfixturevalue(name)
     for width in (1280, 360):
         page = opened(folder, width=width, dark=dark)
