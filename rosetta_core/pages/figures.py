@@ -1,4 +1,4 @@
-"""Figures for papers: concepts across models, and concepts on one image, as PDF and PNG."""
+"""Figures for papers: concepts across models, and concepts on one image."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache

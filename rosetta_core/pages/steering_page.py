@@ -1,4 +1,4 @@
-"""Page of a run's steering jobs: a single page without scripts, and the files it shows."""
+"""Page of the steering jobs of a run: one page without scripts, and its files."""
 
 import shutil
 from collections.abc import Sequence

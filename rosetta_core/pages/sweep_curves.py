@@ -1,4 +1,4 @@
-"""Figure of a sweep: counts and split-half agreement against images, K and encoders."""
+"""Figure of a sweep: counts and agreement against images, K and encoders."""
 
 import numpy as np
 import pandas as pd

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from rosetta_core.mining.matching.cross_run import match_concepts
 from rosetta_core.pages.cross_run_page import write_cross_run_page
-from rosetta_core.stages.tools.translate import translate_runs as translate_runs
+from rosetta_core.stages.tools.translate import translate_runs
 
 AGAINST = {"runOnly": ["wcag2a", "wcag2aa", "best-practice"], "preload": False}
 

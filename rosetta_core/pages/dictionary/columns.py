@@ -1,4 +1,4 @@
-"""Registry of the statistics on the pages: key, label, tooltip and format of every column.
+"""Registry of the statistics on the pages: key, label, tooltip and format.
 
 A column is declared once, here. Its key is the column of the run's table and the key in the page's
 data; label, tooltip and format reach the browser with `data/index.js`, where they make the columns

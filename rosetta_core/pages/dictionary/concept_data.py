@@ -1,4 +1,4 @@
-"""Data of the page of a concept: examples, verdict, units, pairs and related concepts."""
+"""Data of the page of a concept: examples, verdict, units, pairs and links."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

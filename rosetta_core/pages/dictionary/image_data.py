@@ -1,4 +1,4 @@
-"""Data of the page of an image: the concepts on it, by the maps of the pivot's representatives.
+"""Data of the page of an image: the concepts on it, by maps of the pivot.
 
 Every image of a run has a page. The number of concepts on a page falls with the number of images,
 so that all pages together contain at most `MAX_MAPS` maps, or `MIN_CONCEPTS` an image: up to 512

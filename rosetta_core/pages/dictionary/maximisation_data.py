@@ -1,4 +1,4 @@
-"""Activation maximisation on the pages of concepts: random images and what they became."""
+"""Activation maximisation on the pages of concepts: images before and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Data of the page of the models: where in each model the matches are, and how many by chance."""
+"""Data of the page of the models: layers, matches and counts under null models."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Writer of a run's dictionary: static pages that open from disk or from any web server.
+"""Writer of the dictionary: static pages for a browser, from disk or a server.
 
 The scripts and the style of the pages are in `static/`; they draw what is in `data/` and
 `pictures/`, and load only the files of the page that is open.

@@ -1,5 +1,5 @@
 // @ts-check
-// Page of the models: where their matches are, and how many are expected by chance.
+// Page of the models: layers, matches, and counts under null models.
 "use strict";
 
 rosetta.pages.models = (() => {
