@@ -1,9 +1,4 @@
-"""What the files of goldens and tables say of StyleGAN3 and StyleGAN-XL, in the project's terms.
-
-golden_arguments    the arguments that `build` takes for a golden or an entry of a table
-attributes_of       what the reference implementations note in a layer
-assert_pickle_is_its_golden    a pickled network is built and filled as its golden says
-"""
+"""Configurations and attributes of StyleGAN3 and StyleGAN-XL in goldens, as the zoo names them."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,11 +1,7 @@
-"""Conformance vectors: small seeded networks, recorded from the reference implementations.
+"""Conformance vectors: small seeded networks recorded from the reference implementations.
 
-Golden          one of them: configuration, weights, inputs, outputs
-golden_names    those of a family that lie in tests/goldens, or where ROSETTA_GOLDENS says
-table_names     the same of tables of layers
-assert_near     two arrays differ by no more than the bounds of their family
-
-tests/goldens/README.md says where they come from and what conforms.
+They are in tests/goldens, or in the folder of the environment variable ROSETTA_GOLDENS.
+tests/goldens/README.md describes their origin and the bounds of conformance.
 """
 
 import json

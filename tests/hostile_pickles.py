@@ -1,8 +1,7 @@
-"""Hostile pickles, by what they try. Each would call, import, overrun or exhaust its reader.
+"""Hostile pickles by title: each would call, import, overrun or exhaust an unsafe reader.
 
-HOSTILE    by name the bytes of a file
-CALLS      those of them that would call something
-TRAPS      those that are read, because what they try lies where nobody looks
+`HOSTILE` are files that have to be refused; `CALLS` are those of them that call something. `TRAPS`
+have to be read, since their hostile part is never evaluated.
 """
 
 import struct

@@ -1,13 +1,7 @@
-"""Pickles of networks, put together instruction by instruction, so that they can say anything.
+"""Pickles of networks, assembled instruction by instruction, for content that no pickler writes.
 
-A piece of a pickle is bytes that leave one value on the stack. Protocol 2, unless a piece has
-instructions of a later one.
-
-file          a whole file: a dictionary with a network under G_ema
-network       a persistent object
-tensor        a tensor with sizes, strides and offset of one's own
-storage       the bytes of a storage, as torch writes them
-call, name, text, number, raw, items, pairs, put, get     pieces of them
+A piece of a pickle is bytes that leave one value on the stack. Pieces use protocol 2, unless they
+have instructions of a later one.
 """
 
 import struct

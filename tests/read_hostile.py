@@ -1,8 +1,7 @@
-"""Read every file of a folder, and say what came of it; run by a test.
+"""Script that reads hostile files, one folder per reader, with little memory; run by a test.
 
-The folder has one folder for each reader, by its name. Prints one line of JSON for each file: what
-the reader did, how long it took, and what the interpreter was asked to do meanwhile (import,
-compile, exec, start, write).
+It prints one line of JSON per file: the outcome, the CPU time, and the audit events of the
+interpreter meanwhile (import, compile, exec, subprocess, write).
 """
 
 import json

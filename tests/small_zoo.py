@@ -1,9 +1,4 @@
-"""The families of the paper's zoo with small arguments and random weights, and runs of them.
-
-GENERATORS    by name a small generator of every family, as a configuration has it
-ENCODERS      the same of encoders
-small_run     a run of 8 images: a generator, and what is done with it
-"""
+"""Small networks of every family with random weights, and runs of 8 images with them."""
 
 from collections.abc import Sequence
 from pathlib import Path

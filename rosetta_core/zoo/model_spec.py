@@ -4,7 +4,7 @@ They are sections of the configuration, and plain values for `build` and `load`.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -110,6 +110,8 @@ class ModelSpec(Section):
             case "either":
                 if named == (self.arguments is not None):
                     raise ValueError(f"family {family.name} takes an architecture or arguments")
+            case _:
+                assert_never(family.selected_by)
         if (family.selected_by == "target") != (self.target is not None):
             verb = "takes no" if self.target else "needs a"
             raise ValueError(f"family {family.name} {verb} target")

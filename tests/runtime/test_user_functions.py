@@ -20,7 +20,7 @@ def test_a_function_of_a_file_is_loaded(tmp_path: Path) -> None:
     [
         (None, "none.py:f", "function 'none.py:f': no file 'none.py'; write FILE.py:NAME"),
         (None, "f", "function 'f': write FILE.py:NAME or MODULE:NAME"),
-        ("", "own.txt:f", "function 'own.txt:f': own.txt is no Python file"),
+        ("", "own.txt:f", "function 'own.txt:f': own.txt is not a Python file"),
         (CONTENT, "own.py:other", "function 'own.py:other': own.py has no function 'other'"),
         (CONTENT, "own.py:not_a_function", "own.py has no function 'not_a_function'"),
         (

@@ -116,7 +116,7 @@ def test_the_checksum_of_a_file_of_ones_own_is_verified(path, tmp_path) -> None:
 def test_another_checksum_leaves_nothing(served, path) -> None:
     line = said(of(served, sha256=digest(OTHER)), path)
     assert f"{served.address}/w.pt is {digest(CONTENT)[:12]}…" in line
-    assert f"says {digest(OTHER)[:12]}…" in line
+    assert f"has {digest(OTHER)[:12]}…" in line
     assert str(path) in line
     assert left(path) == set()
 

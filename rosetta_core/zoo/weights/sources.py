@@ -311,10 +311,10 @@ def _expand_random(value: Any) -> Any:
         return value
     if value == "random":
         return {"random": 0}
-    given = [key for key in KINDS if key in value] if isinstance(value, dict) else []
-    if len(given) != 1:
-        found = " and ".join(given) or repr(value)[:60]
-        raise ValueError(f"give one of {', '.join(KINDS)}, or the word random (found {found})")
+    sources = [key for key in KINDS if key in value] if isinstance(value, dict) else []
+    if len(sources) != 1:
+        actual = " and ".join(sources) or repr(value)[:60]
+        raise ValueError(f"give one of {', '.join(KINDS)}, or the word random (found {actual})")
     return value
 
 
