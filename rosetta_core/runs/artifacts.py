@@ -13,7 +13,6 @@ from rosetta_core.config import Config
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.file_index import check_file_index
 from rosetta_core.io.tables import read_table
-from rosetta_core.io.zarr_store import check_store
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.checksums import record_path, verify_weights
 from rosetta_core.zoo.weights.sources import RemoteWeights, StoredWeights
@@ -74,13 +73,19 @@ def finished_job(config: Config, name: str) -> Path:
     return folder
 
 
+def _check_store(path: Path, *, manifest: bool) -> None:
+    from rosetta_core.io.zarr_store import check_store  # zarr takes long to import
+
+    check_store(path, manifest=manifest)
+
+
 def _artifact(path: Path, manifests: set[Path]) -> Artifact:
     """Return the artifact at a path: a store, with or without manifest, a table or a folder."""
     manifest = manifest_path(path)
     if path.suffix == ".zarr" and manifest in manifests:
-        return Artifact(manifest, (manifest, path), partial(check_store, path, manifest=True))
+        return Artifact(manifest, (manifest, path), partial(_check_store, path, manifest=True))
     if path.suffix == ".zarr":
-        return Artifact(path, (path,), partial(check_store, path, manifest=False))
+        return Artifact(path, (path,), partial(_check_store, path, manifest=False))
     if path.suffix == ".parquet":
         return Artifact(path, (path,), partial(read_table, path))
     return Artifact(path, (path,), partial(_check_job_folder, path))
