@@ -48,7 +48,7 @@ def test_list_layers_all(config: Path, capsys) -> None:
         (["concept-examples"], "no readable table"),
         (["layers"], "is missing; run the stage that writes it"),
         (["dictionary"], "no readable table"),
-        (["costs"], "no benchmark; `snakemake` writes it"),
+        (["costs"], "not a readable benchmark"),
     ],
 )
 def test_missing_inputs_are_an_error_of_one_line(
