@@ -1,4 +1,4 @@
-"""Concepts of two runs are joined by the encoder units they share, and told from chance."""
+"""Concepts of two runs are matched by shared encoder units; significance by permutation."""
 
 import re
 from pathlib import Path
@@ -50,13 +50,13 @@ def test_shared_units_and_overlap_are_counted_by_hand() -> None:
         ["e", 2, 100, 104],
         ["f", 7, 100, 104],
     ]
-    by_chance = found.counts.set_index(["level", "model"])["n_null"]
-    assert by_chance["shared units", "e"] == pytest.approx(3 * 2 / WIDTH)
-    assert by_chance["shared units", "f"] == pytest.approx(1 * 2 / WIDTH)
+    n_null = found.counts.set_index(["level", "model"])["n_null"]
+    assert n_null["shared units", "e"] == pytest.approx(3 * 2 / WIDTH)
+    assert n_null["shared units", "f"] == pytest.approx(1 * 2 / WIDTH)
 
 
 def test_p_values_are_those_of_the_definition() -> None:
-    """A concept in each run has the only shared unit: chance is which of the matched ones it is."""
+    """A concept in each run has the only shared unit: the null model permutes the matched units."""
     one = rosetta([(0, "e", 0), *((1, "e", unit) for unit in range(1, 4))])
     other = rosetta([(0, "e", 0), *((1, "e", unit) for unit in range(10, 14))])
     found = match_concepts(one, other, units=UNITS, permutations=4000)
@@ -74,22 +74,22 @@ def test_layers_keep_their_matches() -> None:
 
 
 @pytest.mark.parametrize("among", [WIDTH, 12])  # any units, and hubs that match anything
-def test_random_sharing_is_chance(among: int) -> None:
-    """p-values are as low as often as they say; hardly ever is a pair told as a translation."""
-    clear = pairs = translated = chance = 0.0
+def test_random_sharing_is_not_significant(among: int) -> None:
+    """p-values are uniform or larger, and few pairs are matches."""
+    significant = pairs = matched = null = 0.0
     for seed in range(12):
         one, other = random_run(2 * seed, among=among), random_run(2 * seed + 1, among=among)
         found = match_concepts(one, other, units=UNITS, permutations=DRAWS)
         rows = found.counts.set_index("level").loc["significant pairs"]
-        clear, chance = clear + rows["n_observed"], chance + rows["n_null"]
-        pairs, translated = pairs + CONCEPTS**2, translated + bool(len(found.matched))
-    assert clear / pairs <= MAX_P_VALUE + 0.01
-    assert abs(clear - chance) <= 3 * chance**0.5
-    assert translated <= 2
+        significant, null = significant + rows["n_observed"], null + rows["n_null"]
+        pairs, matched = pairs + CONCEPTS**2, matched + bool(len(found.matched))
+    assert significant / pairs <= MAX_P_VALUE + 0.01
+    assert abs(significant - null) <= 3 * null**0.5
+    assert matched <= 2
 
 
-def test_random_units_would_take_hubs_for_translations() -> None:
-    """Why chance keeps which units are matched: runs of hubs share more than random units do."""
+def test_random_units_would_match_hubs() -> None:
+    """Runs of hubs share more units than random ones would: why matched units stay matched."""
     found = match_concepts(
         random_run(0, among=12), random_run(1, among=12), units=UNITS, permutations=DRAWS
     )
@@ -102,13 +102,13 @@ def test_planted_sharing_is_found() -> None:
     concepts = range(8)
     found = match_concepts(random_run(0), planted(1, concepts), units=UNITS, permutations=2000)
     truth = {(concept, concept) for concept in concepts}
-    told = keys(found.matched)
-    assert len(told & truth) >= 7
-    assert len(told - truth) <= 1
+    matched = keys(found.matched)
+    assert len(matched & truth) >= 7
+    assert len(matched - truth) <= 1
     assert keys(found.pairs.head(7)) <= truth  # the clearest first
 
 
-def test_a_run_translates_into_itself() -> None:
+def test_a_run_matches_itself() -> None:
     one = random_run(0)
     found = match_concepts(one, one, units=UNITS, permutations=2000)
     same = found.pairs[found.pairs["concept_a"] == found.pairs["concept_b"]]
@@ -135,10 +135,10 @@ def test_which_run_comes_first_makes_no_difference() -> None:
     pd.testing.assert_frame_equal(*shared)
 
 
-def test_the_same_seed_draws_the_same_chance() -> None:
+def test_the_seed_determines_the_permutations() -> None:
     one, other = random_run(0), random_run(1)
-    first, again = (match_concepts(one, other, units=UNITS, permutations=DRAWS) for _ in range(2))
-    pd.testing.assert_frame_equal(first.pairs, again.pairs)
+    first, second = (match_concepts(one, other, units=UNITS, permutations=DRAWS) for _ in range(2))
+    pd.testing.assert_frame_equal(first.pairs, second.pairs)
 
 
 def test_runs_without_concepts_share_none() -> None:
@@ -230,8 +230,8 @@ def test_names_are_escaped_and_few_images_are_enough(
     assert widths == {min(EXAMPLES, images) * 128}
 
 
-def test_neurons_that_nulls_give_too_take_no_part(tmp_path: Path) -> None:
-    """A neuron needs a pair beyond chance in each of the three encoders; 0 has, 1 and 2 haven't."""
+def test_only_significant_neurons_are_compared(tmp_path: Path) -> None:
+    """Neuron 0 has a significant pair in each of the three encoders; 1 and 2 have not."""
     names = ["efficientnet_lite0", "mobilenet_v2", "mtcnn_onet"]
     pairs = pd.DataFrame(
         [(neuron, name, unit) for neuron in range(3) for name in names for unit in (4, 5)],
@@ -276,12 +276,12 @@ def test_two_runs_are_translated(
     assert f"wrote {folder / 'index.html'}" in said
     pairs = read_table(folder / "tables" / "matches.parquet")
     units = read_table(folder / "tables" / "shared_units.parquet")
-    chance = read_table(folder / "tables" / "counts.parquet")
-    shared = chance[chance["level"] == "shared units"]
+    counts = read_table(folder / "tables" / "counts.parquet")
+    shared = counts[counts["level"] == "shared units"]
     assert shared["n_observed"].sum() > 1.5 * shared["n_null"].sum()
     same = keys(units[units["pivot_unit_a"] == units["pivot_unit_b"]])
-    told = keys(pairs[pairs["q_value"] <= MAX_P_VALUE])
-    assert len(same & told) > 0.6 * len(same)
+    matched = keys(pairs[pairs["q_value"] <= MAX_P_VALUE])
+    assert len(same & matched) > 0.6 * len(same)
     text = (folder / "index.html").read_text(encoding="utf-8")
     addresses = re.findall(r'(?:src|href)="([^"#]+)', text)
     assert not [address for address in addresses if "//" in address]

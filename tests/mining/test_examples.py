@@ -1,4 +1,4 @@
-"""What is shown as an example, held against the definitions."""
+"""Examples of units and concepts, compared with their definitions."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def standard(maps: InMemoryActivations, units: pd.DataFrame, unit: int) -> np.nd
     return (values - values.mean()) / values.std()
 
 
-def test_leading_units_have_the_best_buddies_on_average() -> None:
+def test_representative_units_have_the_highest_mean_correlation() -> None:
     rows = [
         (1, "x", 10, 0.9), (1, "y", 20, 0.1),
         (2, "x", 11, 0.6), (2, "x", 12, 0.7), (2, "y", 21, 0.5), (2, "y", 20, 0.2),
@@ -74,7 +74,7 @@ def test_leading_units_have_the_best_buddies_on_average() -> None:
     assert representative_units(concept, pivot="g") == {"g": 2, "x": 12, "y": 21}
 
 
-def concept_significance(
+def defined_scores(
     members: pd.DataFrame,
     maps: dict[str, InMemoryActivations],
     units: dict[str, pd.DataFrame],
@@ -119,7 +119,7 @@ def test_concept_examples(tmp_path: Path, zoo, budget: int) -> None:
     assert found.models == ["g", "x", "y"]
     assert found.representative.tolist() == [[5, 6, 0], [3, 0, 5]]
     for concept, members in rosetta.groupby("concept"):
-        expected = concept_significance(members, maps, units, "g")
+        expected = defined_scores(members, maps, units, "g")
         np.testing.assert_allclose(found.scores[concept], expected, atol=2e-5)
     for concept in range(2):
         for place, model in enumerate(found.models):
@@ -128,7 +128,7 @@ def test_concept_examples(tmp_path: Path, zoo, budget: int) -> None:
             assert np.abs(shown - exact.clip(-4, 27.875)).max() <= 1 / 16 + 1e-3
 
 
-def test_the_mean_evidence_of_a_pair_is_its_correlation(zoo) -> None:
+def test_the_mean_score_of_a_pair_is_its_correlation(zoo) -> None:
     maps, units, _ = zoo
     with TorchThreadPool(1) as workers:
         read = {
@@ -248,7 +248,7 @@ def test_bytes_hold_a_sixteenth_of_a_std() -> None:
     assert (never == 0).all()
 
 
-def test_near_duplicates_are_images_that_hardly_differ() -> None:
+def test_near_duplicates_are_grouped() -> None:
     rng = np.random.default_rng(0)
     different = rng.integers(0, 255, (6, 4, 4, 3), dtype=np.uint8)
     images = np.stack(
@@ -277,7 +277,7 @@ def test_near_duplicates_differ_by_at_most_eight_grey_levels() -> None:
     assert group_near_duplicates(thumbnails(grey)).tolist() == [0, 0, 2, 3, 3]
 
 
-def test_which_images_are_shown() -> None:
+def test_selection_of_examples() -> None:
     scores = np.array([0.1, 0.9, 0.5, 0.9, -0.2, 0.3, 0.0, 0.2], np.float32)
     groups = np.array([0, 1, 2, 1, 4, 5, 6, 7], np.int32)
     assert top_examples(scores, groups, count=3) == [1, 2, 5]
@@ -288,7 +288,7 @@ def test_which_images_are_shown() -> None:
     assert random_examples(100, count=8, seed=0) != random_examples(100, count=8, seed=1)
 
 
-def test_networks_disagree_where_only_one_side_fires() -> None:
+def test_models_disagree_where_only_one_side_is_active() -> None:
     pivot = np.array([9.0, 1, 2, 3, 4, 8])
     encoders = np.array([[1.0, 0, 2, 3, 4, 9], [10, 5, 20, 30, 40, 90]])  # lowest at 0 and 1
     found = disagreement(np.stack([pivot, *encoders]))

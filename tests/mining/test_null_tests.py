@@ -1,4 +1,4 @@
-"""Matches are told from chance: on noise, on planted matches, and on what only seems one."""
+"""Significance by null models: on noise, on planted matches, and on spurious ones."""
 
 import subprocess
 import sys
@@ -56,35 +56,35 @@ def mined(pivot: ActivationSource, encoder: ActivationSource) -> tuple[np.ndarra
     return corr, best_buddies(neighbour_table(topk(corr, K), topk(corr.T, K)))
 
 
-class ArraySource:
-    """What one encoder or several have in common with a pivot, held against nulls."""
+class Significance:
+    """Significance of the matches of a pivot with one encoder or several."""
 
     def __init__(self, pivot: np.ndarray, *encoders: np.ndarray, nulls=SHUFFLED) -> None:
         own = correlate(arrays(pivot), arrays(pivot))
-        self.own = best_buddies(neighbour_table(topk(mask_self(own), K), None))
-        self.held, self.chance = {}, {}
-        for null, under in nulls.items():
-            self.held[null], self.chance[null] = {}, {}
+        self.within_pivot = best_buddies(neighbour_table(topk(mask_self(own), K), None))
+        self.observed, self.null = {}, {}
+        for null, draw in nulls.items():
+            self.observed[null], self.null[null] = {}, {}
             for name, maps in zip("abc", encoders, strict=False):
                 _, found = mined(arrays(pivot), arrays(maps))
-                _, given = mined(arrays(pivot), under(arrays(maps), 0))
-                rest = correlate(arrays(pivot), under(arrays(maps), 1))
-                for into, pairs in ((self.held, found), (self.chance, given)):
-                    left = rest[pairs["pivot_unit"], pairs["unit"]]
-                    into[null][name] = pairs.assign(null_corr=left)
-        self.pairs = pair_significance(self.held, self.chance)
-        self.counts = null_counts(self.held, self.chance, self.own)
-        self.rosetta = rosetta_table(next(iter(self.held.values())), self.own)
-        self.concepts = concept_significance(self.rosetta, self.pairs, self.chance, self.own)
+                _, null_pairs = mined(arrays(pivot), draw(arrays(maps), 0))
+                rest = correlate(arrays(pivot), draw(arrays(maps), 1))
+                for into, pairs in ((self.observed, found), (self.null, null_pairs)):
+                    null_corr = rest[pairs["pivot_unit"], pairs["unit"]]
+                    into[null][name] = pairs.assign(null_corr=null_corr)
+        self.pairs = pair_significance(self.observed, self.null)
+        self.counts = null_counts(self.observed, self.null, self.within_pivot)
+        self.rosetta = rosetta_table(next(iter(self.observed.values())), self.within_pivot)
+        self.concepts = concept_significance(self.rosetta, self.pairs, self.null, self.within_pivot)
 
-    def false(self, what: str = "best buddies") -> float:
-        """The share of what was found that is estimated to be false."""
-        (share,) = self.counts.loc[self.counts["level"] == what, "fdr"]
+    def fdr(self, level: str = "best buddies") -> float:
+        """The estimated FDR of a level of matches."""
+        (share,) = self.counts.loc[self.counts["level"] == level, "fdr"]
         return float(share)
 
 
 @pytest.mark.parametrize("largest", [1, 7, 16, IMAGES])
-def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int) -> None:
+def test_permuted_images_give_the_correlation_with_other_images(rng, largest: int) -> None:
     pivot, encoder = noise(rng, 5), rng.random((IMAGES, 4, 3, 9), dtype=np.float32)
     shuffled = PermutedImages(arrays(encoder), shift=13)
     expected = correlations({"f": pivot}, {"g": np.roll(encoder, 13, axis=0)})
@@ -93,7 +93,7 @@ def test_images_shuffled_is_the_correlation_with_other_images(rng, largest: int)
     np.testing.assert_array_equal(np.concatenate(read), np.roll(encoder, 13, axis=0))
 
 
-def test_positions_shuffled_rolls_every_map_whatever_is_read_at_once(rng) -> None:
+def test_rolled_maps_do_not_depend_on_the_batches(rng) -> None:
     maps = noise(rng, 3)
     rolled = RolledPositions(arrays(maps), seed=4)
     whole = rolled.read(0, range(IMAGES)).numpy()
@@ -140,96 +140,96 @@ def test_noise_has_uniform_p_values() -> None:
     found = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        held = ArraySource(noise(rng), noise(rng))
-        found.append(held.pairs["p_value"].to_numpy(np.float64))
+        result = Significance(noise(rng), noise(rng))
+        found.append(result.pairs["p_value"].to_numpy(np.float64))
     assert kstest(np.concatenate(found), "uniform").pvalue > 0.01
 
 
-def planted(rng: np.random.Generator, units: int, matches: int) -> ArraySource:
+def planted(rng: np.random.Generator, units: int, matches: int) -> Significance:
     """The first units of the encoder are the pivot's, with noise."""
     pivot, encoder = noise(rng, units), noise(rng, units)
     encoder[:, :matches] = pivot[:, :matches] + 0.7 * encoder[:, :matches]
-    return ArraySource(pivot, encoder)
+    return Significance(pivot, encoder)
 
 
-def true_pairs(held: ArraySource, matches: int) -> np.ndarray:
-    same = held.pairs["pivot_unit"] == held.pairs["unit"]
-    return (same & (held.pairs["unit"] < matches)).to_numpy()
+def true_pairs(result: Significance, matches: int) -> np.ndarray:
+    same = result.pairs["pivot_unit"] == result.pairs["unit"]
+    return (same & (result.pairs["unit"] < matches)).to_numpy()
 
 
 def test_planted_matches_are_found(rng) -> None:
-    held = planted(rng, UNITS, 10)
-    true = true_pairs(held, 10)
+    result = planted(rng, UNITS, 10)
+    true = true_pairs(result, 10)
     assert true.sum() == 10
-    strong, others = held.pairs[true], held.pairs[~true]
+    strong, others = result.pairs[true], result.pairs[~true]
     assert strong["p_value"].max() < 0.02
     np.testing.assert_allclose(strong["corr_excess"], strong["corr"], atol=0.15)
     assert others["p_value"].median() > 0.25
 
 
 @pytest.mark.parametrize("matches", [0, 10, 20, 30, 40])
-def test_the_false_among_best_buddies_are_estimated(matches: int) -> None:
+def test_the_fdr_of_best_buddies_is_estimated(matches: int) -> None:
     truth, estimates = [], []
     for seed in range(5):
-        held = planted(np.random.default_rng(seed), UNITS, matches)
-        truth.append(1 - true_pairs(held, matches).mean())
-        estimates.append(held.false())
+        result = planted(np.random.default_rng(seed), UNITS, matches)
+        truth.append(1 - true_pairs(result, matches).mean())
+        estimates.append(result.fdr())
     assert np.mean(estimates) == pytest.approx(np.mean(truth), abs=0.1)
 
 
-def test_a_centre_that_all_images_share_is_no_match_once_images_are_shuffled(rng) -> None:
+def test_a_centre_that_all_images_share_is_not_significant_with_permuted_images(rng) -> None:
     rows, columns = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
     centre = np.exp(-(rows**2 + columns**2) / 4).astype(np.float32)
     pivot, encoder = (noise(rng) * 0.3 + 3 * centre for _ in range(2))
     assert correlate(arrays(pivot), arrays(encoder)).min() > 0.8
-    held = ArraySource(pivot, encoder)
-    assert np.abs(held.pairs["corr_excess"]).max() < 0.05
-    assert held.pairs["p_value"].median() > 0.25
-    assert held.false() == pytest.approx(1, abs=0.2)
-    rolled = ArraySource(pivot, encoder, nulls=ROLLED)
+    result = Significance(pivot, encoder)
+    assert np.abs(result.pairs["corr_excess"]).max() < 0.05
+    assert result.pairs["p_value"].median() > 0.25
+    assert result.fdr() == pytest.approx(1, abs=0.2)
+    rolled = Significance(pivot, encoder, nulls=ROLLED)
     assert rolled.pairs["corr_excess"].min() > 0.5
 
 
-def test_brightness_that_all_units_share_is_no_match_once_positions_are(rng) -> None:
+def test_brightness_that_all_units_share_is_not_significant_with_rolled_positions(rng) -> None:
     bright = 3 * rng.standard_normal((IMAGES, 1, 1, 1)).astype(np.float32)
     pivot, encoder = (noise(rng) + bright for _ in range(2))
-    rolled = ArraySource(pivot, encoder, nulls=ROLLED)
+    rolled = Significance(pivot, encoder, nulls=ROLLED)
     assert np.abs(rolled.pairs["corr_excess"]).max() < 0.05
-    assert ArraySource(pivot, encoder).pairs["corr_excess"].min() > 0.5
-    both = ArraySource(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
+    assert Significance(pivot, encoder).pairs["corr_excess"].min() > 0.5
+    both = Significance(pivot, encoder, nulls=SHUFFLED | ROLLED)  # what leaves most counts
     assert np.abs(both.pairs["corr_excess"]).max() < 0.05
     assert both.pairs["p_value"].median() > 0.25
 
 
-def test_rosetta_neurons_and_concepts_that_chance_gives_are_counted(rng) -> None:
+def test_null_rosetta_neurons_and_concepts_are_counted(rng) -> None:
     pivot = noise(rng)
     encoders = []
     for _ in range(2):
         maps = noise(rng)
         maps[:, :12] = pivot[:, :12] + 0.5 * maps[:, :12]
         encoders.append(maps)
-    held = ArraySource(pivot, *encoders)
-    given = held.chance["images"]
-    neurons = set(given["a"]["pivot_unit"]) & set(given["b"]["pivot_unit"])
-    row = held.counts[held.counts["level"] == "Rosetta neurons"].iloc[0]
+    result = Significance(pivot, *encoders)
+    null_pairs = result.null["images"]
+    neurons = set(null_pairs["a"]["pivot_unit"]) & set(null_pairs["b"]["pivot_unit"])
+    row = result.counts[result.counts["level"] == "Rosetta neurons"].iloc[0]
     assert row["n_null"] == len(neurons)
-    assert row["n_observed"] == held.rosetta["pivot_unit"].nunique()
-    really = (held.rosetta.groupby("pivot_unit").first().index >= 12).mean()
-    assert row["fdr"] == pytest.approx(really, abs=0.15)
-    planted = set(held.rosetta.loc[held.rosetta["pivot_unit"] < 12, "concept"])
-    strong = held.concepts.set_index("concept")["p_value"]
-    of_planted_alone = held.rosetta.groupby("concept")["pivot_unit"].max()
+    assert row["n_observed"] == result.rosetta["pivot_unit"].nunique()
+    false = (result.rosetta.groupby("pivot_unit").first().index >= 12).mean()
+    assert row["fdr"] == pytest.approx(false, abs=0.15)
+    planted = set(result.rosetta.loc[result.rosetta["pivot_unit"] < 12, "concept"])
+    strong = result.concepts.set_index("concept")["p_value"]
+    of_planted_alone = result.rosetta.groupby("concept")["pivot_unit"].max()
     for concept in planted & set(of_planted_alone[of_planted_alone < 12].index):
         assert strong[concept] < 0.1
 
 
-def test_where_nothing_is_found_nothing_is_claimed(rng) -> None:
+def test_without_matches_there_is_no_significance(rng) -> None:
     pivot = noise(rng, 4)
     constant = np.ones((IMAGES, 3, SIDE, SIDE), np.float32)
-    held = ArraySource(pivot, constant)
-    assert held.pairs.empty
-    assert held.concepts.empty
-    assert held.counts["fdr"].isna().all()
+    result = Significance(pivot, constant)
+    assert result.pairs.empty
+    assert result.concepts.empty
+    assert result.counts["fdr"].isna().all()
 
 
 def test_the_configuration_names_the_registered_null_models() -> None:
@@ -307,5 +307,5 @@ def test_offsets_differ_between_seeds_and_layers(rng) -> None:
     rolled = [one.read(0, range(IMAGES)), other.read(0, range(IMAGES)), one.read(1, range(IMAGES))]
     for i, j in ((0, 1), (0, 2)):
         same = (rolled[i] == rolled[j]).flatten(1).all(1).double().mean()
-        assert same < 0.2  # 1 in 35 by chance
+        assert same < 0.2  # 1 in 35 expected
     assert len({draw_shifts(512, seed=seed) for seed in range(20)}) > 15

@@ -1,4 +1,4 @@
-"""The run's matches, held against what its nulls give."""
+"""Significance of the matches of a finished run, from its definitions."""
 
 import shutil
 from pathlib import Path
@@ -41,7 +41,7 @@ def stored(config: Config, model: str) -> dict[str, np.ndarray]:
     }
 
 
-def living(config: Config, model: str, corr: np.ndarray, axis: int) -> None:
+def mask_dead(config: Config, model: str, corr: np.ndarray, axis: int) -> None:
     units = pd.read_parquet(RunPaths(config).units(model))
     dead = np.flatnonzero(~units["alive"])
     corr[dead if axis == 0 else (slice(None), dead)] = np.nan
@@ -61,22 +61,20 @@ def test_the_null_is_the_definition_on_other_images(finished: Checkout) -> None:
         )
         for shift in draw_shifts(16, seed=crc32(ENCODER.encode()))
     )
-    living(config, "dcgan", first, 0)
-    living(config, ENCODER, first, 1)
-    given = pd.read_parquet(paths.null_matches("permute_images", ENCODER))
-    assert set(zip(given["pivot_unit"], given["unit"], strict=True)) == oracle.best_buddies(
-        first, K
-    )
+    mask_dead(config, "dcgan", first, 0)
+    mask_dead(config, ENCODER, first, 1)
+    null = pd.read_parquet(paths.null_matches("permute_images", ENCODER))
+    assert set(zip(null["pivot_unit"], null["unit"], strict=True)) == oracle.best_buddies(first, K)
     pairs = pd.read_parquet(paths.best_buddies(ENCODER))
-    held = pd.read_parquet(paths.null_corr("permute_images", ENCODER))
+    observed = pd.read_parquet(paths.null_corr("permute_images", ENCODER))
     same = ["pivot_unit", "unit", "corr"]
-    assert held[same].equals(pairs[same])
-    np.testing.assert_allclose(given["corr"], at(first, given), atol=1e-5)
-    np.testing.assert_allclose(given["null_corr"], at(second, given), atol=1e-5)
-    np.testing.assert_allclose(held["null_corr"], at(second, held), atol=1e-5)
+    assert observed[same].equals(pairs[same])
+    np.testing.assert_allclose(null["corr"], at(first, null), atol=1e-5)
+    np.testing.assert_allclose(null["null_corr"], at(second, null), atol=1e-5)
+    np.testing.assert_allclose(observed["null_corr"], at(second, observed), atol=1e-5)
 
 
-def test_every_pair_and_every_concept_has_its_evidence(finished: Checkout) -> None:
+def test_every_pair_and_every_concept_has_its_significance(finished: Checkout) -> None:
     config = of_run(finished.run)
     paths = RunPaths(config)
     names = [encoder.name for encoder in config.encoders]
@@ -85,16 +83,20 @@ def test_every_pair_and_every_concept_has_its_evidence(finished: Checkout) -> No
         rows = pairs[pairs["model"] == name].reset_index(drop=True)
         buddies = pd.read_parquet(paths.best_buddies(name))
         assert rows[["pivot_unit", "unit", "corr"]].equals(buddies[["pivot_unit", "unit", "corr"]])
-        held, given = (
+        observed, null = (
             pd.read_parquet(of("permute_images", name)).astype(
                 {"corr": "float64", "null_corr": "float64"}
             )
             for of in (paths.null_corr, paths.null_matches)
         )
-        np.testing.assert_allclose(rows["corr_excess"], held["corr"] - held["null_corr"], atol=1e-6)
-        theirs = (given["corr"] - given["null_corr"]).to_numpy()
-        as_much = [(theirs >= found).sum() for found in held["corr"] - held["null_corr"]]
-        np.testing.assert_allclose(rows["p_value"], (1 + np.array(as_much)) / (1 + len(given)))
+        np.testing.assert_allclose(
+            rows["corr_excess"], observed["corr"] - observed["null_corr"], atol=1e-6
+        )
+        null_excess = (null["corr"] - null["null_corr"]).to_numpy()
+        as_much = [
+            (null_excess >= excess).sum() for excess in observed["corr"] - observed["null_corr"]
+        ]
+        np.testing.assert_allclose(rows["p_value"], (1 + np.array(as_much)) / (1 + len(null)))
     concepts = pd.read_parquet(paths.concept_significance)
     assert concepts["concept"].tolist() == pd.read_parquet(paths.concepts)["concept"].tolist()
     assert concepts["p_value"].between(0, 1, inclusive="right").all()
@@ -118,15 +120,15 @@ def test_halves_are_the_definition_on_half_of_the_images(finished: Checkout) -> 
         found = {}
         for name in maps:
             corr = oracle.correlations(seen["dcgan"], seen[name])
-            living(config, "dcgan", corr, 0)
-            living(config, name, corr, 1)
+            mask_dead(config, "dcgan", corr, 0)
+            mask_dead(config, name, corr, 1)
             found[name] = oracle.best_buddies(corr, K, same=name == "dcgan")
         halves.append(found)
     pairs = pd.read_parquet(paths.pair_significance)
     for row in pairs.itertuples():
-        again = [(row.pivot_unit, row.unit) in half[row.model] for half in halves]
-        assert row.recovery_rate == np.mean(again)
-        assert row.recovered == all(again)
+        recovered = [(row.pivot_unit, row.unit) in half[row.model] for half in halves]
+        assert row.recovery_rate == np.mean(recovered)
+        assert row.recovered == all(recovered)
     assert 0 < pairs["recovery_rate"].mean() < 1
     neurons = [
         set.intersection(*({j for j, _ in half[e.name]} for e in config.encoders))
@@ -187,10 +189,10 @@ def test_untrained_is_a_run_of_the_encoder_before_training(copied: Path) -> None
         for number, layer in enumerate(maps.layers)
     }
     corr = oracle.correlations(stored(config, "dcgan"), others)
-    living(config, "dcgan", corr, 0)
-    held = pd.read_parquet(RunPaths(config).null_corr("untrained", ENCODER))
-    best = np.nanmax(corr[held["pivot_unit"]], axis=1)
-    np.testing.assert_allclose(held["null_corr"], best, atol=1e-4)
+    mask_dead(config, "dcgan", corr, 0)
+    observed = pd.read_parquet(RunPaths(config).null_corr("untrained", ENCODER))
+    best = np.nanmax(corr[observed["pivot_unit"]], axis=1)
+    np.testing.assert_allclose(observed["null_corr"], best, atol=1e-4)
 
 
 def test_another_encoder_changes_nothing_of_the_null(copied: Path) -> None:

@@ -1,4 +1,4 @@
-"""Halves of the images, intervals and peaks, held against what is known."""
+"""Split halves, confidence intervals and peak overlap, on data of known truth."""
 
 import numpy as np
 import pandas as pd
@@ -128,13 +128,13 @@ HALVES = [
 ]
 
 
-def test_a_pair_is_found_again_in_the_halves_that_have_it() -> None:
+def test_recovery_rates_of_pairs() -> None:
     found = pair_recovery(RUN, HALVES)
     assert found["recovery_rate"].tolist() == [1, 0.5, 0.5, 0.5]
     assert found["recovered"].tolist() == [True, False, False, False]
 
 
-def test_a_concept_is_found_again_by_its_neurons() -> None:
+def test_recovery_rates_of_concepts() -> None:
     assert sorted(map(sorted, RUN.rosetta.groupby("concept")["pivot_unit"].unique())) == [
         [0, 1],
         [2, 3],
@@ -147,7 +147,7 @@ def test_a_concept_is_found_again_by_its_neurons() -> None:
     assert not gone.loc[RUN.concept_of[2], "recovered"]
 
 
-def test_counts_of_what_is_found_again() -> None:
+def test_counts_and_agreement_of_halves() -> None:
     table = split_half_counts(RUN, HALVES).set_index("level")
     assert table.loc["best buddies", ["n_observed", "n_half", "recovery_rate"]].tolist() == [
         4,
@@ -182,7 +182,7 @@ NONE, FULL = mined([], []), mined([(0, 10), (1, 11)], [(0, 1)])
         (FULL, [FULL, FULL], 1),
     ],
 )
-def test_nothing_may_be_found_at_all(run: MatchSet, halves: list[MatchSet], rate: float) -> None:
+def test_halves_without_matches(run: MatchSet, halves: list[MatchSet], rate: float) -> None:
     table = split_half_counts(run, halves)
     np.testing.assert_equal(table["recovery_rate"].tolist(), [rate] * 3)
     pairs = join_pair_significance(run.buddies, [pair_recovery(run, halves)])
@@ -219,7 +219,7 @@ def test_groups_of_many_images_are_consecutive() -> None:
     assert sums.products[0, 0] == pytest.approx(float((first * second).sum()), rel=1e-5)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_cover_the_truth_at_their_level() -> None:
     """Pixels of an image are alike, so an interval over pixels would hold it far less often."""
     rng = np.random.default_rng(0)
     units, images, rho = 300, 96, 0.6
@@ -228,16 +228,16 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     g = np.sqrt(rho) * shared + np.sqrt(1 - rho) * other
     f, g = (np.broadcast_to(maps, (images, units, 4, 4)).copy() for maps in (f, g))
     pairs = np.repeat(np.arange(units)[:, None], 2, axis=1)
-    told = pair_statistics(
+    statistics = pair_statistics(
         InMemoryActivations({"l": f}),
         InMemoryActivations({"l": g}),
         pairs=pairs,
         memory_budget=2**28,
         threads=1,
     )
-    held = (told["corr_ci_low"] <= rho) & (rho <= told["corr_ci_high"])
-    assert 0.9 <= held.mean() <= 0.98
-    assert np.all(told["corr_ci_low"] < told["corr_ci_high"])
+    covered = (statistics["corr_ci_low"] <= rho) & (rho <= statistics["corr_ci_high"])
+    assert 0.9 <= covered.mean() <= 0.98
+    assert np.all(statistics["corr_ci_low"] < statistics["corr_ci_high"])
 
 
 def test_intervals_do_not_depend_on_the_other_pairs() -> None:
@@ -259,21 +259,21 @@ def test_peaks_are_shares_of_the_sides_and_none_where_a_map_is_the_same_everywhe
     assert np.isnan(found[0, 2]).all()
 
 
-def test_colocation_is_told_across_grids() -> None:
+def test_peak_overlap_across_grids() -> None:
     """The same peak at both grids on three images of four; on one the encoder fires elsewhere."""
     small, large = np.zeros((4, 1, 4, 4)), np.zeros((4, 1, 8, 8))
     for image, (row, column) in enumerate([(0, 0), (3, 1), (2, 2), (1, 3)]):
         small[image, 0, row, column] = 1
         large[image, 0, 2 * row + 1, 2 * column] = 1
     large[3] = large[3, :, ::-1]
-    told = pair_statistics(
+    statistics = pair_statistics(
         InMemoryActivations({"l": small}),
         InMemoryActivations({"l": large}),
         pairs=np.array([[0, 0]]),
         memory_budget=2**20,
         threads=1,
     )
-    assert told["peak_overlap"].tolist() == [0.75]
+    assert statistics["peak_overlap"].tolist() == [0.75]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -298,7 +298,7 @@ def test_pairs_of_several_encoders_are_looked_at_together_as_alone(threads: int)
         for model, its in zip(models, pairs, strict=True)
     ]
     for column, values in together.items():
-        wanted = np.concatenate([told[column] for told in alone])
+        wanted = np.concatenate([statistics[column] for statistics in alone])
         np.testing.assert_allclose(values, wanted, rtol=1e-6)
 
 
@@ -313,10 +313,10 @@ def test_joined_models_correlate_as_each_does() -> None:
 
 def test_no_pairs_give_an_empty_table() -> None:
     maps = InMemoryActivations(arrays(3))
-    told = pair_statistics(
+    statistics = pair_statistics(
         maps, maps, pairs=np.zeros((0, 2), np.int64), memory_budget=2**20, threads=1
     )
-    assert [len(values) for values in told.values()] == [0, 0, 0]
+    assert [len(values) for values in statistics.values()] == [0, 0, 0]
 
 
 def test_a_unit_active_on_one_image_has_a_finite_interval() -> None:

@@ -1,4 +1,4 @@
-"""What fewer images, neighbours and encoders give, held against runs of just these."""
+"""Sweeps over images, K and encoders, compared with runs of each combination."""
 
 import shutil
 from pathlib import Path
