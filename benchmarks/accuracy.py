@@ -1,11 +1,12 @@
-"""How far the correlations are from their definition: `python benchmarks/accuracy.py CONFIG`.
+"""Deviation of the correlations from their definition: `python benchmarks/accuracy.py CONFIG`.
 
-Takes the stored maps of a finished run (16 images, up to 64 units a layer), enlarges them in
-float64, correlates directly, and prints the largest difference for every model: as the program
-computes them, in pieces of 5 images, and with every unit centred (see `moments.centre`).
+The definition resizes the stored maps of a finished run (16 images, up to 64 units per layer) in
+float64 and correlates them directly. Printed is the largest absolute difference per model: by
+default, in batches of 5 images, and with every unit centred (see `moments.centring_shift`).
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,23 @@ from rosetta_core.mining.sources.in_memory import InMemoryActivations
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 
-IMAGES, UNITS, PIECE = 16, 64, 5
+IMAGES, UNITS, BATCH = 16, 64, 5
 
 
-class Pieces(InMemoryActivations):
-    """Maps that come in pieces."""
+class SmallBatches(InMemoryActivations):
+    """Maps in small batches."""
 
-    def iter_batches(self, largest: int):
-        """At most PIECE images at once."""
-        return super().iter_batches(min(largest, PIECE))
+    def iter_batches(self, batch_size: int) -> Iterator[range]:
+        """Yield batches of at most BATCH images."""
+        return super().iter_batches(min(batch_size, BATCH))
 
 
 class Centred(InMemoryActivations):
-    """Maps of which every unit is centred."""
+    """Maps whose units are all centred."""
 
     def pilot_moments(self) -> list[Moments]:
-        """The mean of every unit, and a std below it."""
-        return [Moments(found.count, found.mean, 0 * found.deviation) for found in self.moments()]
+        """Return the mean of every unit, and a std of 0, so that |mean| exceeds it."""
+        return [Moments(m.count, m.mean, 0 * m.deviation) for m in self.moments()]
 
 
 def main() -> None:
@@ -49,18 +50,18 @@ def main() -> None:
             for i, layer in enumerate(stored.layers)
         }
     pivot = maps[config.pivot.name]
-    print("| pivot × model | largest error | in pieces | every unit centred |\n|---|---|---|---|")
+    print("| pivot × model | largest error | batches of 5 | all centred |\n|---|---|---|---|")
     for name, arrays in maps.items():
         expected = direct(pivot, arrays)
         errors = [
             np.nanmax(np.abs(correlate(kind(pivot), kind(arrays)) - expected))
-            for kind in (InMemoryActivations, Pieces, Centred)
+            for kind in (InMemoryActivations, SmallBatches, Centred)
         ]
         print(f"| {name} | " + " | ".join(f"{error:.1e}" for error in errors) + " |")
 
 
 def direct(first: dict[str, NDArray], second: dict[str, NDArray]) -> NDArray[np.float64]:
-    """The definition: enlarge both maps, then Pearson over all images and positions."""
+    """Compute the definition: resize both maps, then Pearson over all images and positions."""
     rows = []
     for f in first.values():
         blocks = []
@@ -73,7 +74,7 @@ def direct(first: dict[str, NDArray], second: dict[str, NDArray]) -> NDArray[np.
 
 
 def enlarged(maps: NDArray, size: tuple[int, int]) -> torch.Tensor:
-    """Maps (n, c, h, w) enlarged, centred and of norm 1, as (c, n·positions)."""
+    """Return maps (n, c, h, w) resized, centred and of norm 1, as (c, n·positions)."""
     large = torch.nn.functional.interpolate(
         torch.from_numpy(maps).double(), size=size, mode="bilinear", align_corners=False
     )

@@ -1,12 +1,12 @@
-"""How near the correlations come to what the machine can do: `python benchmarks/engine.py`.
+"""Efficiency and scaling of the correlations on one thread: `python benchmarks/engine.py`.
 
-Prints two tables, both for one thread:
+Prints two tables:
 
-- products: the rate of the matrix products inside a pass, by the grid of the encoder's layers,
-  against a large square product timed in the same run;
-- growth: the CPU time of a pass when images, units or encoders are doubled.
+- products: rate of the matrix products within a pass, by map size of the encoder's layers, relative
+  to a large square product timed in the same run;
+- scaling: CPU time of a pass when images, units or encoders are doubled.
 
-Maps are seeded random ones of the face zoo's shapes, rectified and rounded to float16.
+Maps are rectified Gaussian noise with the shapes of the face zoo's layers, in float16.
 """
 
 import time
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.mining.correlation import accumulator as pooling
+from rosetta_core.mining.correlation import accumulator
 from rosetta_core.mining.correlation.matmul import matmul_transposed
 from rosetta_core.mining.correlation.pearson import correlate_blocks
 from rosetta_core.mining.sources.in_memory import InMemoryActivations
@@ -34,21 +34,23 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     products()
-    growth()
+    scaling()
 
 
 def products() -> None:
-    """Print the rate of the products inside a pass, by grid of the encoder's layers."""
+    """Print the rate of the products within a pass, by map size of the encoder's layers."""
     images = 128
     pivot = maps(PIVOT, images)
     measured, rate = {}, 0.0
     for name, shape in ENCODER.items():
         encoder = maps({name: shape}, images)
-        rate = max(rate, peak())  # of the whole run
+        rate = max(rate, peak())
         tries = [timed_pass(pivot, encoder) for _ in range(TRIES)]
-        measured[name] = min(tries, key=lambda found: found[1])
-    print(f"the peak: {rate / 1e9:.0f} GFLOP/s\n")
-    print("| encoder's layers | GFLOP | GFLOP/s in products | of the peak | of a pass's time |")
+        measured[name] = min(tries, key=lambda measurement: measurement[1])
+    print(f"peak: {rate / 1e9:.0f} GFLOP/s\n")
+    print(
+        "| encoder's layers | GFLOP | GFLOP/s in products | share of the peak | share of the pass's time |"
+    )
     print("|---|---|---|---|---|")
     for name, (operations, inside, whole) in measured.items():
         channels, side = ENCODER[name]
@@ -63,7 +65,7 @@ def products() -> None:
 def timed_pass(
     pivot: InMemoryActivations, encoder: InMemoryActivations
 ) -> tuple[float, float, float]:
-    """Correlate once; return operations in products, seconds in them, and seconds in all."""
+    """Correlate once; return FLOP of the products, their seconds, and the seconds of the pass."""
     spent = np.zeros(2)
 
     def timed(first: Tensor, second: Tensor) -> Tensor:
@@ -73,16 +75,16 @@ def timed_pass(
         spent[1] += 2 * first.shape[0] * first.shape[1] * second.shape[0]
         return result
 
-    pooling.matmul_transposed = timed
+    accumulator.matmul_transposed = timed
     try:
         whole = run(pivot, [encoder], time.perf_counter)
     finally:
-        pooling.matmul_transposed = matmul_transposed
+        accumulator.matmul_transposed = matmul_transposed
     return spent[1], spent[0], whole
 
 
-def growth() -> None:
-    """Print how the CPU time of a pass grows."""
+def scaling() -> None:
+    """Print the ratio of the CPU times of a pass, doubled to not doubled."""
     base = (PIVOT, [SMALL], 256)
     cases = {
         "images": (PIVOT, [SMALL], 512),
@@ -98,7 +100,7 @@ def growth() -> None:
 
 
 def cost(pivot: dict, encoders: list[dict], images: int) -> float:
-    """CPU seconds of a pass."""
+    """Return the CPU seconds of a pass."""
     models = [maps(shapes, images) for shapes in encoders]
     return run(maps(pivot, images), models, time.process_time)
 
@@ -106,9 +108,9 @@ def cost(pivot: dict, encoders: list[dict], images: int) -> float:
 def run(
     pivot: InMemoryActivations, models: list[InMemoryActivations], clock: Callable[[], float]
 ) -> float:
-    """Seconds of a pass."""
+    """Return the seconds of a pass, moments excluded."""
     for source in (pivot, *models):
-        source.moments()  # known of stores
+        source.moments()  # stores have them
     started = clock()
     for _ in correlate_blocks(pivot, models, memory_budget=2**31, device=CPU):
         pass
@@ -116,14 +118,14 @@ def run(
 
 
 def maps(shapes: dict[str, tuple[int, int]], images: int) -> InMemoryActivations:
-    """Seeded random maps of some shapes, by layer (channels, side)."""
+    """Return random maps of some layers (channels, side)."""
     return InMemoryActivations(
         {layer: noise(images, channels, side) for layer, (channels, side) in shapes.items()}
     )
 
 
 def noise(images: int, channels: int, side: int) -> NDArray[np.float16]:
-    """Rectified noise."""
+    """Return rectified Gaussian noise (images, channels, side, side)."""
     drawn = torch.randn(
         images, channels, side, side, generator=torch.Generator().manual_seed(channels + side)
     )
@@ -131,12 +133,12 @@ def noise(images: int, channels: int, side: int) -> NDArray[np.float16]:
 
 
 def doubled(shapes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """The same with twice the channels."""
+    """Return the shapes with twice the channels."""
     return {layer: (2 * channels, side) for layer, (channels, side) in shapes.items()}
 
 
 def peak() -> float:
-    """Operations a second of one thread in a large square product, the best of a few."""
+    """Return the FLOP/s of one thread in a large square product, the best of a few."""
     square, best = torch.rand(3072, 3072), 0.0
     for _ in range(TRIES):
         started = time.perf_counter()

@@ -1,13 +1,13 @@
-"""The paper's shapes, with seeded random maps: `python benchmarks/paper.py [--images N]`.
+"""Correlations of the paper's network shapes, on random maps: `python benchmarks/paper.py`.
 
-StyleGAN3-1024 with ViT-B/16, StyleGAN2-256 with ResNet-50 and with five encoders: what each takes
-in operations with and without enlarging, and the time of the correlations. On a GPU the paper's
-n = 1000 is the default and times are absolute; on a CPU n = 16, and only ratios mean much. Maps are
-made when they are read, on the device, so no store is timed.
+StyleGAN3-1024 with ViT-B/16, and StyleGAN2-256 with ResNet-50 and with five encoders: FLOP of each
+with and without resized maps, and the time of the correlations. The default number of images is the
+paper's 1000 on a GPU, and 16 on a CPU, where only ratios are meaningful (see `--images`).
+Maps are generated on the device when they are read, so no store is timed.
 
-Shapes are of the published networks: StyleGAN3-t from the formulas of its paper (Karras et al.
+Shapes are those of the published networks: StyleGAN3-t from the formulas of its paper (Karras et al.
 2021, "layer specifications": cutoffs, sampling rates, channels; the margin is cropped), StyleGAN2
-(two convolutions a resolution, 512 channels up to 64×64), ViT-B's MLP (12 × 3072), and the output
+(two convolutions per resolution, 512 channels up to 64×64), ViT-B's MLP (12 × 3072), and the output
 of every convolution block of ResNet-50.
 """
 
@@ -26,11 +26,11 @@ from rosetta_core.runtime.devices import resolve_device
 from rosetta_core.runtime.memory import keep_freed_memory
 from rosetta_core.zoo.layers import Layer
 
-POOL = 4  # images drawn; others repeat them
+POOL = 4  # different images; the others repeat them
 
 
 def stylegan3_t(resolution: int = 1024, layers: int = 14) -> list[Layer]:
-    """The synthesis layers of StyleGAN3-t without ToRGB, margins cropped."""
+    """Return the synthesis layers of StyleGAN3-t without ToRGB, margins cropped."""
     exponent = np.minimum(np.arange(layers + 1) / (layers - 2), 1)
     cutoff = 2 * (resolution / 2 / 2) ** exponent
     stopband = 2**2.1 * (resolution / 2 * 2**0.3 / 2**2.1) ** exponent
@@ -40,18 +40,18 @@ def stylegan3_t(resolution: int = 1024, layers: int = 14) -> list[Layer]:
 
 
 def stylegan2() -> list[Layer]:
-    """The convolutions of StyleGAN2-256."""
+    """Return the convolutions of StyleGAN2-256."""
     sides = [4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256]
     return [square(str(i), min(512, 2**15 // side), side) for i, side in enumerate(sides)]
 
 
 def vit_b16() -> list[Layer]:
-    """The MLPs of ViT-B/16."""
+    """Return the MLPs of ViT-B/16."""
     return [square(f"blocks.{i}.mlp", 3072, 14) for i in range(12)]
 
 
 def resnet50() -> list[Layer]:
-    """The convolutions of ResNet-50's bottlenecks."""
+    """Return the convolutions of ResNet-50's bottlenecks."""
     stages = zip((3, 4, 6, 3), (64, 128, 256, 512), (56, 28, 14, 7), strict=True)
     return [
         square(f"layer{stage}.{block}.{conv}", width * (4 if conv == 2 else 1), side)
@@ -62,7 +62,7 @@ def resnet50() -> list[Layer]:
 
 
 def square(name: str, channels: int, side: int) -> Layer:
-    """A layer of square maps."""
+    """Return a layer of square maps."""
     return Layer(name, channels, side, side)
 
 
@@ -76,14 +76,14 @@ EXPERIMENTS = {
 }
 
 
-class Drawn(ActivationSource):
-    """Random maps of some layers, drawn when they are read."""
+class RandomMaps(ActivationSource):
+    """Random maps of some layers, generated when they are read."""
 
     def __init__(self, name: str, layers: list[Layer], images: int, device: torch.device) -> None:
         self.name, self.layers, self.images, self.device = name, layers, images, device
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Maps (n, c, h, w) of which a few differ."""
+        """Return maps (n, c, h, w), of which POOL are different."""
         shape = self.layers[layer]
         start, stop, _ = channels.indices(shape.channels)
         generator = torch.Generator(self.device).manual_seed(layer)
@@ -93,7 +93,7 @@ class Drawn(ActivationSource):
         return few[torch.arange(images.start, images.stop, device=self.device) % POOL]
 
     def moments(self) -> list[Moments]:
-        """Uniform noise."""
+        """Return the moments of uniform noise."""
         return [
             Moments(1, np.full(layer.channels, 0.5), np.full(layer.channels, 1 / 12))
             for layer in self.layers
@@ -110,14 +110,14 @@ def main() -> None:
     images = arguments.images or (16 if device.type == "cpu" else 1000)
     keep_freed_memory()
     rate = peak(device)
-    print(f"{images} images on {device}, products at {rate / 1e12:.2f} TFLOP/s at best\n")
-    print("| | units | TFLOP an image | enlarged | seconds | floor of the products |")
+    print(f"{images} images on {device}, peak rate {rate / 1e12:.2f} TFLOP/s\n")
+    print("| | units | TFLOP per image | with resizing | seconds | products at the peak rate (s) |")
     print("|---|---|---|---|---|---|")
     for name, (pivot, encoders) in EXPERIMENTS.items():
         pairs = [pair_operations(pivot, encoder) for encoder in encoders]
         ours, enlarged = (sum(numbers) for numbers in zip(*pairs, strict=True))
-        models = [Drawn(str(i), layers, images, device) for i, layers in enumerate(encoders)]
-        source = Drawn("pivot", pivot, images, device)
+        models = [RandomMaps(str(i), layers, images, device) for i, layers in enumerate(encoders)]
+        source = RandomMaps("pivot", pivot, images, device)
         started = time.perf_counter()
         blocks = correlate_blocks(
             source,
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def peak(device: torch.device) -> float:
-    """Operations a second in a large square product in float32, or float16 on a GPU."""
+    """Return the FLOP/s of a large square product in float32, or in float16 on a GPU."""
     kind = torch.float32 if device.type == "cpu" else torch.float16
     side = 3072 if device.type == "cpu" else 8192
     matrix, best = torch.rand(side, side, device=device).to(kind), 0.0

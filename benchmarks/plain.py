@@ -1,15 +1,16 @@
-"""Ours against a plain implementation: `python benchmarks/plain.py [CONFIG]`.
+"""Comparison with a plain implementation: `python benchmarks/plain.py [CONFIG]`.
 
-The plain one does what the paper's text says, in a few lines of torch: for every batch of images
-and every pair of layers it enlarges both maps to the larger grid, flattens them, and adds up sums,
-squares and products. Both read the same stored maps of a finished run, in the same session, with
-all cores; the first images are taken, and each model is one pass. The plain one gets its maps from
-memory, ours reads and checks its stores as always. Ours has glibc keep freed memory, as its command
-line does; the plain one runs first, with the defaults. Where a unit is constant, neither counts.
+The plain implementation follows the paper's text in a few lines of torch: for each batch of images
+and each pair of layers it resizes both maps to the larger grid, flattens them, and accumulates
+sums, squares and products. Both use the first stored maps of a finished run, in the same session,
+on all cores, with one pass per model. The plain implementation receives its maps from memory, and
+runs first, with glibc's defaults; ours reads and verifies its stores, and glibc keeps freed memory,
+as under the command line. Constant units are excluded.
 """
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +19,26 @@ from torch import Tensor
 
 from rosetta_core import load_config
 from rosetta_core.mining.correlation.pearson import correlate_blocks
+from rosetta_core.mining.sources.base import ActivationSource, WrappedSource
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.memory import keep_freed_memory
 
-BATCH = 16  # images that the plain implementation enlarges at once
+BATCH = 16  # images that the plain implementation resizes at once
 CPU = torch.device("cpu")
 
 
-class First(StoredActivations):
-    """The first images of stored maps."""
+class FirstImages(WrappedSource):
+    """The first images of a source, all of one shard."""
 
-    def limit(self, images: int) -> "First":
-        """Keep so many."""
-        self._shards.starts = [0, images]
+    def __init__(self, source: ActivationSource, images: int) -> None:
+        super().__init__(source)
         self.images = images
-        return self
+
+    def iter_batches(self, batch_size: int) -> Iterator[range]:
+        """Yield the images as ranges of at most `batch_size`."""
+        for start in range(0, self.images, batch_size):
+            yield range(start, min(start + batch_size, self.images))
 
 
 def main() -> None:
@@ -44,22 +49,24 @@ def main() -> None:
     config = load_config(arguments.config)
     paths, images, threads = RunPaths(config), arguments.images, torch.get_num_threads()
     maps = {
-        model.name: First([paths.activations(model.name, config.shards[0])]).limit(images)
+        model.name: FirstImages(
+            StoredActivations([paths.activations(model.name, config.shards[0])]), images
+        )
         for model in config.models
     }
     pivot = maps[config.pivot.name]
     print(f"{images} images, {threads} threads\n")
     expected, seconds = {}, {}
     for name, model in maps.items():
-        held = [
+        in_memory = [
             [source.read(layer, range(images)) for layer in range(len(source.layers))]
             for source in (pivot, model)
         ]
         started = time.perf_counter()
-        expected[name] = plain(*held)
+        expected[name] = plain(*in_memory)
         seconds[name] = time.perf_counter() - started
     keep_freed_memory()
-    print("| pivot × model | plain | ours | times as fast | largest difference |")
+    print("| pivot × model | plain | ours | speed-up | largest difference |")
     print("|---|---|---|---|---|")
     totals = np.zeros(2)
     for name, model in maps.items():
@@ -80,14 +87,14 @@ def main() -> None:
 
 
 def plain(pivot: list[Tensor], model: list[Tensor]) -> np.ndarray:
-    """Correlations of maps (n, c, h, w) by layer, by enlarging both of every pair."""
+    """Return the correlations of maps (n, c, h, w) by layer; both maps of a pair are resized."""
     return np.concatenate(
         [np.concatenate([correlate_layers(f, g) for g in model], axis=1) for f in pivot]
     )
 
 
 def correlate_layers(first: Tensor, second: Tensor) -> np.ndarray:
-    """Correlations (c, c') of the units of two layers."""
+    """Return the correlations (c, c') of the units of two layers."""
     size = max(first.shape[2], second.shape[2])
     products, sums, squares, count = 0.0, [0.0, 0.0], [0.0, 0.0], 0
     for batch in zip(first.split(BATCH), second.split(BATCH), strict=True):

@@ -2,11 +2,11 @@
 
 `python benchmarks/stages.py CONFIG` times another configuration.
 
-Runs the workflow from scratch in a temporary folder (weights that lie in the resources folder are
-used, not fetched), then reads what Snakemake measured of each job and what the jobs' logs say of
-their loops; then once more without stores. The networks alone are timed in the same session: image
-by image, a thread a core, no hooks, 64 of the images, scaled to all of them. Ratios are of seconds
-of a core, all cores being busy: the loops' seconds times the cores that a job had.
+Runs the workflow from scratch in a temporary folder (weights in the resources folder are used, not
+downloaded), reads the time and memory of each job from Snakemake's benchmarks and the time of its
+loops from its log, and repeats the run without stores. Forward passes alone are timed in the same
+session: one image at a time, one thread per core, without hooks, on 64 images, scaled to all.
+Ratios are of core seconds: the seconds of the loops times the cores of a job.
 """
 
 import argparse
@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOOP = re.compile(r": \d+ of \d+ \w+ in ([\d.]+) s")
 STAGES = ["sample", "activations", "units", "correlations", "neighbours", "concepts"]
 STAGES += ["unit_examples", "concept_examples", "layers", "dictionary"]
-PROBED = 64
+PROBED = 64  # images of the forward passes that are timed alone
 
 
 def main() -> None:
@@ -67,23 +67,23 @@ def main() -> None:
         rate = peak()
     correlations, activations = table["correlations"], table["activations"]
     ours, enlarged = products(config)
-    print(f"\nnetworks alone: {alone:.1f} s of a core")
+    print(f"\nnetworks alone: {alone:.1f} core seconds")
     print(f"correlations / activations: {correlations / activations:.2f}")
     print(f"correlations / networks alone: {correlations / alone:.2f}")
-    print(f"without stores, what is beyond the networks / networks alone: "
+    print(f"without stores, time added to the networks / networks alone: "
           f"{live['correlations'] / alone - 1:.2f}")  # fmt: skip
-    print(f"products: {ours:.0f} GFLOP, {ours / rate:.1f} s at a core's {rate:.0f} GFLOP/s, "
+    print(f"products: {ours:.0f} GFLOP, {ours / rate:.1f} s at {rate:.0f} GFLOP/s, "
           f"{ours / rate / alone:.2f} of the networks alone; "
-          f"with both maps enlarged {enlarged / ours:.1f} times as many")  # fmt: skip
+          f"with both maps resized {enlarged / ours:.1f} times as many")  # fmt: skip
 
 
 def report(config: Config, folder: Path) -> dict[str, float]:
-    """Run the workflow, print what its stages took, and return the seconds of their loops."""
+    """Run the workflow, print the costs of its stages, return the core seconds of their loops."""
     wall = run(config, folder)
     stages = [name for name in STAGES if (RunPaths(config).run / "benchmarks" / name).exists()]
     table = pd.DataFrame([summarise(RunPaths(config).run, s) for s in stages]).set_index("stage")
     print(f"\nactivations.store: {config.activations.store}; the whole run {wall:.0f} s\n")
-    print("| stage | jobs | seconds, jobs added up | of these in loops | peak memory of a job |")
+    print("| stage | jobs | seconds, all jobs | seconds in loops | peak memory of a job |")
     print("|---|---|---|---|---|")
     for stage, row in table.iterrows():
         loops = f"{row['loops']:.1f}" if row["loops"] else "–"
@@ -104,10 +104,10 @@ def run(config: Config, folder: Path) -> float:
 
 
 def summarise(run_folder: Path, stage: str) -> dict:
-    """What Snakemake and the logs say of a stage's jobs."""
+    """Return the costs of a stage's jobs, from Snakemake's benchmarks and the logs."""
     jobs = [pd.read_csv(p, sep="\t") for p in (run_folder / "benchmarks" / stage).glob("*.tsv")]
     logs = [path.read_text() for path in (run_folder / "logs" / stage).glob("*.log")]
-    cores = max(1, (os.cpu_count() or 1) // len(jobs))  # that the workflow gives each job
+    cores = max(1, (os.cpu_count() or 1) // len(jobs))  # of each job
     return {
         "stage": stage,
         "jobs": str(len(jobs)),
@@ -120,7 +120,7 @@ def summarise(run_folder: Path, stage: str) -> dict:
 
 @torch.no_grad()
 def forward_seconds(config: Config) -> float:
-    """Seconds of a core that the networks alone take for all images."""
+    """Return the core seconds of the forward passes alone, for all images."""
     paths, total, cores = RunPaths(config), 0.0, os.cpu_count() or 1
     samples = Samples([paths.samples(config.shards[0])])
     for model in config.models:
@@ -139,7 +139,7 @@ def forward_seconds(config: Config) -> float:
 
 
 def products(config: Config) -> tuple[float, float]:
-    """Operations of all products, in GFLOP: at the smaller grids, and with both maps enlarged."""
+    """Return the GFLOP of all products: at the smaller grids, and with both maps resized."""
     layers = check_config(config)
     pivot = layers[config.pivot.name]
     pairs = [pair_operations(pivot, other) for other in layers.values()]
@@ -148,7 +148,7 @@ def products(config: Config) -> tuple[float, float]:
 
 
 def peak() -> float:
-    """GFLOP a second of one thread in a large float32 product."""
+    """Return the GFLOP/s of one thread in a large float32 product."""
     torch.set_num_threads(1)
     square = torch.rand(3072, 3072)
     square @ square
@@ -158,7 +158,7 @@ def peak() -> float:
 
 
 def machine() -> str:
-    """The machine in a few words."""
+    """Return the processor, cores, system and Python version."""
     cores = f"{os.cpu_count()} cores"
     return f"{cpu_name()}, {cores}, {platform.system()}, Python {platform.python_version()}"
 

@@ -35,7 +35,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.memory import keep_freed_memory
 
 IMAGES, CHANNELS, TIMES = 128, 64, 5
-MOST = 1e5  # megabytes a second that nothing reaches
+MAX_SPEED = 1e5  # megabytes per second; a higher one means that nothing was read
 LAYERS = [
     ("mobilenet_v2", "features.2.conv.1.2", "ReLU6"),
     ("mobilenet_v2", "features.13.conv.1.2", "ReLU6"),
@@ -59,7 +59,7 @@ def main() -> None:
     config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "config.yaml"))
     keep_freed_memory()
     numcodecs.blosc.use_threads = False
-    # strict: where Rust can't read an array, fail, and don't time Python in its place
+    # strict: fail where Rust cannot read an array, instead of timing Python
     zarr.config.set({"threading.max_workers": 1, "codec_pipeline.strict": True})
     layers = {}
     for model, name, activation in LAYERS:
@@ -76,28 +76,30 @@ def print_codecs(layers: dict[str, Tensor]) -> None:
     sizes = [maps.nbytes for maps in layers.values()]
     part = sum(maps[:, :CHANNELS].nbytes for maps in layers.values())
     megabytes = np.array([*[sum(sizes)] * 4, part, part]) / 1e6
-    found = [costs(maps.numpy()) for maps in layers.values()]
+    measured = [costs(maps.numpy()) for maps in layers.values()]
     speeds = ["write", "read: zarr", "Rust", "ours"]
     speeds += [f"{CHANNELS} channels: zarr", f"{CHANNELS} channels: ours"]
     print_row("codec", *(f"ratio, {title}" for title in layers), "ratio, all", *speeds, head=True)
     for codec in CODECS:
-        stored = [cost[codec][0] for cost in found]
-        seconds = np.sum([cost[codec][1] for cost in found], axis=0)
+        stored = [cost[codec][0] for cost in measured]
+        seconds = np.sum([cost[codec][1] for cost in measured], axis=0)
         ratios = np.divide([*sizes, sum(sizes)], [*stored, sum(stored)])
         print_row(
             codec,
             *(f"{x:.2f}" for x in ratios),
-            *(f"{x:.0f}" if x < MOST else "–" for x in megabytes / seconds),
+            *(f"{x:.0f}" if x < MAX_SPEED else "–" for x in megabytes / seconds),
         )
 
 
 def costs(array: NDArray) -> dict[str, tuple[int, list[float]]]:
-    """By codec the bytes of a layer's maps (n, c, h, w), stored, and the seconds of CPU time.
+    """Return by codec the stored bytes of maps (n, c, h, w) and the CPU seconds of each step.
 
-    The codecs take turns, so that what else happens on the machine meets all of them.
+    The codecs alternate, so that other load on the machine affects all of them.
     """
-    maps = np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)  # as LiveMaps holds them
-    found: dict[str, tuple[int, list[float]]] = {}
+    maps = np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(
+        0, 1
+    )  # the layout of LiveActivations
+    measured: dict[str, tuple[int, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for codec in list(CODECS) * TIMES:
             group = zarr.open_group(folder, mode="w")
@@ -110,9 +112,9 @@ def costs(array: NDArray) -> dict[str, tuple[int, list[float]]]:
                 timed(stored.__getitem__, np.s_[:, :CHANNELS]),
                 timed(read_as_ours, stored, folder, codec, slice(CHANNELS)),
             ]
-            best = map(min, seconds, found[codec][1]) if codec in found else seconds
-            found[codec] = (stored.nbytes_stored(), list(best))
-    return found
+            best = map(min, seconds, measured[codec][1]) if codec in measured else seconds
+            measured[codec] = (stored.nbytes_stored(), list(best))
+    return measured
 
 
 def read_with_rust(group: zarr.Group) -> NDArray:
@@ -122,14 +124,14 @@ def read_with_rust(group: zarr.Group) -> NDArray:
 
 
 def read_as_ours(stored: zarr.Array, folder: str, codec: str, channels: slice) -> NDArray:
-    """Read an array as the project does; it stores nothing uncompressed or without checksum."""
+    """Read an array as the project does, if it is compressed and has checksums."""
     if CRC not in CODECS[codec] or len(CODECS[codec]) == 1:
         return np.empty(0)
     return ShardedArrayReader(stored, Path(folder) / "maps").read(range(stored.shape[0]), channels)
 
 
 def create(group: zarr.Group, maps: NDArray, codec: str) -> zarr.Array:
-    """Create the array `maps` of a group, laid out as the project's, with another codec."""
+    """Create the array `maps` of a group with the project's layout and another codec."""
     layout = stores.create_array(
         zarr.open_group({}, mode="w"), "maps", shape=maps.shape, shard=maps.shape, dtype="float16"
     )
@@ -147,14 +149,14 @@ def create(group: zarr.Group, maps: NDArray, codec: str) -> zarr.Array:
 
 
 def timed(work: Callable[..., object], *arguments: Any) -> float:
-    """Seconds of CPU time that something takes, all threads together."""
+    """Return the CPU seconds of a call, over all threads."""
     started = time.process_time()
     work(*arguments)
     return time.process_time() - started
 
 
 def print_row(*cells: str, head: bool = False) -> None:
-    """Print a line of a table; under its head a rule."""
+    """Print a row of a table; after the head, a rule as well."""
     print("| " + " | ".join(cells) + " |", flush=True)
     if head:
         print("|" + "---|" * len(cells))
