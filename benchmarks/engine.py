@@ -48,9 +48,7 @@ def products() -> None:
         tries = [timed_pass(pivot, encoder) for _ in range(TRIES)]
         measured[name] = min(tries, key=lambda measurement: measurement[1])
     print(f"peak: {rate / 1e9:.0f} GFLOP/s\n")
-    print(
-        "| encoder's layers | GFLOP | GFLOP/s in products | share of the peak | share of the pass's time |"
-    )
+    print("| encoder's layers | GFLOP | GFLOP/s in products | share of peak | share of time |")
     print("|---|---|---|---|---|")
     for name, (operations, inside, whole) in measured.items():
         channels, side = ENCODER[name]

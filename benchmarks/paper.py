@@ -1,9 +1,9 @@
 """Correlations of the paper's network shapes, on random maps: `python benchmarks/paper.py`.
 
 StyleGAN3-1024 with ViT-B/16, and StyleGAN2-256 with ResNet-50 and with five encoders: FLOP of each
-with and without resized maps, and the time of the correlations. The default number of images is the
-paper's 1000 on a GPU, and 16 on a CPU, where only ratios are meaningful (see `--images`).
-Maps are generated on the device when they are read, so no store is timed.
+with and without resized maps, and the time of the correlations. By default there are 1000 images,
+as in the paper, on a GPU, and 16 on a CPU, where only ratios are meaningful. Maps are generated on
+the device when they are read, so no store is timed.
 
 Shapes are those of the published networks: StyleGAN3-t from the formulas of its paper (Karras et al.
 2021, "layer specifications": cutoffs, sampling rates, channels; the margin is cropped), StyleGAN2

@@ -46,7 +46,7 @@ __all__ = [
 
 INNER_CHUNK_BYTES = 4 * 2**20  # before compression; measured best for reading channels
 # for float16 maps, ZSTD takes 1.5 times as long to write, twice as long to read, and 4/5 of the
-# space # (docs/explanation/performance.md)
+# space (docs/explanation/performance.md)
 LZ4 = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle")
 ZSTD = ZstdCodec(level=1)  # for maps of bytes, which LZ4 hardly compresses
 
