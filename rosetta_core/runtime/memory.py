@@ -40,7 +40,7 @@ OUT_OF_MEMORY: dict[MemoryDevice, str] = {
     "host": "out of memory; lower memory_budget, run fewer jobs at once (--cores), or give the job "
     "more memory",
     "gpu": "the GPU is out of memory; lower memory_budget and activations.batch_size or, for a "
-    "steering job, starts; or use device: cpu",
+    "steering job, restarts; or use device: cpu",
 }
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, from malloc.h
 
