@@ -1,14 +1,14 @@
-# make run     mine the face zoo, steer its generator, and say where the pages are
+# make run     run the default configuration and print the paths of its pages
 # make test    the tests
-# make test-ui the dictionary in a real browser (Debian's Chromium)
+# make test-ui the pages in a browser (Debian's Chromium)
 # make test-runs whole runs: every family of generators, every way of mining (five minutes)
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
-# make test-cluster runs on a real SLURM, which is installed and started here (as root, on Debian)
-# make test-faults a run that is killed forty times, and runs at once (half an hour)
+# make test-cluster runs on a SLURM that it installs and starts (as root, on Debian)
+# make test-faults a run that is interrupted 40 times, and simultaneous runs (half an hour)
 # make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint, and lint-pages
 # make lint-pages types and lint of the pages' JavaScript (needs Node 20 or newer and npm)
 # make docs    the documentation site, in build/site; broken links are errors
-# make bench   all the measurements of docs/explanation/performance.md (a quarter of an hour)
+# make bench   measurements of docs/explanation/performance.md (a quarter of an hour)
 PYTHON ?= python3
 VENV := .venv
 CORES ?= all
