@@ -397,7 +397,7 @@ MISFITS = [
     (steering(edit={**REMOVE, "mask": "no.png"}), "steering: c: no file 'no.png'"),
     (
         steering(edit={"kind": "custom", "source_seed": 0, "function": "no.py:f"}),
-        "steering: c: no file 'no.py'; give one that is there",
+        "steering: c: no file 'no.py'; give an existing file",
     ),
     (
         steering(edit={"kind": "custom", "source_seed": 0, "function": "own.py:f"}),
@@ -407,12 +407,12 @@ MISFITS = [
     (inverted("empty.png"), "steering: a: empty.png: is empty; use a PNG or JPEG"),
     (inverted("text.png"), "steering: a: text.png: not an image that Pillow reads; use a PNG or"),
     (inverted("bomb.png"), "steering: a: bomb.png: has too many pixels; use a smaller image"),
-    (inverted("folder"), "steering: a: no file 'folder'; give one that is there"),
+    (inverted("folder"), "steering: a: no file 'folder'; give an existing file"),
     (inverted("whole.jpg", box=[0, 0, 49]), "exceeds the image, which is 64 pixels wide and 48"),
     (steering(edit={**REMOVE, "mask": "text.png"}), "steering: c: text.png: not an image"),
     (
         steering(edit={**REMOVE, "mask": "small.png"}),
-        "steering: c: mask: small.png has 32×32 pixels, but dcgan draws 64×64; give a mask of that",
+        "steering: c: mask: small.png has 32×32 pixels, but images of dcgan have 64×64",
     ),
     (
         steering(show={"concept": 0, "space": "w+"}),
