@@ -120,9 +120,9 @@ def test_no_image_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert "is empty" in error_of(path)
     path.write_text("<svg/>")
-    assert "is no image" in error_of(path)
+    assert "not an image" in error_of(path)
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "a.tiff")
-    assert "floats" in error_of(tmp_path / "a.tiff")
+    assert "float pixels" in error_of(tmp_path / "a.tiff")
 
 
 def test_an_absurdly_large_image_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_crops() -> None:
 
 @pytest.mark.parametrize("box", [(4, 0, 5), (0, 1, 5), (-1, 0, 3), (0, -1, 3), (2, 2, 0)])
 def test_a_box_outside_the_image(box: tuple[int, int, int]) -> None:
-    with pytest.raises(RosettaError, match="which is 8 wide and 5 high"):
+    with pytest.raises(RosettaError, match="which is 8 pixels wide and 5 high"):
         crop_square(np.zeros((5, 8, 3), np.uint8), box)
 
 

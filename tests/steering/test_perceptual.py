@@ -15,7 +15,6 @@ from torch.nn import functional
 from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
 from torchvision import models
 
-from rosetta_core import config
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
@@ -24,7 +23,7 @@ from rosetta_core.steering.metrics.perceptual import FeatureDistance
 from rosetta_core.zoo.encoders import timm as timm_encoder
 from rosetta_core.zoo.encoders.preprocessing import preprocess_pixels
 from rosetta_core.zoo.loading import layers_of, load
-from rosetta_core.zoo.model_spec import Input
+from rosetta_core.zoo.model_spec import Input, ModelSpec
 from rosetta_core.zoo.network import Encoder
 
 CPU = torch.device("cpu")
@@ -44,7 +43,7 @@ def pictures() -> Tensor:
     return torch.cat([face, hand, picture(data.chelsea(), top=60, left=120)])
 
 
-def loaded(weights: Config, name: str, *, size: int | None = None) -> tuple[config.Model, Encoder]:
+def loaded(weights: Config, name: str, *, size: int | None = None) -> tuple[ModelSpec, Encoder]:
     model = weights.model(name)
     encoder = load(model, RunPaths(weights).weights(model), device=CPU)
     assert isinstance(encoder, Encoder)
