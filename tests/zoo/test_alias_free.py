@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from rosetta_core.zoo.generators.stylegan3 import generator as stylegan3
 from rosetta_core.zoo.generators.stylegan3 import stylegan_xl
 from rosetta_core.zoo.generators.stylegan3.filters import filtered_leaky_relu, low_pass
 from rosetta_core.zoo.generators.stylegan3.layers import SynthesisLayer
-from rosetta_core.zoo.network import capture
 from rosetta_core.zoo.probing import probe_layers
 
 BUILDS = {"stylegan3": stylegan3.build, "styleganxl": stylegan_xl.build}
@@ -87,10 +87,8 @@ def test_layers_run_in_the_recorded_order_and_give_the_recorded_maps(name: str) 
     about, seen = golden.about, {}
     hooked = about["hooked_modules_in_call_order"]
     z, c = inputs(golden)
-    keep = capture(
-        generator.network, hooked, maps=lambda _, x: x, receive=lambda n, x: seen.update({n: x})
-    )
-    with keep:
+    uncropped = replace(generator, margins={})
+    with uncropped.capture(hooked, receive=lambda layer, maps: seen.update({layer: maps})):
         ws = generator.network.mapping(z, c, **about["cases"][about["layer_case"]])
         generator.network.synthesis(ws)
     assert list(seen) == hooked
