@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from rosetta_core.mining.matching.cross_run import CrossRunMatches
-from rosetta_core.runs.run import run_config
+from rosetta_core.runs.finished.location import run_config
 from rosetta_core.stages.tools.translate import significant_rosetta, translate_runs
 
 KEYS = ["concept_a", "concept_b"]

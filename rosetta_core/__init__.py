@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rosetta_core import stages
     from rosetta_core.config import Config, load_config
     from rosetta_core.errors import RosettaError
-    from rosetta_core.runs.run import Run, open_run
+    from rosetta_core.runs.finished.run import Run, open_run
 
     __version__: str
 
@@ -28,9 +28,9 @@ __all__ = ["Config", "RosettaError", "Run", "__version__", "load_config", "open_
 MODULES = {
     "Config": "config",
     "RosettaError": "errors",
-    "Run": "runs.run",
+    "Run": "runs.finished.run",
     "load_config": "config",
-    "open_run": "runs.run",
+    "open_run": "runs.finished.run",
 }
 
 

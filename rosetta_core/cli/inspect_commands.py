@@ -31,7 +31,7 @@ def _where(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from rosetta_core.runs.run import run_config
+    from rosetta_core.runs.finished.location import run_config
 
     config = run_config(arguments.folder)
     paths = RunPaths(config)

@@ -26,7 +26,7 @@ def run(config: Config) -> Path:
     from rosetta_core.pages.dictionary.maximisation_data import read_maximisations
     from rosetta_core.pages.dictionary.site import write_site
     from rosetta_core.pages.figures import write_default_figures
-    from rosetta_core.runs.run_tables import read_run_tables
+    from rosetta_core.runs.finished.run_tables import read_run_tables
 
     paths, tables = RunPaths(config), read_run_tables(config)
     samples = Samples(paths.sample_stores)

@@ -16,8 +16,8 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.mining.matching.cross_run import MAX_P_VALUE, match_concepts
 from rosetta_core.pages.cross_run_page import EXAMPLES, write_cross_run_page
+from rosetta_core.runs.finished.shared_encoders import RunEncoders, shared_encoders
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.shared_encoders import RunEncoders, shared_encoders
 from rosetta_core.stages.tools.translate import significant_rosetta
 
 DRAWS = 300

@@ -21,8 +21,8 @@ from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.images import crop_square, resize_image
 from rosetta_core.mining.correlation.store import read_correlations
 from rosetta_core.mining.sampling.samples import Samples
+from rosetta_core.runs.finished.run import Run
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run import Run
 from rosetta_core.stages.correlations import passes
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.export import export_run

@@ -240,7 +240,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
             return images(numbers)
 
     where = "rosetta_core.mining.examples.stores.StoredConceptExamples"
-    monkeypatch.setattr("rosetta_core.runs.run_tables.read_run_tables", lambda _: findings)
+    monkeypatch.setattr("rosetta_core.runs.finished.run_tables.read_run_tables", lambda _: findings)
     monkeypatch.setattr(where, lambda *_: examples)
     monkeypatch.setattr("rosetta_core.mining.sampling.samples.Samples", lambda _: FakeSamples())
     return Config(results=str(tmp_path))

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from rosetta_core import stages
 from rosetta_core.config import Config, parse_config
-from rosetta_core.runs.run import run_config
+from rosetta_core.runs.finished.location import run_config
 
 
 def test_a_second_run_does_nothing(finished: Checkout) -> None:

@@ -18,8 +18,8 @@ from small_zoo import ENCODERS, GENERATORS, small_run
 
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.steering import Steering
+from rosetta_core.runs.finished.location import run_config
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run import run_config
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
 from rosetta_core.zoo.registry import GENERATORS as DRAWING

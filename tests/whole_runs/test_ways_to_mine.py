@@ -19,8 +19,8 @@ from rosetta_core import stages
 from rosetta_core.config import parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.tables import read_table, write_table
+from rosetta_core.runs.finished.location import run_config
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run import run_config
 
 
 def assert_same(mine: Checkout, theirs: Checkout) -> None:

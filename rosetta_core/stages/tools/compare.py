@@ -8,22 +8,22 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.provenance import read_provenance
 
 if TYPE_CHECKING:
-    from rosetta_core.runs.comparison import Comparison, RunContents
+    from rosetta_core.runs.finished.comparison import Comparison, RunContents
 
 __all__ = ["compare_runs"]
 
 
 def compare_runs(first: Path, second: Path) -> "Comparison":
     """Compare the finished runs in two folders; RosettaError if one is not a finished run."""
-    from rosetta_core.runs.comparison import compare
+    from rosetta_core.runs.finished.comparison import compare
 
     return compare(_read(first), _read(second))
 
 
 def _read(folder: Path) -> "RunContents":
     """Read what is compared of a finished run."""
-    from rosetta_core.runs.comparison import RunContents
-    from rosetta_core.runs.run import run_config
+    from rosetta_core.runs.finished.comparison import RunContents
+    from rosetta_core.runs.finished.location import run_config
 
     config = run_config(folder)
     paths = RunPaths(config)

@@ -7,7 +7,7 @@ from rosetta_core.config import Config
 from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
-    from rosetta_core.runs.export import Format
+    from rosetta_core.runs.finished.export import Format
 
 __all__ = ["export_run"]
 
@@ -20,8 +20,8 @@ def export_run(config: Config, *, format: "Format" = "csv", to: Path | None = No
         format: csv, json or parquet.
         to: output folder, whose earlier export is replaced; None: {results}/{run}/export.
     """
-    from rosetta_core.runs.export import export_tables
-    from rosetta_core.runs.run_tables import read_run_tables
+    from rosetta_core.runs.finished.export import export_tables
+    from rosetta_core.runs.finished.run_tables import read_run_tables
 
     folder = to or RunPaths(config).run / "export"
     return export_tables(read_run_tables(config), folder, format=format)

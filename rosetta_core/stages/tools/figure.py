@@ -47,7 +47,7 @@ def draw_figure(
     from rosetta_core.mining.examples.stores import StoredConceptExamples
     from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
-    from rosetta_core.runs.run_tables import read_run_tables
+    from rosetta_core.runs.finished.run_tables import read_run_tables
 
     paths = RunPaths(config)
     figures = paths.run / "figures"

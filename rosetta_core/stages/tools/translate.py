@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rosetta_core.mining.matching.cross_run import CrossRunMatches
     from rosetta_core.pages.cross_run_page import Side
-    from rosetta_core.runs.shared_encoders import RunEncoders
+    from rosetta_core.runs.finished.shared_encoders import RunEncoders
 
 __all__ = ["significant_rosetta", "translate_runs"]
 
@@ -46,8 +46,8 @@ def translate_runs(
     from rosetta_core.io.atomic import atomic_path, check_replaceable
     from rosetta_core.mining.matching.cross_run import match_concepts
     from rosetta_core.pages.cross_run_page import write_cross_run_page
-    from rosetta_core.runs.run import run_config
-    from rosetta_core.runs.shared_encoders import shared_encoders
+    from rosetta_core.runs.finished.location import run_config
+    from rosetta_core.runs.finished.shared_encoders import shared_encoders
 
     configs = [run_config(folder) for folder in (one, other)]
     output = to or (
@@ -88,7 +88,7 @@ def significant_rosetta(config: Config) -> "pd.DataFrame":
 
 def _encoders(config: Config) -> "RunEncoders":
     """Read what identifies the encoders of a run."""
-    from rosetta_core.runs.shared_encoders import RunEncoders
+    from rosetta_core.runs.finished.shared_encoders import RunEncoders
 
     paths = RunPaths(config)
     return RunEncoders(

@@ -12,7 +12,7 @@ import pandas as pd
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, check_replaceable
 from rosetta_core.mining.run_tables import RunTables
-from rosetta_core.runs.named_tables import (
+from rosetta_core.runs.finished.named_tables import (
     best_buddies_table,
     concepts_table,
     layers_table,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rosetta_core.runs.comparison import BOUND, RunContents, compare
+from rosetta_core.runs.finished.comparison import BOUND, RunContents, compare
 
 K = 2
 

@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rosetta_core.config import Config, load_config
+from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.mining.run_tables import RunTables
-from rosetta_core.runs.named_tables import (
+from rosetta_core.runs.finished.location import relocated_config
+from rosetta_core.runs.finished.named_tables import (
     best_buddies_table,
     concepts_table,
     layers_table,
@@ -25,16 +26,15 @@ from rosetta_core.runs.named_tables import (
     units_table,
     vargha_delaney_table,
 )
+from rosetta_core.runs.finished.run_tables import read_run_tables
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.run_tables import read_run_tables
 from rosetta_core.validation import parse_bytes
-from rosetta_core.zoo.weights.sources import FileWeights
 
 if TYPE_CHECKING:
     from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.mining.sources.base import ActivationSource
 
-__all__ = ["Images", "Run", "Unit", "open_run", "run_config"]
+__all__ = ["Images", "Run", "Unit", "open_run"]
 
 Images = int | Sequence[int] | NDArray[np.integer] | None  # image numbers; None: all images
 Unit = str | tuple[str, int]  # "model/layer/channel", or a model and a unit number
@@ -54,36 +54,8 @@ def open_run(path: str | Path) -> "Run":
     Raises:
         RosettaError: the folder is not a finished run, or a table is missing or damaged.
     """
-    folder = _run_folder(path)
-    config = _relocate(load_config(folder / "config.yaml"), folder)
+    config = relocated_config(path)
     return Run(config, read_run_tables(config))
-
-
-def run_config(path: str | Path) -> Config:
-    """Return the configuration of the finished run in a folder.
-
-    Paths in it are as configured or, if the run was moved or copied, adapted to its folder.
-
-    Raises:
-        RosettaError: the folder is not a finished run.
-    """
-    folder = _run_folder(path)
-    config = load_config(folder / "config.yaml")
-    return config if RunPaths(config).run.resolve() == folder else _relocate(config, folder)
-
-
-def _run_folder(path: str | Path) -> Path:
-    """Return the resolved folder of a finished run; RosettaError if it is not one."""
-    folder = Path(path).expanduser().resolve()
-    missing = [part for part in ("config.yaml", "tables") if not (folder / part).exists()]
-    if missing:
-        runs = [tables.parent.name for tables in folder.parent.glob("*/tables")]
-        reason = f"{missing[0]} is missing" if folder.is_dir() else "the folder does not exist"
-        raise RosettaError(
-            f"{path}: not a finished run ({reason}); give a run folder, for example results/faces"
-            f"{did_you_mean(folder.name, runs)}"
-        )
-    return folder
 
 
 class Run:
@@ -305,39 +277,6 @@ class Run:
                 f"{len(rows) - 1}"
             )
         return model, int(numbers.iloc[0])
-
-
-def _relocate(config: Config, folder: Path) -> Config:
-    """Return the configuration of a run that was moved to `folder`, with paths adapted."""
-    models = {model.name: model for model in config.models}
-    for name, model in models.items():
-        changed: dict[str, Any] = {}
-        if isinstance(model.weights, FileWeights):
-            file = {"file": _resolve(model.weights.file, folder)}
-            changed["weights"] = model.weights.model_copy(update=file)
-        code, _, function = (model.target or "").rpartition(":")
-        if code.endswith(".py"):
-            changed["target"] = f"{_resolve(code, folder)}:{function}"
-        models[name] = model.model_copy(update=changed)
-    return config.model_copy(
-        update={
-            "results": str(folder.parent),
-            "run": folder.name,
-            "resources": _resolve(config.resources, folder),
-            "pivot": models[config.pivot.name],
-            "encoders": [models[encoder.name] for encoder in config.encoders],
-        }
-    )
-
-
-def _resolve(path: str, folder: Path) -> str:
-    """Return a configured path as an absolute one.
-
-    It is resolved from the working directory or, if nothing exists there, from the folder that
-    contains the folder of results.
-    """
-    local, moved = Path(path).absolute(), folder.parent.parent / path
-    return str(moved if moved.exists() and not local.exists() else local)
 
 
 def _read_maps(

@@ -1,0 +1,1 @@
+"""Finished runs: tables, arrays, comparison and export of what a run wrote."""
