@@ -25,17 +25,22 @@ FORBIDDEN = {
 
 
 def placeholders(text: str) -> list[str]:
-    """What the shell commands of a file of rules are filled with."""
-    commands = re.findall(r'shell:\n((?:\s+".*"\n)+)', text)
-    return [part for command in commands for part in re.findall(r"\{([^{}]+)\}", command)]
+    """The placeholders of a file's shell commands, which `command` of common.smk makes, or not."""
+    texts = re.findall(r'shell:\n((?:\s+".*"\n)+)', text)
+    texts += re.findall(r"shell:\n\s+command\(([^)]*)\)", text)
+    names = [name for shell in texts for name in re.findall(r"\{([a-z][^{}]*)\}", shell)]
+    return names + re.findall(r"\{\{([^{}]+)\}\}", text)  # in the f-string of `command`
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_rules_quote_what_could_be_more_than_a_word(path: Path) -> None:
-    text = path.read_text()
-    found = placeholders(text)
-    assert bool(found) == ("shell:" in text)
-    assert not [part for part in found if not part.endswith(":q") and part not in PLAIN]
+    names = placeholders(path.read_text())
+    assert not [name for name in names if not name.endswith(":q") and name not in PLAIN]
+
+
+def test_commands_of_rules_are_read() -> None:
+    names = [name for path in RULES for name in placeholders(path.read_text())]
+    assert {"wildcards.model", "params.config:q", "log:q", "output:q", "params.job"} <= set(names)
 
 
 def test_what_rules_do_not_quote_are_words_to_a_shell() -> None:
