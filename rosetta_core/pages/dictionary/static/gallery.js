@@ -50,7 +50,8 @@ rosetta.pages.concepts = (() => {
         : [],
     );
     const chosen = [];
-    for (let number = 0; number < conceptCount(); number += 1) {
+    const total = conceptCount();
+    for (let number = 0; number < total; number += 1) {
       if (layers && !layers[rosetta.layerOf(shown, units[number])]) continue;
       if (found && !found.has(number)) continue;
       let inside = true;
@@ -76,9 +77,9 @@ rosetta.pages.concepts = (() => {
       return chosen.sort((a, b) => pivot[a] - pivot[b] || a - b);
     }
     const values = valuesOf(sort, model) ?? valuesOf("mean_corr", model);
-    /** @param {number} concept */
-    const key = (concept) => values[concept] ?? Number.NEGATIVE_INFINITY;
-    return chosen.sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
+    const keys = new Float64Array(conceptCount());
+    for (const concept of chosen) keys[concept] = values[concept] ?? Number.NEGATIVE_INFINITY;
+    return chosen.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[b] - keys[a]));
   }
 
   /**
