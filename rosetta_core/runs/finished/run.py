@@ -308,7 +308,9 @@ def _gather(
     Returns:
         Values (n, …), in the order of `numbers`.
     """
-    unique = np.unique(numbers) if len(numbers) else np.zeros(1, np.int64)  # for the shape
+    unique = (
+        np.unique(numbers) if len(numbers) else np.zeros(1, np.int64)
+    )  # one image gives the shape
     bounds = [0, *(np.flatnonzero(np.diff(unique) > 1) + 1).tolist(), len(unique)]
     parts = []
     for first, last in pairwise(bounds):
