@@ -8,6 +8,8 @@
 # make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint, and lint-pages
 # make lint-pages types and lint of the pages' JavaScript (needs Node 20 or newer and npm)
 # make docs    the documentation site, in build/site; broken links are errors
+# make mutants single faults in mining, steering, stages and pages: are they noticed? (an hour)
+# make coverage the tests, with the share of lines that they run
 # make bench   measurements of docs/explanation/performance.md (a quarter of an hour)
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +18,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint lint-pages docs bench clean
+.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint lint-pages docs mutants coverage bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -61,6 +63,12 @@ lint/node_modules/installed: lint/package.json lint/package-lock.json
 	npm --prefix lint ci --no-audit --no-fund --silent
 	@touch $@
 
+mutants: $(VENV)/test $(VENV)/mutants
+	python tests/mutants.py
+
+coverage: $(VENV)/test
+	pytest -n 2 --dist worksteal --cov=rosetta_core --cov-report=term:skip-covered
+
 bench: $(VENV)/test
 	python benchmarks/stages.py
 	rosetta check > /dev/null && snakemake --cores $(CORES) --quiet
@@ -86,6 +94,10 @@ $(VENV)/test: $(VENV)/run
 
 $(VENV)/docs: $(VENV)/run
 	$(INSTALL) -e '.[docs]'
+	@touch $@
+
+$(VENV)/mutants: $(VENV)/run
+	$(INSTALL) -e '.[mutants]'
 	@touch $@
 
 $(VENV)/slurm: $(VENV)/run

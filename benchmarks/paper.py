@@ -5,10 +5,10 @@ with and without resized maps, and the time of the correlations. By default ther
 as in the paper, on a GPU, and 16 on a CPU, where only ratios are meaningful. Maps are generated on
 the device when they are read, so no store is timed.
 
-Shapes are those of the published networks: StyleGAN3-t from the formulas of its paper (Karras et al.
-2021, "layer specifications": cutoffs, sampling rates, channels; the margin is cropped), StyleGAN2
-(two convolutions per resolution, 512 channels up to 64×64), ViT-B's MLP (12 × 3072), and the output
-of every convolution block of ResNet-50.
+Shapes are those of the published networks: StyleGAN3-t from the formulas of its paper (Karras et
+al. 2021, "layer specifications": cutoffs, sampling rates, channels; the margin is cropped),
+StyleGAN2 (two convolutions per resolution, 512 channels up to 64×64), ViT-B's MLP (12 × 3072), and
+the output of every convolution block of ResNet-50.
 """
 
 import argparse

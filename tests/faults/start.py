@@ -81,7 +81,7 @@ class Start:
         return stages
 
     def _wait_or_kill(self) -> None:
-        """Wait for the end; kill what hangs a minute after its last job, as docs/how-to/recover-a-run.md says.
+        """Wait for the end; kill what hangs a minute after its last job, as the docs say.
 
         Snakemake's handler of SIGTERM can wait for a lock that it holds itself.
         """
