@@ -28,6 +28,7 @@ STAGE = Stage(
     run,
     jobs=once,
     writes=lambda paths, job: [paths.costs],
+    modules=lambda config: ["rosetta_core.zoo.model_info"],  # which jobs there are
     measured=False,
     verified=False,
 )

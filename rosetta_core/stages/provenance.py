@@ -44,6 +44,7 @@ STAGE = Stage(
     run,
     jobs=once,
     writes=lambda paths, job: [paths.provenance],
+    modules=lambda config: ["rosetta_core.zoo.model_info"],  # which jobs there are
     measured=False,
     verified=False,
 )

@@ -20,15 +20,26 @@ ALL = ("steer", "sweep")
 EVERYTHING = {"costs", "provenance"}  # list the jobs and record the code of all stages
 # imports of functions that these jobs do not call
 NOT_CALLED = {
-    "correlations": {"rosetta_core.mining.units"},  # where no maps are stored
+    "correlations": {"rosetta_core.mining.sources.unit_table"},  # where no maps are stored
     "dictionary": {  # draws of null models, whose names and descriptions pages show
         "rosetta_core.mining.correlation",
         "rosetta_core.mining.correlation.moments",
         "rosetta_core.mining.sources",
         "rosetta_core.mining.sources.base",
         "rosetta_core.mining.sources.permuted",
-        "rosetta_core.runtime.workers",
+        "rosetta_core.runtime.threads",
         "rosetta_core.zoo.layers",
+    },
+    "steer": {  # stores of other artifacts than a job's folder; a distance of other runs
+        "rosetta_core.io.zarr_store",
+        "rosetta_core.steering.metrics.lpips",
+    },
+    "steering_pages": {"rosetta_core.io.zarr_store"},
+    "sweep": {  # what reads match sets, beside the sizes of image subsets
+        "rosetta_core.mining.matching.best_buddies",
+        "rosetta_core.mining.matching.concepts",
+        "rosetta_core.mining.significance",
+        "rosetta_core.mining.significance.split_half",
     },
 }
 
