@@ -112,7 +112,7 @@ def _assert_follows_from_neighbours(config: Config) -> None:
     for model in (model.name for model in config.models):
         _assert_is(paths.best_buddies(model), best_buddies(read_table(paths.neighbours(model))))
     run = _mined(config)
-    rosetta = rosetta_table(run.buddies, run.own)
+    rosetta = rosetta_table(run.buddies, run.within_pivot)
     _assert_is(paths.rosetta, rosetta)
     _assert_is(paths.concepts, concept_table(rosetta))
 

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from near_ties import NEAR, unlike
 
-from rosetta_core.mining.matching.best_buddies import neighbours
-from rosetta_core.mining.matching.topk import nearest
+from rosetta_core.mining.matching.best_buddies import neighbour_table
+from rosetta_core.mining.matching.topk import topk
 
 K = 3
 
 
 def table(corr: np.ndarray) -> pd.DataFrame:
     corr = corr.astype(np.float32)
-    return neighbours(nearest(corr, K), nearest(corr.T, K))
+    return neighbour_table(topk(corr, K), topk(corr.T, K))
 
 
 def tied(gap: float, places: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ CONFIGURATION = (  # models of configuration values
     f"{PACKAGE}.training.recipe",
     f"{PACKAGE}.validation",
     f"{PACKAGE}.zoo.model_spec",
-    f"{PACKAGE}.zoo.published",
+    f"{PACKAGE}.zoo.named_models",
     f"{PACKAGE}.zoo.weights.sources",
 )
 

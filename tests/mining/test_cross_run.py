@@ -302,4 +302,4 @@ def test_bad_input_is_said_in_one_line(
     assert main(["translate", run, str(tmp_path / "none")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("rosetta: ") and said.count("\n") == 1
-    assert "there is no such folder" in said
+    assert "the folder does not exist" in said

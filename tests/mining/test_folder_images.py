@@ -201,7 +201,7 @@ def truncate(folder: Path, name: str) -> None:
             {},
             "photos/a {b}.png: Snakemake reads braces as wildcards; rename the file",
         ),
-        (lambda f: None, {"folder": "."}, "sampling.folder: . and the results in results lie in"),
+        (lambda f: None, {"folder": "."}, "sampling.folder: . and results: results are nested"),
         (
             lambda f: f.rename(f.parent / "results"),
             {"folder": "results"},
@@ -237,7 +237,7 @@ def test_what_is_wrong_is_said_in_one_line_before_any_job(
             {"steering": {"show": [{"name": "a", "concept": 0}]}},
             "steering: the pivot is an encoder",
         ),
-        ({"pivot": tiny()["pivot"]}, "sampling.folder: the pivot is a generator (dcgan)"),
+        ({"pivot": tiny()["pivot"]}, r"sampling.folder: the pivot is a generator \(dcgan\)"),
     ],
 )
 def test_what_a_folder_excludes(changes: dict[str, Any], said: str) -> None:

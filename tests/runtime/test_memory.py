@@ -160,7 +160,7 @@ import numpy, torch, zarr
 from pathlib import Path
 from rosetta_core.cli.main import main
 from rosetta_core.config import load_config
-from rosetta_core.runs.sources import live_activations
+from rosetta_core.runs.live_source import live_activations
 from rosetta_core.runtime.memory import keep_freed_memory
 import rosetta_core.mining.sources.recording
 

@@ -26,7 +26,7 @@ ITEMS = {  # of the report, and their captions
     **{f"tables/{table}.parquet": table for table in ("layers", "selectivity", "vargha_delaney")},
     **{
         f"tables/significance/{table}.parquet": f"significance_{table}"
-        for table in ("null_models", "concepts", "pairs", "replication")
+        for table in ("null_counts", "concepts", "pairs", "split_half")
     },
     "tables/costs.csv": "costs",
     "steering/index.html": "steering_pages",

@@ -229,7 +229,7 @@ def test_layers_that_are_not_there(weights) -> None:
     _, encoder = loaded(weights, "mtcnn_onet")
     with pytest.raises(RosettaError, match=r"^onet: layers: 'prelu9' matches no module.*prelu"):
         FeatureDistance(encoder, name="onet", layers=["prelu9"])
-    with pytest.raises(RosettaError, match=r"^onet: has no preset of layers; name some"):
+    with pytest.raises(RosettaError, match=r"^onet: has no preset of layers; name the layers"):
         FeatureDistance(replace(encoder, preset=()), name="onet")
 
 
