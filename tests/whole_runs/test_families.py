@@ -91,13 +91,15 @@ def test_a_family_goes_through_a_whole_run(generator: str, tmp_path: Path) -> No
         assert after > before, job
     assert (run / "shows/shown/metrics.parquet").is_file()
     assert "random weights" in (run / "dictionary/data/index.js").read_text()
-    (page,) = (run / "dictionary/data/images").glob("*.js")
-    shard, place = divmod(int(page.stem), 4)
-    store = zarr.open_group(run / "samples" / generator / f"{shard:05d}.zarr", mode="r")
-    label = int(store["classes"][place])
-    assert label in ((3, 7) if generator in ("stylegan_xl", "biggan") else (-1,))
-    origin = f'"origin":"class {label}"' if label >= 0 else '"origin":""'
-    assert origin in page.read_text()
+    pages = sorted((run / "dictionary/data/images").glob("*.js"))
+    assert [int(page.stem) for page in pages] == list(range(8))
+    for page in pages:
+        shard, place = divmod(int(page.stem), 4)
+        store = zarr.open_group(run / "samples" / generator / f"{shard:05d}.zarr", mode="r")
+        label = int(store["classes"][place])
+        assert label in ((3, 7) if generator in ("stylegan_xl", "biggan") else (-1,))
+        origin = f'"origin":"class {label}"' if label >= 0 else '"origin":""'
+        assert origin in page.read_text()
 
 
 def test_stores_and_shards_do_not_change_what_is_found(tmp_path: Path) -> None:
