@@ -36,7 +36,9 @@ def neurons(checkout: Checkout) -> set[tuple[int, str, int]]:
 def pictures(checkout: Checkout) -> list[bytes]:
     """What the pages show, but for steering."""
     folder = checkout.run / "dictionary/pictures"
-    files = [path for path in folder.rglob("*") if path.is_file() and "shows" not in path.parts]
+    files = [
+        path for path in folder.rglob("*") if path.is_file() and "maximisations" not in path.parts
+    ]
     return sorted(path.read_bytes() for path in files)
 
 
@@ -83,7 +85,7 @@ def raise_a_correlation(table: pd.DataFrame) -> pd.DataFrame:
         ("significance/split_half", lambda table: table.assign(n_half=table["n_half"] + 1.5)),
         ("layers", lambda table: table.assign(matched=table["matched"] + np.int32(1))),
         (
-            "superiority",
+            "vargha_delaney",
             lambda table: table.assign(vargha_delaney_a=table["vargha_delaney_a"] + 1e-4),
         ),
         ("selectivity", lambda table: table.assign(sparsity=table["sparsity"] * np.float32(0.99))),
@@ -164,5 +166,5 @@ def test_a_matrix_that_is_not_kept_has_only_so_many_partners(rerun: Checkout) ->
     with pytest.raises(RosettaError, match="holds 32 neighbours per unit, fewer than K = 40"):
         stages.neighbours.run(more, model="mtcnn_onet")
     for block in (-1, 1):
-        with pytest.raises(RosettaError, match=f"no block {block}; they are 0 to 0"):
+        with pytest.raises(RosettaError, match=f"there is no block {block}; give one from 0 to 0"):
             stages.correlations.run(config, models=["dcgan"], block=block)
