@@ -38,7 +38,10 @@ ROOMS = {  # folders, and the share of faults that must be noticed
 WHOLE_RUNS = {"finished", "rerun", "swept", "mined"}  # fixtures that run jobs
 SECONDS = 60  # of all tests of one fault
 LIBRARIES = "matplotlib pandas pyarrow scipy.stats sklearn timm torch torchvision zarr hypothesis"
-SKIPPED = ("core/RemoveDecorator", "core/ExceptionReplacer")  # of no use in typed code
+SKIPPED = {  # meaningless in typed code, or in need of names of variables
+    *("core/RemoveDecorator", "core/ExceptionReplacer"),
+    *("core/VariableReplacer", "core/VariableInserter"),
+}
 
 
 class Fault(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
