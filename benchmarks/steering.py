@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 from stages import machine
 
 from rosetta_core.config import Config, load_config
+from rosetta_core.config.edits import Edit
 from rosetta_core.config.images import TargetImage
-from rosetta_core.config.steering import Edit, Inversion
+from rosetta_core.config.steering import Inversion
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.memory import keep_freed_memory

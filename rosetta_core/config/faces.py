@@ -3,14 +3,9 @@
 Weights are in packages of the package index or in this package.
 """
 
+from rosetta_core.config.edits import Edit
 from rosetta_core.config.images import DistanceSpec, PerceptualSettings, TargetImage
-from rosetta_core.config.steering import (
-    ActivationMaximisation,
-    Edit,
-    Evaluation,
-    Inversion,
-    Steering,
-)
+from rosetta_core.config.steering import ActivationMaximisation, Evaluation, Inversion, Steering
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
 
 __all__ = ["face_encoders", "face_generator", "face_steering"]

@@ -12,8 +12,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from rosetta_core.config.optimisation import LatentOptimisation
 from rosetta_core.config.run import Config
-from rosetta_core.config.steering import LatentOptimisation, PivotalTuning
+from rosetta_core.config.steering import PivotalTuning
 
 __all__ = ["default_yaml", "json_schema"]
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from rosetta_core.config.steering import EDIT_PARAMETERS, EditKind
+from rosetta_core.config.edits import EDIT_PARAMETERS, EditKind
 from rosetta_core.errors import RosettaError
 from rosetta_core.steering.generator import SteeredGenerator
 from rosetta_core.steering.images import sample_image

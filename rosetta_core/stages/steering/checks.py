@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
+from rosetta_core.config.edits import Edit
 from rosetta_core.config.images import TargetImage
-from rosetta_core.config.steering import Edit, Evaluation, Inversion, Job, PivotalTuning
+from rosetta_core.config.steering import Evaluation, Inversion, Job, PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 

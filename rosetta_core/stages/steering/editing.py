@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Edit, Inversion, PivotalTuning
+from rosetta_core.config.edits import Edit
+from rosetta_core.config.steering import Inversion, PivotalTuning
 from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runtime.user_code import load_function
 from rosetta_core.stages.steering.networks import (

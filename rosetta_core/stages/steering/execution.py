@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from rosetta_core.config import Config
+from rosetta_core.config.edits import Edit
 from rosetta_core.config.steering import (
     ActivationMaximisation,
-    Edit,
     Evaluation,
     Inversion,
     Job,

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
-from rosetta_core.config.steering import Edit, PivotalTuning
+from rosetta_core.config.edits import Edit
+from rosetta_core.config.steering import PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steering.checks import check_steering, check_units
