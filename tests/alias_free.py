@@ -9,7 +9,7 @@ from golden import FOLDER, Golden
 
 from rosetta_core.zoo.generators.stylegan3.layers import SynthesisLayer
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import PickledModule, read_pickled_network
 
 
 def golden_arguments(about: Mapping[str, Any]) -> dict[str, Any]:

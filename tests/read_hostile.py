@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.weights.pickled_networks import read_pickled_data, read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import read_pickled_data, read_pickled_network
 
 HARMLESS = ("builtins.id", "object.__getattr__", "sys._getframe", "mmap.__new__")
 HEADROOM = 512 * 2**20  # bytes of memory above what an idle reader has

@@ -16,7 +16,7 @@ from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.stages.tools.prepare import fetch_weights, list_layers
 from rosetta_core.stages.tools.train import train_encoder
 from rosetta_core.zoo.model_spec import ModelSpec
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 __all__ = ["RUN_COMMANDS"]
 

@@ -10,7 +10,8 @@ from rosetta_core.config import Config
 from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.model_spec import ModelSpec
-from rosetta_core.zoo.weights.sources import FileWeights, RemoteWeights, ShippedWeights
+from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
+from rosetta_core.zoo.weights.sources import RemoteWeights
 
 __all__ = ["RunPaths", "list_images", "weights_file"]
 

@@ -16,7 +16,7 @@ from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
 from rosetta_core.runtime.machine import command_output, describe_machine
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 __all__ = ["describe_provenance", "read_provenance"]
 

@@ -87,7 +87,7 @@ def _check(config: Config, null: str, model: str) -> str:
 
 def _untrained(config: Config, model: str, seed: int) -> "ActivationSource":
     """Return the activations of an encoder with random weights."""
-    from rosetta_core.zoo.weights.sources import RandomWeights
+    from rosetta_core.zoo.weights.local import RandomWeights
 
     encoders = [
         encoder.model_copy(update={"weights": RandomWeights(random=seed)})

@@ -6,7 +6,7 @@ from rosetta_core.config import Config
 from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.stage import Stage
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 __all__ = ["STAGE", "run"]
 

@@ -17,7 +17,7 @@ from rosetta_core.training.self_distillation import SelfDistillation
 from rosetta_core.zoo import loading
 from rosetta_core.zoo.model_spec import EncoderSpec
 from rosetta_core.zoo.network import Encoder
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 __all__ = ["Method", "build_encoder", "build_method", "build_views"]
 

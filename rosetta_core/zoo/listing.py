@@ -10,7 +10,8 @@ from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.named_models import NAMED_MODELS
 from rosetta_core.zoo.weights.hub import resolve_hub_name
-from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, ShippedWeights, UrlWeights
+from rosetta_core.zoo.weights.local import ShippedWeights
+from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, UrlWeights
 
 __all__ = ["Entry", "as_markdown", "as_text", "entries"]
 

@@ -16,7 +16,8 @@ from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.assignment import load_weights
 from rosetta_core.zoo.weights.checkpoints import Checkpoint
-from rosetta_core.zoo.weights.sources import RandomWeights, StoredWeights
+from rosetta_core.zoo.weights.local import RandomWeights
+from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = ["build", "layers_of", "load", "load_generator"]
 

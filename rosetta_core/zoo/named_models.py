@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rosetta_core.errors import did_you_mean
-from rosetta_core.zoo.weights.sources import SHIPPED
+from rosetta_core.zoo.weights.local import SHIPPED
 
 __all__ = ["NAMED_MODELS", "expand_name"]
 

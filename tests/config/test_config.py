@@ -12,7 +12,7 @@ from rosetta_core.config import Config, default_yaml, json_schema, parse_config,
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.validation import parse_bytes
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 
 def test_default_yaml_and_schema_are_up_to_date() -> None:

@@ -15,7 +15,7 @@ from rosetta_core.zoo.generators.biggan_network import BigGANDeep, statistics_ro
 from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.network import Generator
 from rosetta_core.zoo.weights.assignment import load_weights
-from rosetta_core.zoo.weights.sources import FileWeights
+from rosetta_core.zoo.weights.local import FileWeights
 
 GOLDENS = golden_names("biggan-deep")
 CASES = [(name, case) for name in GOLDENS for case in Golden(name).about["cases"]]

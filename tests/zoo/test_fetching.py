@@ -30,8 +30,8 @@ from rosetta_core.zoo.weights.checkpoints import file_format
 from rosetta_core.zoo.weights.checksums import read_record, verify_weights
 from rosetta_core.zoo.weights.fetch import fetch
 from rosetta_core.zoo.weights.hub import resolve_hub_name
+from rosetta_core.zoo.weights.local import FileWeights
 from rosetta_core.zoo.weights.sources import (
-    FileWeights,
     HubWeights,
     PackageWeights,
     UrlWeights,

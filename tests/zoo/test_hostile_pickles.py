@@ -14,7 +14,7 @@ from hostile_pickles import CALLS, HOSTILE, TRAPS
 from pickled import file, name, network, number, pairs, raw, state, storage, tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.weights.pickled_networks import read_pickled_data, read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import read_pickled_data, read_pickled_network
 
 SECONDS = 10  # of a processor for one file; on an idle one the longest takes two
 UNSAFE = sorted(FOLDER.glob("pickle_unsafe_*.pkl"))

@@ -17,7 +17,7 @@ from pickled import file, network, pairs, raw, state, storage, tensor
 from torch import nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.weights.pickled_networks import read_pickled_data, read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import read_pickled_data, read_pickled_network
 
 STRUCTURES = [path.stem for path in sorted(FOLDER.glob("pickle_structure_*.pkl"))]
 EDGES = [path.stem for path in sorted(FOLDER.glob("pickle_edge_tensors_*.pkl"))]

@@ -27,7 +27,7 @@ from rosetta_core.training.recipe import fingerprint as recipe_fingerprint
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import EncoderSpec
 from rosetta_core.zoo.weights.checksums import verify_weights
-from rosetta_core.zoo.weights.sources import SHIPPED, ShippedWeights
+from rosetta_core.zoo.weights.local import SHIPPED, ShippedWeights
 
 CPU = torch.device("cpu")
 PACKAGE = ROOT / "rosetta_core"

@@ -26,8 +26,8 @@ from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.network import Generator
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.assignment import load_weights
-from rosetta_core.zoo.weights.pickled_networks import read_pickled_network
-from rosetta_core.zoo.weights.sources import FileWeights
+from rosetta_core.zoo.weights.local import FileWeights
+from rosetta_core.zoo.weights.pickles.networks import read_pickled_network
 
 NAMES = golden_names("stylegan2")
 CASES = [(name, case) for name in NAMES for case in Golden(name).about["cases"]]

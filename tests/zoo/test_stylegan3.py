@@ -11,7 +11,7 @@ from alias_free import assert_pickle_is_its_golden
 from golden import FOLDER, Golden, golden_names
 
 from rosetta_core.zoo.generators.stylegan3.generator import ARCHITECTURES, arguments_of, build
-from rosetta_core.zoo.weights.pickled_networks import read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import read_pickled_network
 
 ROTATING = [
     name

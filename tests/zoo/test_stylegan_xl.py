@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.generators.stylegan3.stylegan_xl import ARCHITECTURES, arguments_of, build
-from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import PickledModule, read_pickled_network
 
 GOLDENS = golden_names("styleganxl")
 CONDITIONAL = [name for name in GOLDENS if Golden(name).about["init_kwargs"]["c_dim"]]

@@ -17,7 +17,7 @@ from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder, as_maps
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.assignment import load_weights
-from rosetta_core.zoo.weights.sources import FileWeights
+from rosetta_core.zoo.weights.local import FileWeights
 
 CPU = torch.device("cpu")
 PARTS = [f"blocks.{block}.{part}" for block in range(12) for part in ("conv", "act")]

@@ -6,7 +6,7 @@ from typing import Any
 from rosetta_core.config import Config, load_config
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.weights.sources import FileWeights
+from rosetta_core.zoo.weights.local import FileWeights
 
 __all__ = ["relocated_config", "run_config"]
 

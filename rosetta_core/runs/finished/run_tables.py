@@ -4,7 +4,7 @@ from rosetta_core.config import Config
 from rosetta_core.io.tables import read_table
 from rosetta_core.mining.run_tables import ModelFacts, RunTables, SignificanceTables
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 __all__ = ["read_run_tables"]
 

@@ -13,7 +13,8 @@ from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.paths import weights_file
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
-from rosetta_core.zoo.weights.sources import RandomWeights, StoredWeights
+from rosetta_core.zoo.weights.local import RandomWeights
+from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = ["RunEncoders", "shared_encoders"]
 

@@ -10,7 +10,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.steering.checks import check_steering, check_units
 from rosetta_core.stages.tools.prepare import list_layers
-from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights
+from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.layers import Layer

@@ -15,7 +15,8 @@ from rosetta_core.runs.paths import list_images, weights_file
 from rosetta_core.runtime.progress import log
 from rosetta_core.training.recipe import DinoSettings, Recipe, fingerprint
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
-from rosetta_core.zoo.weights.sources import SHIPPED, RemoteWeights
+from rosetta_core.zoo.weights.local import SHIPPED
+from rosetta_core.zoo.weights.sources import RemoteWeights
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from rosetta_core.config import Config
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.provenance import read_provenance
-from rosetta_core.zoo.weights.sources import RandomWeights
+from rosetta_core.zoo.weights.local import RandomWeights
 
 if TYPE_CHECKING:
     import pandas as pd

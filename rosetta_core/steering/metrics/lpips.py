@@ -18,7 +18,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.zoo.weights.assignment import load_weights
-from rosetta_core.zoo.weights.sources import FileWeights
+from rosetta_core.zoo.weights.local import FileWeights
 
 __all__ = ["Lpips"]
 

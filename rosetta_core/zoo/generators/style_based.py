@@ -13,7 +13,7 @@ from rosetta_core.zoo.generators.latents import one_hot
 from rosetta_core.zoo.generators.stylegan2.modulated import Linear, truncate, unit_second_moment
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.pickled_networks import PickledModule
+    from rosetta_core.zoo.weights.pickles.networks import PickledModule
 
 __all__ = ["SIZES", "MappingNetwork", "StyleBasedNetwork", "constructor_arguments"]
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.registry import FAMILIES
-from rosetta_core.zoo.weights.pickled_networks import PickledModule, read_pickled_network
+from rosetta_core.zoo.weights.pickles.networks import PickledModule, read_pickled_network
 
 __all__ = ["Checkpoint", "extract_state_dict", "file_format", "read_checkpoint", "read_metadata"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, file_sha256
-from rosetta_core.zoo.weights.sources import FileWeights, ShippedWeights, StoredWeights
+from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
+from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = [
     "DownloadRecord",

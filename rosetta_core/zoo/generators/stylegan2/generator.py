@@ -17,7 +17,7 @@ from rosetta_core.zoo.generators.stylegan2.network import Design, SynthesisNetwo
 from rosetta_core.zoo.network import Generator
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.pickled_networks import PickledModule
+    from rosetta_core.zoo.weights.pickles.networks import PickledModule
 
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 

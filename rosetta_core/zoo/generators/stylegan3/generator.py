@@ -15,7 +15,7 @@ from rosetta_core.zoo.generators.stylegan3.shared import complete_arguments, mak
 from rosetta_core.zoo.network import Generator
 
 if TYPE_CHECKING:
-    from rosetta_core.zoo.weights.pickled_networks import PickledModule
+    from rosetta_core.zoo.weights.pickles.networks import PickledModule
 
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.weights.pickle_records import (
+from rosetta_core.zoo.weights.pickles.records import (
     DICT,
     SET,
     Record,
@@ -24,8 +24,8 @@ from rosetta_core.zoo.weights.pickle_records import (
     record_pairs,
     referenced_names,
 )
-from rosetta_core.zoo.weights.pickle_tensors import ARRAY_HANDLERS, DTYPES
-from rosetta_core.zoo.weights.pickle_values import (
+from rosetta_core.zoo.weights.pickles.tensors import ARRAY_HANDLERS, DTYPES
+from rosetta_core.zoo.weights.pickles.values import (
     HANDLERS,
     Evaluator,
     Handler,

@@ -8,7 +8,7 @@ size, whatever the memo of the pickle shares.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rosetta_core.zoo.weights.pickle_records import FROZENSET, SET, Record, record_pairs
+from rosetta_core.zoo.weights.pickles.records import FROZENSET, SET, Record, record_pairs
 
 __all__ = ["HANDLERS", "Evaluator", "Handler", "printable", "unsupported"]
 

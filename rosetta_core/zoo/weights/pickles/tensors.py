@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rosetta_core.zoo.weights.pickle_records import Record, parse_pickle, record_pairs
-from rosetta_core.zoo.weights.pickle_values import Evaluator, Handler, unsupported
+from rosetta_core.zoo.weights.pickles.records import Record, parse_pickle, record_pairs
+from rosetta_core.zoo.weights.pickles.values import Evaluator, Handler, unsupported
 
 __all__ = ["ARRAY_HANDLERS", "DTYPES"]
 
