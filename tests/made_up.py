@@ -218,6 +218,8 @@ def make_up_groups(
         corr[:, 1:3], corr[1:3] = 0.14, 0.14
         for pivot_units, encoder_units in GROUPS.items():
             columns = pivot_units if name == names[0] else encoder_units
+            if name == names[-1]:  # other units of each encoder are in a concept
+                columns = range(columns.start + 1, columns.stop + 1)
             size = (len(pivot_units), len(columns))
             corr[np.ix_(pivot_units, columns)] = rng.uniform(0.3, 0.95, size)
         if name == names[0]:

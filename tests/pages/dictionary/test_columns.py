@@ -16,6 +16,29 @@ def test_keys_are_unique_and_every_column_is_explained() -> None:
         assert all(column.label and column.tooltip for column in columns)
 
 
+RANGES = {  # of the values that a statistic can have
+    "mean_corr": (0, 1),  # best buddies of a positive correlation
+    "corr_excess": (-1, 1),
+    "recovery_rate": (0, 1),
+    "size": (1, None),
+}
+
+
+def test_fields_of_filters_have_the_range_of_their_statistic() -> None:
+    filtered = {column.key: column.filter for column in TABLES["concepts"] if column.filter}
+    assert filtered.keys() == RANGES.keys()
+    for key, field in filtered.items():
+        low, high = RANGES[key]
+        assert field.low == field.scale * low
+        assert field.high == (None if high is None else field.scale * high)
+        assert ("%" in field.label) == (field.scale == 100)
+        if high is None:
+            assert field.step == 1
+        else:  # between ten and fifty steps, and the last one is at the end
+            steps = (field.high - field.low) / field.step
+            assert 10 <= steps <= 50 and steps == pytest.approx(round(steps))
+
+
 @pytest.mark.parametrize("kind", get_args(Format))
 def test_missing_is_null_and_zero_is_zero(kind: Format) -> None:
     table = pd.DataFrame({"x": [0.0, np.nan, 0.25, -0.0, np.inf]}, dtype=np.float32)

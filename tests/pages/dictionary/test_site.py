@@ -85,6 +85,8 @@ def test_index(site: Path, run: MadeUp) -> None:
             "pairs": len(pairs) // (1 if number else 2),
             "matched": len(set(pairs["pivot_unit"])),
         }  # fmt: skip
+        counts = (*model["layers"][0][1:], model["dead"], model["pairs"], model["matched"])
+        assert {type(count) for count in counts} == {int}
     concepts, values = tables.concepts, index["concepts"]
     assert values["size"] == concepts["size"].tolist()
     assert_same(values["mean_corr"], concepts["mean_corr"])
@@ -276,6 +278,24 @@ def test_links_between_concepts(site: Path, run: MadeUp) -> None:
         for other, value, unit, neighbour in content["related"]:
             assert unit in own and concept_of[neighbour] == other
             assert value == round(float(corr[unit, neighbour]), 4)
+
+
+def test_a_related_concept_is_shown_by_its_nearest_neuron(run: MadeUp, tmp_path: Path) -> None:
+    """Of four neighbours in another concept the first one with the highest correlation."""
+    neurons = run.tables.rosetta.groupby("concept")["pivot_unit"].unique()
+    own, others = neurons[0][0], neurons[1][[3, 0, 2, 1]]
+    near = pd.DataFrame(
+        {
+            "side": "pivot",
+            "unit": np.int32(own),
+            "rank": np.arange(1, 5, dtype=np.int32),
+            "neighbour": others,
+            "corr": np.array([0.5, 0.625, 0.625, 0.25], np.float32),
+        }
+    )
+    tables = replace(run.tables, neighbours={**run.tables.neighbours, "g": near})
+    replace(run, tables=tables).write(tmp_path, examples=1)
+    assert read(tmp_path, "concepts/0")["related"] == [[1, 0.625, own, others[1]]]
 
 
 def test_at_most_twelve_related_concepts(tmp_path: Path) -> None:

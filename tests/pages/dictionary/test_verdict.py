@@ -52,6 +52,23 @@ def test_strong() -> None:
     assert "recovered" not in verdict(**known, p_value=2 / 38).text
 
 
+def test_the_smallest_possible_p_value_is_named() -> None:
+    """1 / (1 + number of null concepts), and no other."""
+
+    def reason(p_value: float, count: int) -> str:
+        nulls = {"permute_images": count}
+        return verdict(mean_corr=0.5, corr_excess=0.4, p_value=p_value, null_concepts=nulls).text
+
+    for count in (2, 36, 37):
+        assert f"the smallest possible with {count} null concepts)" in reason(
+            1 / (1 + count), count
+        )
+        assert "smallest" not in reason(1 / count, count)
+        assert "smallest" not in reason(1.001 / (1 + count), count)
+    assert "the smallest possible with 1 null concept)" in reason(0.5, 1)
+    assert "the smallest possible with 0 null concepts)" in reason(1, 0)
+
+
 def test_small_effect_says_what_remains() -> None:
     text = verdict(mean_corr=0.24, corr_excess=0.02, p_value=0.03, null_concepts=NULLS).text
     assert text.startswith(
