@@ -1,12 +1,10 @@
 """Text of a plan: tables of models and stages, and totals of disk and time."""
 
 from rosetta_core.config import Config
-from rosetta_core.runs.plan import Plan, Rates, StageCost
+from rosetta_core.runs.plan import Plan, Rates
 
 __all__ = ["format_plan"]
 
-# stages whose jobs use one core each
-SINGLE = ("sample", "neighbours", "concepts", "significance", "layers", "steer", "dictionary")
 SCALES = [(1e12, "T"), (1e9, "G"), (1e6, "M")]
 SIZES = [(2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")]
 
@@ -48,12 +46,12 @@ def format_plan(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
             _bytes(stage.reads),
             _bytes(stage.writes),
             _bytes(stage.memory),
-            _time(_wall(stage, cores)),
+            _time(stage.elapsed(cores)),
         )
         for stage in plan.stages
     ]
     disk = sum(stage.writes for stage in plan.stages)
-    total = sum(_wall(stage, cores) for stage in plan.stages)
+    total = sum(stage.elapsed(cores) for stage in plan.stages)
     lines = [
         f"run {config.run}: {images:,} images in {len(config.shards)} shards, "
         f"{plan.pairs:,} pairs of units",
@@ -65,11 +63,6 @@ def format_plan(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
         f"{1e9 * rates.read:.1f} ns to read, {1e9 * rates.reduced:.1f} ns to reduce",
     ]
     return "\n".join(lines)
-
-
-def _wall(stage: StageCost, cores: int) -> float:
-    """Return the seconds of a stage on this machine."""
-    return stage.seconds / (min(cores, stage.jobs) if stage.name in SINGLE else cores)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -74,15 +74,21 @@ class StageCost(Cost):
     Attributes:
         name: name of the stage.
         jobs: number of its jobs.
+        single_core: whether a job uses one core only.
     """
 
     name: str = ""
     jobs: int = 1
+    single_core: bool = False
 
     @property
     def seconds_per_job(self) -> float:
         """Seconds that one job takes on one thread."""
         return self.seconds / self.jobs
+
+    def elapsed(self, cores: int) -> float:
+        """Return the seconds of the stage on this number of cores."""
+        return self.seconds / (min(cores, self.jobs) if self.single_core else cores)
 
 
 @dataclass(frozen=True)

@@ -28,4 +28,5 @@ STAGE = Stage(
     settings=lambda config: [encoder.name for encoder in config.encoders],
     writes=lambda paths, job: [paths.rosetta, paths.concepts],
     cost=lambda run: run.cost(memory=run.PROCESS, seconds=run.START),
+    single_core=True,
 )

@@ -85,5 +85,6 @@ STAGE = Stage(
     settings=settings,
     writes=lambda paths, job: [paths.dictionary],
     cost=cost,
+    single_core=True,
     verified=False,
 )

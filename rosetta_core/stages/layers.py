@@ -43,4 +43,5 @@ STAGE = Stage(
     settings=lambda config: [encoder.name for encoder in config.encoders],
     writes=lambda paths, job: [paths.selectivity, paths.layers, paths.vargha_delaney],
     cost=lambda run: run.cost(memory=run.PROCESS, seconds=run.START),
+    single_core=True,
 )

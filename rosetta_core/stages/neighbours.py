@@ -55,4 +55,5 @@ STAGE = Stage(
     settings=lambda config, *, model: [config.neighbours.k, config.keeps_matrix],
     writes=lambda paths, job: [paths.neighbours(job["model"]), paths.best_buddies(job["model"])],
     cost=cost,
+    single_core=True,
 )

@@ -89,5 +89,6 @@ STAGE = Stage(
     settings=settings,
     writes=writes,
     cost=cost,
+    single_core=True,
     models=lambda config, **_: [] if config.sampling.folder else [config.pivot],
 )

@@ -71,4 +71,5 @@ STAGE = Stage(
     ],
     writes=lambda paths, job: paths.significance,
     cost=lambda run: run.cost(memory=run.PROCESS, seconds=run.START),
+    single_core=True,
 )

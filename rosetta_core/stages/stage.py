@@ -52,6 +52,7 @@ class Stage:
         cost: estimate for all jobs; None: not planned, since it takes seconds.
         models: models whose networks a job runs, so that their code is part of its fingerprint.
         modules: modules that a job imports by name, which reading its imports does not find.
+        single_core: whether a job uses one core, whatever number of threads it is given.
         default: whether a run includes the stage; False: only when it is asked for.
         measured: whether costs list its jobs.
         verified: whether its outputs carry checksums that `rosetta verify` reads.
@@ -66,6 +67,7 @@ class Stage:
     cost: "Callable[[RunShapes], Cost] | None" = None
     models: "Callable[..., Sequence[ModelSpec]]" = _nothing
     modules: Callable[..., Sequence[str]] = _nothing
+    single_core: bool = False
     default: bool = True
     measured: bool = True
     verified: bool = True

@@ -100,6 +100,7 @@ STAGE = Stage(
     settings=settings,
     writes=lambda paths, job: [paths.steering_job(job["job"])],
     cost=cost,
+    single_core=True,
     models=lambda config, *, job: models_of(config, config.steering.job(job)),
     modules=modules,
 )

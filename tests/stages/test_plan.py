@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from conftest import ROOT, Checkout, tiny
 
 from rosetta_core.cli.plan_report import format_plan
 from rosetta_core.config import parse_config
-from rosetta_core.runs.plan import job_resources, pair_operations
+from rosetta_core.runs.plan import StageCost, job_resources, pair_operations
 from rosetta_core.stages.tools.machine_rates import measure_rates
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.layers import Layer
@@ -106,6 +107,13 @@ def test_what_changes_the_plan() -> None:
     asked = job_resources(more["activations"])
     assert asked.keys() == {"mem_mb", "disk_mb", "runtime"}
     assert all(isinstance(value, int) and value > 0 for value in asked.values())
+
+
+def test_time_of_a_stage_on_several_cores() -> None:
+    cost = StageCost(memory=0, seconds=12, jobs=3)
+    assert [cost.elapsed(cores) for cores in (1, 2, 6)] == [12, 6, 2]
+    single = replace(cost, single_core=True)
+    assert [single.elapsed(cores) for cores in (1, 2, 6)] == [12, 6, 4], "a job uses one core"
 
 
 def test_rates_and_report() -> None:

@@ -25,5 +25,11 @@ def plan_run(config: Config, rates: Rates | None = None) -> Plan:
     for stage in STAGES.values():
         jobs = stage.jobs(config) if stage.default and stage.cost else []
         if jobs and stage.cost:
-            costs.append(StageCost(**asdict(stage.cost(run)), name=stage.name, jobs=len(jobs)))
+            estimate = StageCost(
+                **asdict(stage.cost(run)),
+                name=stage.name,
+                jobs=len(jobs),
+                single_core=stage.single_core,
+            )
+            costs.append(estimate)
     return Plan(models, costs, run.pairs)
