@@ -3,9 +3,8 @@
 Tables are read when the run is opened, arrays when they are requested.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.mining.run_tables import RunTables
+from rosetta_core.runs.finished.gathering import gather, read_maps
 from rosetta_core.runs.finished.location import relocated_config
 from rosetta_core.runs.finished.named_tables import (
     best_buddies_table,
@@ -156,7 +156,7 @@ class Run:
 
     def images(self, images: Images = None) -> NDArray[np.uint8]:
         """Return images that the pivot generated or that were read from a folder (n, h, w, 3)."""
-        return _gather(self._samples.images, self._image_numbers(images))
+        return gather(self._samples.images, self._image_numbers(images))
 
     def maps(
         self, unit: Unit, images: Images = None, *, standardised: bool = False
@@ -180,8 +180,8 @@ class Run:
         source = self._source(model)
         layer = [layer.name for layer in source.layers].index(row["layer"])
         channel = slice(int(row["channel"]), int(row["channel"]) + 1)
-        maps = _gather(
-            lambda consecutive: _read_maps(source, layer, consecutive, channel),
+        maps = gather(
+            lambda consecutive: read_maps(source, layer, consecutive, channel),
             numbers,
             max_images=self._max_images(source),
         )
@@ -277,44 +277,3 @@ class Run:
                 f"{len(rows) - 1}"
             )
         return model, int(numbers.iloc[0])
-
-
-def _read_maps(
-    source: "ActivationSource", layer: int, images: range, channel: slice
-) -> NDArray[np.float16]:
-    """Return the maps (n, h, w) of one channel on consecutive images."""
-    import torch
-
-    from rosetta_core.runtime.threads import TorchThreadPool
-
-    with TorchThreadPool(torch.get_num_threads()) as workers:
-        source.load(images, workers)
-    return source.read(layer, images, channel)[:, 0].cpu().numpy()
-
-
-def _gather(
-    read: Callable[[range], NDArray],
-    numbers: NDArray[np.int64],
-    *,
-    max_images: int | None = None,
-) -> NDArray:
-    """Read images in any order, each once and consecutive ones together.
-
-    Args:
-        read: function that returns the values of consecutive images (n, …).
-        numbers: image numbers (n,), in any order.
-        max_images: images to read at once; None: no limit.
-
-    Returns:
-        Values (n, …), in the order of `numbers`.
-    """
-    unique = (
-        np.unique(numbers) if len(numbers) else np.zeros(1, np.int64)
-    )  # one image gives the shape
-    bounds = [0, *(np.flatnonzero(np.diff(unique) > 1) + 1).tolist(), len(unique)]
-    parts = []
-    for first, last in pairwise(bounds):
-        start, stop = int(unique[first]), int(unique[last - 1]) + 1
-        step = max_images or stop - start
-        parts += [read(range(at, min(at + step, stop))) for at in range(start, stop, step)]
-    return np.concatenate(parts)[np.searchsorted(unique, numbers)]
