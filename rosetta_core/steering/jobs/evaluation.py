@@ -18,13 +18,9 @@ from torch import Tensor
 
 from rosetta_core.steering.generator import SteeredGenerator
 from rosetta_core.steering.map_targets import EncoderView, encoder_targets
-from rosetta_core.steering.metrics.evaluation_table import (
-    DISTRACTORS,
-    RECOGNISED,
-    SIMILARITY,
-    evaluation_table,
-)
+from rosetta_core.steering.metrics.evaluation_table import RECOGNISED, SIMILARITY, evaluation_table
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
+from rosetta_core.steering.metrics.recognition import recognised
 from rosetta_core.steering.metrics.reconstruction import reconstruction_metrics
 from rosetta_core.steering.optimise.gradient_descent import Checkpoint, optimise
 from rosetta_core.steering.optimise.latents import class_labels, initial_latents
@@ -38,7 +34,6 @@ __all__ = ["EVALUATION_SETTINGS", "EvaluationResult", "evaluate"]
 
 EVALUATION_SETTINGS = GuidedSettings(restarts=1, perceptual_weight=1.0)
 ROWS = 32  # latents that are optimised at once, which bounds the memory
-FIRST_DISTRACTOR = 2_000_000  # number of its latent
 
 
 @dataclass(frozen=True)
@@ -235,12 +230,14 @@ def _invert_batch(
         ),
         SIMILARITY: _similarity(generator, all_targets, maps, settings, methods=len(methods)),
     }
-    metrics[RECOGNISED] = _recognised(
+    metrics[RECOGNISED] = recognised(
         generator,
         after,
         metrics[evaluation_distance.name],
         evaluation_distance=evaluation_distance,
-        settings=settings,
+        space=space,
+        class_label=settings.class_label,
+        seed=settings.seed,
     )
     best = np.reshape(best_restarts(optimised.total, restarts=restarts), shape[:2]) % restarts
     return _Batch(
@@ -267,39 +264,6 @@ def _similarity(
     by_method = zip(*(maps[layer].chunk(methods) for layer in objective.layers), strict=True)
     values = [objective(dict(zip(objective.layers, chunk, strict=True))) for chunk in by_method]
     return torch.cat(values).cpu().numpy().astype(np.float64)
-
-
-@torch.no_grad()
-def _recognised(
-    generator: SteeredGenerator,
-    after: NDArray[np.uint8],
-    distances: NDArray[np.float64],
-    *,
-    evaluation_distance: PerceptualDistance,
-    settings: GuidedSettings,
-) -> NDArray[np.float64]:
-    """Return 1 where a result is nearer to its target than to any random image, else 0 (rows,).
-
-    Args:
-        generator: the generator, which produces the random images.
-        after: the results (rows, h, w, 3).
-        distances: distances of the results from their targets (rows,).
-        evaluation_distance: the perceptual distance.
-        settings: latent space, class and random seed.
-    """
-    classes = class_labels(generator, settings.class_label, count=DISTRACTORS)
-    latents = initial_latents(
-        generator,
-        range(FIRST_DISTRACTOR, FIRST_DISTRACTOR + DISTRACTORS),
-        seed=settings.seed,
-        space=settings.space,
-        classes=classes,
-    )
-    distractors, _ = generator.render(latents, space=settings.space, classes=classes)
-    features = evaluation_distance.features(to_pixels(distractors, device=generator.device))
-    pixels = to_pixels(after, device=generator.device)
-    nearest = [float(evaluation_distance(image, features).min()) for image in pixels.split(1)]
-    return (distances < nearest).astype(np.float64)
 
 
 def _select_best(values: NDArray[Any], best: NDArray[np.int64]) -> NDArray[Any]:

@@ -18,7 +18,7 @@ __all__ = [
     "to_markdown",
 ]
 
-DISTRACTORS = 20
+DISTRACTORS = 20  # random images
 SIMILARITY = "similarity of all maps"  # the metric that the pairs increase
 RECOGNISED = f"recognised among {DISTRACTORS} (share)"
 HIGHER_IS_BETTER = (PSNR, SSIM, SIMILARITY, RECOGNISED)
