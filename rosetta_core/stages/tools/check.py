@@ -1,5 +1,6 @@
 """Checks of a configuration before a run: models, layers, weights, images and steering jobs."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,9 @@ from rosetta_core.config import Config
 from rosetta_core.config.edits import Edit
 from rosetta_core.config.steering import PivotalTuning
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.checked_files import check_once
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.stages.steering.checks import check_steering, check_units
 from rosetta_core.stages.tools.prepare import list_layers
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
@@ -77,11 +80,11 @@ def _check_folders(config: Config) -> None:
 
 def _check_weights(config: Config) -> None:
     """Check weights files that are not fetched: the user's own, and those in this package."""
-    from rosetta_core.zoo.weights.checkpoints import file_format
     from rosetta_core.zoo.weights.checksums import verify_weights
 
+    paths = RunPaths(config)
     for model in config.models:
-        path = RunPaths(config).weights(model)
+        path = paths.weights(model)
         if path is None or not isinstance(model.weights, FileWeights | ShippedWeights):
             continue
         if not path.is_file():
@@ -89,9 +92,21 @@ def _check_weights(config: Config) -> None:
                 f"{model.name}: there is no weights file at {path}; correct `weights`, or put the "
                 "file there"
             )
-        file_format(path)
+        check_once(
+            [path],
+            partial(_check_format, path),
+            key=code_fingerprint("rosetta_core.zoo.weights.checkpoints"),
+            cache=paths.resources / "checked",
+        )
         if isinstance(model.weights, ShippedWeights):  # small, while the user's may be large
             verify_weights(path, model.weights)
+
+
+def _check_format(path: Path) -> None:
+    """Check that a file of weights has a format that can be read; imports torch."""
+    from rosetta_core.zoo.weights.checkpoints import file_format
+
+    file_format(path)
 
 
 def _check_image_folder(config: Config) -> None:
