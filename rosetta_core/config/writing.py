@@ -27,7 +27,7 @@ HEAD = """\
 
 # keys that are omitted if they have their default
 RARE = (
-    *("architecture", "arguments", "target", "layers", "input", "untrained"),
+    *("architecture", "arguments", "target", "layers", "input", "output_range", "untrained"),
     *("entry", "match", "prefix", "absent", "ignore"),
 )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["STAGE", "run"]
 
 READ_IMAGE = 0.05  # seconds to read an image of a folder and resize it
-NETWORK = ("family", "architecture", "arguments", "target", "weights")  # what draws
+NETWORK = ("family", "architecture", "arguments", "target", "weights", "output_range")
 
 
 def run(config: Config, *, shard: str) -> Path:
@@ -26,6 +26,7 @@ def run(config: Config, *, shard: str) -> Path:
     from rosetta_core.mining.sampling.generator import sample_shard
     from rosetta_core.runtime.devices import resolve_device
     from rosetta_core.zoo.loading import load_generator
+    from rosetta_core.zoo.model_spec import has_image_range
 
     paths, sampling = RunPaths(config), config.sampling
     store, images = paths.samples(shard), config.shard_images(shard)
@@ -39,11 +40,13 @@ def run(config: Config, *, shard: str) -> Path:
     sample_shard(
         generator,
         store,
+        name=config.pivot.name,
         images=images,
         seed=sampling.seed,
         truncation=sampling.truncation,
         classes=sampling.classes,
         device=device,
+        check_range=has_image_range(config.pivot),
     )
     return store
 

@@ -47,11 +47,20 @@ def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
         case _:
             assert_never(family.kind)
     built.network.eval().requires_grad_(False)
-    if model.input is None:
-        return built
-    if not isinstance(built, Encoder):
-        raise RosettaError(f"{model.name}: input is given, but the model is a generator; remove it")
-    return replace(built, input=model.input)
+    if model.input is not None:
+        if not isinstance(built, Encoder):
+            raise RosettaError(
+                f"{model.name}: input is given, but the model is a generator; remove it"
+            )
+        return replace(built, input=model.input)
+    if model.output_range is not None:
+        if not isinstance(built, Generator):
+            raise RosettaError(
+                f"{model.name}: output_range is given, but the model is an encoder; remove it"
+            )
+        black, white = model.output_range
+        return replace(built, output_range=(black, white))
+    return built
 
 
 def load(

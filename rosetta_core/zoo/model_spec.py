@@ -6,7 +6,7 @@ They are sections of the configuration, and plain values for `build` and `load`.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -19,12 +19,22 @@ from rosetta_core.zoo.registry import (
     EncoderFamily,
     GeneratorFamily,
 )
+from rosetta_core.zoo.weights.local import RandomWeights
 from rosetta_core.zoo.weights.sources import Weights
 
-__all__ = ["EncoderSpec", "Input", "ModelSpec"]
+__all__ = ["EncoderSpec", "Input", "ModelSpec", "has_image_range"]
 
 TARGET = r"^[^\s:]+:[A-Za-z_]\w*$"
 PATTERN_MESSAGES[TARGET] = "is not a function; write MODULE:NAME or FILE.py:NAME"
+
+
+def _check_range(values: list[float]) -> list[float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"{values} is not a range; give the value of black, then of white")
+    return values
+
+
+Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_check_range)]
 
 
 class Input(Section):
@@ -72,6 +82,11 @@ class ModelSpec(Section):
     input: Input | None = Field(
         None, description="preprocessing of an encoder's images; null: the network's own"
     )
+    output_range: Range | None = Field(
+        None,
+        description="values of black and white in a generator's images, for example [0, 1] or [0, "
+        "255]; null: [-1, 1], unless the images contradict it",
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -115,11 +130,27 @@ class ModelSpec(Section):
         if (family.selected_by == "target") != (self.target is not None):
             verb = "takes no" if self.target else "needs a"
             raise ValueError(f"family {family.name} {verb} target")
+        return self
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> "ModelSpec":
+        family = FAMILIES[self.family]
         if self.weights is None and family.kind != "user":
             raise ValueError("weights is missing; give a source, or random for an untrained model")
         if self.input and family.kind == "generator":
             raise ValueError(f"family {family.name} is a generator and takes no input")
+        if self.output_range and family.kind == "encoder":
+            raise ValueError(f"family {family.name} is an encoder and takes no output_range")
         return self
+
+
+def has_image_range(model: ModelSpec) -> bool:
+    """Return whether the range of a generator's images can be checked.
+
+    The images of the zoo's generators are in -1..1 once they are trained; with random weights, they
+    have any values.
+    """
+    return model.family not in GENERATORS or not isinstance(model.weights, RandomWeights)
 
 
 class EncoderSpec(ModelSpec):

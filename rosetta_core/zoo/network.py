@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError, describe_exception
+from rosetta_core.zoo.generators.output import OutputRange, to_rgb
 from rosetta_core.zoo.model_spec import Input
 
 __all__ = [
@@ -76,7 +77,8 @@ class LatentSpace:
     Attributes:
         from_z: maps latents z (n, latent_size) and class labels (n,) to latents of this space
             (n, …).
-        generate: maps latents of this space and class labels to images (n, 3, h, w) in -1..1.
+        generate: maps latents of this space and class labels to images (n, c, h, w) as the
+            generator's network returns them.
     """
 
     from_z: Callable[[Tensor, Tensor | None], Tensor]
@@ -179,14 +181,15 @@ class Generator(Network):
     """A network that generates images from latents.
 
     Attributes:
-        network: maps latents z (n, latent_size) to images (n, 3, h, w) in -1..1; a
-            class-conditional network also takes class labels (n,).
+        network: maps latents z (n, latent_size) to images (n, c, h, w) of 1 channel (grey), 3
+            (RGB) or 4 (RGBA); a class-conditional network also takes class labels (n,).
         latent_size: length of a latent z.
         learning_rate: learning rate of Adam at which latents are optimised well.
         classes: number of classes; 0 if the network is unconditional.
         sample_latent: maps a seed to a latent (latent_size,); standard normal by default.
         latent_spaces: latent spaces besides z, by name. Their functions are methods of the
             network, so that a copy of it generates with the copy's weights.
+        output_range: values of black and white in the network's images; None: -1 and 1.
     """
 
     latent_size: int
@@ -194,26 +197,39 @@ class Generator(Network):
     classes: int = 0
     sample_latent: Callable[[int], Tensor] | None = None
     latent_spaces: Mapping[str, LatentSpace] = field(default_factory=dict)
+    output_range: OutputRange | None = None
 
     def latent_space(self, name: str) -> LatentSpace:
-        """Return a latent space by name.
+        """Return a latent space by name; its images are RGB (n, 3, h, w) in -1..1.
 
         Raises:
             RosettaError: the generator does not have it.
         """
-        spaces = {"z": LatentSpace(lambda z, _: z, self.generate), **self.latent_spaces}
-        if name not in spaces:
-            raise RosettaError(
-                f"space: the generator has no latent space {name!r}; it has {', '.join(spaces)}"
+        if name in self.latent_spaces:
+            space = self.latent_spaces[name]
+            return LatentSpace(
+                space.from_z, lambda x, labels: to_rgb(space.generate(x, labels), self.output_range)
             )
-        return spaces[name]
+        if name == "z":
+            return LatentSpace(lambda z, _: z, self.generate)
+        names = ", ".join(dict.fromkeys(["z", *self.latent_spaces]))
+        raise RosettaError(f"space: the generator has no latent space {name!r}; it has {names}")
 
     def generate(self, latents: Tensor, classes: Tensor | None) -> Tensor:
-        """Generate images (n, 3, h, w) in -1..1 from latents z (n, latent_size).
+        """Generate images from latents z, as RGB whatever the network's channels and range.
 
-        `classes` are class labels (n,), or None if the generator is unconditional.
+        Args:
+            latents: (n, latent_size).
+            classes: class labels (n,); None if the generator is unconditional.
+
+        Returns:
+            RGB (n, 3, h, w) in -1..1, not clipped.
+
+        Raises:
+            RosettaError: the network does not return images.
         """
-        return self.network(latents) if classes is None else self.network(latents, classes)
+        images = self.network(latents) if classes is None else self.network(latents, classes)
+        return to_rgb(images, self.output_range)
 
     def sample_latents(self, seeds: Sequence[int]) -> Tensor:
         """Sample one latent per seed: float32 (n, latent_size)."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.generators.output import image_shape_problem
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.network import Generator, Network
 
@@ -63,14 +64,12 @@ def measure_forward(model: Network) -> tuple[int, int]:
     two.
 
     Raises:
-        TypeError: a generator does not return images (n, 3, h, w).
+        TypeError: a generator does not return images.
     """
     with FlopCounterMode(display=False) as counter:
         output = model.network(*(part.to(model.device) for part in model.probe()))
     if not isinstance(model, Generator):
         return 0, counter.get_total_flops()
-    shape = tuple(getattr(output, "shape", ()))
-    if len(shape) != 4 or shape[:2] != (1, 3):
-        returned = f"shape {shape}" if shape else f"a {type(output).__name__}"
-        raise TypeError(f"a generator has to return images (n, 3, h, w), not {returned}")
-    return shape[2] * shape[3], counter.get_total_flops()
+    if problem := image_shape_problem(output):
+        raise TypeError(f"a generator {problem}")
+    return output.shape[2] * output.shape[3], counter.get_total_flops()

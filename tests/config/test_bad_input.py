@@ -140,7 +140,7 @@ BROKEN = [
     ({"encoders": [model(weights={"shipped": ["mae"]})]}, "weights.shipped: input should be a val"),
     ({"encoders": [model(weights={"shipped": "mae_faces", "sha256": "0"})]}, "weights.sha256: '0'"),
     ({"encoders": [{"zoo": "mae_faces", "untraind": True}]},
-     "encoders[0].untraind: unknown key (did you mean 'untrained'?)"),
+     "encoders[0].untraind: unknown key (did you mean 'untrained'"),
     ({"encoders": [{"zoo": "mae_faces", "untrained": "yes"}]},
      "encoders[0]: untrained: 'yes' is invalid; give true, false, or a seed"),
     ({"encoders": [{"zoo": "mae_faces", "untrained": -1}]}, "untrained: -1 is invalid"),

@@ -238,7 +238,7 @@ def test_the_command_line_finds_it_too(folder: Path) -> None:
         (
             "def f():\n    return Generator(network=nn.ReLU(), latent_size=3)",
             "own.py:f",
-            "TypeError: a generator has to return images (n, 3, h, w), not shape (1, 3)",
+            "TypeError: a generator returns shape (1, 3); return images",
         ),
         (
             "def f():\n    one = torch.zeros\n"

@@ -1,19 +1,21 @@
 """Samples from a generator, with a random seed of its own for each image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rosetta_core.io.zarr_store import library_versions
 from rosetta_core.mining.sampling.samples import UNCONDITIONAL, write_samples
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
+from rosetta_core.zoo.generators.output import ImageChecks
 from rosetta_core.zoo.network import Generator
 
-__all__ = ["image_class", "image_seed", "sample_shard"]
+__all__ = ["check_first_images", "image_class", "image_seed", "sample_shard"]
 
 CLASS_STREAM = 1  # separates the draw of an image's class from the draw of its latent
 
@@ -41,17 +43,51 @@ def image_class(seed: int, image: int, classes: Sequence[int]) -> int:
 
 
 @torch.no_grad()
+def check_first_images(
+    generator: Generator,
+    *,
+    name: str,
+    images: range,
+    seed: int,
+    classes: Sequence[int] | None,
+    check_range: bool,
+) -> None:
+    """Generate the first images of a run and check their values, before the run.
+
+    Args:
+        generator: the generator, built with the run's truncation, on any device.
+        name: name of the model, for errors.
+        images: numbers of the images.
+        seed: random seed of the run.
+        classes: classes to draw from; None for all.
+        check_range: whether the range is checked, besides finite and different values.
+
+    Raises:
+        RosettaError: the images are not images in the generator's range.
+    """
+    latents, labels = _draws(generator, images, seed=seed, classes=classes)
+    checks = ImageChecks(name, generator.output_range, ranges=check_range)
+    for number, image in zip(
+        images, _generate(generator, latents, labels, device=generator.device), strict=True
+    ):
+        checks.add(image, first=number)
+    checks.finish()
+
+
+@torch.no_grad()
 def sample_shard(
     generator: Generator,
     store: Path,
     *,
+    name: str,
     images: range,
     seed: int,
     truncation: float,
     classes: Sequence[int] | None,
     device: torch.device,
+    check_range: bool = True,
 ) -> None:
-    """Draw images and write them to a store with a manifest.
+    """Draw images, check their values, and write them to a store with a manifest.
 
     Image i depends on `seed`, `truncation`, `classes` and i only. The store has the arrays
     `latents` (n, z) float32, `images` (n, h, w, 3) uint8, and `classes` and `seeds` (n,) int64.
@@ -59,32 +95,53 @@ def sample_shard(
     Args:
         generator: the generator on `device`, built with `truncation`.
         store: path of the store.
+        name: name of the model, for errors.
         images: numbers of the images in the run.
         seed: random seed of the run.
         truncation: truncation psi, recorded with the images.
         classes: classes to draw from, for a class-conditional generator; None for all.
         device: device of the generator.
+        check_range: whether the range of the images is checked.
+
+    Raises:
+        RosettaError: the images are not finite, all the same, or outside the generator's range.
     """
-    seeds = [image_seed(seed, image) for image in images]
-    latents = generator.sample_latents(seeds)  # (n, z)
-    labels = np.full(len(images), UNCONDITIONAL, dtype=np.int64)
-    if generator.classes:
-        chosen = range(generator.classes) if classes is None else classes
-        labels = np.array([image_class(seed, image, chosen) for image in images], dtype=np.int64)
+    latents, labels = _draws(generator, images, seed=seed, classes=classes)
+    checks = ImageChecks(
+        f"{name}: images of shard {store.stem}", generator.output_range, ranges=check_range
+    )
     drawn = []
     with Progress(f"sampling {store.stem}", total=len(images)) as progress:
-        # one by one: in batches, the rounding depends on the batch
-        for latent, label in zip(latents.split(1), torch.from_numpy(labels).split(1), strict=True):
-            pixels = generator.generate(
-                latent.to(device), label.to(device) if generator.classes else None
-            )
+        generated = _generate(generator, latents, labels, device=device)
+        for number, pixels in zip(images, generated, strict=True):
+            checks.add(pixels, first=number)
             drawn.append(to_bytes(pixels).cpu())
             progress.advance()
+    checks.finish()
     arrays: dict[str, NDArray] = {
         "latents": latents.numpy(),
         "images": torch.cat(drawn).numpy(),
         "classes": labels,
-        "seeds": np.array(seeds, dtype=np.int64),
+        "seeds": np.array([image_seed(seed, image) for image in images], dtype=np.int64),
     }
     about = {"seed": seed, "truncation": truncation, "versions": library_versions("torch")}
     write_samples(store, arrays, images=images, about=about)
+
+
+def _draws(
+    generator: Generator, images: range, *, seed: int, classes: Sequence[int] | None
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Return the latents (n, z) and the class labels (n,) of some images."""
+    latents = generator.sample_latents([image_seed(seed, image) for image in images])
+    if not generator.classes:
+        return latents, np.full(len(images), UNCONDITIONAL, dtype=np.int64)
+    chosen = range(generator.classes) if classes is None else classes
+    return latents, np.array([image_class(seed, i, chosen) for i in images], dtype=np.int64)
+
+
+def _generate(
+    generator: Generator, latents: Tensor, labels: NDArray[np.int64], *, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield each image (1, 3, h, w); in batches, the rounding would depend on the batch."""
+    for latent, label in zip(latents.split(1), torch.from_numpy(labels).split(1), strict=True):
+        yield generator.generate(latent.to(device), label.to(device) if generator.classes else None)

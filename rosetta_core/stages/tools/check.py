@@ -1,6 +1,8 @@
 """Checks of a configuration before a run: models, layers, weights, images and steering jobs."""
 
+from contextlib import nullcontext
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +13,20 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.checked_files import check_once
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
+from rosetta_core.runtime.user_code import report_errors
+from rosetta_core.stages import sample, triggers
 from rosetta_core.stages.steering.checks import check_steering, check_units
 from rosetta_core.stages.tools.prepare import list_layers
+from rosetta_core.zoo.model_spec import has_image_range
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.layers import Layer
 
 __all__ = ["check_config"]
+
+PROBE_IMAGES = 4  # generated before a run
+PROBE_FLOPS = 4 * 10**11  # of all of them: seconds on a CPU
 
 
 def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["Layer"]]:
@@ -50,6 +58,7 @@ def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["
     _check_image_folder(config)
     layers_by_model = {model.name: list_layers(config, model=model.name) for model in config.models}
     _check_models(config)
+    _check_first_images(config)
     for name, layers in layers_by_model.items():
         units = sum(layer.channels for layer in layers)
         if config.neighbours.k >= units:
@@ -153,6 +162,63 @@ def _check_models(config: Config) -> None:
         )
     _check_classes(config, pivot.classes)
     check_steering(config, pivot)
+
+
+def _check_first_images(config: Config) -> None:
+    """Check the first images of a generator, if its weights are there and were trained."""
+    paths, pivot = RunPaths(config), config.pivot
+    weights = paths.weights(pivot)
+    if config.sampling.folder is not None or not has_image_range(pivot):
+        return
+    if weights is not None and not weights.is_file():  # still to be fetched
+        return
+    check_once(
+        [weights] if weights else [],
+        partial(_generate_first_images, config, weights),
+        key=[
+            sample.settings(config, shard=config.shards[0]),
+            triggers.code(sample.STAGE, config, shard=config.shards[0]),
+            version("torch"),
+            bool(config.steering.jobs),
+        ],
+        cache=paths.resources / "checked",
+    )
+
+
+def _generate_first_images(config: Config, weights: Path | None) -> None:
+    """Generate the first images on the CPU and check them.
+
+    Large networks take seconds per image, so they generate fewer.
+    """
+    import torch
+
+    from rosetta_core.mining.sampling.generator import check_first_images
+    from rosetta_core.zoo.loading import load_generator
+    from rosetta_core.zoo.model_info import describe
+
+    pivot, sampling = config.pivot, config.sampling
+    flops = describe(pivot, RunPaths(config).resources).flops
+    count = max(1, min(PROBE_IMAGES, sampling.images, PROBE_FLOPS // max(flops, 1)))
+    with report_errors(pivot.target, key="target") if pivot.target else nullcontext():
+        generator = load_generator(
+            pivot, weights, device=torch.device("cpu"), truncation=sampling.truncation
+        )
+        if config.steering.jobs and pivot.target:
+            with torch.no_grad():
+                raw = generator.network(*generator.probe())
+            if not raw.is_floating_point():
+                raise RosettaError(
+                    f"steering: {pivot.name} returns {raw.dtype} images, which have no gradients; "
+                    "return floating-point images, or remove the jobs"
+                )
+        check_first_images(
+            generator,
+            name=pivot.name,
+            images=range(count),
+            seed=sampling.seed,
+            classes=sampling.classes,
+            check_range=True,
+        )
 
 
 def _check_classes(config: Config, classes: int) -> None:

@@ -210,7 +210,11 @@ def _generator_of_weights(
     weights_space = LatentSpace(from_z=lambda z, _: z, generate=generate)
     return replace(
         generator,
-        generator=replace(generator.generator, latent_spaces={"weights": weights_space}),
+        generator=replace(
+            generator.generator,
+            latent_spaces={"weights": weights_space},
+            output_range=None,  # its images are converted already
+        ),
     )
 
 
