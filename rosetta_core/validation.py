@@ -10,8 +10,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
+    "BIT_DEPTH_DESCRIPTION",
     "PATTERN_MESSAGES",
     "SEED_LIMIT",
+    "BitDepth",
     "Device",
     "File",
     "Folder",
@@ -109,6 +111,11 @@ File = Annotated[str, AfterValidator(_is_file)]
 Memory = Annotated[str, AfterValidator(_is_memory)]
 Device = Annotated[str, AfterValidator(_is_device)]
 Member = Annotated[str, AfterValidator(_is_member)]
+BitDepth = Annotated[int | None, Field(ge=8, le=16)]
+BIT_DEPTH_DESCRIPTION = (
+    "number of bits that the values of grey 16-bit image files use, for example 12; null: 16, and "
+    "files that stop at a quarter of the range are refused"
+)
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 
 SHA256 = r"^[0-9a-f]{64}$"

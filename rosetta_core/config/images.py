@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rosetta_core.validation import File, Name, Section, Seed
+from rosetta_core.validation import BIT_DEPTH_DESCRIPTION, BitDepth, File, Name, Section, Seed
 
 __all__ = ["DistanceSpec", "PerceptualSettings", "TargetImage", "exactly_one"]
 
@@ -49,11 +49,14 @@ class TargetImage(Section):
     box: Box | None = Field(
         None, description="left, top and side of a square crop; null: the largest central square"
     )
+    bit_depth: BitDepth = Field(None, description=BIT_DEPTH_DESCRIPTION)
     sketch: bool = Field(False, description="convert the image to a pencil sketch (edge detection)")
 
     @model_validator(mode="after")
     def _one_source(self) -> "TargetImage":
         exactly_one(self, ("file", "sample", "seed"), what="the image")
+        if self.bit_depth and not self.file:
+            raise ValueError("bit_depth is for image files; remove it")
         return self
 
     @model_validator(mode="after")

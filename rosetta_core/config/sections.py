@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt
 
-from rosetta_core.validation import Folder, Section, Seed
+from rosetta_core.validation import BIT_DEPTH_DESCRIPTION, BitDepth, Folder, Section, Seed
 
 __all__ = [
     "GPU_BATCH",
@@ -54,6 +54,7 @@ class Sampling(Section):
     size: int = Field(
         256, description="side of the images of sampling.folder (pixels)", ge=8, le=4096
     )
+    bit_depth: BitDepth = Field(None, description=BIT_DEPTH_DESCRIPTION)
     shard_size: int = Field(
         256,
         description="images per shard: one job and one store each; smaller shards parallelise more",

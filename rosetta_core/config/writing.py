@@ -28,7 +28,7 @@ HEAD = """\
 # keys that are omitted if they have their default
 RARE = (
     *("architecture", "arguments", "target", "layers", "input", "output_range", "untrained"),
-    *("entry", "match", "prefix", "absent", "ignore"),
+    *("entry", "match", "prefix", "absent", "ignore", "bit_depth"),
 )
 
 

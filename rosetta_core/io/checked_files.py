@@ -4,16 +4,18 @@ import json
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from rosetta_core.io.atomic import atomic_path
+from rosetta_core.io.cached_text import read_cached, write_cached
 
 __all__ = ["check_once"]
 
+Result = TypeVar("Result")  # JSON values
+
 
 def check_once(
-    files: Sequence[Path], check: Callable[[], object], *, key: Any, cache: Path
-) -> None:
+    files: Sequence[Path], check: Callable[[], Result], *, key: object, cache: Path
+) -> Result:
     """Run a check unless it passed before on the same files, by path, size and time of change.
 
     Every start of Snakemake checks the configuration, on a cluster in every job; a check may take
@@ -21,18 +23,21 @@ def check_once(
 
     Args:
         files: files that are checked.
-        check: raises an error if a file is not as expected.
+        check: raises an error if a file is not as expected; returns JSON values.
         key: everything else that the check depends on, as JSON values; its code, for example.
-        cache: folder of the records of passed checks.
+        cache: folder of the records of passed checks; it may be read-only.
+
+    Returns:
+        Result of the check, now or when it passed.
     """
     states = [[str(file.absolute()), *_size_and_time(file)] for file in files]
     digest = sha256(json.dumps([states, key]).encode()).hexdigest()[:24]
     record = cache / f"{digest}.json"
-    if record.is_file():
-        return
-    check()
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps({"files": len(files)}))
+    if text := read_cached(record):
+        return json.loads(text)["result"]
+    result = check()
+    write_cached(record, json.dumps({"files": len(files), "result": result}))
+    return result
 
 
 def _size_and_time(file: Path) -> tuple[int, int]:

@@ -1,55 +1,113 @@
 """Image files as RGB arrays, and square crops and resizing of images.
 
-Reading covers every format of Pillow: transparent images are shown on white, photographs are turned
-upright by their EXIF orientation, and 16-bit images are scaled to 8 bits.
+All formats that Pillow decodes without another program are read, and HEIC with the extra `heic`.
+Transparent images are shown on white, photographs are turned upright by their EXIF orientation, and
+grey images of 16 bits are scaled to 8 bits. Pixels without a known range are refused: floats,
+signed integers, and 16-bit values below a quarter of the range, like those of a 12-bit camera.
 """
 
-import json
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path
-from rosetta_core.runtime.code_fingerprint import code_fingerprint
 
-__all__ = ["check_images", "crop_square", "read_image", "resize_image"]
+__all__ = [
+    "HEIF_SUFFIXES",
+    "MAX_BIT_DEPTH",
+    "crop_square",
+    "has_frames",
+    "image_suffixes",
+    "read_image",
+    "resize_image",
+]
+
+HEIF_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
+# Pillow recognises these, but needs a further library, or a program that it starts (EPS)
+NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+FULL_RANGE = {"JPEG2000", "PNG", "PPM", "TIFF"}  # formats whose unsigned integers fill 16 bits
+SEQUENCES = {"AVIF", "FLI", "GIF", "HEIF", "PNG", "TIFF", "WEBP"}  # may have several frames
+MAX_BIT_DEPTH = 16
+DARK = 2**14  # values of 16 bits below this are at most a quarter as bright as white
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the names of the formats that are read, after all plugins were loaded."""
+    Image.init()
+    if find_spec("pillow_heif"):
+        import_module("pillow_heif").register_heif_opener()
+    return tuple(name for name in Image.ID if name in Image.OPEN and name not in NOT_DECODED)
+
+
+@cache
+def image_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all formats that are read, in lower case and sorted."""
+    read = _formats()
+    registered = Image.registered_extensions().items()
+    return tuple(sorted({".mpo", *(suffix for suffix, name in registered if name in read)}))
+
+
+def read_image(path: Path, *, bit_depth: int | None = None) -> NDArray[np.uint8]:
     """Read an image file; of an animation the first frame.
+
+    Args:
+        path: image file.
+        bit_depth: number of bits that the values of a grey 16-bit file use; None: 16, and an error
+            if all values are below a quarter of the range. Other files ignore it.
 
     Returns:
         Pixels (h, w, 3).
 
     Raises:
-        RosettaError: the file is missing, damaged, too large, or not an image.
+        RosettaError: the file is missing, damaged, too large, not an image, or its pixels have no
+            known range.
     """
     try:
-        with Image.open(path) as image:
-            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+        with Image.open(path, formats=_formats()) as image:
+            return np.array(_to_rgb(image, bit_depth))
     except UnidentifiedImageError:
         problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
         raise RosettaError(f"{path}: {problem}; use a PNG or JPEG file") from None
     except Image.DecompressionBombError as error:
         raise RosettaError(f"{path}: has too many pixels; use a smaller image") from error
+    except _RangeError as error:
+        raise RosettaError(f"{path}: {error}") from None
     except Exception as error:  # a damaged file can raise anything
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise RosettaError(f"{path}: cannot be read: {text.splitlines()[0]}") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+class _RangeError(ValueError):
+    """Pixels whose range is unknown; the message includes the remedy."""
+
+
+def has_frames(path: Path) -> bool:
+    """Return whether a readable image file has more than one frame or page."""
+    with Image.open(path, formats=_formats()) as image:
+        return image.format in SEQUENCES and bool(getattr(image, "is_animated", False))
+
+
+def _to_rgb(opened: Image.Image, bit_depth: int | None) -> Image.Image:
+    sixteen = ";16" in _raw_mode(opened)  # Pillow reduces colours to the upper 8 bits
+    stated = _stated_bits(opened)
+    file_format = opened.format
+    image = ImageOps.exif_transpose(opened)
     if image.mode == "F":
-        raise ValueError("float pixels have no known range")
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
-        scaled = np.asarray(image).astype(np.float64) * (255 / 65535)
-        image = Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
+        raise _RangeError("float pixels have no known range; save it with 8 bits")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if file_format not in FULL_RANGE or stated > MAX_BIT_DEPTH or values.min(initial=0) < 0:
+            raise _RangeError("its integer pixels have no known range; save it with 8 bits")
+        image = _to_8_bits(values, stated if stated < MAX_BIT_DEPTH else bit_depth)
+    elif sixteen and bit_depth != MAX_BIT_DEPTH:
+        _check_upper_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         background = Image.new("RGBA", image.size, "white")
@@ -57,34 +115,53 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def check_images(files: Sequence[Path], cache: Path) -> None:
-    """Check before a run that all image files can be read.
-
-    The check takes about as long as reading the images in the run, so its success is recorded:
-    unchanged files (by size and time of modification) are not read again.
-
-    Args:
-        files: image files.
-        cache: folder of the records of earlier checks.
-
-    Raises:
-        RosettaError: a file cannot be read; the first of them is named.
-    """
-    states = [(str(file.absolute()), *_size_and_time(file)) for file in files]
-    content = json.dumps([states, code_fingerprint("rosetta_core.io.images")])
-    record = cache / f"{sha256(content.encode()).hexdigest()[:24]}.json"
-    if record.is_file():
-        return
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for _ in threads.map(lambda file: read_image(file).size, files):
-            pass
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps({"images": len(files)}))
+def _raw_mode(image: Image.Image) -> str:
+    """Return the layout of the pixels in the file, for example "RGB;16B"."""
+    return " ".join(str(tile[3]) for tile in getattr(image, "tile", []))
 
 
-def _size_and_time(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
+def _stated_bits(image: Image.Image) -> int:
+    """Return the bits per value that a TIFF file states; 16 for other formats."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return int(max(np.atleast_1d(tags.get(258, MAX_BIT_DEPTH))))
+
+
+def _to_8_bits(values: NDArray[Any], bit_depth: int | None) -> Image.Image:
+    """Scale integers (h, w) of 16 bits, or of fewer bits in 16, to 8 bits."""
+    largest = int(values.max(initial=0))
+    if bit_depth is None:
+        if 0 < largest < DARK:
+            raise _RangeError(_describe_dark(largest))
+        bit_depth = MAX_BIT_DEPTH
+    if largest >= 2**bit_depth:
+        raise _RangeError(
+            f"its values go up to {largest:,}, which exceeds bit_depth: {bit_depth}; correct "
+            "bit_depth"
+        )
+    scaled = values.astype(np.float64) * (255 / (2**bit_depth - 1))
+    return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
+
+
+def _describe_dark(largest: int) -> str:
+    bits = max(8, largest.bit_length())
+    bits += bits % 2  # cameras have 10, 12 or 14 bits
+    return (
+        f"its 16-bit values stop at {largest:,} of 65,535, as in {bits}-bit data, and would be "
+        f"dark; set bit_depth: {bits}, or 16 if the image is dark, or save it with 8 bits"
+    )
+
+
+def _check_upper_bits(image: Image.Image) -> None:
+    """Refuse colours of 16 bits that use the lower bits only, of which Pillow reads the upper 8."""
+    extremes: Any = image.getextrema()
+    bands = [extremes] if isinstance(extremes[0], int) else list(extremes)
+    colours = bands[: len(bands) - image.mode.endswith(("A", "a"))]
+    largest = 256 * max(high for _, high in colours)
+    if 0 < largest < DARK:
+        raise _RangeError(
+            f"its 16-bit colours stop near {largest:,} of 65,535 and would be dark; save it with 8 "
+            "bits, or set bit_depth: 16 if the image is dark"
+        )
 
 
 def crop_square(

@@ -9,14 +9,14 @@ from pathlib import Path
 from rosetta_core.config import Config
 from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.image_files import ImageFolder, list_images
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
 from rosetta_core.zoo.weights.sources import RemoteWeights
 
-__all__ = ["RunPaths", "list_images", "weights_file"]
+__all__ = ["RunPaths", "weights_file"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def weights_file(model: ModelSpec, resources: Path) -> Path | None:
@@ -31,35 +31,6 @@ def weights_file(model: ModelSpec, resources: Path) -> Path | None:
         case ShippedWeights(place=place):
             return PACKAGE / place
     return resources / model.weights.place if isinstance(model.weights, RemoteWeights) else None
-
-
-def list_images(folder: Path, *, key: str = "sampling.folder") -> list[Path]:
-    """Return the image files in a folder and its subfolders, sorted by path, without hidden files.
-
-    Args:
-        folder: folder to list.
-        key: configuration key that an error names.
-
-    Raises:
-        RosettaError: the folder does not exist, or contains no image.
-    """
-    if not folder.is_dir():
-        raise RosettaError(f"{key}: there is no folder {folder}; correct the path")
-    images = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not _hidden(path, folder)
-    )
-    if not images:
-        raise RosettaError(
-            f"{key}: there is no image in {folder}; supported suffixes: {', '.join(IMAGE_SUFFIXES)}"
-        )
-    return images
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    """Return whether a path has a part below `folder` that starts with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 class RunPaths:
@@ -108,21 +79,27 @@ class RunPaths:
             RosettaError: the folder does not exist, or has fewer images than the run.
         """
         images = self._config.shard_images(shard)
-        return self._listed_images[images.start : images.stop]
+        return self.image_folder.images[images.start : images.stop] if self.image_folder else []
 
     @cached_property
-    def _listed_images(self) -> list[Path]:
-        """All image files of the run, if images come from a folder."""
+    def image_folder(self) -> ImageFolder | None:
+        """The folder that images come from, if they do.
+
+        Raises:
+            RosettaError: the folder does not exist, or has fewer images than the run.
+        """
         sampling = self._config.sampling
         if sampling.folder is None:
-            return []
-        images = list_images(Path(sampling.folder))
-        if len(images) < sampling.images:
+            return None
+        content = list_images(Path(sampling.folder))
+        if len(content.images) < sampling.images:
+            left_out = content.describe_left_out()
             raise RosettaError(
-                f"sampling.images: {sampling.images} is more than the {len(images)} images in "
-                f"{sampling.folder}; lower it or add images"
+                f"sampling.images: {sampling.images} is more than the {len(content.images)} images "
+                f"in {sampling.folder}{left_out and f' (left out: {left_out})'}; lower it or add "
+                "images"
             )
-        return images
+        return content
 
     def samples(self, shard: str) -> Path:
         """Store of a shard's latents and images; its manifest has the suffix .json."""

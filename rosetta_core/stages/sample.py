@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rosetta_core.config import Config
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runtime.progress import log
 from rosetta_core.stages.stage import Job, Stage
 
 if TYPE_CHECKING:
@@ -31,7 +32,16 @@ def run(config: Config, *, shard: str) -> Path:
     paths, sampling = RunPaths(config), config.sampling
     store, images = paths.samples(shard), config.shard_images(shard)
     if sampling.folder is not None:
-        import_shard(paths.folder_images(shard), store, images=images, size=sampling.size)
+        if images.start == 0 and paths.image_folder:
+            for note in paths.image_folder.notes(sampling.images):
+                log.warning("%s", note)
+        import_shard(
+            paths.folder_images(shard),
+            store,
+            images=images,
+            size=sampling.size,
+            bit_depth=sampling.bit_depth,
+        )
         return store
     device = resolve_device(config.device)
     generator = load_generator(
@@ -55,7 +65,7 @@ def settings(config: Config, *, shard: str) -> list[Any]:
     """Return what determines the images of a shard."""
     sampling, images = config.sampling, str(config.shard_images(shard))
     if sampling.folder is not None:
-        return [sampling.size, images]
+        return [sampling.size, sampling.bit_depth, images]
     network = config.network_settings(config.pivot.name)
     draws = [sampling.seed, sampling.truncation, sampling.classes]
     return [*(network[key] for key in NETWORK), *draws, images]

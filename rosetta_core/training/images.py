@@ -61,10 +61,13 @@ class FolderImages:
         files: image files; image i of epoch e is one of them.
         size: side of the images in pixels.
         seed: seed of the orders.
+        bit_depth: bits of the values in 16-bit files, as in `read_image`.
     """
 
-    def __init__(self, files: Sequence[Path], *, size: int, seed: int) -> None:
-        self._files, self._size, self._seed = files, size, seed
+    def __init__(
+        self, files: Sequence[Path], *, size: int, seed: int, bit_depth: int | None = None
+    ) -> None:
+        self._files, self._size, self._seed, self._bit_depth = files, size, seed, bit_depth
         self._image = lru_cache(maxsize=CACHE_BYTES // (3 * size**2))(self._read)
         self._order = lru_cache(maxsize=2)(self._permutation)
 
@@ -82,9 +85,8 @@ class FolderImages:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._files))
 
     def _read(self, file: int) -> NDArray[np.uint8]:
-        return resize_image(
-            crop_square(read_image(self._files[file]), None), (self._size, self._size)
-        )
+        image = read_image(self._files[file], bit_depth=self._bit_depth)
+        return resize_image(crop_square(image, None), (self._size, self._size))
 
 
 def crop_view(size: int, *, smallest_crop: float, flip: bool) -> Views:

@@ -10,7 +10,16 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from rosetta_core.validation import Device, Folder, Name, Section, Seed, to_json
+from rosetta_core.validation import (
+    BIT_DEPTH_DESCRIPTION,
+    BitDepth,
+    Device,
+    Folder,
+    Name,
+    Section,
+    Seed,
+    to_json,
+)
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import GENERATORS
 
@@ -60,6 +69,7 @@ class ImageSettings(Section):
     folder: Folder | None = Field(
         None, description="folder of training images; null: images come from generator"
     )
+    bit_depth: BitDepth = Field(None, description=BIT_DEPTH_DESCRIPTION)
     smallest_crop: float = Field(
         1.0,
         description="smallest area of a random crop (share of the image, above 0, up to 1), mae "

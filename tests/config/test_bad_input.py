@@ -427,7 +427,7 @@ MISFITS = [
     (folder_images("nowhere"), "sampling.folder: there is no folder nowhere"),
     (
         folder_images("folder"),
-        "sampling.folder: there is no image in folder; supported suffixes: .bmp",
+        "sampling.folder: there is no image in folder; give a folder with PNG",
     ),
     (folder_images("text.png"), "sampling.folder: there is no folder text.png"),
     (

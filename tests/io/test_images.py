@@ -1,13 +1,10 @@
-"""Crops, resizing and the check of image files; reading has tests of its own with the targets."""
-
-from pathlib import Path
+"""Crops and resizing; reading has tests of its own with the targets."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.images import check_images, crop_square, resize_image
+from rosetta_core.io.images import crop_square, resize_image
 
 
 def numbered(height: int, width: int) -> np.ndarray:
@@ -50,16 +47,3 @@ def test_a_crop_is_a_copy() -> None:
 def test_resizing_takes_height_and_width() -> None:
     assert resize_image(numbered(20, 30), (10, 6)).shape == (10, 6, 3)
     np.testing.assert_array_equal(resize_image(numbered(6, 6), (6, 6)), numbered(6, 6))
-
-
-def test_files_are_checked_again_once_they_change(tmp_path: Path) -> None:
-    file, cache = tmp_path / "a.png", tmp_path / "cache"
-    Image.fromarray(numbered(4, 4)).save(file)
-    check_images([file], cache)
-    (record,) = cache.iterdir()
-    check_images([file], cache)
-    assert list(cache.iterdir()) == [record]
-    file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(RosettaError, match=r"a.png: cannot be read"):
-        check_images([file], cache)
-    assert list(cache.iterdir()) == [record]

@@ -165,7 +165,7 @@ def truncate(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sampling", "said"),
     [
-        (empty, {}, "sampling.folder: there is no image in photos; supported suffixes: .bmp"),
+        (empty, {}, "sampling.folder: there is no image in photos; give a folder with PNG"),
         (
             lambda f: None,
             {"folder": "nowhere"},

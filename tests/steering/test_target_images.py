@@ -75,6 +75,69 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) -> None
     assert (read == np.array([0, 1, 4, 128, 255])[:, None]).all() and read.shape == (1, 5, 3)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_fewer_bits_in_16_are_never_silently_dark(tmp_path: Path, suffix: str, bits: int) -> None:
+    path, largest = tmp_path / f"a.{suffix}", 2**bits - 1
+    values = np.array([[0, largest // 3, largest]], np.uint16)
+    Image.fromarray(values).save(path)
+    assert f"stop at {largest:,} of 65,535, as in {bits}-bit data" in error_of(path)
+    assert f"set bit_depth: {bits}, or 16" in error_of(path)
+    grey = read_image(path, bit_depth=bits)
+    assert grey[0, :, 0].tolist() == [0, 85, 255]
+    assert read_image(path, bit_depth=16).max() == round(largest / 257)
+    if bits > 8:
+        with pytest.raises(RosettaError, match=f"go up to {largest:,}, which exceeds bit_depth: 9"):
+            read_image(path, bit_depth=9)
+
+
+def test_black_and_bright_16_bit_images_are_not_suspicious(tmp_path: Path) -> None:
+    for value in (0, 2**14, 65535):
+        Image.fromarray(np.full((2, 2), value, np.uint16)).save(tmp_path / "a.png")
+        assert (read_image(tmp_path / "a.png") == round(value / 257)).all()
+
+
+def tiff(values: list[int], *, bits: int, planes: int = 1) -> bytes:
+    """A TIFF file with one row of grey (12 bits, packed) or RGB (16 bits) pixels."""
+    if bits == 12:
+        pairs = zip(values[::2], values[1::2], strict=True)
+        content = b"".join((first << 12 | second).to_bytes(3, "big") for first, second in pairs)
+    else:
+        content = struct.pack(f"<{len(values)}H", *values)
+    tags = [
+        *((256, 3, 1, len(values) // planes), (257, 3, 1, 1)),
+        (258, 3, 1, bits) if planes == 1 else (258, 3, 3, 8 + len(content)),
+        *((259, 3, 1, 1), (262, 3, 1, 1 if planes == 1 else 2), (273, 4, 1, 8)),
+        *((277, 3, 1, planes), (278, 3, 1, 1), (279, 4, 1, len(content))),
+    ]
+    body = content + struct.pack("<3H", bits, bits, bits)
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(body))
+    return head + body + struct.pack("<H", len(tags)) + directory + struct.pack("<I", 0)
+
+
+def test_a_tiff_file_that_states_12_bits_is_scaled_by_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff([0, 4095, 2048, 100], bits=12))
+    assert read_image(path)[0, :, 0].tolist() == [0, 255, 128, 6]
+
+
+def test_dark_16_bit_colours_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff([0, 4095, 100, 4000, 20, 30], bits=16, planes=3))
+    assert "16-bit colours stop near 3,840 of 65,535 and would be dark" in error_of(path)
+    assert read_image(path, bit_depth=16).tolist() == [[[0, 15, 0], [15, 0, 0]]]
+    path.write_bytes(tiff([0, 65535, 100, 4000, 20, 30], bits=16, planes=3))
+    assert read_image(path).max() == 255
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pixels_without_a_known_range_are_refused(tmp_path: Path, kind: type) -> None:
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.array([[0, 70_000, 255]], kind)).save(path)
+    assert "have no known range; save it with 8 bits" in error_of(path)
+
+
 def test_what_is_transparent_shows_white(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     pixels = np.array([[[200, 0, 40, 255], [200, 0, 40, 0], [200, 0, 40, 51]]], np.uint8)

@@ -2,52 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from file_server import CONTENT, Served
+from user_process import FIRST, SECOND, TEAM, UserProcess
 
-from rosetta_core.errors import one_line
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.fetch import fetch
 from rosetta_core.zoo.weights.sources import UrlWeights
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two users")
-
-FIRST, SECOND, TEAM = 64001, 64002, 64003  # user and group numbers without an account
-
-
-class UserProcess:
-    """A process in which a user calls a function."""
-
-    def __init__(self, user: int, act: Callable[[], object], *, umask: int) -> None:
-        # forked, since the user may not be allowed to read the modules' files
-        context = get_context("fork")
-        self.results, sender = context.Pipe(duplex=False)
-        self.process = context.Process(target=_act_as, args=(user, umask, act, sender))
-        self.process.start()
-
-    def error(self) -> str:
-        """Wait for the end; return the error in one line, empty without one."""
-        assert self.results.poll(60)
-        self.process.join()
-        return self.results.recv()
-
-
-def _act_as(user: int, umask: int, act: Callable[[], object], sender: Connection) -> None:
-    os.setgroups([TEAM])
-    os.setgid(user)
-    os.setuid(user)
-    os.umask(umask)
-    try:
-        act()
-    except Exception as error:
-        sender.send(f"{type(error).__name__}: {one_line(error)}")
-    else:
-        sender.send("")
 
 
 @pytest.fixture

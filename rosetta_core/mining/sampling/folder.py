@@ -14,7 +14,14 @@ from rosetta_core.runtime.progress import Progress
 __all__ = ["import_shard"]
 
 
-def import_shard(files: Sequence[Path], store: Path, *, images: range, size: int) -> None:
+def import_shard(
+    files: Sequence[Path],
+    store: Path,
+    *,
+    images: range,
+    size: int,
+    bit_depth: int | None = None,
+) -> None:
     """Crop images to their central square, resize them, and write them to a store.
 
     The store has the arrays `images` (n, size, size, 3) uint8 and `classes` (n,), which are -1; its
@@ -25,6 +32,7 @@ def import_shard(files: Sequence[Path], store: Path, *, images: range, size: int
         store: path of the store.
         images: numbers of the images in the run.
         size: side of the stored images, in pixels.
+        bit_depth: bits of the values in 16-bit files, as in `read_image`.
 
     Raises:
         RosettaError: a file is not an image, or is damaged.
@@ -32,7 +40,8 @@ def import_shard(files: Sequence[Path], store: Path, *, images: range, size: int
     pixels = np.empty((len(files), size, size, 3), np.uint8)
     with Progress(f"images {store.stem}", total=len(files)) as progress:
         for place, file in enumerate(files):
-            pixels[place] = resize_image(crop_square(read_image(file)), (size, size))
+            image = crop_square(read_image(file, bit_depth=bit_depth))
+            pixels[place] = resize_image(image, (size, size))
             progress.advance()
     write_samples(
         store,

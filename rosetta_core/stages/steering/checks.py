@@ -66,22 +66,27 @@ def _check_files(config: Config, job: Job) -> None:
     targets: list[TargetImage] = []
     if isinstance(job, Inversion | Evaluation):
         targets = [target for target in job.targets if target.file is not None]
-    files = [target.file for target in targets]
-    if isinstance(job, Edit):
-        files.append(job.mask)
-    images = [Path(file) for file in dict.fromkeys(files) if file]
+    images = [(Path(target.file or ""), target.bit_depth) for target in targets]
+    if isinstance(job, Edit) and job.mask:
+        images.append((Path(job.mask), None))
     function = job.function if isinstance(job, Edit) else None
-    for path in [*images, *([Path(function.rpartition(":")[0])] if function else [])]:
+    paths = [path for path, _ in images]
+    for path in [*paths, *([Path(function.rpartition(":")[0])] if function else [])]:
         if not path.is_file():
             raise RosettaError(f"no file {str(path)!r}; give an existing file")
     if images:
-        from rosetta_core.io.images import check_images, crop_square, read_image
+        from rosetta_core.io.image_files import check_images
+        from rosetta_core.io.images import crop_square, read_image
 
-        check_images(images, RunPaths(config).resources / "images")
+        for bit_depth in dict.fromkeys(depth for _, depth in images):
+            files = [path for path, depth in images if depth == bit_depth]
+            cache = RunPaths(config).resources / "images"
+            check_images(list(dict.fromkeys(files)), cache, bit_depth=bit_depth)
         for target in targets:
             if target.box:
                 left, top, side = target.box
-                crop_square(read_image(Path(target.file or "")), (left, top, side))
+                image = read_image(Path(target.file or ""), bit_depth=target.bit_depth)
+                crop_square(image, (left, top, side))
     if function:
         from rosetta_core.runtime.user_code import fingerprint
 

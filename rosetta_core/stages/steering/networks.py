@@ -132,7 +132,7 @@ def load_target(
     if target.seed is not None:
         image = generated
     elif target.file is not None:
-        image = read_image(Path(target.file))
+        image = read_image(Path(target.file), bit_depth=target.bit_depth)
     else:
         image = sample_image(target.sample or "")
     if target.box:

@@ -13,6 +13,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.checked_files import check_once
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
+from rosetta_core.runtime.progress import log
 from rosetta_core.runtime.user_code import report_errors
 from rosetta_core.stages import sample, triggers
 from rosetta_core.stages.steering.checks import check_steering, check_units
@@ -120,7 +121,7 @@ def _check_format(path: Path) -> None:
 
 def _check_image_folder(config: Config) -> None:
     """Check that the folder has enough images and that they can be read."""
-    from rosetta_core.io.images import check_images
+    from rosetta_core.io.image_files import check_images
 
     if config.sampling.folder is None:
         return
@@ -132,10 +133,12 @@ def _check_image_folder(config: Config) -> None:
         )
     paths = RunPaths(config)
     files = [file for shard in config.shards for file in paths.folder_images(shard)]
+    for note in paths.image_folder.notes(len(files)) if paths.image_folder else []:
+        log.warning("%s", note)
     for file in files:
         if "{" in str(file):
             raise RosettaError(f"{file}: Snakemake reads braces as wildcards; rename the file")
-    check_images(files, paths.resources / "images")
+    check_images(files, paths.resources / "images", bit_depth=config.sampling.bit_depth)
 
 
 def _check_models(config: Config) -> None:

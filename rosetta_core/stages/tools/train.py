@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, file_sha256
-from rosetta_core.runs.paths import list_images, weights_file
+from rosetta_core.runs.paths import weights_file
 from rosetta_core.runtime.progress import log
 from rosetta_core.training.recipe import DinoSettings, Recipe, fingerprint
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
@@ -227,13 +227,16 @@ def _model_card(
 
 def _image_files(recipe: Recipe) -> list[Path]:
     """Return the readable images of the recipe's folder; none if a generator is given."""
-    from rosetta_core.io.images import check_images
+    from rosetta_core.io.image_files import check_images, list_images
 
     if recipe.images.folder is None:
         return []
-    files = list_images(Path(recipe.images.folder), key="images.folder")
-    check_images(files, Path(recipe.resources) / "images")
-    return files
+    content = list_images(Path(recipe.images.folder), key="images.folder")
+    for note in content.notes():
+        log.warning("%s", note)
+    cache = Path(recipe.resources) / "images"
+    check_images(content.images, cache, bit_depth=recipe.images.bit_depth)
+    return content.images
 
 
 def _image_source(
@@ -244,7 +247,7 @@ def _image_source(
 
     spec = recipe.images.generator
     if spec is None:
-        return FolderImages(files, size=size, seed=recipe.seed)
+        return FolderImages(files, size=size, seed=recipe.seed, bit_depth=recipe.images.bit_depth)
     generator = _load(spec, recipe, device=device)
     if not isinstance(generator, Generator):
         raise RosettaError(

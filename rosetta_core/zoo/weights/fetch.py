@@ -6,7 +6,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.atomic import file_sha256
+from rosetta_core.io.cached_text import READ_ONLY
 from rosetta_core.runtime.progress import log
 from rosetta_core.zoo.weights.checksums import (
     DownloadRecord,
@@ -56,8 +57,11 @@ def fetch(weights: RemoteWeights, path: Path) -> None:
             ) from error
     verify_weights(path, weights)
     if read_record(path) is None:
-        with suppress(PermissionError):  # in a shared folder of another user
+        try:
             write_record(path, _record(weights, path, address=None, licence=weights.licence))
+        except OSError as error:  # in a shared folder
+            if error.errno not in READ_ONLY:
+                raise
 
 
 @contextmanager
