@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path
+from rosetta_core.io.cached_text import read_cached, write_cached
 from rosetta_core.runtime import user_code
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.validation import to_json
@@ -50,7 +50,7 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
 
     The network is built on the meta device, without weights; a user's own network is built on the
     CPU, since its code may do anything. Building imports torch (seconds), so the result is cached
-    in `resources/layers` until the model's definition, the code that builds it or a library
+    in `resources/layers`, or elsewhere if that is read-only, until the model's definition, the code that builds it or a library
     changes.
 
     Args:
@@ -69,8 +69,8 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
     names = [part.name for part in fields(ModelInfo)]
     key = sha256(to_json([definition, all, libraries, code, names]).encode()).hexdigest()[:24]
     path = resources / "layers" / f"{key}.json"
-    if path.is_file():
-        cached = json.loads(path.read_text())
+    if text := read_cached(path):
+        cached = json.loads(text)
         return ModelInfo(**{**cached, "layers": [Layer(**layer) for layer in cached["layers"]]})
 
     import torch
@@ -99,8 +99,7 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
             supports_truncation=not model.target or takes_truncation(model.target),
             latent_spaces=["z", *(built.latent_spaces if isinstance(built, Generator) else ())],
         )
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(info)))
+    write_cached(path, json.dumps(asdict(info)))
     return info
 
 
