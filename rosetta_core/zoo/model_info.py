@@ -50,8 +50,8 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
 
     The network is built on the meta device, without weights; a user's own network is built on the
     CPU, since its code may do anything. Building imports torch (seconds), so the result is cached
-    in `resources/layers`, or elsewhere if that is read-only, until the model's definition, the code that builds it or a library
-    changes.
+    in `resources/layers`, or elsewhere if that is read-only, until the model's definition, the code
+    that builds it or a library changes.
 
     Args:
         model: model of any family.
