@@ -6,11 +6,6 @@ from snakemake.utils import min_version
 min_version("9.3")
 
 
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/weights.smk"
 
@@ -25,12 +20,15 @@ for stage in STAGES.values():
 onstart:
     try:
         locks.enter_context(run_lock(paths.run))
-    except RosettaError as error:
+        record_changes(settings, changes)
+        write_config(settings)  # the jobs read results/{run}/config.yaml
+    except (RosettaError, OSError) as error:
         refuse(error)
-    write_config(settings)  # the jobs read results/{run}/config.yaml
 
 
 onsuccess:
+    if not workflow.dag_settings.targets:
+        record_changes(settings, {})
     print(run_summary(settings, started=started))
 
 

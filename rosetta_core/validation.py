@@ -99,6 +99,8 @@ def _is_folder(text: str) -> str:
 def _is_path(text: str) -> str:
     if text.startswith("~"):
         raise ValueError(f"{text!r}: ~ is not expanded; write the path of the home folder")
+    if re.search(r"\$[A-Za-z_{]", text):
+        raise ValueError(f"{text!r}: variables are not expanded; write the path without $")
     for part in text.split("/"):
         if len(part.encode()) > MAX_NAME_BYTES:
             raise ValueError(f"{part[:20]}… is longer than {MAX_NAME_BYTES} bytes; rename it")

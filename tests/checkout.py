@@ -31,7 +31,11 @@ class Checkout:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", *arguments]
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        # as from an environment that is not activated: jobs find their interpreter all the same
+        folders = os.environ["PATH"].split(os.pathsep)
+        active = str(Path(sys.executable).parent)
+        path = os.pathsep.join(folder for folder in folders if folder != active)
+        environment = {**os.environ, "PATH": path or os.defpath}
         done = subprocess.run(
             command,
             cwd=self.folder,

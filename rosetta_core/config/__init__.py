@@ -2,7 +2,7 @@
 
 from rosetta_core.config.reading import load_config, load_recipe, parse_config
 from rosetta_core.config.run import Config
-from rosetta_core.config.strict_yaml import read_yaml, typed_values
+from rosetta_core.config.strict_yaml import read_yaml, typed_values, write_yaml
 from rosetta_core.config.writing import default_yaml, json_schema
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "parse_config",
     "read_yaml",
     "typed_values",
+    "write_yaml",
 ]

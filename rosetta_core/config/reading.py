@@ -1,7 +1,7 @@
 """Reading and checking of configurations and training recipes, with errors of one line.
 
 An error names the file, the key, what is wrong with its value, and what to do; an unknown key comes
-with the known keys that are spelt alike.
+with the known keys that are spelt alike. A key of the top level that starts with `x-` is ignored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.training.recipe import Recipe
 from rosetta_core.validation import PATTERN_MESSAGES
 
-__all__ = ["load_config", "load_recipe", "parse_config"]
+__all__ = ["IGNORED_PREFIX", "load_config", "load_recipe", "parse_config"]
 
 Model = TypeVar("Model", bound=BaseModel)
 # pydantic adds the tags of a union to the path of a key
@@ -25,12 +25,44 @@ UNION_TAGS = (
     *("PackageWeights", "UrlWeights", "HubWeights"),
     *("ShippedWeights", "FileWeights", "RandomWeights"),
 )
+IGNORED_PREFIX = "x-"  # of top-level keys, for YAML anchors
 MAX_SHOWN = 60  # characters of a value in a message
 
 
-def load_config(path: Path) -> Config:
-    """Read and check the YAML configuration of a run; RosettaError if it is wrong."""
-    return parse_config(read_yaml(path), source=str(path))
+def load_config(*paths: Path, changes: Mapping[str, Any] | None = None) -> Config:
+    """Read and check the configuration of a run.
+
+    Args:
+        paths: YAML files; later ones change keys of earlier ones, section by section.
+        changes: further changes of keys.
+
+    Raises:
+        RosettaError: a file cannot be read, or the configuration is wrong.
+    """
+    source = ", ".join(map(str, paths))
+    content: dict[str, Any] = {}
+    for path in paths:
+        content = _merge(content, _mapping(read_yaml(path), source=str(path)))
+    return parse_config(_merge(content, changes or {}), source=source)
+
+
+def _merge(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content with changed keys; sections are merged, and other values are replaced."""
+    merged = dict(content)
+    for key, value in changes.items():
+        before = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            merged[key] = _merge(before, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _mapping(content: Any, *, source: str) -> Mapping[str, Any]:
+    """Return content that has keys and values; RosettaError otherwise."""
+    if not isinstance(content, Mapping):
+        raise RosettaError(f"{source}: expected keys and values, found {type(content).__name__}")
+    return content
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -44,14 +76,19 @@ def parse_config(content: Any, source: str = "configuration") -> Config:
 
 
 def _parse(model: type[Model], content: Any, *, source: str) -> Model:
-    if not isinstance(content, Mapping):
-        raise RosettaError(f"{source}: expected keys and values, found {type(content).__name__}")
+    content = _mapping(content, source=source)
+    known = {key: value for key, value in content.items() if not _is_ignored(key)}
     try:
-        return model.model_validate(dict(content))
+        return model.model_validate(known)
     except ValidationError as error:
         first, *others = error.errors()
         more = f" (and {len(others)} more)" if others else ""
         raise RosettaError(f"{source}: {_explain(first, model)}{more}") from None
+
+
+def _is_ignored(key: Any) -> bool:
+    """Return whether a key of the top level only holds YAML anchors."""
+    return isinstance(key, str) and key.startswith(IGNORED_PREFIX)
 
 
 def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:

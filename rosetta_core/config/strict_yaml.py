@@ -1,9 +1,12 @@
 """Strict YAML: plain values only, no duplicate keys, bounded size.
 
 PyYAML's SafeLoader keeps the last of duplicate keys, and aliases of aliases multiply without bound.
-Both are errors of one line here, with line and column.
+Both are errors of one line here, with line and column. Numbers such as 1e-3, which YAML 1.1 takes
+for text, are numbers as in YAML 1.2; `write_yaml` quotes texts that look like them.
 """
 
+import codecs
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,17 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["read_yaml", "typed_values"]
+__all__ = ["read_yaml", "typed_values", "write_yaml"]
 
 MAX_VALUES = 100_000  # an alias counts as what it stands for
 MAX_SHOWN = 40  # characters of a value in a message
 TYPED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "null")}
+
+
+FLOAT = "tag:yaml.org,2002:float"
+EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")  # YAML 1.1 wants a point and a sign
+FIRST = list("-+0123456789")
+OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class _InvalidError(ConstructorError):
@@ -48,6 +57,24 @@ class _StrictLoader(yaml.SafeLoader):
             raise _InvalidError(problem, node) from error
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes texts which `_StrictLoader` would read as numbers."""
+
+
+for _class in (_StrictLoader, _Dumper):
+    _class.add_implicit_resolver(FLOAT, EXPONENT, FIRST)
+
+
+def write_yaml(content: Any, **options: Any) -> str:
+    """Return YAML that `read_yaml` reads back as the same values.
+
+    Args:
+        content: plain values.
+        options: options of `yaml.dump`, for example `sort_keys`.
+    """
+    return yaml.dump(content, Dumper=_Dumper, allow_unicode=True, **options)
+
+
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file, an empty mapping if the file is empty.
 
@@ -56,9 +83,13 @@ def read_yaml(path: Path) -> Any:
             100,000 values, where an alias counts as what it stands for.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        encoding = "UTF-16" if content.startswith(OTHER_ENCODINGS) else "not UTF-8 text"
+        raise RosettaError(f"{path}: is {encoding}; save it as UTF-8") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a UTF-8 text file"
+        reason = getattr(error, "strerror", None) or str(error)
         raise RosettaError(f"{path}: cannot be read: {reason}; give a YAML file") from error
     try:
         loader = _StrictLoader(text)

@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rosetta_core.config.optimisation import LatentOptimisation
+from rosetta_core.config.reading import IGNORED_PREFIX
 from rosetta_core.config.run import Config
 from rosetta_core.config.steering import PivotalTuning
+from rosetta_core.config.strict_yaml import write_yaml
 
 __all__ = ["default_yaml", "json_schema"]
 
@@ -34,7 +35,9 @@ RARE = (
 
 def json_schema() -> str:
     """Return the JSON schema of the configuration, as text."""
-    return json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+    schema = Config.model_json_schema()
+    schema["patternProperties"] = {f"^{IGNORED_PREFIX}": {}}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def default_yaml() -> str:
@@ -74,7 +77,7 @@ def _in_order(section: BaseModel) -> list[tuple[str, FieldInfo]]:
 
 def _scalar(value: Any) -> str:
     """Return a value on one line, quoted only where YAML requires it."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True)
+    text = write_yaml(value, default_flow_style=True, width=1000)
     return text.removesuffix("\n").removesuffix("...").rstrip()
 
 

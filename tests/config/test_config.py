@@ -2,13 +2,23 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, tiny
 
-from rosetta_core.config import Config, default_yaml, json_schema, parse_config, typed_values
+from rosetta_core.config import (
+    Config,
+    default_yaml,
+    json_schema,
+    load_config,
+    parse_config,
+    read_yaml,
+    typed_values,
+    write_yaml,
+)
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.validation import parse_bytes
@@ -60,6 +70,45 @@ def test_every_key_of_the_default_has_a_comment() -> None:
         if line.strip().startswith("#")
     }
     assert {key for key in keys if not key.startswith("#")} <= explained
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "+1e-3", "1.0e-3", "10e-4", "0.001"])
+def test_numbers_with_an_exponent(text: str, tmp_path: Path) -> None:
+    """YAML 1.1 takes most of these for text."""
+    path = tmp_path / "c.yaml"
+    path.write_text(f"activations: {{min_relative_std: {text}}}")
+    assert load_config(path).activations.min_relative_std == 0.001
+    assert typed_values({"a": text}) == {"a": 0.001}
+
+
+def test_written_yaml_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    content = {"texts": ["1e-3", "1e5", "-2E7", "true", "1", "é"], "numbers": [1e-9, 1e22, 7, 0.1]}
+    path.write_text(write_yaml(content), encoding="utf-8")
+    assert read_yaml(path) == content
+
+
+def test_anchors_stand_under_keys_that_begin_with_x(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "x-few: &few {images: 16}\nx-list: [1, 2]\nsampling: {<<: *few, seed: 3}\nx-: null\n"
+    )
+    config = load_config(path)
+    assert (config.sampling.images, config.sampling.seed) == (16, 3)
+    assert "x-few" not in config.model_dump()
+    jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(json_schema()))
+
+
+def test_later_files_change_keys_of_earlier_ones(tmp_path: Path) -> None:
+    """As Snakemake merges several configuration files, and `--config`."""
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("run: a\nsampling: {images: 16, seed: 3, classes: [1, 2]}\n")
+    two.write_text("sampling: {images: 32, classes: [3]}\n")
+    sampling = load_config(one, two, changes={"sampling": {"seed": 4}, "run": "b"}).sampling
+    assert (sampling.images, sampling.seed, sampling.classes) == (32, 4, [3])
+    two.write_text("a list")
+    with pytest.raises(RosettaError, match=r"two\.yaml: expected keys and values, found str"):
+        load_config(one, two)
 
 
 def test_shards_cover_the_images_once() -> None:

@@ -7,20 +7,31 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from snakemake.utils import update_config
-
 # the code beside the Snakefile is what runs, here and in the jobs
 ROOT = str(workflow.current_basedir.join("../.."))
 sys.path.insert(0, ROOT)
-os.environ.update(PYTHONPATH=ROOT)
+inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    dict.fromkeys([ROOT, *filter(None, inherited)])
+)
+# jobs run in the interpreter of Snakemake, or in the environment that Snakemake deploys. It is a
+# variable because Snakemake reruns all jobs if the text of their commands changes
+os.environ["ROSETTA_PYTHON"] = (
+    "python" if workflow.deployment_settings.deployment_method else sys.executable
+)
 
-from rosetta_core.config import parse_config, read_yaml, typed_values
+from rosetta_core.config import load_config, parse_config, typed_values
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.plan import job_resources
 from rosetta_core.runs.progress import show_progress
+from rosetta_core.runs.setting_changes import (
+    describe_changes,
+    record_changes,
+    setting_changes,
+)
 from rosetta_core.stages import triggers
 from rosetta_core.stages.correlations import passes
 from rosetta_core.stages.registry import STAGES, benchmarks
@@ -45,12 +56,18 @@ on_cluster = workflow.remote_exec or workflow.resource_settings.nodes is not Non
 # whether another workflow uses this one by `module`; its handlers and command line are not ours
 is_module = not workflow.modifier.is_main_snakefile()
 
-if not is_module:
-    update_config(config, typed_values(workflow.config_settings.config))
+# one reader for Snakemake and `rosetta`: Snakemake's keeps the last of duplicate keys
 try:
-    for file in workflow.configfiles:  # Snakemake keeps the last of duplicate keys
-        read_yaml(Path(file))
-    settings = parse_config(config, source="configuration")
+    if workflow.modifier.skip_configfile:  # the other workflow gives a configuration
+        settings = parse_config(config)
+    else:
+        files = workflow.config_settings.configfiles or [Path("config.yaml")]
+        files = [
+            file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+            for file in files
+        ]
+        changed = typed_values(workflow.config_settings.config)  # by --config
+        settings = load_config(*files, changes=changed)
     check_config(settings, elsewhere=on_cluster)
 except RosettaError as error:
     refuse(error)
@@ -88,6 +105,11 @@ needs = {cost.name: job_resources(cost) for cost in plan}
 for resources in needs.values():
     resources.update({name: growing(resources[name]) for name in ("mem_mb", "runtime")})
 
+changes = setting_changes(settings)
+if workflow.is_main_process:
+    for line in describe_changes(settings.run, changes):
+        print(f"rosetta: {line}", file=sys.stderr)
+
 if is_module:
     write_config(settings)  # what `onstart` does for a run of this workflow alone
 else:
@@ -111,7 +133,7 @@ def command(stage, arguments="", threads=False):
     """Return the shell command of a stage's job; it reads the configuration that the run wrote."""
     options = " --threads {threads}" if threads else ""
     return (
-        f"python -m rosetta_core {STAGES[stage].command} {arguments} "
+        f'"$ROSETTA_PYTHON" -m rosetta_core {STAGES[stage].command} {arguments} '
         f"--config {{params.config:q}}{options} > {{log:q}} 2>&1"
     )
 

@@ -23,4 +23,4 @@ for path, weights in fetched.items():
         params:
             weights=lambda wildcards, output: to_json(fetched[output[0]]),
         shell:
-            "python -m rosetta_core fetch-file {params.weights:q} {output:q} > {log:q} 2>&1"
+            '"$ROSETTA_PYTHON" -m rosetta_core fetch-file {params.weights:q} {output:q} > {log:q} 2>&1'

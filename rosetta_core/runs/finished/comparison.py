@@ -5,7 +5,7 @@ of units whose correlation is that close to the last one that was selected may b
 another present in its place. This is rounding; anything else is a difference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
+from rosetta_core.runs.setting_changes import LOCATIONS, differing_settings
+
 __all__ = ["BOUND", "Comparison", "Difference", "RunContents", "compare"]
 
 BOUND = 1e-5  # of a correlation, between any two ways to compute it
-LOCATIONS = {"run", "results", "resources"}  # configuration keys that name files and folders
 # configuration keys that change results by rounding at most
 ROUNDING_ONLY = {
     "device", "memory_budget", "activations.batch_size", "activations.store",
@@ -103,34 +104,10 @@ def compare(first: RunContents, second: RunContents) -> Comparison:
     return Comparison(inputs, results)
 
 
-def _flatten(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the keys of nested sections, joined by dots, and their values.
-
-    Items of a list of sections have their names as keys.
-    """
-    if isinstance(content, dict):
-        for name, value in content.items():
-            yield from _flatten(value, f"{key}.{name}" if key else name)
-    elif isinstance(content, list) and content and isinstance(content[0], dict):
-        for i, item in enumerate(content):
-            yield from _flatten(item, f"{key}.{item.get('name', i)}")
-    else:
-        yield key, content
-
-
-def _changes(first: dict[str, Any], second: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the keys whose values differ, and the differences."""
-    before, after = dict(_flatten(first)), dict(_flatten(second))
-    for key in [*before, *(key for key in after if key not in before)]:
-        values = [side.get(key, "(missing)") for side in (before, after)]
-        if values[0] != values[1]:
-            yield key, f"{key}: {values[0]} and {values[1]}"
-
-
 def _compare_config(first: dict[str, Any], second: dict[str, Any]) -> list[Difference]:
     return [
-        Difference("configuration", description, key not in ROUNDING_ONLY)
-        for key, description in _changes(first, second)
+        Difference("configuration", f"{key}: {old} and {new}", key not in ROUNDING_ONLY)
+        for key, old, new in differing_settings(first, second)
         if key not in LOCATIONS
     ]
 
@@ -142,8 +119,8 @@ def _compare_provenance(first: dict[str, Any], second: dict[str, Any]) -> list[D
     of_run = ("run", "written", "seed", "device")
     sides = [{k: v for k, v in side.items() if k not in of_run} for side in (first, second)]
     return [
-        Difference("provenance", description, True)
-        for key, description in _changes(*sides)
+        Difference("provenance", f"{key}: {old} and {new}", True)
+        for key, old, new in differing_settings(*sides)
         if not (key.startswith("weights.") and key.endswith(".file"))
     ]
 

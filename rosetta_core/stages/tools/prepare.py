@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from rosetta_core.config import Config
+from rosetta_core.config import Config, write_yaml
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.sources import RemoteWeights
@@ -19,7 +17,7 @@ __all__ = ["fetch_weights", "list_layers", "write_config"]
 def write_config(config: Config) -> Path:
     """Write the resolved configuration of a run; return its path."""
     path = RunPaths(config).config
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = write_yaml(config.model_dump(mode="json"), sort_keys=False)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
