@@ -32,7 +32,7 @@ test-ui: $(VENV)/test
 	pytest tests/ui
 
 test-runs: $(VENV)/test
-	pytest -n 2 --dist worksteal tests/whole_runs
+	pytest -n 2 --dist worksteal -m whole_run
 
 test-paper: $(VENV)/test
 	pytest tests/paper

@@ -26,6 +26,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread 
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
 
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of the folder of whole runs."""
+    for item in items:
+        if "whole_runs" in item.path.parts:
+            item.add_marker("whole_run")
+
+
 LAYERS = {  # few enough that maps can be enlarged outright
     "dcgan": ["main.8", "main.11"],
     "efficientnet_lite0": ["blocks.2.1.bn2.act", "blocks.5.3.bn2.act"],

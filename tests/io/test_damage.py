@@ -458,6 +458,7 @@ DAMAGED = {  # a file of a piece, and what is made again
 }
 
 
+@pytest.mark.whole_run
 def test_only_a_damaged_piece_is_made_again(
     finished: Checkout, rerun: Checkout, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

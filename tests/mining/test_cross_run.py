@@ -265,6 +265,7 @@ def other_seed(finished: Checkout, tmp_path: Path) -> Path:
     return tmp_path / "results" / "other"
 
 
+@pytest.mark.whole_run
 def test_two_runs_are_translated(
     finished: Checkout, other_seed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -367,6 +367,7 @@ def test_numbers_do_not_depend_on_shards_batches_or_stores(
         assert (np.isnan(mine) == np.isnan(theirs)).all()
 
 
+@pytest.mark.whole_run
 def test_the_workflow_takes_a_shard_again_when_its_images_change(
     tmp_path: Path, weights: Config
 ) -> None:

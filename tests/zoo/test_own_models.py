@@ -403,6 +403,7 @@ def test_it_runs_without_torch_where_nothing_is_built(folder: Path) -> None:
     )
 
 
+@pytest.mark.whole_run
 def test_a_whole_run_with_a_generator_of_ones_own_and_its_steering(
     folder: Path, weights: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
