@@ -83,6 +83,7 @@ def covered(stage: Stage, job: Job) -> set[str]:
     return imported_modules(*triggers.code_modules(stage, parse_config(tiny()), **job))
 
 
+@pytest.mark.whole_run
 def test_a_fingerprint_misses_no_module_that_its_job_loads(loaded: list) -> None:
     missing = {
         f"{stage.name} {dict(job)}": names
@@ -92,6 +93,7 @@ def test_a_fingerprint_misses_no_module_that_its_job_loads(loaded: list) -> None
     assert not missing
 
 
+@pytest.mark.whole_run
 def test_a_fingerprint_has_no_module_that_its_job_does_not_load(loaded: list) -> None:
     idle = {
         f"{stage.name} {dict(job)}": names
@@ -107,6 +109,7 @@ def test_a_fingerprint_has_no_module_that_its_job_does_not_load(loaded: list) ->
     assert not idle
 
 
+@pytest.mark.whole_run
 def test_a_changed_constant_in_a_module_reruns_the_stages_that_load_it(
     loaded: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import yaml
 from conftest import Checkout, tiny
 
@@ -38,6 +39,7 @@ def snakemake(checkout: Checkout, *arguments: str) -> subprocess.CompletedProces
     return done
 
 
+@pytest.mark.whole_run
 def test_a_rule_of_another_workflow_reads_a_table(rerun: Checkout) -> None:
     (rerun.folder / "outer.smk").write_text(OUTER)
     outer = {"rosetta": tiny(), "other": 1}
