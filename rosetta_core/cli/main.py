@@ -1,6 +1,7 @@
 """Entry point of the command line: `rosetta COMMAND`, or `python -m rosetta_core COMMAND`."""
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -40,13 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0; 1 if disk, memory or GPU fail, or if a command found damage or differences; 2
         for invalid input.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in a locale such as C, × is printed as \xd7
+            stream.reconfigure(errors="backslashreplace")
     command, arguments = _split(list(sys.argv[1:] if argv is None else argv))
     options = command.parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for verbose in ("fontTools", "httpx", "httpx2", "matplotlib"):
+    for verbose in ("fontTools", "httpx", "httpx2"):
         logging.getLogger(verbose).setLevel(logging.WARNING)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # warns of a read-only home
     logging.raiseExceptions = False  # on a full disk, logging fails too
     try:
         if options.threads:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rosetta_core.cli.command import Command, argument
 from rosetta_core.config import Config, default_yaml, json_schema, load_config, load_recipe
+from rosetta_core.io.cached_text import can_be_written, user_cache
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
@@ -28,6 +29,13 @@ def _check(arguments: argparse.Namespace) -> None:
         size = 2 * sum(layer.size for layer in layers) * config.sampling.images
         print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
     _warn_random_weights(*config.models)
+    cache = user_cache()
+    if cache and not can_be_written(cache.absolute()):
+        log.warning(
+            "%s: cannot be written, and Snakemake cannot start without its cache there; set "
+            "XDG_CACHE_HOME to another folder",
+            cache,
+        )
     print(f"{arguments.config}: valid")
 
 

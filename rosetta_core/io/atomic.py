@@ -3,6 +3,7 @@
 An output is written to a temporary path in the same folder and renamed when it is complete.
 """
 
+import errno
 import glob
 import hashlib
 import os
@@ -14,7 +15,17 @@ from pathlib import Path
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["atomic_path", "check_replaceable", "delete_path", "file_sha256", "manifest_path"]
+__all__ = [
+    "READ_ONLY",
+    "atomic_path",
+    "check_replaceable",
+    "delete_path",
+    "explain_read_only",
+    "file_sha256",
+    "manifest_path",
+]
+
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)  # errors of folders that cannot be written
 
 
 @contextmanager
@@ -94,6 +105,25 @@ def check_replaceable(
             f"{folder}: not an earlier {what} (it contains {min(names)!r}); {verb} into a folder "
             "of its own"
         )
+
+
+@contextmanager
+def explain_read_only(path: Path, *, cure: str) -> Iterator[None]:
+    """Turn the error of a folder that cannot be written into one line.
+
+    Args:
+        path: file or folder that the block writes.
+        cure: what to do, for example "use --to".
+
+    Raises:
+        RosettaError: the block could not write, because a folder is read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise RosettaError(f"{path}: cannot be written ({error.strerror}); {cure}") from error
 
 
 def manifest_path(store: Path) -> Path:

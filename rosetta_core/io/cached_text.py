@@ -6,15 +6,12 @@ cache (`$XDG_CACHE_HOME/rosetta`, by default `~/.cache/rosetta`) or, if that is 
 not kept.
 """
 
-import errno
 import os
 from pathlib import Path
 
-from rosetta_core.io.atomic import atomic_path
+from rosetta_core.io.atomic import READ_ONLY, atomic_path
 
-__all__ = ["READ_ONLY", "read_cached", "write_cached"]
-
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+__all__ = ["can_be_written", "read_cached", "user_cache", "write_cached"]
 
 
 def read_cached(path: Path) -> str | None:
@@ -45,9 +42,19 @@ def write_cached(path: Path, text: str) -> None:
 
 def _places(path: Path) -> list[Path]:
     """Return the path, and the path in the user's cache, which repeats its last folder."""
+    cache = user_cache()
+    return [path, *([cache / "rosetta" / path.parent.name / path.name] if cache else [])]
+
+
+def user_cache() -> Path | None:
+    """Return the folder of the user's caches; None for a user without a home."""
     try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home
-        return [path]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return [path, cache / "rosetta" / path.parent.name / path.name]
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+
+
+def can_be_written(folder: Path) -> bool:
+    """Return whether a folder can be written or, if it does not exist, created."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)

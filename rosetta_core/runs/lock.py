@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import explain_read_only
 from rosetta_core.runtime.progress import log
 
 __all__ = ["job_lock", "lock_holders", "run_lock", "running_processes"]
@@ -27,9 +28,12 @@ def run_lock(run: Path) -> Iterator[None]:
     """Lock a run for this process, which starts its jobs; the folder is created if it is missing.
 
     Raises:
-        RosettaError: another process started the run, or jobs of an earlier start are running.
+        RosettaError: another process started the run, jobs of an earlier start are running, or the
+            folder cannot be written.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    with explain_read_only(run, cure="use another folder in results"):
+        run.mkdir(parents=True, exist_ok=True)
+        (run / RUN_LOCK).touch()
     with _lock(run / RUN_LOCK) as locked:
         if not locked:
             raise RosettaError(
@@ -47,8 +51,11 @@ def run_lock(run: Path) -> Iterator[None]:
 
 @contextmanager
 def job_lock(run: Path) -> Iterator[None]:
-    """Mark this process as a job of a run, if the run's folder exists; never waits."""
-    with _lock(run / JOB_LOCK, shared=True) if run.is_dir() else nullcontext():
+    """Mark this process as a job of a run, if the run's folder exists; never waits.
+
+    A run in a read-only folder, which only reading commands use, has no lock.
+    """
+    with _lock(run / JOB_LOCK, shared=True) if os.access(run, os.W_OK) else nullcontext():
         yield
 
 

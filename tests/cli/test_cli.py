@@ -1,5 +1,6 @@
 """Commands, their help and their errors."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -28,6 +29,18 @@ def test_list_layers(config: Path, capsys) -> None:
     assert lines[0].split() == ["layer", "units", "map", "bytes", "per", "image"]
     assert lines[1].split() == ["features.2.conv.1.2", "96", "56×56", "602,112"]
     assert lines[-1].startswith("2 layers, 672 units, 658,560 bytes per image")
+
+
+def test_a_locale_without_the_letters_of_an_output(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with LC_ALL=C and PYTHONUTF8=0."""
+    printed = io.BytesIO()
+    stream = io.TextIOWrapper(printed, encoding="ascii", errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main(["list-layers", "mobilenet_v2", "--config", str(config)]) == 0
+    stream.flush()
+    assert b"56\\xd756" in printed.getvalue()
 
 
 def test_list_layers_all(config: Path, capsys) -> None:

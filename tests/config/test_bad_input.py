@@ -58,6 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("w.pt").write_bytes(b"no weights")
     Path("cut.safetensors").write_bytes((10**9).to_bytes(8, "little") + b'{"a"')
     Path("own.py").write_text("def f(:\n")
+    Path("dangling").symlink_to("missing")
     return tmp_path
 
 
@@ -445,6 +446,10 @@ MISFITS = [
         {"resources": "text.png"},
         "resources: text.png is not a folder; choose another path",
     ),
+    ({"results": "dangling/runs"}, "results: dangling links to missing, which does not exist; cr"),
+    ({"resources": "dangling"}, "resources: dangling links to missing, which does not exist; cre"),
+    (inverted("dangling"), "steering: a: no file 'dangling'; give an existing file"),
+    (folder_images("dangling"), "sampling.folder: there is no folder dangling; correct the path"),
     ({"results": "text.png/runs"}, "results: text.png is not a folder; choose another path"),
     ({"encoders": [model(weights={"file": "folder"})]}, "m: there is no weights file at folder; c"),
     ({"encoders": [model()]}, "w.pt: is neither safetensors nor a torch.save nor a pickle"),

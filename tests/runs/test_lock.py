@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from read_only import read_only
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.lock import job_lock, lock_holders, run_lock, running_processes
@@ -116,6 +117,15 @@ def test_a_lock_of_unknown_holders_is_still_a_lock(
     with pytest.raises(RosettaError, match=message), run_lock(run):
         pass
     other.kill()
+
+
+def test_a_read_only_run_can_be_read_and_not_started(run: Path) -> None:
+    with read_only(run.parent):
+        with job_lock(run):
+            pass
+        message = r"a run: cannot be written \(Read-only file system\); use another folder in resu"
+        with pytest.raises(RosettaError, match=message), run_lock(run):
+            pass
 
 
 def test_without_fcntl_the_error_names_linux(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

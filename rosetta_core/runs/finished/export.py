@@ -60,7 +60,9 @@ def export_tables(tables: RunTables, folder: Path, *, format: Format = "csv") ->
             for name, table_of in TABLES.items():
                 _write(table_of(tables), temporary / f"{name}.{format}")
     except OSError as error:
-        raise RosettaError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise RosettaError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose a folder with --to"
+        ) from error
     return folder
 
 

@@ -82,6 +82,11 @@ def _check_folders(config: Config) -> None:
     """Check that no file takes the place of the folders of results and resources."""
     for key, folder in (("results", RunPaths(config).run), ("resources", Path(config.resources))):
         for path in (folder, *folder.parents):
+            if path.is_symlink() and not path.exists():
+                raise RosettaError(
+                    f"{key}: {path} links to {path.readlink()}, which does not exist; create that "
+                    "folder, or remove the link"
+                )
             if path.exists() and not path.is_dir():
                 raise RosettaError(
                     f"{key}: {path} is not a folder; choose another path, or remove it"

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import explain_read_only
 from rosetta_core.runs.artifacts import finished_job
 from rosetta_core.runs.paths import RunPaths
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_figure"]
 
@@ -46,7 +51,7 @@ def draw_figure(
     from rosetta_core.mining.examples.selection import top_examples
     from rosetta_core.mining.examples.stores import StoredConceptExamples
     from rosetta_core.mining.sampling.samples import Samples
-    from rosetta_core.pages.figures import concepts_figure, image_figure, save_both
+    from rosetta_core.pages.figures import concepts_figure, image_figure
     from rosetta_core.runs.finished.run_tables import read_run_tables
 
     paths = RunPaths(config)
@@ -76,7 +81,7 @@ def draw_figure(
             images=samples.images,
             concepts=concepts and list(dict.fromkeys(concepts)),
         )
-        return save_both(figure, _without_suffix(out) or figures / f"image-{image}")
+        return _save(figure, _without_suffix(out) or figures / f"image-{image}")
     drawn = list(dict.fromkeys(concepts or range(min(CONCEPTS, n_concepts))))
     if images:
         shown = {concept: list(images) for concept in drawn}
@@ -90,18 +95,25 @@ def draw_figure(
     figure = concepts_figure(
         tables, concept_examples, shown=shown, images=samples.images, models=columns
     )
-    return save_both(figure, _without_suffix(out) or figures / _file_name(drawn))
+    return _save(figure, _without_suffix(out) or figures / _file_name(drawn))
 
 
 def _draw_jobs(config: Config, names: Sequence[str], path: Path) -> tuple[Path, Path]:
     """Draw the source image and the result of each steering job; return PDF and PNG."""
     from rosetta_core.drawing.contact_sheets import sheet
-    from rosetta_core.pages.figures import save_both
     from rosetta_core.steering.result_reader import read_images
 
     columns = [read_images(finished_job(config, name)) for name in names]
     tiles = [[source for source, _ in columns], [result for _, result in columns]]
-    return save_both(sheet(tiles, rows=["source", "result"], columns=list(names)), path)
+    return _save(sheet(tiles, rows=["source", "result"], columns=list(names)), path)
+
+
+def _save(figure: "Figure", path: Path) -> tuple[Path, Path]:
+    """Write a figure; return its PDF and its PNG."""
+    from rosetta_core.pages.figures import save_both
+
+    with explain_read_only(path.parent, cure="choose another path with --out"):
+        return save_both(figure, path)
 
 
 def _check_options(

@@ -43,7 +43,7 @@ def translate_runs(
         RosettaError: a folder is not a finished run, the runs share no encoder, or `to` contains
             other files than a translation.
     """
-    from rosetta_core.io.atomic import atomic_path, check_replaceable
+    from rosetta_core.io.atomic import atomic_path, check_replaceable, explain_read_only
     from rosetta_core.mining.matching.cross_run import match_concepts
     from rosetta_core.pages.cross_run_page import write_cross_run_page
     from rosetta_core.runs.finished.location import run_config
@@ -62,7 +62,8 @@ def translate_runs(
     first, second = (
         _side(run, table, folder) for run, table in zip(encoders, rosetta, strict=True)
     )
-    with atomic_path(folder) as temporary:
+    cure = "choose another folder with --to"
+    with explain_read_only(output, cure=cure), atomic_path(folder) as temporary:
         temporary.mkdir()
         tables = (matches.pairs, matches.shared_units, matches.counts)
         for name, table in zip(TABLES, tables, strict=True):

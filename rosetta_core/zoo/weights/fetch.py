@@ -14,8 +14,7 @@ from typing import assert_never
 from filelock import FileLock, Timeout
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.io.atomic import file_sha256
-from rosetta_core.io.cached_text import READ_ONLY
+from rosetta_core.io.atomic import READ_ONLY, file_sha256
 from rosetta_core.runtime.progress import log
 from rosetta_core.zoo.weights.checksums import (
     DownloadRecord,

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from checkout import Checkout
+from read_only import read_only
 
 from rosetta_core import RosettaError, open_run
 from rosetta_core.cli.main import main
@@ -137,7 +138,7 @@ def test_only_an_export_is_replaced(findings: RunTables, tmp_path: Path, monkeyp
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     with pytest.raises(RosettaError, match=r"notes.txt: is a file; export into a folder"):
         export_tables(findings, folder / "notes.txt")
-    with pytest.raises(RosettaError, match=r"deeper: cannot be written: "):
+    with pytest.raises(RosettaError, match=r"deeper: cannot be written \(Not a directory\)"):
         export_tables(findings, folder / "notes.txt" / "deeper")
     with pytest.raises(
         RosettaError, match=r"^'xlsx' is not an export format; use csv, json, parquet$"
@@ -168,3 +169,25 @@ def test_the_verb(finished: Checkout, tmp_path: Path, capsys) -> None:
     capsys.readouterr()
     assert main(["export", "--to", str(tmp_path), "--config", str(config)]) == 2
     assert "not an earlier export of a run" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_read_only_run_is_exported_drawn_and_verified(
+    rerun: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(rerun.folder)
+
+    def last_line(*arguments: str, code: int) -> str:
+        assert main([*arguments]) == code
+        return capsys.readouterr().err.splitlines()[-1]
+
+    option, out = ("--config", "tiny.yaml"), str(tmp_path / "out")
+    with read_only(rerun.folder / "results"):
+        last_line("export", "--to", out, *option, code=0)
+        last_line("figure", "--concepts", "0", "--out", f"{out}/a", *option, code=0)
+        last_line("verify", "results/tiny", code=0)
+        assert len(open_run("results/tiny").images([0, 1])) == 2
+        refused = "results/tiny/{}: cannot be written (Read-only file system); choose a"
+        assert refused.format("export") in last_line("export", *option, code=2)
+        assert refused.format("figures") in last_line("figure", *option, code=2)
+        assert "Read-only file system" in last_line("neighbours", "dcgan", *option, code=2)
+    assert {path.name for path in (tmp_path / "out").iterdir()} > {"a.pdf", "a.png", "units.csv"}
