@@ -5,9 +5,9 @@ cosmic-ray's operators, drawn at random over the modules of a room until its tim
 tests of a room must pass first; that run records which test runs which line, and the CPU time of
 each. A fault is noticed when a test fails that passes by itself without the fault, or when the
 tests need far more CPU time than before. A fault that waits without using the CPU is not counted.
-Tests of whole runs are left out: their jobs are other processes, which would not have the fault.
-Survivors are listed; the exit code is 1 if a room is below its share, and 2 if its tests fail
-without a fault.
+Tests that rerun a run are left out: its jobs are other processes, which would not have the fault;
+a finished run is made once, without a fault. Survivors are listed; the exit code is 1 if a room is
+below its share, and 2 if its tests fail without a fault.
 """
 
 import argparse
@@ -51,7 +51,7 @@ ROOMS = {  # folders, and the share of faults that must be noticed
     "stages": (("stages", "runtime"), 0.75),
     "pages": (("pages/dictionary",), 0.75),
 }
-WHOLE_RUNS = {"finished", "rerun", "swept", "mined"}  # fixtures that run jobs
+RERUNS = {"rerun"}  # fixtures for tests whose jobs are other processes
 HEAVY = {"ui", "whole_runs", "paper", "faults", "cluster"}
 LIBRARIES = "matplotlib pandas pyarrow scipy.stats sklearn timm torch torchvision zarr hypothesis"
 MEMORY = 2**33  # bytes that the tests of a fault may use
@@ -85,7 +85,7 @@ class Room:
 
     def pytest_collection_modifyitems(self, items: list) -> None:
         """Keep the tests that see the fault."""
-        items[:] = [item for item in items if not WHOLE_RUNS & set(item.fixturenames)]
+        items[:] = [item for item in items if not RERUNS & set(item.fixturenames)]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Test the faults in the place of running the tests."""
@@ -353,6 +353,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which faults are drawn; default: 0")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # a fork has no threads of its parent
+    os.environ["PYTEST_XDIST_WORKER"] = "fork"  # processes share what tests make once
     for library in LIBRARIES.split():
         importlib.import_module(library)
     sys.modules["torch"].set_num_threads(1)
