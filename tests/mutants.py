@@ -157,7 +157,8 @@ class Room:
 
     def with_tests(self, run: Callable[[Sequence[str]], bool], names: set[str]) -> str:
         """Call a function with tests, quick ones first, in a fork."""
-        cpu = sum(self.baseline.cpu[name] for name in names) + self.baseline.shared(names)
+        self.observers = [Failures(self.failed), CpuLimit(self.baseline)]
+        cpu = sum(map(self.baseline.cpu_of, names))
         return self.in_fork(run, sorted(names, key=self.baseline.cpu.__getitem__), cpu=cpu)
 
     def is_fit(self, name: str, control: Callable[[Sequence[str]], bool], key: str) -> bool:
@@ -187,7 +188,8 @@ class Room:
         """Whether tests that were collected pass."""
         self.session.items[:] = [self.items[name] for name in names]
         self.session.config.option.maxfail = 1
-        self.session.config.pluginmanager.register(Failures(self.failed))
+        for observer in self.observers:
+            self.session.config.pluginmanager.register(observer)
         try:
             pytest_runtestloop(self.session)
         except self.session.Failed:
@@ -202,11 +204,10 @@ class Room:
                 del sys.modules[name]
         sys.meta_path.insert(0, Fault(path, source))
         options = [*PYTEST, "-x", f"--basetemp={self.basetemp}", f"--rootdir={ROOT}"]
-        return pytest.main([*options, *names], plugins=[Failures(self.failed)]) == 0
+        return pytest.main([*options, *names], plugins=self.observers) == 0
 
-    def in_fork(self, function: Callable[..., bool], *arguments: object, cpu: float = 3e3) -> str:
-        """Call a function in a fork that may use 5 times the CPU seconds that it should need."""
-        limit = 15 + 5 * cpu
+    def in_fork(self, function: Callable[..., bool], *arguments: object, cpu: float = 1000) -> str:
+        """Call a function, which should need some CPU seconds, in a fork."""
         self.failed.write_text("")
         if (child := os.fork()) == 0:
             code = 1
@@ -215,7 +216,6 @@ class Room:
                 null = os.open(os.devnull, os.O_RDWR)
                 for stream in (0, 1, 2):
                     os.dup2(null, stream)
-                resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
                 pages = int(Path("/proc/self/statm").read_text().split()[0])
                 memory = pages * resource.getpagesize() + MEMORY
                 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -224,14 +224,14 @@ class Room:
                 code = 1
             finally:
                 os._exit(code)
-        ends = time.monotonic() + 60 + 10 * limit
+        ends = time.monotonic() + 120 + 20 * cpu
         while not (ended := os.waitpid(child, os.WNOHANG))[0]:
             if time.monotonic() > ends:
                 os.killpg(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 return WAITED
             time.sleep(0.005)
-        if os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) in (signal.SIGXCPU, signal.SIGKILL):
+        if os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) == signal.SIGPROF:
             return SLOW
         return FAILED if ended[1] else SURVIVED
 
@@ -247,6 +247,18 @@ class Failures:
         if report.failed:
             with self.path.open("a") as file:
                 file.write(f"{report.nodeid}\n")
+
+
+class CpuLimit:
+    """Ends the process when a test needs far more CPU time than without a fault."""
+
+    def __init__(self, baseline: "Baseline") -> None:
+        self.baseline = baseline
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Start the CPU time of a test; SIGPROF ends the process."""
+        signal.setitimer(signal.ITIMER_PROF, 10 + 5 * self.baseline.cpu_of(item.nodeid))
 
 
 class Baseline:
@@ -323,10 +335,10 @@ class Baseline:
         named = {test for test in tests if str(ROOT / test.partition("::")[0]) in files}
         return named | self.tests_of_lines(path, set(self.lines[path]))
 
-    def shared(self, names: Sequence[str]) -> float:
-        """The CPU seconds of the fixtures of some tests, which other tests may have paid."""
-        chosen = set(names)
-        return sum(self.cpu.get(key, 0) for key, users in self.fixtures.items() if users & chosen)
+    def cpu_of(self, name: str) -> float:
+        """The CPU seconds of a test and of its fixtures, which another test may have paid."""
+        users = self.fixtures.items()
+        return self.cpu[name] + sum(self.cpu.get(key, 0) for key, used in users if name in used)
 
 
 @cache
