@@ -4,7 +4,6 @@ import ast
 import difflib
 import importlib.abc
 import importlib.util
-import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ SKIPPED = {
     *("core/ReplaceComparisonOperator_Is_Eq", "core/ReplaceComparisonOperator_IsNot_NotEq"),
     *("core/ReplaceComparisonOperator_Eq_Is", "core/ReplaceComparisonOperator_NotEq_IsNot"),
 }
+WITHOUT_FAULTS = {"name", "string", "newline", "endmarker"}  # leaves
 # guards against mistakes of the code itself, which change nothing while there is none
 GUARDS = {"strict", "frozen"}
 # parents of stars of arguments, which cosmic-ray takes for products and powers
@@ -128,15 +128,15 @@ def statement_lines(source: str, line: int) -> set[int]:
 def faults(path: Path) -> Iterator[Place]:
     """All faults of a module, those that change nothing by their kind aside."""
     tree = parso.parse(path.read_text())
+    visited = [node for node in nodes(tree) if node.type not in WITHOUT_FAULTS]
     for name in plugins.operator_names():
         if name in SKIPPED:
             continue
         operator = plugins.get_operator(name)()
-        numbers = itertools.count()
-        for node in nodes(tree):
-            for (start, _), number in zip(operator.mutation_positions(node), numbers, strict=False):
-                if not neutral(node):
-                    yield Place(path, name, number, start[0])
+        places = ((node, *at) for node in visited for at in operator.mutation_positions(node))
+        for number, (node, start, _) in enumerate(places):
+            if not neutral(node):
+                yield Place(path, name, number, start[0])
 
 
 def nodes(node: object) -> Iterator[object]:
