@@ -23,6 +23,8 @@ OTHER = {  # valid values of keys whose value cannot be changed without knowing 
     r".*\.weights\.match": "other",
     r"pivot\.layers\.\d": "main.5",
     r"encoders\.\d\.input": {"size": 96, "mean": [0.5] * 3, "std": [0.5] * 3},
+    r"pivot\.output_range": [0, 1],
+    r"sampling\.bit_depth": 12,
     r"activations\.batch_size": 4,
     r".*\.learning_rate": 0.5,
     r"steering\.perceptual\.evaluation\.layers": ["blocks.2.1.bn2.act"],
@@ -45,6 +47,7 @@ OTHER = {  # valid values of keys whose value cannot be changed without knowing 
 # a change makes other jobs, is another kind of job, or is no configuration without a second change
 NOT_ALONE = (
     r"(pivot|encoders\.\d)\.(name|family|architecture|arguments|target)|pivot\.input"
+    r"|encoders\.\d\.output_range|.*\.image\.bit_depth"
     r"|sampling\.(images|classes|folder)|activations\.store|correlation\.blocks"
     r"|significance\.(nulls|intervals)|steering\.\w+\.\d\.name|.*\.image\.(file|seed)"
     r"|steering\.edit\.\d\.(source_seed|kind|concept|units|mask|function|similarity)"
@@ -57,7 +60,12 @@ EXPECTED = {
     r"run": {"dictionary", "steering_pages"},
     r"results|resources|device|memory_budget|activations\.batch_size": set(),
     r".*\.weights\.licence": {"dictionary"},
-    r"pivot\.weights\..*": {"sample", "activations dcgan", *COMPARISONS, "steer strongest"},
+    r"pivot\.(weights\..*|output_range)": {
+        "sample",
+        "activations dcgan",
+        *COMPARISONS,
+        "steer strongest",
+    },
     r"pivot\.layers\..*": {"activations dcgan", *COMPARISONS, "steer strongest"},
     r"encoders\.0\..*": {"activations efficientnet_lite0", *COMPARISONS},
     r"encoders\.1\..*": {"activations mobilenet_v2", *COMPARISONS},
@@ -66,7 +74,7 @@ EXPECTED = {
     r"sampling\.truncation": {
         *("sample", "activations dcgan", "dictionary", *COMPARISONS, "steer strongest"),
     },
-    r"sampling\.size": {"dictionary"},  # of images of a folder
+    r"sampling\.(size|bit_depth)": {"dictionary"},  # of images of a folder
     r"sampling\.shard_size": {
         *("sample", "dictionary", "activations dcgan", "activations efficientnet_lite0"),
         *("activations mobilenet_v2", "activations mtcnn_onet"),
@@ -168,3 +176,17 @@ def test_without_stored_maps_stages_depend_on_the_networks_that_they_run() -> No
     correlations = {job for job in differ if job.startswith("correlations ")}
     assert correlations
     assert differ - correlations == {"concept_examples", f"unit_examples {name}", f"sweep {name}"}
+
+
+def test_images_of_a_folder_depend_on_how_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    content = tiny()
+    content["pivot"], *content["encoders"] = content["encoders"]
+    content["sampling"] |= {"folder": str(tmp_path / "images")}
+    content["steering"] = {}
+    before = settings(content)
+    reads = {"size": 128, "bit_depth": 12, "seed": 1}
+    for key, value in reads.items():
+        after = settings({**content, "sampling": {**content["sampling"], key: value}})
+        differ = {job for job in before if after[job] != before[job]}
+        assert differ == {"dictionary", "null_models" if key == "seed" else "sample"}
