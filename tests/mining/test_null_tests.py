@@ -17,7 +17,7 @@ from rosetta_core.mining.correlation.pearson import correlate
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.concepts import rosetta_table
 from rosetta_core.mining.matching.topk import mask_self, topk
-from rosetta_core.mining.significance.null_models import NULL_MODELS, null_model
+from rosetta_core.mining.significance.null_models import NULL_MODELS, NullSources, null_model
 from rosetta_core.mining.significance.null_tests import (
     concept_significance,
     null_counts,
@@ -238,6 +238,36 @@ def test_the_configuration_names_the_registered_null_models() -> None:
         model = null_model(name)
         assert model.name == name
         assert needs == (not model.runs_encoder, model.min_images)
+
+
+@pytest.mark.parametrize("name", NULL_MODELS)
+def test_a_null_model_makes_two_independent_draws_that_its_seed_determines(rng, name: str) -> None:
+    pivot, encoder = arrays(noise(rng, 3)), arrays(noise(rng, 2))
+
+    def draws(seed: int) -> list[np.ndarray]:
+        """The maps of the pivot and of the encoder in both draws."""
+        sources = NullSources(
+            pivot=pivot,
+            encoder=lambda: encoder,
+            untrained=lambda seed: arrays(noise(np.random.default_rng([seed, 9]), 2)),
+            seed=seed,
+        )
+        made = null_model(name).draws(sources)
+        return [source.read(0, range(IMAGES)).numpy() for draw in made for source in draw]
+
+    first, own, second, other = draws(4)
+    for one, again in zip((first, own, second, other), draws(4), strict=True):
+        np.testing.assert_array_equal(one, again)
+    maps = [source.read(0, range(IMAGES)).numpy() for source in (pivot, encoder)]
+    changed, kept = ((first, second), (own, other))
+    if null_model(name).runs_encoder:
+        changed, kept = kept, changed
+    unchanged = maps[0] if null_model(name).runs_encoder else maps[1]
+    for one in kept:
+        np.testing.assert_array_equal(one, unchanged)
+    for one, another in (changed, (changed[0], maps[0]), (changed[1], maps[0])):
+        assert one.shape != another.shape or np.mean(one == another) < 0.2
+    assert not np.array_equal(changed[0], draws(11)[1 if null_model(name).runs_encoder else 0])
 
 
 def test_an_unknown_null_model_is_an_error() -> None:
