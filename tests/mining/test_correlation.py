@@ -299,3 +299,36 @@ def test_reading_ahead_changes_nothing(threads: int) -> None:
     units, corr = accumulator.correlations(0)
     assert units == slice(0, corr.shape[1])
     assert np.abs(corr - expected).max() <= SPLIT
+
+
+@pytest.mark.parametrize("loaded", [0, 1000])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_takes_two_thirds_of_the_budget(loaded: int, threads: int) -> None:
+    """By hand: the reduced pivot twice, and the largest block of maps for each thread."""
+
+    class Loading(InMemoryActivations):
+        def bytes_per_image(self) -> int:
+            return loaded
+
+    pivot = InMemoryActivations({"a": np.ones((4, 3, 4, 4), np.float32)})
+    model = Loading({"b": np.ones((4, 5, 2, 2), np.float32)})
+    reduced, row, column = 4 * 3 * 2 * 2, 4 * 3 * 4 * 4, 4 * (5 * 2 * 2 + 5 * 2 * 2)
+    image = 2 * reduced + threads * max(row, column) + loaded
+
+    def batch(budget: int) -> int:
+        with TorchThreadPool(threads) as workers:
+            return CorrelationAccumulator(
+                pivot,
+                [model],
+                rows=split_layers(pivot.layers),
+                columns=split_layers(model.layers, model=0),
+                device=torch.device("cpu"),
+                memory_budget=budget,
+                workers=workers,
+            ).batch_size()
+
+    for images in (2, 4, 8):  # powers of two
+        assert batch(3 * image * images // 2) == images
+        assert batch(3 * image * images // 2 - 3) == images // 2
+    assert batch(3 * image * 7 // 2) == 4
+    assert batch(1) == 1
