@@ -34,6 +34,9 @@ class ModelInfo:
         classes: number of classes of a conditional generator; 0 otherwise.
         supports_truncation: whether the model can generate with a truncation below 1.
         latent_spaces: names of the generator's latent spaces.
+        tensors: dtype and shape of each parameter and buffer in the state dict, by name.
+        converts_checkpoints: whether the model converts checkpoints by a function of its own.
+        unused_entries: patterns of entries that its files have and the network does not use.
     """
 
     layers: list[Layer]
@@ -43,6 +46,9 @@ class ModelInfo:
     classes: int = 0
     supports_truncation: bool = True
     latent_spaces: list[str] = field(default_factory=lambda: ["z"])
+    tensors: dict[str, tuple[str, list[int]]] = field(default_factory=dict)
+    converts_checkpoints: bool = False
+    unused_entries: list[str] = field(default_factory=list)
 
 
 def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelInfo:
@@ -98,6 +104,12 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
             classes=built.classes if isinstance(built, Generator) else 0,
             supports_truncation=not model.target or takes_truncation(model.target),
             latent_spaces=["z", *(built.latent_spaces if isinstance(built, Generator) else ())],
+            tensors={
+                name: (str(value.dtype), list(value.shape))
+                for name, value in built.network.state_dict().items()
+            },
+            converts_checkpoints=built.convert_checkpoint is not None,
+            unused_entries=list(built.unused_entries),
         )
     write_cached(path, json.dumps(asdict(info)))
     return info

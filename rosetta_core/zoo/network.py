@@ -101,6 +101,7 @@ class Network(ABC):
             neither maps nor tokens nor vectors.
         convert_checkpoint: converts the content of a checkpoint to the network's state dict, if
             that is more than one entry of it.
+        unused_entries: patterns of entries that its files have and the network does not use.
     """
 
     network: nn.Module
@@ -109,6 +110,7 @@ class Network(ABC):
     margins: Mapping[str, int] = field(default_factory=dict)
     to_maps: Callable[[str, Any], Tensor] | None = None
     convert_checkpoint: CheckpointConverter | None = None
+    unused_entries: Sequence[str] = ()
 
     def activation_maps(self, layer: str, output: Any) -> Tensor:
         """Convert a layer's output to maps (n, c, h, w) that cover the image.

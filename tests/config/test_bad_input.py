@@ -451,11 +451,14 @@ MISFITS = [
     (inverted("dangling"), "steering: a: no file 'dangling'; give an existing file"),
     (folder_images("dangling"), "sampling.folder: there is no folder dangling; correct the path"),
     ({"results": "text.png/runs"}, "results: text.png is not a folder; choose another path"),
-    ({"encoders": [model(weights={"file": "folder"})]}, "m: there is no weights file at folder; c"),
-    ({"encoders": [model()]}, "w.pt: is neither safetensors nor a torch.save nor a pickle"),
+    (
+        {"encoders": [model(weights={"file": "folder"})]},
+        "m: folder: is a folder; give the file of weights in it",
+    ),
+    ({"encoders": [model()]}, "w.pt: is text ('no weights'), not weights"),
     (
         {"encoders": [model(weights={"file": "cut.safetensors"})]},
-        "cut.safetensors: is neither safetensors nor",
+        "cut.safetensors: is a safetensors file cut short",
     ),
     (
         {"encoders": [model(weights="random", input={**INPUT, "size": 4})]},
@@ -599,8 +602,8 @@ COMMANDS: list[tuple[list[str], str]] = [
 ]
 WITHOUT_CONFIG: list[tuple[list[str], str]] = [
     (["convert", "no.pkl", "o.safetensors"], "no.pkl: no such file"),
-    (["convert", "folder", "o.safetensors"], "folder: no such file"),
-    (["convert", "w.pt", "o.safetensors"], "w.pt: is neither safetensors nor a torch.save nor"),
+    (["convert", "folder", "o.safetensors"], "folder: is a folder; give the file of weights"),
+    (["convert", "w.pt", "o.safetensors"], "w.pt: is text ('no weights'), not weights"),
     (
         ["convert", "w.pt", "o.pt"],
         "o.pt: has another suffix; end the name in .safetensors",

@@ -14,7 +14,7 @@ from rosetta_core.zoo.generators.biggan import ARCHITECTURES, build
 from rosetta_core.zoo.generators.biggan_network import BigGANDeep, statistics_rows
 from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.network import Generator
-from rosetta_core.zoo.weights.assignment import load_weights
+from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.local import FileWeights
 
 GOLDENS = golden_names("biggan-deep")
@@ -130,7 +130,7 @@ def test_a_published_file_of_weights_loads_as_data(path: Path) -> None:
     truncation = golden.about["cases"][case]["truncation"]
     arguments = json.loads(path.with_suffix(".config.json").read_text())
     network = build(arguments=arguments, truncation=truncation).network.requires_grad_(False)
-    load_weights(network, path, weights=FileWeights(file=str(path)))
+    load_weights(network, path, Reading(weights=FileWeights(file=str(path))))
     image = golden.array(f"out/{case}/image")
     assert_near(network.generate_mixed(*inputs(golden, truncation)), image, family="biggan-deep")
 

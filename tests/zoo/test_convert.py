@@ -81,8 +81,8 @@ def test_a_state_dictionary_of_torch_is_copied(tmp_path: Path, capsys) -> None:
     [
         ("missing.pkl", "out.safetensors", "missing.pkl: no such file"),
         ("missing.pt", "out.safetensors", "missing.pt: no such file"),
-        ("odd.pt", "out.safetensors", "odd.pt: is neither safetensors nor"),
-        ("code.pt", "out.safetensors", "(it is damaged, or holds more than tensors)"),
+        ("odd.pt", "out.safetensors", "odd.pt: is text ('nothing of the kind'), not weights"),
+        ("code.pt", "out.safetensors", "code.pt: has no tensors"),
         ("empty.pkl", "out.safetensors", "empty.pkl: has no tensors"),
         ("unlike.pkl", "out.safetensors", "its arguments build a stylegan2 whose "),
         ("bare.pkl", "out.safetensors", "bare.pkl: stylegan2: argument"),

@@ -25,7 +25,7 @@ from rosetta_core.zoo.generators.stylegan2.modulated import (
 from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.network import Generator
 from rosetta_core.zoo.probing import probe_layers
-from rosetta_core.zoo.weights.assignment import load_weights
+from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.local import FileWeights
 from rosetta_core.zoo.weights.pickles.networks import read_pickled_network
 
@@ -227,7 +227,9 @@ def test_a_published_checkpoint_loads_with_its_mean_w(name: str) -> None:
     golden, built = Golden(name), unfilled(Golden(name), truncation=0.5)
     built.network.requires_grad_(False)
     load_weights(
-        built.network, path, weights=FileWeights(file=str(path)), convert=built.convert_checkpoint
+        built.network,
+        path,
+        Reading(weights=FileWeights(file=str(path)), convert=built.convert_checkpoint),
     )
     mean = built.network.latent_avg
     assert mean.isfinite().all()

@@ -16,7 +16,7 @@ from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder, as_maps
 from rosetta_core.zoo.probing import probe_layers
-from rosetta_core.zoo.weights.assignment import load_weights
+from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.local import FileWeights
 
 CPU = torch.device("cpu")
@@ -140,7 +140,7 @@ def test_weights_by_name_by_order_and_under_an_entry(tmp_path) -> None:
     renamed = {f"old_{k}": v for k, v in source.state_dict().items() if "num_batches" not in k}
     path, plain = save(tmp_path, {"step": 3, "model": renamed})
     weights = plain.model_copy(update={"entry": "model", "match": "order"})
-    load_weights(target, path, weights=weights)
+    load_weights(target, path, Reading(weights=weights))
     torch.testing.assert_close(target.weight, source.weight)
 
 
@@ -153,14 +153,14 @@ def test_weights_by_name_by_order_and_under_an_entry(tmp_path) -> None:
             {k: torch.zeros(4) for k in ("weight", "bias", "running_mean", "running_var", "more")},
             "'more' belongs to another network",
         ),
-        ({"model": {"weight": torch.zeros(4)}}, "has no tensors; choose the entry"),
+        ({"model": {"weight": torch.zeros(4)}}, "has no tensors.*; set entry: model"),
         ([1, 2], "holds a list"),
     ],
 )
 def test_wrong_weights(tmp_path, state, problem: str) -> None:
     path, weights = save(tmp_path, state)
     with pytest.raises(RosettaError, match=problem) as caught:
-        load_weights(nn.BatchNorm2d(4), path, weights=weights)
+        load_weights(nn.BatchNorm2d(4), path, Reading(weights=weights))
     assert "\n" not in str(caught.value)
 
 
@@ -170,7 +170,7 @@ def test_transposed_weights_are_refused(tmp_path, match: str) -> None:
     path, weights = save(tmp_path, {"weight": torch.zeros(4, 3), "bias": torch.zeros(3)})
     chosen = weights.model_copy(update={"match": match})
     with pytest.raises(RosettaError, match=r"'weight' has shape \(4, 3\), .*\(3, 4\)") as caught:
-        load_weights(nn.Linear(4, 3), path, weights=chosen)
+        load_weights(nn.Linear(4, 3), path, Reading(weights=chosen))
     assert "\n" not in str(caught.value)
 
 
@@ -179,7 +179,7 @@ def test_transposed_tensors_are_loaded_by_their_elements(tmp_path) -> None:
     matrix = torch.arange(12.0).reshape(4, 3)
     path, weights = save(tmp_path, {"weight": matrix.T, "bias": torch.zeros(3)})
     target = nn.Linear(4, 3)
-    load_weights(target, path, weights=weights)
+    load_weights(target, path, Reading(weights=weights))
     assert torch.equal(target.weight, matrix.T)
 
 
@@ -190,8 +190,8 @@ class Trap:
 
 def test_weights_that_carry_code_are_refused(tmp_path, capsys) -> None:
     path, weights = save(tmp_path, {"weight": Trap()})
-    with pytest.raises(RosettaError, match="cannot be read as weights"):
-        load_weights(nn.BatchNorm2d(4), path, weights=weights)
+    with pytest.raises(RosettaError, match=r"has no tensors \('weight' is a builtins.print\)"):
+        load_weights(nn.BatchNorm2d(4), path, Reading(weights=weights))
     assert "ran" not in capsys.readouterr().out
 
 

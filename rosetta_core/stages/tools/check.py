@@ -1,6 +1,7 @@
 """Checks of a configuration before a run: models, layers, weights, images and steering jobs."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,15 @@ from rosetta_core.io.checked_files import check_once
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.runtime.progress import log
-from rosetta_core.runtime.user_code import report_errors
+from rosetta_core.runtime.user_code import fingerprint, report_errors
 from rosetta_core.stages import sample, triggers
 from rosetta_core.stages.steering.checks import check_steering, check_units
 from rosetta_core.stages.tools.prepare import list_layers
-from rosetta_core.zoo.model_spec import has_image_range
+from rosetta_core.zoo.model_spec import ModelSpec, has_image_range
+from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
+from rosetta_core.zoo.weights.shards import weights_files
+from rosetta_core.zoo.weights.sources import StoredWeights
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.layers import Layer
@@ -58,6 +62,7 @@ def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["
         )
     _check_image_folder(config)
     layers_by_model = {model.name: list_layers(config, model=model.name) for model in config.models}
+    _check_fits(config)
     _check_models(config)
     _check_first_images(config)
     for name, layers in layers_by_model.items():
@@ -102,26 +107,52 @@ def _check_weights(config: Config) -> None:
         path = paths.weights(model)
         if path is None or not isinstance(model.weights, FileWeights | ShippedWeights):
             continue
-        if not path.is_file():
+        if not path.exists():
             raise RosettaError(
                 f"{model.name}: there is no weights file at {path}; correct `weights`, or put the "
                 "file there"
             )
-        check_once(
-            [path],
-            partial(_check_format, path),
-            key=code_fingerprint("rosetta_core.zoo.weights.checkpoints"),
-            cache=paths.resources / "checked",
-        )
         if isinstance(model.weights, ShippedWeights):  # small, while the user's may be large
             verify_weights(path, model.weights)
 
 
-def _check_format(path: Path) -> None:
-    """Check that a file of weights has a format that can be read; imports torch."""
-    from rosetta_core.zoo.weights.checkpoints import file_format
+def _check_fits(config: Config) -> None:
+    """Check that the weights that are there fit their networks; those to be fetched are left."""
+    paths = RunPaths(config)
+    for model in config.models:
+        path = paths.weights(model)
+        if path is None or not path.exists() or not isinstance(model.weights, StoredWeights):
+            continue
+        with _naming(model):
+            files = weights_files(path)
+        check_once(
+            files,
+            partial(_check_fit, model, path, paths.resources),
+            key=[
+                model.model_dump(mode="json", exclude={"name", "layers", "input"}),
+                code_fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family].module_name),
+                fingerprint(model.target, key="target") if model.target else None,
+                version("torch"),
+            ],
+            cache=paths.resources / "checked",
+        )
 
-    file_format(path)
+
+def _check_fit(model: ModelSpec, path: Path, resources: Path) -> None:
+    """Check that a file of weights fits a network; imports torch."""
+    from rosetta_core.zoo.loading import check_fit
+
+    with _naming(model):
+        check_fit(model, path, resources)
+
+
+@contextmanager
+def _naming(model: ModelSpec) -> Iterator[None]:
+    """Begin errors with the name of a model."""
+    try:
+        yield
+    except RosettaError as error:
+        raise RosettaError(f"{model.name}: {error}") from None
 
 
 def _check_image_folder(config: Config) -> None:

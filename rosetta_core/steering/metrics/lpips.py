@@ -17,7 +17,7 @@ from torchvision import models
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
-from rosetta_core.zoo.weights.assignment import load_weights
+from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.local import FileWeights
 
 __all__ = ["Lpips"]
@@ -53,7 +53,9 @@ class Lpips(PerceptualDistance):
         if not path.is_file():
             _download(weights.url, path, name=self.name)
         # checks a file that was put there by hand, with an error of one line
-        load_weights(models.get_model(architecture), path, weights=FileWeights(file=str(path)))
+        load_weights(
+            models.get_model(architecture), path, Reading(weights=FileWeights(file=str(path)))
+        )
         with _hub_folder(folder):
             self._network = LearnedPerceptualImagePatchSimilarity(net).net.to(device)
         self._network.requires_grad_(False)

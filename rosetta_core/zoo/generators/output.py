@@ -42,7 +42,8 @@ def to_rgb(images: Tensor, output_range: OutputRange | None) -> Tensor:
         output_range: values of black and white, and of transparent and opaque; None: -1 and 1.
 
     Returns:
-        float32 (n, 3, h, w); not clipped. RGB in -1..1 is returned as it is.
+        float32 (n, 3, h, w), or float64 for such images; not clipped. RGB in -1..1 is returned as
+        it is.
 
     Raises:
         RosettaError: these are not images, or are complex.
@@ -50,7 +51,8 @@ def to_rgb(images: Tensor, output_range: OutputRange | None) -> Tensor:
     if problem := image_shape_problem(images):
         raise RosettaError(f"a generator has to return images, but {problem}")
     black, white = output_range or DEFAULT_RANGE
-    images = images.float()
+    if images.dtype != torch.float64:
+        images = images.float()
     if (black, white) != DEFAULT_RANGE:
         images = (images - black) * (2 / (white - black)) - 1
     if images.shape[1] == 4:

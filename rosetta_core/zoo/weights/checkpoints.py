@@ -1,18 +1,16 @@
-"""Files of weights: safetensors, `torch.save`, and pickled networks; nothing in them is executed.
+"""Content of files of weights of all formats, read as data; nothing in them is executed.
 
-The format is recognised by content, not by name. A safetensors file that `rosetta convert` wrote
-states its network in the metadata `family`, `arguments` (JSON), `source_sha256` and `format`.
+A safetensors file that `rosetta convert` wrote states its network in the metadata `family`,
+`arguments` (JSON), `source_sha256` and `format`. Large models are several safetensors files with an
+index, `NAME.safetensors.index.json`, that names the file of each tensor.
 """
 
 import json
-import pickletools
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,13 +19,32 @@ from torch import Tensor
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.registry import FAMILIES
+from rosetta_core.zoo.weights.formats import file_format, read_safetensors_header
 from rosetta_core.zoo.weights.pickles.networks import PickledModule, read_pickled_network
+from rosetta_core.zoo.weights.pickles.torch_files import InertObject, read_torch_file
+from rosetta_core.zoo.weights.shards import read_index
 
-__all__ = ["Checkpoint", "extract_state_dict", "file_format", "read_checkpoint", "read_metadata"]
+__all__ = ["Checkpoint", "extract_state_dict", "kind_of", "read_checkpoint", "read_metadata"]
 
-LEGACY_TORCH = 0x1950A86A20F9469CFC6C  # a torch.save before 1.6 starts with this number, pickled
-PICKLE = b"\x80"  # the opcode PROTO, the start of every pickle since protocol 2
 ENTRY = "G_ema"  # entry of the generator with weights averaged over training
+DTYPES = {  # of safetensors
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "C64": torch.complex64,
+}
 
 
 @dataclass(frozen=True)
@@ -49,18 +66,21 @@ class Checkpoint:
     pickled: bool = False
 
 
-def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
+def read_checkpoint(
+    path: Path, *, entry: str | None = None, shapes_only: bool = False
+) -> Checkpoint:
     """Read a file of weights of any supported format.
 
     Args:
         path: the file.
         entry: key of the network in a pickle, G_ema by default; files of other formats are read
             whole.
+        shapes_only: return tensors on the meta device where the format allows it, which is quick.
 
     Raises:
-        RosettaError: the file is missing, damaged, or holds more than tensors.
+        RosettaError: the file is missing, damaged, or not a file of weights.
     """
-    if not path.is_file():
+    if not path.exists():
         raise RosettaError(f"{path}: no such file; correct the path of the weights")
     format = file_format(path)
     try:
@@ -72,21 +92,55 @@ def read_checkpoint(path: Path, *, entry: str | None = None) -> Checkpoint:
                 family, arguments = _recognise(module, path)
                 return Checkpoint(module.state_dict(), family, arguments, resolution, pickled=True)
             case "safetensors":
-                return Checkpoint(load_file(path), *(read_metadata(path) or ()))
-            case "torch":
-                return Checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+                tensors = _read_safetensors(path, shapes_only)
+                return Checkpoint(tensors, *(read_metadata(path) or ()))
+            case "sharded":
+                return Checkpoint(_read_shards(path, shapes_only))
+            case "torch" | "legacy torch":
+                legacy = format == "legacy torch"
+                content = read_torch_file(path, legacy=legacy, shapes_only=shapes_only)
+                is_module = isinstance(content, PickledModule)
+                return Checkpoint(content.state_dict() if is_module else content)
             case _:
                 assert_never(format)
     except RosettaError:
         raise
-    except Exception as error:
+    except (
+        *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RecursionError),
+        *(RuntimeError, SafetensorError, TypeError, ValueError, zipfile.BadZipFile),
+    ) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        if isinstance(error, UnpicklingError):  # PyTorch's message suggests to read it unsafely
-            reason = "it is damaged, or holds more than tensors"
         raise RosettaError(
-            f"{path}: cannot be read as weights ({reason}); give a safetensors file, or a "
-            "torch.save of nothing but tensors"
+            f"{path}: cannot be read as weights ({reason}); it is damaged or incomplete, download "
+            "it again"
         ) from error
+
+
+def _read_safetensors(path: Path, shapes_only: bool) -> dict[str, Tensor]:
+    header = read_safetensors_header(path)
+    if not shapes_only:
+        return load_file(path)
+    return {
+        name: torch.empty(about["shape"], dtype=DTYPES[about["dtype"]], device="meta")
+        for name, about in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _read_shards(path: Path, shapes_only: bool) -> dict[str, Tensor]:
+    """Read the tensors of all files that an index names."""
+    tensors: dict[str, Tensor] = {}
+    for shard, names in read_index(path).items():
+        if not shard.is_file() or file_format(shard) != "safetensors":
+            raise RosettaError(f"{shard}: is not a safetensors file; download all files of {path}")
+        content = _read_safetensors(shard, shapes_only)
+        for name in names:
+            if name not in content:
+                raise RosettaError(
+                    f"{shard}: lacks {name!r}, which {path.name} places there; download both again"
+                )
+            tensors[name] = content[name]
+    return tensors
 
 
 def read_metadata(path: Path) -> tuple[str, dict[str, Any]] | None:
@@ -128,25 +182,54 @@ def extract_state_dict(
         RosettaError: there is no such entry or there are no tensors; or the state dict is not pure.
     """
     if entry is not None:
-        if not isinstance(content, dict) or entry not in content:
-            keys = list(content)[:5] if isinstance(content, dict) else type(content).__name__
+        if not isinstance(content, Mapping) or entry not in content:
+            keys = list(content)[:5] if isinstance(content, Mapping) else kind_of(content)
             raise RosettaError(f"{path}: has no entry {entry!r}; choose from {keys}")
         content = content[entry]
-    if not isinstance(content, dict):
+    if isinstance(content, PickledModule):
+        content = content.state_dict()
+    if not isinstance(content, Mapping):
         raise RosettaError(
-            f"{path}: holds a {type(content).__name__}, not a state dict; give another file or "
-            "entry"
+            f"{path}: holds a {kind_of(content)}, not a state dict; give another file or entry"
         )
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     others = [name for name in content if str(name) not in tensors]
     if pure and others:
         raise RosettaError(
-            f"{path}: {others[0]!r} is a {type(content[others[0]]).__name__}, not a tensor; choose "
+            f"{path}: {others[0]!r} is a {kind_of(content[others[0]])}, not a tensor; choose "
             f"the entry of the state dict from {list(content)[:5]}"
         )
     if not tensors:
-        raise RosettaError(f"{path}: has no tensors; choose the entry from {list(content)[:5]}")
+        raise RosettaError(f"{path}: {_describe_content(content)}")
     return tensors
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's class, for errors."""
+    match value:
+        case InertObject(name=name):
+            return name
+        case PickledModule(class_name=name):
+            return f"module {name}"
+    return type(value).__name__
+
+
+def _describe_content(content: Mapping[Any, Any]) -> str:
+    """Return what a checkpoint has in place of tensors, and what to do."""
+    if not content:
+        return "has no tensors; give the original file of weights"
+    states = [
+        key
+        for key, value in content.items()
+        if isinstance(value, PickledModule)
+        or (isinstance(value, Mapping) and any(isinstance(x, Tensor) for x in value.values()))
+    ]
+    if len(states) == 1:
+        return f"has no tensors, but an entry with some; set entry: {states[0]}"
+    if states:
+        return f"has no tensors, but entries with some; set entry to one of {states[:8]}"
+    kinds = ", ".join(f"{key!r} is a {kind_of(x)}" for key, x in list(content.items())[:3])
+    return f"has no tensors ({kinds}); give the file of the state dict"
 
 
 def _recognise(module: PickledModule, path: Path) -> tuple[str | None, dict[str, Any] | None]:
@@ -163,46 +246,3 @@ def _recognise(module: PickledModule, path: Path) -> tuple[str | None, dict[str,
         if arguments is not None:
             return family.name, arguments
     return None, None
-
-
-def file_format(path: Path) -> Literal["safetensors", "torch", "pickle"]:
-    """Return the format of a file of weights, from its first bytes; nothing is loaded.
-
-    A safetensors file starts with the length of its header (8 bytes, little-endian) and the header,
-    which is JSON. `torch.save` writes a zip file with data.pkl in it, or before version 1.6 a
-    pickle that starts with a magic number.
-
-    Raises:
-        RosettaError: the file is missing, or has none of these formats.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(256)
-        if len(head) > 8 and head[8:9] == b"{" and _length(head) <= path.stat().st_size - 8:
-            return "safetensors"
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if any(Path(name).name == "data.pkl" for name in archive.namelist()):
-                    return "torch"
-    except (OSError, zipfile.BadZipFile) as error:
-        raise RosettaError(
-            f"{path}: cannot be read as weights ({error}); give another file"
-        ) from error
-    if head.startswith(PICKLE):
-        return "torch" if LEGACY_TORCH in _first_values(head) else "pickle"
-    raise RosettaError(
-        f"{path}: is neither safetensors nor a torch.save nor a pickle; give a file of weights"
-    )
-
-
-def _length(head: bytes) -> int:
-    return int.from_bytes(head[:8], "little")
-
-
-def _first_values(head: bytes) -> Iterator[object]:
-    """Yield the arguments of the first three instructions of a pickle."""
-    try:
-        for _, value, _ in islice(pickletools.genops(head), 3):  # PROTO, perhaps FRAME, a number
-            yield value
-    except ValueError:  # the head ends within an instruction
-        return

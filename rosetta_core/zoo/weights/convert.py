@@ -16,6 +16,7 @@ from torch import Tensor
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.validation import Name
+from rosetta_core.zoo.layers import match_names
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.checkpoints import extract_state_dict, read_checkpoint
 
@@ -116,7 +117,8 @@ def _check_fit(
                 f"{path}: its arguments build a {family} whose {name} is {shape}, but the file has "
                 f"{actual}; give another file"
             )
-    if extra := [name for name in state if name not in expected]:
+    unused = {n for pattern in built.unused_entries for n in match_names(state, pattern)}
+    if extra := [name for name in state if name not in expected and name not in unused]:
         raise RosettaError(
             f"{path}: its arguments build a {family} without {extra[0]!r}; give another file"
         )

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema
 from rosetta_core.errors import did_you_mean
 from rosetta_core.validation import File, Section, Seed, Sha256
 
-__all__ = ["SHIPPED", "CheckpointSection", "FileWeights", "RandomWeights", "ShippedWeights"]
+__all__ = ["AUTO", "SHIPPED", "CheckpointSection", "FileWeights", "RandomWeights", "ShippedWeights"]
 
 # weights in `rosetta_core/zoo/shipped`: SHA-256 by name, and the licence of all of them
 SHIPPED = {
@@ -21,6 +21,7 @@ SHIPPED = {
     "mae_faces": "4472514783c9af3e7fe7e0ecacc81b24a8aac8dc1abd6a3a2bdb141489d051c4",
 }
 LICENCE = "MIT"
+AUTO = "auto"  # prefix that is found by the names of the network's parameters
 
 
 class CheckpointSection(Section):
@@ -36,8 +37,8 @@ class CheckpointSection(Section):
     )
     prefix: str | None = Field(
         None,
-        description="prefix of the checkpoint entries that are loaded, removed from their names; "
-        "null: all entries",
+        description="prefix of the checkpoint entries that are loaded, removed from their names, "
+        "for example module.; auto: the prefix that fits the network; null: all entries",
     )
     absent: list[str] = Field(
         [],

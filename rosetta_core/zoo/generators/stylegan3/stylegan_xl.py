@@ -6,6 +6,7 @@ stages (section 3.2): its last layers are removed and new ones added.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ __all__ = ["ARCHITECTURES", "arguments_of", "build", "plan_stages"]
 
 FAMILY = "stylegan_xl"
 STAGE = {"img_resolution": 4, "head_layers": 1, "up_factor": 1}
+EMBEDDED = "mapping.embed.weight"
 EMBEDDING = (1000, 320)  # classes of ImageNet, and features of the classifier EfficientNet-lite0
 
 
@@ -113,13 +115,15 @@ def build(
     """
     arguments = resolve_arguments(architecture, arguments, published=ARCHITECTURES, family=FAMILY)
     complete = _complete_arguments(arguments)
-    return make_generator(
+    generator = make_generator(
         complete,
         plan_stages(complete),
         truncation=truncation,
         mapping_type=partial(ClassMapping, class_embedding_shape=complete["class_embedding_shape"]),
         mapping_first=bool(complete["stages"]),
     )
+    # files of networks without classes have the embedding of the classifier all the same
+    return generator if complete["c_dim"] else replace(generator, unused_entries=(EMBEDDED,))
 
 
 def _complete_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

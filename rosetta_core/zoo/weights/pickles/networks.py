@@ -33,7 +33,14 @@ from rosetta_core.zoo.weights.pickles.values import (
     unsupported,
 )
 
-__all__ = ["PickledModule", "read_pickled_data", "read_pickled_network"]
+__all__ = [
+    "PickledModule",
+    "make_module",
+    "mapped",
+    "network_handler",
+    "read_pickled_data",
+    "read_pickled_network",
+]
 
 PERSISTENT_OBJECT = "torch_utils.persistence._reconstruct_persistent_obj"
 TORCH_MODULES = "torch.nn.modules."
@@ -100,7 +107,7 @@ def read_pickled_network(path: Path, entry: str = "G_ema") -> PickledModule:
         RosettaError: the file is damaged, has no network under the key, refers to a class or
             function that is not supported, or unfolds into much more than its size.
     """
-    with _report_errors(path), _mapped(path) as file:
+    with _report_errors(path), mapped(path) as file:
         networks = {key: node for key, node in record_pairs(parse_pickle(file)) if _is_text(key)}
         if entry not in networks:
             keys = ", ".join(printable(key) for key in list(networks)[:8]) or "nothing"
@@ -118,7 +125,7 @@ def read_pickled_data(path: Path) -> Any:
         RosettaError: the file is damaged, refers to a class or function that is not supported, or
             unfolds into much more than its size.
     """
-    with _report_errors(path), _mapped(path) as file:
+    with _report_errors(path), mapped(path) as file:
         return _evaluate(parse_pickle(file), size=file.size())
 
 
@@ -127,14 +134,15 @@ def _evaluate(node: Any, *, size: int) -> Any:
     names = {name for name in referenced_names(node) if not _is_supported(name)}
     if names:
         raise unsupported(names)
-    return Evaluator(_handler, constants=DTYPES, size=size).value(node)
+    return Evaluator(network_handler, constants=DTYPES, size=size).value(node)
 
 
 def _is_supported(name: str) -> bool:
-    return _handler(name) is not None or name in DTYPES or name in IGNORED_NAMES
+    return network_handler(name) is not None or name in DTYPES or name in IGNORED_NAMES
 
 
-def _handler(name: str) -> Handler | None:
+def network_handler(name: str) -> Handler | None:
+    """Return the handler of a class or function in a pickled network; None if it has none."""
     if name == PERSISTENT_OBJECT:
         return _persistent_module
     if name.startswith(TORCH_MODULES) and len(name) < MAX_NAME:
@@ -149,15 +157,20 @@ def _persistent_module(values: Evaluator, record: Record) -> PickledModule:
     name = fields.get("class_name")
     if fields.get("type") != "class" or not isinstance(name, str):
         raise ValueError("a persistent object that is not of a class")
-    return _module(values, name, fields.get("state"))
+    return make_module(values, name, fields.get("state"))
 
 
 def _torch_module(values: Evaluator, record: Record) -> PickledModule:
     """A module of PyTorch, with its attributes as the state."""
-    return _module(values, record.name.rpartition(".")[2], *(record.state or (None,)))
+    return make_module(values, record.name.rpartition(".")[2], *(record.state or (None,)))
 
 
-def _module(values: Evaluator, class_name: str, state: Any) -> PickledModule:
+def make_module(values: Evaluator, class_name: str, state: Any) -> PickledModule:
+    """Return a module of its attributes, a record of a dictionary.
+
+    Raises:
+        ValueError: they are not attributes of a module.
+    """
     fields = _attributes(values, state) if state is not None else {}
     if not {"_parameters", "_buffers", "_modules"} <= set(fields):
         raise ValueError(f"{printable(class_name)} is not a network, it has no parameters")
@@ -209,7 +222,7 @@ def _is_text(node: Any) -> bool:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
+def mapped(path: Path) -> Iterator[mmap.mmap]:
     """Map a file into memory."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         yield mapped

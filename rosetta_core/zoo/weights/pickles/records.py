@@ -12,10 +12,11 @@ from io import BytesIO
 from mmap import mmap
 from typing import IO, Any, cast
 
-__all__ = ["Record", "parse_pickle", "record_pairs", "referenced_names"]
+__all__ = ["PERSISTENT", "Record", "parse_pickle", "record_pairs", "referenced", "referenced_names"]
 
 MAX_INSTRUCTIONS = 500_000  # the largest official files should have less than half of that
 MAX_NAME = 1000  # characters; joining longer parts of names would multiply the file's size
+PERSISTENT = "persistent id"  # name of a record of an object outside the pickle
 DICT, SET, FROZENSET = "builtins.dict", "builtins.set", "builtins.frozenset"
 # earlier names of modules, and their names today or in the NumPy of the official files
 ALIASES = {
@@ -96,12 +97,17 @@ def record_pairs(node: Any) -> list[tuple[Any, Any]]:
 
 def referenced_names(node: Any) -> set[str]:
     """Return the names of all records that a node refers to, directly or indirectly."""
-    names, seen, waiting = set(), {id(node)}, [node]
+    return {record.name for record in referenced(node)}
+
+
+def referenced(node: Any) -> Iterator[Record]:
+    """Yield every record that a node refers to, directly or indirectly, and itself."""
+    seen, waiting = {id(node)}, [node]
     while waiting:
         node = waiting.pop()
         children: Iterator[Any] = iter(())
         if isinstance(node, Record):
-            names.add(node.name)
+            yield node
             children = node.children()
         elif isinstance(node, list | tuple):
             children = iter(node)
@@ -109,7 +115,6 @@ def referenced_names(node: Any) -> set[str]:
             if id(child) not in seen:
                 seen.add(id(child))
                 waiting.append(child)
-    return names
 
 
 class _Machine:
@@ -203,6 +208,8 @@ def _call(_: Any, function: Any, arguments: Any) -> Record:
         match function.name, function.arguments:
             case "dill._dill._load_type", (str(kind),):
                 name = f"builtins.{kind[:MAX_NAME]}"
+            case "persistent id", (("module", Record(name=str(kind)), *_),):
+                name = kind  # a class, as torch.save wrote it before version 1.6
             case _:
                 name = "the result of a call"
     if name == "copyreg._reconstructor" and len(arguments) == 3:
@@ -268,8 +275,8 @@ VALUES: dict[str, Callable[..., Any]] = {
     "GLOBAL": _name,
     "STACK_GLOBAL": _join_name,
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), lambda code: Record(f"copyreg.extension {code}")),
-    "PERSID": lambda key: Record("persistent id", (key,)),
-    "BINPERSID": lambda _, key: Record("persistent id", (key,)),
+    "PERSID": lambda key: Record(PERSISTENT, (key,)),
+    "BINPERSID": lambda _, key: Record(PERSISTENT, (key,)),
     **dict.fromkeys(("REDUCE", "NEWOBJ"), _call),
     "NEWOBJ_EX": _call_with_keywords,
     "INST": lambda name, items: _call(None, _name(name), tuple(items)),

@@ -17,10 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rosetta_core.zoo.weights.pickles.records import Record, parse_pickle, record_pairs
+from rosetta_core.zoo.weights.pickles.records import (
+    PERSISTENT,
+    Record,
+    parse_pickle,
+    record_pairs,
+)
 from rosetta_core.zoo.weights.pickles.values import Evaluator, Handler, unsupported
 
-__all__ = ["ARRAY_HANDLERS", "DTYPES"]
+__all__ = ["ARRAY_HANDLERS", "DTYPES", "SMALL_DTYPES", "STORAGES", "UNTYPED", "make_elements"]
 
 MAX_INSTRUCTIONS = 1000  # of a pickle in a storage; PyTorch writes fewer than 100
 STORAGE_MAGIC, STORAGE_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -38,7 +43,16 @@ STORAGES = {
     "torch.LongStorage": torch.int64,
     "torch.ShortStorage": torch.int16,
 }
+UNTYPED = "torch.storage.UntypedStorage"  # of tensors whose dtype has no storage class
 DTYPES = {str(dtype): dtype for dtype in STORAGES.values()}
+# further dtypes of files of torch.save; no network of the zoo has them
+SMALL_DTYPES = {
+    str(dtype): dtype
+    for dtype in (
+        *(torch.uint16, torch.uint32, torch.uint64),
+        *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
+    )
+}
 # NumPy types of numbers; a type of objects would be a pickle in a pickle
 NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 
@@ -86,6 +100,8 @@ def _make_array(values: Evaluator, data: Any, dtype: Any, shape: Any, *, order: 
 
 def _storage(values: Evaluator, node: Any) -> Tensor:
     """Return all elements of a storage, as a vector."""
+    if isinstance(node, Record) and node.name == PERSISTENT and values.storages is not None:
+        return values.storages(values, node.arguments)
     if not isinstance(node, Record) or node.name != "torch.storage._load_from_bytes":
         raise ValueError("a tensor whose storage is not inline")
     (data,) = values.arguments(node, least=1)
@@ -115,8 +131,17 @@ def _elements(values: Evaluator, data: bytes) -> Tensor:
         raise ValueError("a storage with two different sizes")
     if count < 0 or size != count * dtype.itemsize:
         raise ValueError(f"a storage of {size:,} bytes that states {count:,} elements")
-    values.spend(size)
-    elements = bytearray(memoryview(data)[file.tell() :])
+    return make_elements(values, memoryview(data)[file.tell() :], dtype)
+
+
+def make_elements(values: Evaluator, data: bytes | memoryview, dtype: torch.dtype) -> Tensor:
+    """Return the elements of a storage, from its little-endian bytes.
+
+    Raises:
+        ValueError: the values of the file would become too large, or a truth value is not 0 or 1.
+    """
+    values.spend(len(data))
+    elements = bytearray(data)
     if dtype == torch.bool and elements.strip(b"\0\1"):
         raise ValueError("a storage of truth values with other bytes than 0 and 1")
     if not elements:  # PyTorch refuses an empty buffer
@@ -132,8 +157,10 @@ def _tensor(values: Evaluator, record: Record) -> Tensor:
 
 
 def _view(values: Evaluator, record: Record) -> Tensor:
-    storage, offset, sizes, strides, *others = values.arguments(record, least=4, most=7)
+    storage, offset, sizes, strides, *others = values.arguments(record, least=4, most=8)
     elements = _storage(values, storage)
+    if record.name.endswith("_v3"):  # a storage of bytes, and the dtype
+        elements = elements.view(values.value(others.pop(2)))
     sizes, strides = values.sizes(sizes), values.sizes(strides)
     if len(others) > 2 and others[2] is not None:
         raise ValueError("a tensor with metadata")
@@ -184,4 +211,5 @@ ARRAY_HANDLERS: Mapping[str, Handler] = {
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from rosetta_core.zoo.weights.pickles.records import FROZENSET, SET, Record, record_pairs
 
-__all__ = ["HANDLERS", "Evaluator", "Handler", "printable", "unsupported"]
+__all__ = ["HANDLERS", "MAX_KEY", "Evaluator", "Handler", "printable", "unsupported"]
 
 Handler = Callable[["Evaluator", Record], Any]
 
@@ -29,6 +29,10 @@ class Evaluator:
         handlers: returns the handler of a name, or None if calls of it are not supported.
         constants: values of names that are not called.
         size: size of the file in bytes; values of about four times that are made at most.
+        storages: returns the elements of a storage outside the pickle, by its persistent id; None
+            if there are none.
+        unknown: returns the value of a record without a handler; None refuses it.
+        max_values: largest number of values.
     """
 
     def __init__(
@@ -37,10 +41,15 @@ class Evaluator:
         *,
         constants: Mapping[str, Any],
         size: int,
+        storages: "Callable[[Evaluator, Any], Any] | None" = None,
+        unknown: Handler | None = None,
+        max_values: int = MAX_VALUES,
     ) -> None:
         self.handlers, self.constants = handlers, constants
+        self.storages, self.unknown = storages, unknown
         self.bytes_left = 4 * size + 2**20
-        self.values_left, self.mixed_keys_left = MAX_VALUES, MAX_MIXED_KEYS
+        self.max_values = self.values_left = max_values
+        self.mixed_keys_left = MAX_MIXED_KEYS
         self.depth = self.prefix = 0  # of the current value: nesting, length of its module's name
         self.made: dict[int, tuple[Any, Any]] = {}  # nodes and the objects made of them, by id
 
@@ -55,7 +64,7 @@ class Evaluator:
         if self.depth > MAX_DEPTH:
             raise ValueError(f"values nested deeper than {MAX_DEPTH}, or in themselves")
         if self.values_left < 0:
-            raise ValueError(f"it unfolds into more than {MAX_VALUES:,} values")
+            raise ValueError(f"it unfolds into more than {self.max_values:,} values")
         if isinstance(node, Record):
             value = self._evaluate(node)
         elif isinstance(node, list):
@@ -69,10 +78,12 @@ class Evaluator:
 
     def _evaluate(self, record: Record) -> Any:
         if record.arguments is None:
-            if record.name not in self.constants:
+            if record.name in self.constants:
+                return self.constants[record.name]
+            if self.unknown is None:
                 raise unsupported([record.name])
-            return self.constants[record.name]
-        handler = self.handlers(record.name)
+            return self.unknown(self, record)
+        handler = self.handlers(record.name) or self.unknown
         if handler is None:
             raise unsupported([record.name])
         return handler(self, record)
