@@ -300,7 +300,7 @@ MISFITS: list[tuple[Callable[[dict], dict], str]] = [
     (changed("dense5.bias", lambda x: x.numpy()), "'dense5.bias' is a ndarray, not a plain tensor"),
     (
         changed("dense5.weight", lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)),
-        "'dense5.weight' is a torch._utils._rebuild_qtensor, not a plain tensor; give weights that are",
+        "'dense5.weight' is a torch._utils._rebuild_qtensor, not a plain tensor",
     ),
 ]
 
