@@ -46,7 +46,13 @@ class MadeUp:
         return self.pictures[numbers.start : numbers.stop]
 
     def write(
-        self, folder: Path, *, examples: int, maximisations: Sequence[Maximisation] = ()
+        self,
+        folder: Path,
+        *,
+        examples: int,
+        maximisations: Sequence[Maximisation] = (),
+        origins: Sequence[str] = (),
+        originals: Path | None = None,
     ) -> None:
         """Write the pages into a folder; no two images are near-duplicates."""
         write_site(
@@ -57,6 +63,8 @@ class MadeUp:
             images=self.images,
             duplicates=np.arange(self.tables.images, dtype=np.int32),
             examples=examples,
+            origins=origins,
+            originals=originals,
             maximisations=maximisations,
         )
 

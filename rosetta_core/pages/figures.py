@@ -42,6 +42,7 @@ def concepts_figure(
     shown: Mapping[int, Sequence[int]],
     images: Images,
     models: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     across: int = 2,
 ) -> Figure:
     """Draw one block per concept: example images × models (figure 3 of the paper).
@@ -55,6 +56,7 @@ def concepts_figure(
         shown: by concept the numbers of its example images, at least one; in the order of blocks.
         images: returns consecutive images (n, h, w, 3).
         models: models of the columns; default: all.
+        names: by image the name of its file; empty: images are labelled by number.
         across: number of blocks side by side.
     """
     models = tables.names if models is None else models
@@ -67,13 +69,17 @@ def concepts_figure(
         2 * EDGE + down * (height + BETWEEN) - BETWEEN,
     )
     heads = _Heads(tables, examples, concepts=shown, models=models)
+    drawn = dict.fromkeys(number for numbers in shown.values() for number in numbers)
+    labels = [names[number] if names else str(number) for number in drawn]
+    size, labels = fitted(labels, width=TILE, size=5, smallest=4)
+    label_of = dict(zip(drawn, labels, strict=True))
     for place, (concept, numbers) in enumerate(shown.items()):
         x = EDGE + place % across * (width + BETWEEN) + SIDE
         y = EDGE + place // across * (height + BETWEEN)
         heads.write(canvas, concept, x, y)
         for row, number in enumerate(numbers):
             middle = y + HEAD + row * STEP + TILE / 2
-            canvas.write(str(number), x - 10, middle, size=5, grey=True, upwards=True)
+            canvas.write(label_of[number], x - 10, middle, size=size, grey=True, upwards=True)
         originals = [images(range(number, number + 1))[0] for number in numbers]
         columns = [[picture(image, TILE) for image in originals]]
         for model in models:
@@ -147,6 +153,7 @@ def image_figure(
     images: Images,
     concepts: Sequence[int] | None = None,
     order: Literal["score", "number"] = "score",
+    name: str = "",
     across: int = 8,
 ) -> Figure:
     """Draw an image and the concepts on it, by maps of the pivot (figure 2 of the paper).
@@ -161,6 +168,7 @@ def image_figure(
         images: returns consecutive images (n, h, w, 3).
         concepts: numbers of the concepts; default: all.
         order: order by the score on this image, highest first, or by number.
+        name: name of the image's file; empty: the image is labelled by its number.
         across: number of tiles side by side.
     """
     chosen = sorted(range(len(examples.representative)) if concepts is None else concepts)
@@ -183,7 +191,9 @@ def image_figure(
         canvas.place(tile, x, y)
         canvas.write(words, x + tile.shape[1] / 2, y + tile.shape[0] + 18, size=6)
 
-    put(picture(original, TILE + (large - 1) * STEP), f"image {image}", 0, 0)
+    side = TILE + (large - 1) * STEP
+    _, (label,) = fitted([name or f"image {image}"], width=side, size=6, smallest=6)
+    put(picture(original, side), label, 0, 0)
     for concept, (column, row) in zip(chosen, places, strict=True):
         maps = examples.maps(concept, tables.pivot)
         full = contrast(dequantise(maps))
@@ -214,6 +224,7 @@ def write_default_figures(
     images: Images,
     duplicates: NDArray[np.int32],
     *,
+    names: Sequence[str] = (),
     count: int = 4,
 ) -> None:
     """Write the default figures of a dictionary; none if there are no concepts.
@@ -227,6 +238,7 @@ def write_default_figures(
         examples: scores and maps of the concepts on all images.
         images: returns consecutive images (n, h, w, 3).
         duplicates: by image the number of its group of near-duplicates (n,).
+        names: by image the name of its file; empty: images are labelled by number.
         count: example images of a concept.
     """
     if not len(examples.representative):
@@ -244,10 +256,14 @@ def write_default_figures(
         return np.concatenate([one(number) for number in numbers])
 
     strongest = {concept: shown[concept] for concept in list(shown)[:4]}
-    figure = concepts_figure(tables, examples, shown=strongest, images=some)
+    figure = concepts_figure(tables, examples, shown=strongest, images=some, names=names)
     save_both(figure, folder / "concepts")
-    figure = image_figure(tables, examples, image=most_typical_image(examples), images=some)
+    image = most_typical_image(examples)
+    name = names[image] if names else ""
+    figure = image_figure(tables, examples, image=image, images=some, name=name)
     save_both(figure, folder / "image")
     for concept, numbers in shown.items():
-        figure = concepts_figure(tables, examples, shown={concept: numbers}, images=some)
+        figure = concepts_figure(
+            tables, examples, shown={concept: numbers}, images=some, names=names
+        )
         save(figure, folder / f"concept-{concept:04d}.png", small=True)

@@ -1,7 +1,9 @@
 """Page of the steering jobs of a run: one page without scripts, and its files."""
 
+import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -56,6 +58,7 @@ def write_steering_page(
             kinds=KINDS,
             jobs={kind: [one for one in results if one.kind == kind] for kind in KINDS},
             address=_address,
+            original=partial(_original, folder),
         )
         for result in results:
             job_folder = temporary / "jobs" / result.kind / result.folder.name
@@ -63,6 +66,13 @@ def write_steering_page(
             for file in result.files:
                 shutil.copyfile(file, job_folder / file.name)
     return folder
+
+
+def _original(page: Path, key: str, value: str) -> str | None:
+    """Address of the image file that a setting names, relative to the page; None if missing."""
+    if key.rpartition(".")[2] not in ("file", "mask") or not Path(value).is_file():
+        return None
+    return quote(os.path.relpath(value, page))
 
 
 def _address(result: Result, file: str) -> str:

@@ -1,5 +1,6 @@
 """The stage that writes the dictionary's pages and its default figures."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ def run(config: Config) -> Path:
             concept_examples=concept_examples,
             images=samples.images,
             origins=samples.origins(),
+            originals=_originals(config, paths.dictionary),
             duplicates=duplicates,
             examples=config.dictionary.examples,
             maximisations=read_maximisations(
@@ -51,9 +53,22 @@ def run(config: Config) -> Path:
         )
         (folder / "figures").mkdir()
         write_default_figures(
-            folder / "figures", tables, concept_examples, samples.images, duplicates
+            folder / "figures",
+            tables,
+            concept_examples,
+            samples.images,
+            duplicates,
+            names=samples.file_names(),
         )
     return paths.dictionary
+
+
+def _originals(config: Config, dictionary: Path) -> Path | None:
+    """Return the folder of images relative to the pages; None if it is missing."""
+    folder = config.sampling.folder
+    if folder is None or not Path(folder).is_dir():
+        return None
+    return Path(os.path.relpath(folder, dictionary))
 
 
 def settings(config: Config) -> list[Any]:

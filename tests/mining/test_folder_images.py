@@ -312,6 +312,9 @@ def test_the_pages_say_where_the_images_are_from(run: Run) -> None:
     text = (pages / "data/index.js").read_text()
     content = json.loads(text[text.index("{") : text.rindex("}") + 1])
     assert content["folder"] == "photos"
+    files = (pages / "data/files.js").read_text()
+    assert '"address":"../../../photos"' in files and '["more/photograph 08.png",' in files
+    assert (pages / "../../../photos/more/photograph 08.png").is_file()
     shown = list((pages / "data/images").glob("*.js"))
     assert shown
     for page in shown:  # folders come before the files beside them

@@ -132,6 +132,17 @@ def test_rows_are_images_and_columns_models(tmp_path: Path, images: Draw) -> Non
     assert "mobilenet_v2" not in words(drawn)
 
 
+def test_images_of_a_folder_have_their_file_names(images: Draw) -> None:
+    findings, examples = made()
+    names = [f"$x_{number}$.jpg" for number in range(IMAGES)]
+    names[2] = "a" * 300
+    drawn = concepts_figure(findings, examples, shown={3: [7, 2]}, images=images, names=names)
+    assert names[7] in words(drawn) and "7" not in words(drawn)
+    assert any(len(word) < 100 and word.startswith("aaa") and "…" in word for word in words(drawn))
+    drawn = image_figure(findings, examples, image=4, images=images, name=names[4])
+    assert words(drawn)[0] == names[4]
+
+
 @pytest.mark.parametrize("order", ["score", "number"])
 @pytest.mark.parametrize("across", [3, 8])
 def test_concepts_on_one_image(tmp_path: Path, images: Draw, order: str, across: int) -> None:
@@ -235,6 +246,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, images: Draw) -> Config
 
     class FakeSamples:
         count = IMAGES
+
+        def file_names(self) -> list[str]:
+            return []
 
         def images(self, numbers: range) -> NDArray[np.uint8]:
             return images(numbers)

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from checkout import Checkout
+from made_up import make_up
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 PAGES = {
@@ -292,6 +295,38 @@ def test_image_page(opened, real: Path, concepts: pd.DataFrame) -> None:
     expect(page.locator("h1")).to_have_text("Concept 0")
     page.goto(page.url.split("#")[0] + "#/images")
     expect(page.locator(".tiles a")).to_have_count(16)
+
+
+def test_images_of_a_folder_are_named_and_linked(
+    opened, tmp_path: Path, complaints: list[str]
+) -> None:
+    photos, names = tmp_path / "my photos", [f"a/50% #{n} é_{'x' * 40}?.png" for n in range(12)]
+    (photos / "a").mkdir(parents=True)
+    for name in names:
+        Image.new("RGB", (9, 7)).save(photos / name)
+    site = tmp_path / "results" / "dictionary"
+    site.mkdir(parents=True)
+    run = make_up(["g", "x"], concepts=3, layers=["l"], channels=5)
+    run = replace(run, tables=replace(run.tables, folder=str(photos)))
+    origins = [str(photos / name) for name in names]
+    run.write(site, examples=2, origins=origins, originals=Path("../../my photos"))
+    page = opened(site, "#/image/3", width=400)
+    expect(page.locator("h1")).to_have_text(names[3])
+    expect(page).to_have_title(f"{names[3]} · made up")
+    expect(page.locator("main")).to_contain_text("(image 3 of the run)")
+    for address, links in (("image/3", 1), ("concept/1", 1), ("unit/g/l/1", 1)):
+        page.goto(page.url.split("#")[0] + f"#/{address}")
+        page.wait_for_selector(f"main[data-page={address.split('/')[0]}] img")
+        originals = page.get_by_title("original file")
+        assert originals.count() >= links
+        for link in originals.all():
+            number = names.index(link.get_attribute("aria-label").removeprefix("original file of "))
+            assert link.evaluate("link => link.href") == (photos / names[number]).as_uri()
+        assert "image 3" not in page.locator("main").inner_text().replace("(image 3 of", "")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 400
+    page.goto(page.url.split("#")[0] + "#/images")
+    expect(page.locator(".tiles a").nth(5)).to_have_text(names[5])
 
 
 def test_models_page(opened, real: Path, finished: Checkout) -> None:

@@ -4,7 +4,7 @@ This module does not import torch.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,12 @@ class Samples:
                 labels = read_array(group, "classes").tolist()
                 origins += ["" if label == UNCONDITIONAL else f"class {label}" for label in labels]
         return origins
+
+    def file_names(self) -> list[str]:
+        """Return the name of every image's file, without its folder; none if they were drawn."""
+        if any("sources" not in group.attrs for group in self._groups):
+            return []
+        return [PurePath(origin).name for origin in self.origins()]
 
     def _read(self, name: str, images: range) -> NDArray:
         parts = []

@@ -1,4 +1,4 @@
-"""Data of the page of an image: the concepts on it, by maps of the pivot.
+"""Data of the page of an image: its file, and the concepts on it, by maps of the pivot.
 
 Every image of a run has a page. The number of concepts on a page falls with the number of images,
 so that all pages together contain at most `MAX_MAPS` maps, or `MIN_CONCEPTS` an image: up to 512
@@ -6,7 +6,9 @@ images a page shows 120 concepts, with 1,600 images 38, from 5,120 images on 12.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from rosetta_core.mining.examples.stores import ConceptExamples
 from rosetta_core.pages.data_files import pack, rounded
 
-__all__ = ["concepts_per_page", "image_data", "image_pages"]
+__all__ = ["concepts_per_page", "file_data", "image_data", "image_pages"]
 
 MAX_CONCEPTS = 120  # on one page
 MIN_CONCEPTS = 12
@@ -63,6 +65,23 @@ def image_pages(
                     origin=origins[image] if origins else "",
                 ),
             )
+
+
+def file_data(origins: Sequence[str], folder: str, *, originals: Path | None) -> dict[str, Any]:
+    """Return the content of `data/files.js`: names of image files, and the address of their folder.
+
+    Args:
+        origins: by image the path of its file.
+        folder: folder of the files; names are relative to it.
+        originals: the folder relative to the pages; None: the files are not linked.
+    """
+    paths = [PurePosixPath(origin) for origin in origins]
+    return {
+        "names": [
+            str(path.relative_to(folder) if path.is_relative_to(folder) else path) for path in paths
+        ],
+        "address": originals and quote(originals.as_posix()),
+    }
 
 
 def _strongest(scores: NDArray[np.float32], count: int) -> list[int]:

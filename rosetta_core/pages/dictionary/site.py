@@ -22,7 +22,7 @@ from rosetta_core.pages.dictionary.concept_data import (
     pair_columns,
     pair_table,
 )
-from rosetta_core.pages.dictionary.image_data import image_pages
+from rosetta_core.pages.dictionary.image_data import file_data, image_pages
 from rosetta_core.pages.dictionary.index_data import (
     concept_table,
     index_data,
@@ -53,6 +53,7 @@ def write_site(
     duplicates: NDArray[np.int32],
     examples: int,
     origins: Sequence[str] = (),
+    originals: Path | None = None,
     maximisations: Sequence[Maximisation] = (),
 ) -> None:
     """Write the pages of a run into an existing folder.
@@ -66,6 +67,7 @@ def write_site(
         duplicates: by image the number of its group of near-duplicates (n,).
         examples: images per concept and group of examples.
         origins: by image the file it was read from, or "class 3"; empty if unknown.
+        originals: folder of these files relative to the pages, for links; None: no links.
         maximisations: results of activation maximisation.
     """
     shutil.copytree(STATIC, folder, dirs_exist_ok=True)
@@ -75,6 +77,8 @@ def write_site(
     write_data(folder, "index", index_data(tables, concept_examples))
     write_data(folder, "search", search_data(tables))
     write_data(folder, "models", model_data(tables))
+    if tables.folder is not None:
+        write_data(folder, "files", file_data(origins, tables.folder, originals=originals))
     write_images(folder, images, range(tables.images))
     for number, result in enumerate(maximisations):
         write_maximisation(folder, number, result)

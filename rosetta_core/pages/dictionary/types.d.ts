@@ -74,6 +74,14 @@ interface IndexRecord {
   scales: Record<string, string>;
 }
 
+/** data/files.js, where images come from a folder */
+interface FilesRecord {
+  /** By image the path of its file, relative to the folder. */
+  names: string[];
+  /** Address of the folder, relative to the pages; null if it was not there. */
+  address: string | null;
+}
+
 /** data/search.js, one per model: a unit is listed once for every concept that contains it. */
 interface SearchRecord {
   units: number[];

@@ -72,6 +72,7 @@ def draw_figure(
     _check_numbers(config, "concept", concepts or (), n_concepts)
     _check_numbers(config, "image", images or (), n_images)
     samples = Samples(paths.sample_stores)
+    names_of_images = samples.file_names()
     if image is not None:
         _check_numbers(config, "image", (image,), n_images)
         figure = image_figure(
@@ -80,6 +81,7 @@ def draw_figure(
             image=image,
             images=samples.images,
             concepts=concepts and list(dict.fromkeys(concepts)),
+            name=names_of_images[image] if names_of_images else "",
         )
         return _save(figure, _without_suffix(out) or figures / f"image-{image}")
     drawn = list(dict.fromkeys(concepts or range(min(CONCEPTS, n_concepts))))
@@ -93,7 +95,12 @@ def draw_figure(
         }
     columns = list(dict.fromkeys([tables.pivot, *(names or tables.encoders)]))
     figure = concepts_figure(
-        tables, concept_examples, shown=shown, images=samples.images, models=columns
+        tables,
+        concept_examples,
+        shown=shown,
+        images=samples.images,
+        models=columns,
+        names=names_of_images,
     )
     return _save(figure, _without_suffix(out) or figures / _file_name(drawn))
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from rosetta_core.drawing.heatmap import SCALES, colours
 from rosetta_core.pages.dictionary.columns import TABLES
-from rosetta_core.pages.dictionary.image_data import concepts_per_page
+from rosetta_core.pages.dictionary.image_data import concepts_per_page, file_data
 from rosetta_core.pages.dictionary.index_data import index_data
 from rosetta_core.pages.dictionary.lookup import HISTOGRAM_BARS, NeighbourLookup
 
@@ -486,6 +486,20 @@ def test_images(site: Path, run: MadeUp) -> None:
         expected = np.concatenate([one.ravel() for one in maps])
         np.testing.assert_array_equal(unpack(content["maps"]), expected)
         assert content["origin"] == ""
+
+
+def test_names_of_image_files(run: MadeUp, site: Path, tmp_path: Path) -> None:
+    assert not (site / "data" / "files.js").exists()  # a generator drew these images
+    tables = replace(run.tables, folder="my photos/")
+    origins = [f"my photos/{HOSTILE[image % 3]} {image}.png" for image in range(tables.images)]
+    originals = Path("../../../my photos")
+    replace(run, tables=tables).write(tmp_path, examples=1, origins=origins, originals=originals)
+    files = read(tmp_path, "files")
+    assert files == {
+        "names": [origin.removeprefix("my photos/") for origin in origins],
+        "address": "../../../my%20photos",
+    }
+    assert file_data(origins, "elsewhere", originals=None) == {"names": origins, "address": None}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@
     const page = rosetta.pages[address.page];
     if (!page) return rosetta.notFound(`There is no page “${address.page}”.`);
     try {
+      if (rosetta.index.folder) await rosetta.load("files");
       return await page(address);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

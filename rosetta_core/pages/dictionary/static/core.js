@@ -115,6 +115,24 @@ const rosetta = (() => {
 
   const index = () => /** @type {IndexRecord} */ (contents.get("index"));
 
+  const files = () => /** @type {FilesRecord | undefined} */ (contents.get("files"));
+
+  /**
+   * Name of an image: its file in the folder of images, or its number.
+   * @param {number} image
+   */
+  const imageName = (image) => files()?.names[image] ?? `image ${image}`;
+
+  /**
+   * Address of the file that an image was read from; null if there is none.
+   * @param {number} image
+   */
+  function originalOf(image) {
+    const { names = [], address = null } = files() ?? {};
+    if (address === null) return null;
+    return `${address}/${names[image].split("/").map(encodeURIComponent).join("/")}`;
+  }
+
   /**
    * By model the number of the first unit of every layer, and the number of units.
    * @type {Map<number, number[]>}
@@ -256,6 +274,8 @@ const rosetta = (() => {
     inputValue,
     byId,
     unpack,
+    imageName,
+    originalOf,
     unit,
     units,
     find,

@@ -127,7 +127,7 @@ const maps = (() => {
   const picture = (image, traits = {}) =>
     h("img", {
       src: `pictures/images/${image}.webp`,
-      alt: `image ${image}`,
+      alt: rosetta.imageName(image),
       width: SIDE,
       height: SIDE,
       loading: "lazy",
@@ -178,7 +178,7 @@ const maps = (() => {
         width: side,
         height: side,
         role: "img",
-        "aria-label": `${map.label}, image ${image}: peak ${fixed(peak(map), 1)} std`,
+        "aria-label": `${map.label}, ${rosetta.imageName(image)}: peak ${fixed(peak(map), 1)} std`,
       });
       const element = h(
         "div",

@@ -25,7 +25,7 @@ const parts = (() => {
     return h(
       "div",
       { class: "head" },
-      h("h1", { tabindex: -1 }, title),
+      h("h1", { tabindex: -1 }, breakable(title)),
       h(
         "nav",
         { "aria-label": kind },
@@ -85,8 +85,26 @@ const parts = (() => {
     );
   }
 
-  /** @param {number} image */
-  const imageLink = (image) => h("a", { href: route.link(["image", image]) }, `image ${image}`);
+  /**
+   * Link to the file that an image was read from, where it lies beside the pages.
+   * @param {number} image
+   * @param {Child} text
+   */
+  function originalLink(image, text) {
+    const href = rosetta.originalOf(image);
+    const label = `original file of ${rosetta.imageName(image)}`;
+    return href && h("a", { href, title: "original file", "aria-label": label }, text);
+  }
+
+  /**
+   * Link to the page of an image, and to its original file.
+   * @param {number} image
+   */
+  const imageLink = (image) => [
+    h("a", { href: route.link(["image", image]) }, breakable(rosetta.imageName(image))),
+    " ",
+    originalLink(image, "↗"),
+  ];
 
   /**
    * A long name that may break after a dot, a slash or an underscore.
@@ -108,5 +126,5 @@ const parts = (() => {
   const randomMark = (model) =>
     rosetta.index.models[model].random && [" ", h("span", { class: "random" }, "random weights")];
 
-  return { head, pager, card, imageLink, breakable, unitLink, randomMark };
+  return { head, pager, card, imageLink, originalLink, breakable, unitLink, randomMark };
 })();
