@@ -15,7 +15,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.channel_blocks import CorrelationBlock
 from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
 from rosetta_core.mining.matching.topk import mask_self, merge_topk, topk
-from rosetta_core.mining.matching.topk_store import TopKCollector, read_topk, write_topk
+from rosetta_core.mining.matching.topk_store import TopKCollector, join_topk, read_topk, write_topk
 
 # few values, so that ties are common, and NaN for dead units
 values = st.sampled_from([-0.5, 0.0, 0.25, 0.5, np.nan])
@@ -117,6 +117,42 @@ def test_a_store_holds_k_neighbours_and_no_more(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.corr, topk(matrix, 40).corr)
     with pytest.raises(RosettaError, match="holds 40 neighbours per unit, fewer than K = 41"):
         read_topk(tmp_path / "e.zarr", 41)
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_joined_blocks_of_rows_are_the_whole(tmp_path: Path, same: bool) -> None:
+    """Over all images and over two subsets, with ties and dead units."""
+    rng = np.random.default_rng(4)
+    corr = rng.choice([-0.5, 0.0, 0.25, 0.5], (3, 9, 9 if same else 7)).astype(np.float32)
+    alive = [np.arange(9) != 2, np.arange(9) != 2 if same else np.arange(7) != 5]
+
+    def write(store: Path, rows: range) -> Path:
+        collector = TopKCollector(
+            rows=rows,
+            alive=lambda model: alive[model is not None],
+            pivot_index=0 if same else None,
+            k=3,
+        )
+        blocks = [
+            CorrelationBlock(0, columns, matrix[rows.start : rows.stop, columns].copy(), subset)
+            for columns in (slice(0, 4), slice(4, corr.shape[2]))
+            for subset, matrix in zip((None, 0, 1), corr, strict=True)
+        ]
+        write_topk([store], blocks, collector, subsets=2)
+        return store
+
+    parts = [write(tmp_path / f"{rows.start}.zarr", rows) for rows in (range(4), range(4, 9))]
+    join_topk(parts, tmp_path / "joined.zarr", subsets=2)
+    whole = write(tmp_path / "whole.zarr", range(9))
+    for subset in (None, 0, 1):
+        found, expected = (
+            read_topk(store, 3, subset=subset) for store in (tmp_path / "joined.zarr", whole)
+        )
+        assert (found[1] is None) == (expected[1] is None) == same
+        for one, other in zip(found, expected, strict=True):
+            if one is not None and other is not None:
+                np.testing.assert_array_equal(one.neighbour, other.neighbour)
+                np.testing.assert_array_equal(one.corr, other.corr)
 
 
 @pytest.mark.parametrize(("k", "collected"), [(5, 32), (40, 40)])
