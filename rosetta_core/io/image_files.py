@@ -63,11 +63,11 @@ class ImageFolder:
         return lines
 
     def describe_left_out(self) -> str:
-        """Return what is left out, for example "3 with suffix .txt, 1 hidden"; may be empty."""
+        """Return what is left out, for example "3 × suffix .txt, 1 × hidden file"."""
         kinds = self.left_out.most_common()
-        parts = [f"{count:,} {reason}" for reason, count in kinds[:MAX_KINDS]]
+        parts = [f"{count:,} × {reason}" for reason, count in kinds[:MAX_KINDS]]
         if others := sum(count for _, count in kinds[MAX_KINDS:]):
-            parts.append(f"{others:,} of other kinds")
+            parts.append(f"{others:,} × other reasons")
         return ", ".join(parts)
 
 
@@ -129,7 +129,7 @@ def _walk(
         ) from error
     for path in entries:
         if path.name.startswith("."):
-            content.left_out["hidden folders" if path.is_dir() else "hidden files"] += 1
+            content.left_out["hidden folder" if path.is_dir() else "hidden file"] += 1
         elif path.is_dir():
             identity = _identity(path)
             if identity in ancestors:
@@ -149,17 +149,17 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _reason_to_omit(path: Path) -> str:
-    """Return why a file is not an image, in the plural; empty if it may be one."""
+    """Return why a file is not an image, for example "dangling link"; empty if it may be one."""
     if not path.exists():
-        return "dangling links"
+        return "dangling link"
     if not path.is_file():
-        return "devices, pipes or sockets"
+        return "device, pipe or socket"
     suffix = path.suffix.lower()
     if suffix in image_suffixes():
         return ""
     if suffix in HEIF_SUFFIXES:
-        return f"with suffix {suffix} (to read them: pip install 'rosetta-core[heic]')"
-    return f"with suffix {_printable(Path(suffix))}" if suffix else "without a suffix"
+        return f"suffix {suffix} (to read it: pip install 'rosetta-core[heic]')"
+    return f"suffix {_printable(Path(suffix))}" if suffix else "no suffix"
 
 
 def _check_name(path: Path) -> None:

@@ -110,16 +110,16 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     content = list_images(tmp_path)
     assert content.images == [tmp_path / "a.png"]
     assert content.left_out == {
-        "with suffix .txt": 2,
-        "with suffix .svg": 1,
-        "without a suffix": 1,
-        "hidden folders": 1,
-        "hidden files": 1,
-        "dangling links": 3,
-        "devices, pipes or sockets": 1,
+        "suffix .txt": 2,
+        "suffix .svg": 1,
+        "no suffix": 1,
+        "hidden folder": 1,
+        "hidden file": 1,
+        "dangling link": 3,
+        "device, pipe or socket": 1,
     }
     left_out, used = content.notes(0)
-    assert left_out.startswith(f"{tmp_path}: left out: 3 dangling links, 2 with suffix .txt, 1 ")
+    assert left_out.startswith(f"{tmp_path}: left out: 3 × dangling link, 2 × suffix .txt, 1 × ")
     assert used == f"{tmp_path}: the first 0 of 1 images are used, in path order"
     assert list_images(draw(tmp_path / "only" / "a.png").parent).notes(1) == []
 
@@ -129,12 +129,12 @@ def test_many_kinds_stay_one_line(tmp_path: Path) -> None:
     for kind in range(20):
         (tmp_path / f"a.kind{kind}").touch()
     (line,) = list_images(tmp_path).notes()
-    assert line.endswith(", 12 of other kinds") and len(line) < 400
+    assert line.endswith(", 12 × other reasons") and len(line) < 400
 
 
 def test_without_an_image_the_others_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.raw").touch()
-    with pytest.raises(RosettaError, match=r"left out: 1 with suffix \.raw"):
+    with pytest.raises(RosettaError, match=r"left out: 1 × suffix \.raw"):
         list_images(tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_heic_is_read_with_its_extra_and_named_without(
     known = tuple(suffix for suffix in image_suffixes() if suffix not in HEIF_SUFFIXES)
     monkeypatch.setattr(image_files, "image_suffixes", lambda: known)
     (note,) = list_images(tmp_path).notes()
-    assert "1 with suffix .heic (to read them: pip install 'rosetta-core[heic]')" in note
+    assert "1 × suffix .heic (to read it: pip install 'rosetta-core[heic]')" in note
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.png", b"\xff/a.png"])
