@@ -138,7 +138,7 @@ def test_only_an_export_is_replaced(findings: RunTables, tmp_path: Path, monkeyp
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     with pytest.raises(RosettaError, match=r"notes.txt: is a file; export into a folder"):
         export_tables(findings, folder / "notes.txt")
-    with pytest.raises(RosettaError, match=r"deeper: cannot be written \(Not a directory\)"):
+    with pytest.raises(RosettaError, match=r"deeper: cannot be written \(.*\); choose a folder"):
         export_tables(findings, folder / "notes.txt" / "deeper")
     with pytest.raises(
         RosettaError, match=r"^'xlsx' is not an export format; use csv, json, parquet$"
@@ -176,18 +176,18 @@ def test_a_read_only_run_is_exported_drawn_and_verified(
 ) -> None:
     monkeypatch.chdir(rerun.folder)
 
-    def last_line(*arguments: str, code: int) -> str:
-        assert main([*arguments]) == code
+    def refusal(*arguments: str) -> str:
+        assert main([*arguments]) == 2
         return capsys.readouterr().err.splitlines()[-1]
 
     option, out = ("--config", "tiny.yaml"), str(tmp_path / "out")
     with read_only(rerun.folder / "results"):
-        last_line("export", "--to", out, *option, code=0)
-        last_line("figure", "--concepts", "0", "--out", f"{out}/a", *option, code=0)
-        last_line("verify", "results/tiny", code=0)
+        assert main(["export", "--to", out, *option]) == 0
+        assert main(["figure", "--concepts", "0", "--out", f"{out}/a", *option]) == 0
+        assert main(["verify", "results/tiny"]) == 0
         assert len(open_run("results/tiny").images([0, 1])) == 2
         refused = "results/tiny/{}: cannot be written (Read-only file system); choose a"
-        assert refused.format("export") in last_line("export", *option, code=2)
-        assert refused.format("figures") in last_line("figure", *option, code=2)
-        assert "Read-only file system" in last_line("neighbours", "dcgan", *option, code=2)
+        assert refused.format("export") in refusal("export", *option)
+        assert refused.format("figures") in refusal("figure", *option)
+        assert "Read-only file system" in refusal("neighbours", "dcgan", *option)
     assert {path.name for path in (tmp_path / "out").iterdir()} > {"a.pdf", "a.png", "units.csv"}
