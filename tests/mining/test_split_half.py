@@ -333,3 +333,23 @@ def test_a_unit_active_on_one_image_has_a_finite_interval() -> None:
         threads=1,
     )
     assert 0 < statistics["corr_ci_low"][0] <= statistics["corr_ci_high"][0] <= 1
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 9])
+def test_pairs_do_not_depend_on_the_channels_that_are_read_at_once(chunk: int) -> None:
+    """Every pair of units, with chunks of one channel and of several."""
+
+    class Chunked(InMemoryActivations):
+        def chunk_channels(self, layer: int) -> int:
+            return chunk
+
+    pivot, encoder = arrays(10), arrays(10, seed=1)
+    pairs = np.argwhere(np.ones((9, 9), bool))
+    found, expected = (
+        pair_statistics(
+            InMemoryActivations(pivot), source(encoder), pairs=pairs, memory_budget=2**28, threads=1
+        )
+        for source in (Chunked, InMemoryActivations)
+    )
+    for column, values in expected.items():
+        np.testing.assert_allclose(found[column], values, rtol=1e-6)
