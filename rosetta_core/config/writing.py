@@ -29,6 +29,7 @@ HEAD = """\
 # keys that are omitted if they have their default
 RARE = (
     *("architecture", "arguments", "target", "layers", "input", "output_range", "untrained"),
+    *("layout", "grid", "prefix_tokens", "layouts", "float32_layers"),
     *("entry", "match", "prefix", "absent", "ignore", "bit_depth"),
 )
 

@@ -8,6 +8,7 @@ from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.devices import resolve_device
+from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.network import Generator, Network
 
@@ -21,15 +22,18 @@ def live_activations(config: Config, model: str, *, shard: str | None = None) ->
     truncation = config.sampling.truncation
     network = load(chosen, paths.weights(chosen), device=device, truncation=truncation)
     samples = Samples([paths.samples(name) for name in ([shard] if shard else config.shards)])
+    layers = layers_of(chosen, network)
+    names = [layer.name for layer in layers]
     return LiveActivations(
         network,
         name=model,
-        layers=layers_of(chosen, network),
+        layers=layers,
         inputs=lambda images: _inputs(network, samples, images),
         images=samples.count,
         batch_size=config.activations.batch_size or (1 if device.type == "cpu" else GPU_BATCH),
         device=device,
         first_image=config.shard_images(shard).start if shard else 0,
+        float32=select_layers(names, chosen.float32_layers or []),
     )
 
 

@@ -136,5 +136,5 @@ def _encoder_maps(
 
     with encoder.capture(layers, receive=receive):
         for image in torch.from_numpy(images).split(1):
-            encoder.network(preprocess(image.to(device), encoder.input))
+            encoder.forward(preprocess(image.to(device), encoder.input))
     return {layer: torch.cat(maps) for layer, maps in batches.items()}

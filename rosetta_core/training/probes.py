@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rosetta_core.zoo.encoders.preprocessing import preprocess
-from rosetta_core.zoo.network import Encoder, as_maps
+from rosetta_core.zoo.network import Encoder
 
 __all__ = [
     "count_test_images",
@@ -60,7 +60,8 @@ def encoder_features(encoder: Encoder, images: Tensor) -> NDArray[np.float32]:
     for batch in images.split(BATCH):
         prepared = preprocess(batch.to(encoder.device), encoder.input)
         tokens = network.forward_features(prepared).float()  # (n, prefix + patches, width)
-        maps = as_maps(tokens, layer="tokens", prefix_tokens=encoder.prefix_tokens)  # (n, w, g, g)
+        grid = network.patch_embed.grid_size
+        maps = tokens[:, encoder.prefix_tokens :].transpose(1, 2).unflatten(2, grid)  # (n, w, g, g)
         quarters = functional.adaptive_avg_pool2d(maps, 2).flatten(2).transpose(1, 2)  # (n, 4, w)
         parts = [network.fc_norm(quarters).flatten(1)]  # norm of networks without a class token
         if network.cls_token is not None:

@@ -1,14 +1,35 @@
-"""Layers whose output channels are units, and patterns that select them by module name."""
+"""Layers whose output channels are units, patterns of their names, and hints of layouts."""
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from rosetta_core.errors import RosettaError, did_you_mean
 
-__all__ = ["Grid", "Layer", "common_grids", "match_names", "select_layers"]
+__all__ = [
+    "Grid",
+    "Hint",
+    "Layer",
+    "LayoutKind",
+    "common_grids",
+    "match_names",
+    "select_layers",
+]
 
 Grid = tuple[int, int]  # height and width of an activation map
+
+LayoutKind = Literal[
+    "nchw",
+    "nhwc",
+    "tokens",
+    "tokens_first",
+    "tokens_last",
+    "heads",
+    "windows",
+    "dilated_windows",
+    "none",
+]
 
 GLOB = re.compile(r"\*\*|\*|\?|\[[^\]]+\]")
 
@@ -41,6 +62,30 @@ class Layer:
     def size(self) -> int:
         """Activations per image."""
         return self.channels * self.height * self.width
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a user or a library says about the layout of a layer; None: nothing.
+
+    Attributes:
+        layout: kind of the layout.
+        grid: height and width of the maps.
+        prefix_tokens: number of tokens before the grid.
+        shift: rows and columns by which maps were rolled before they were split into windows.
+        strides: strides by which tokens were split, offsets before positions.
+    """
+
+    layout: LayoutKind | None = None
+    grid: Grid | None = None
+    prefix_tokens: int | None = None
+    shift: Grid | None = None
+    strides: tuple[Grid, ...] | None = None
+
+    def override(self, other: "Hint") -> "Hint":
+        """Return this hint with the values that another hint has."""
+        given = {part.name: getattr(other, part.name) for part in fields(self)}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 def common_grids(first: Grid, second: Grid) -> tuple[Grid, Grid]:

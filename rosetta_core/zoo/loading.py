@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 import torch
+from torch import nn
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
@@ -49,7 +50,9 @@ def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
             built = module.build(model.target, arguments=model.arguments, truncation=truncation)
         case _:
             assert_never(family.kind)
-    built.network.eval().requires_grad_(False)
+    _freeze(model.name, built.network)
+    if model.hints:
+        built = replace(built, hints=model.hints)
     if model.input is not None:
         if not isinstance(built, Encoder):
             raise RosettaError(
@@ -64,6 +67,27 @@ def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
         black, white = model.output_range
         return replace(built, output_range=(black, white))
     return built
+
+
+def _freeze(name: str, network: nn.Module) -> None:
+    """Put a network into evaluation mode, without gradients.
+
+    Raises:
+        RosettaError: its layers cannot be hooked, or it stays in training mode.
+    """
+    if isinstance(network, torch.jit.ScriptModule):
+        raise RosettaError(
+            f"{name}: is a TorchScript module, whose layers cannot be read; return the Python "
+            "module that was scripted"
+        )
+    network.eval()  # what `train` of the user's class returns does not matter
+    network.requires_grad_(False)
+    for part, module in network.named_modules():
+        if module.training and (hasattr(module, "running_mean") or "Dropout" in str(type(module))):
+            raise RosettaError(
+                f"{name}: module {part!r} stays in training mode after eval(); correct the "
+                "network's train()"
+            )
 
 
 def load(
@@ -193,6 +217,9 @@ def layers_of(model: ModelSpec, built: Network, *, all: bool = False) -> list[La
             f"choose some (`rosetta list-layers {model.name} --all` lists them)"
         )
     try:
-        return probe_layers(built, select_layers(names, patterns), skip_invalid=all)
+        layers = probe_layers(built, select_layers(names, patterns), skip_invalid=all)
+        if model.float32_layers and not all:
+            select_layers([layer.name for layer in layers], model.float32_layers)
     except RosettaError as error:
         raise RosettaError(f"{model.name}: {error}") from None
+    return layers

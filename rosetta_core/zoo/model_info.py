@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.cached_text import read_cached, write_cached
@@ -17,7 +18,7 @@ from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import FAMILIES
 
-__all__ = ["ModelInfo", "describe"]
+__all__ = ["ModelInfo", "check_layers", "describe"]
 
 LIBRARIES = ("torch", "timm", "torchvision", "open_clip_torch")  # that build networks
 
@@ -54,8 +55,8 @@ class ModelInfo:
 def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelInfo:
     """Return a model's layers, shapes and cost.
 
-    The network is built on the meta device, without weights; a user's own network is built on the
-    CPU, since its code may do anything. Building imports torch (seconds), so the result is cached
+    The network is built on the meta device, without weights; a user's own network, and one that
+    needs values, is built on the CPU. Building imports torch (seconds), so the result is cached
     in `resources/layers`, or elsewhere if that is read-only, until the model's definition, the code
     that builds it or a library changes.
 
@@ -67,18 +68,27 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
     Raises:
         RosettaError: the model cannot be built or run, or a layer cannot be mined.
     """
-    definition = model.model_dump(mode="json", exclude={"name", "weights"})
-    libraries = {library: version(library) for library in LIBRARIES}
-    code = code_fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family].module_name)
-    if model.target:
-        code += user_code.fingerprint(model.target, key="target")
     names = [part.name for part in fields(ModelInfo)]
-    key = sha256(to_json([definition, all, libraries, code, names]).encode()).hexdigest()[:24]
-    path = resources / "layers" / f"{key}.json"
+    path = _cache_path(model, resources, "rosetta_core.zoo.loading", parts=[all, names])
     if text := read_cached(path):
         cached = json.loads(text)
         return ModelInfo(**{**cached, "layers": [Layer(**layer) for layer in cached["layers"]]})
 
+    if model.target:
+        info = _describe_on("cpu", model, all=all)
+    else:
+        try:
+            info = _describe_on("meta", model, all=all)
+        except RosettaError as error:
+            if "meta" not in str(error):  # else the network needs values to be built or run
+                raise
+            info = _describe_on("cpu", model, all=all)
+    write_cached(path, json.dumps(asdict(info)))
+    return info
+
+
+def _describe_on(device: str, model: ModelSpec, *, all: bool) -> ModelInfo:
+    """Build a model on a device, run it, and return what `describe` returns."""
     import torch
 
     from rosetta_core.zoo.loading import build, layers_of
@@ -86,17 +96,11 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
     from rosetta_core.zoo.probing import measure_forward
     from rosetta_core.zoo.user_model import takes_truncation
 
-    device = torch.device("cpu" if model.target else "meta")
-    errors = (
-        user_code.report_errors(model.target, key="target")
-        if model.target
-        else _report_errors(model)
-    )
-    with torch.random.fork_rng(devices=[]), device, errors:
+    with torch.random.fork_rng(devices=[]), torch.device(device), _report_errors(model):
         torch.manual_seed(0)
         built = build(model)
         image_pixels, flops = measure_forward(built)
-        info = ModelInfo(
+        return ModelInfo(
             layers=layers_of(model, built, all=all),
             parameters=sum(parameter.numel() for parameter in built.network.parameters()),
             flops=flops,
@@ -111,13 +115,67 @@ def describe(model: ModelSpec, resources: Path, *, all: bool = False) -> ModelIn
             converts_checkpoints=built.convert_checkpoint is not None,
             unused_entries=list(built.unused_entries),
         )
-    write_cached(path, json.dumps(asdict(info)))
-    return info
+
+
+def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
+    """Check that an encoder's mined layers follow the image; return the verdict on each.
+
+    The network is built on the CPU, with random weights or those that a user's function loads, and
+    runs on a dozen images. The result is cached in `resources/layers`, as that of `describe` is.
+
+    Args:
+        model: an encoder of any family.
+        resources: folder of the cache.
+
+    Returns:
+        Verdicts of `rosetta_core.zoo.geometry` by layer.
+
+    Raises:
+        RosettaError: the model cannot be built or run, or a layer does not follow the image.
+    """
+    modules = ("rosetta_core.zoo.loading", "rosetta_core.zoo.geometry")
+    path = _cache_path(model, resources, *modules, parts=["geometry"])
+    if text := read_cached(path):
+        verdicts: dict[str, str] = json.loads(text)
+        return verdicts
+
+    import torch
+
+    from rosetta_core.zoo.geometry import check_geometry
+    from rosetta_core.zoo.loading import build, layers_of
+    from rosetta_core.zoo.network import Encoder
+
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _report_errors(model):
+        torch.manual_seed(0)
+        built = build(model)
+        assert isinstance(built, Encoder)
+        names = [layer.name for layer in layers_of(model, built)]
+        try:
+            verdicts = dict(check_geometry(built, names))
+        except RosettaError as error:
+            raise RosettaError(f"{model.name}: {error}") from error
+    write_cached(path, json.dumps(verdicts))
+    return verdicts
+
+
+def _cache_path(model: ModelSpec, resources: Path, *modules: str, parts: list[Any]) -> Path:
+    """Return the path of a result that follows from a model's definition, code and libraries."""
+    definition = model.model_dump(mode="json", exclude={"name", "weights"})
+    libraries = {library: version(library) for library in LIBRARIES}
+    code = code_fingerprint(*modules, FAMILIES[model.family].module_name)
+    if model.target:
+        code += user_code.fingerprint(model.target, key="target")
+    content = to_json([definition, parts, libraries, code])
+    return resources / "layers" / f"{sha256(content.encode()).hexdigest()[:24]}.json"
 
 
 @contextmanager
 def _report_errors(model: ModelSpec) -> Iterator[None]:
-    """Convert errors that a library raises for unsuitable inputs and arguments."""
+    """Convert errors that a library, or the user's code, raises for unsuitable input."""
+    if model.target:
+        with user_code.report_errors(model.target, key="target"):
+            yield
+        return
     try:
         yield
     except (RuntimeError, ValueError, TypeError, OverflowError, AssertionError) as error:

@@ -3,14 +3,22 @@
 They are sections of the configuration, and plain values for `build` and `load`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from rosetta_core.validation import PATTERN_MESSAGES, SEED_LIMIT, Name, Section, Seed
+from rosetta_core.zoo.layers import Hint, LayoutKind
 from rosetta_core.zoo.named_models import NAMED_MODELS, expand_name
 from rosetta_core.zoo.registry import (
     ENCODERS,
@@ -22,7 +30,7 @@ from rosetta_core.zoo.registry import (
 from rosetta_core.zoo.weights.local import RandomWeights
 from rosetta_core.zoo.weights.sources import Weights
 
-__all__ = ["EncoderSpec", "Input", "ModelSpec", "has_image_range"]
+__all__ = ["EncoderSpec", "Input", "LayoutSpec", "ModelSpec", "has_image_range", "input_size"]
 
 TARGET = r"^[^\s:]+:[A-Za-z_]\w*$"
 PATTERN_MESSAGES[TARGET] = "is not a function; write MODULE:NAME or FILE.py:NAME"
@@ -37,10 +45,44 @@ def _check_range(values: list[float]) -> list[float]:
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_check_range)]
 
 
+MAX_SIDE = 16_384
+
+
+def _is_size(size: Any) -> Any:
+    """Check the size of inputs: a side, or height and width."""
+    sides = size if isinstance(size, list | tuple) else [size, size]
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
+    if len(sides) != 2 or not whole or not all(1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(
+            f"{size!r} is not a size; give a side from 1 to {MAX_SIDE} pixels, or [height, width]"
+        )
+    return tuple(size) if isinstance(size, list) else size
+
+
+SIDE_OF_INPUT = {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}
+Size = Annotated[
+    int | tuple[int, int],
+    BeforeValidator(_is_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                SIDE_OF_INPUT,
+                {
+                    "type": "array",
+                    "items": SIDE_OF_INPUT,
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            ]
+        }
+    ),
+]
+
+
 class Input(Section):
     """Preprocessing of an encoder's images: centre crop, resize, normalise (pixels in 0..1)."""
 
-    size: int = Field(description="side of the square input, in pixels", ge=1, le=16_384)
+    size: Size = Field(description="side of the square input, in pixels, or [height, width]")
     crop: float = Field(1.0, description="centre crop, as a share of the side", gt=0, le=1)
     interpolation: Literal["bilinear", "bicubic"] = Field(
         "bicubic", description="interpolation of the resize, with antialiasing"
@@ -49,6 +91,65 @@ class Input(Section):
     std: list[Annotated[float, Field(gt=0)]] = Field(
         description="standard deviation of each channel", min_length=3, max_length=3
     )
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the input, in pixels."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+
+def _is_grid(grid: Any) -> Any:
+    """Check the height and width of maps."""
+    sides = list(grid) if isinstance(grid, list | tuple) else []
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
+    if len(sides) != 2 or not whole or min(sides) < 1:
+        raise ValueError(f"{grid!r} is not a grid; give [height, width], for example [16, 4]")
+    return tuple(sides)
+
+
+SIDE = {"type": "integer", "minimum": 1}
+LayoutOption = Annotated[
+    LayoutKind | None,
+    Field(
+        description="axes of the layers' outputs: nchw, nhwc, tokens (n, t, c), tokens_first "
+        "(t, n, c), tokens_last (n, c, t), heads (n, heads, t, d), windows or dilated_windows "
+        "(n·windows, t, c), none (n, c); null: derived from the network"
+    ),
+]
+GridOption = Annotated[
+    Annotated[
+        tuple[int, int],
+        BeforeValidator(_is_grid),
+        WithJsonSchema({"type": "array", "items": SIDE, "minItems": 2, "maxItems": 2}),
+    ]
+    | None,
+    Field(description="[height, width] of maps, in positions; null: derived from the image's"),
+]
+PrefixOption = Annotated[
+    int | None,
+    Field(description="tokens before the grid, for example 1 for a class token", ge=0),
+]
+
+
+class LayoutSpec(Section):
+    """Layout of the outputs of some layers."""
+
+    layout: LayoutOption = None
+    grid: GridOption = None
+    prefix_tokens: PrefixOption = None
+
+    @property
+    def hint(self) -> Hint:
+        """What the section says about layers."""
+        return Hint(layout=self.layout, grid=self.grid, prefix_tokens=self.prefix_tokens)
+
+
+def input_size(size: int | Sequence[int]) -> int | tuple[int, int]:
+    """Return the size of an `Input` from a side, or from a height and a width."""
+    if isinstance(size, int):
+        return size
+    height, width = size
+    return height if height == width else (height, width)
 
 
 class ModelSpec(Section):
@@ -79,6 +180,20 @@ class ModelSpec(Section):
         description="mined layers: dotted module names with globs; null: the family's preset",
         min_length=1,
     )
+    layout: LayoutOption = None
+    grid: GridOption = None
+    prefix_tokens: PrefixOption = None
+    layouts: dict[str, LayoutSpec] | None = Field(
+        None,
+        description="layout, grid and prefix_tokens of some layers, by patterns of their names; "
+        "the last match counts",
+    )
+    float32_layers: list[str] | None = Field(
+        None,
+        description="mined layers whose maps are stored as float32, for activations beyond "
+        "±65504: names with globs; null: none",
+        min_length=1,
+    )
     input: Input | None = Field(
         None, description="preprocessing of an encoder's images; null: the network's own"
     )
@@ -87,6 +202,13 @@ class ModelSpec(Section):
         description="values of black and white in a generator's images, for example [0, 1] or [0, "
         "255]; null: [-1, 1], unless the images contradict it",
     )
+
+    @property
+    def hints(self) -> dict[str, Hint]:
+        """What the section says about the layouts of layers, by pattern; the last match counts."""
+        every = Hint(layout=self.layout, grid=self.grid, prefix_tokens=self.prefix_tokens)
+        hints = {} if every == Hint() else {"**": every}
+        return hints | {name: part.hint for name, part in (self.layouts or {}).items()}
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -4,7 +4,6 @@ A function of the user's own that returns a `Generator` or an `Encoder` is a mod
 the zoo (docs/how-to/own-models.md).
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,11 @@ from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.zoo.generators.output import OutputRange, to_rgb
+from rosetta_core.zoo.layers import Hint, match_names
+from rosetta_core.zoo.layout import Layout
+from rosetta_core.zoo.layout_rules import LayoutRules, NoLayoutError, find_layout
 from rosetta_core.zoo.model_spec import Input
+from rosetta_core.zoo.tracing import TracedOutput, describe_problem, trace_outputs
 
 __all__ = [
     "CheckpointConverter",
@@ -26,7 +29,6 @@ __all__ = [
     "Input",
     "LatentSpace",
     "Network",
-    "as_maps",
     "normal_latent",
 ]
 
@@ -37,37 +39,6 @@ def normal_latent(seed: int, size: int) -> Tensor:
     """Return the latent (size,) of a seed: standard normal, float32."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(size, generator=generator, device="cpu")
-
-
-def as_maps(output: Any, *, layer: str, prefix_tokens: int = 0) -> Tensor:
-    """Convert a layer's output to activation maps (n, c, h, w).
-
-    Args:
-        output: maps (n, c, h, w), which are returned unchanged; tokens (n, t, c), which become a
-            square grid; or vectors (n, c), which become 1×1 maps.
-        layer: name of the layer, for the error.
-        prefix_tokens: number of tokens before the grid; they are dropped.
-
-    Raises:
-        RosettaError: the output has another shape or is not a tensor.
-    """
-    if isinstance(output, Tensor):
-        if output.ndim == 4:
-            return output
-        if output.ndim == 3:
-            tokens = output[:, prefix_tokens:]  # (n, h*w, c)
-            side = math.isqrt(tokens.shape[1])
-            if side * side == tokens.shape[1]:
-                return tokens.transpose(1, 2).unflatten(2, (side, side))  # (n, c, h, w)
-        if output.ndim == 2:
-            return output[:, :, None, None]  # (n, c, 1, 1)
-        shape = f"shape {tuple(output.shape)}"
-    else:
-        shape = f"a {type(output).__name__}"
-    raise RosettaError(
-        f"layer {layer!r}: output ({shape}) is not (n, c, h, w), (n, tokens, c) or (n, c); choose "
-        "other layers or define to_maps"
-    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +66,8 @@ class Network(ABC):
             given.
         prefix_tokens: number of tokens before the grid in (n, tokens, c) outputs, for example
             class and register tokens.
+        hints: what the user says about the layouts of layers, by pattern; the last match counts.
+        hint_for: what the library says about the layout of a layer, by its name and output.
         margins: by layer the rows and columns on each side of its maps that lie outside the image;
             they are cropped, so that the maps of all layers cover the image exactly.
         to_maps: converts a layer's name and output to maps (n, c, h, w), for outputs that are
@@ -107,6 +80,8 @@ class Network(ABC):
     network: nn.Module
     preset: Sequence[str] = ()
     prefix_tokens: int = 0
+    hints: Mapping[str, Hint] = field(default_factory=dict)
+    hint_for: Callable[[str, TracedOutput], Hint] | None = None
     margins: Mapping[str, int] = field(default_factory=dict)
     to_maps: Callable[[str, Any], Tensor] | None = None
     convert_checkpoint: CheckpointConverter | None = None
@@ -118,22 +93,65 @@ class Network(ABC):
         Raises:
             RosettaError: the output cannot be converted.
         """
-        if self.to_maps:
-            try:
-                output = self.to_maps(layer, output)
-            except Exception as error:
-                raise RosettaError(
-                    f"layer {layer!r}: to_maps raised {describe_exception(error)}"
-                ) from error
-        maps = as_maps(output, layer=layer, prefix_tokens=self.prefix_tokens)
+        output = self.convert(layer, output)
+        maps = self.layout(layer, output).to_maps(output)
         margin = self.margins.get(layer, 0)
         return maps[:, :, margin : maps.shape[2] - margin, margin : maps.shape[3] - margin]
+
+    def prepare_layouts(self) -> None:
+        """Run what `layout` needs before a forward pass."""
+        return
+
+    @abstractmethod
+    def layout(self, layer: str, output: Any) -> Layout:
+        """Return the layout of a layer.
+
+        Args:
+            layer: name of the layer.
+            output: its output, after `to_maps`.
+
+        Raises:
+            RosettaError: the output cannot be converted to maps.
+        """
+
+    def find_layout(self, layer: str, traced: TracedOutput, rules: LayoutRules) -> Layout:
+        """Return the layout of a layer from its output, hints and rules; or raise RosettaError."""
+        try:
+            return find_layout(traced, hint=self.hint(layer, traced), rules=rules)
+        except NoLayoutError as error:
+            cure = "choose other layers, set its layout, grid and prefix_tokens, or define to_maps"
+            raise RosettaError(f"layer {layer!r}: {error}; {cure}") from None
+
+    def hint(self, layer: str, traced: TracedOutput) -> Hint:
+        """Return what is known about the layout of a layer with an output."""
+        hint = self.hint_for(layer, traced) if self.hint_for else Hint()
+        matches = [said for pattern, said in self.hints.items() if match_names([layer], pattern)]
+        for said in matches:
+            hint = hint.override(said)
+        return hint
+
+    def convert(self, layer: str, output: Any) -> Any:
+        """Return a layer's output after the user's `to_maps`."""
+        if self.to_maps is None:
+            return output
+        try:
+            return self.to_maps(layer, output)
+        except Exception as error:
+            raise RosettaError(
+                f"layer {layer!r}: to_maps raised {describe_exception(error)}"
+            ) from error
 
     @property
     def device(self) -> torch.device:
         """Device of the network; the default device if it has no parameters and buffers."""
         tensors = chain(self.network.parameters(), self.network.buffers())
         return next((tensor.device for tensor in tensors), torch.get_default_device())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the network's first real parameter; float32 if it has none."""
+        tensors = chain(self.network.parameters(), self.network.buffers())
+        return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
     @abstractmethod
     def probe(self) -> tuple[Tensor, ...]:
@@ -159,6 +177,7 @@ class Network(ABC):
             RosettaError: an output cannot be converted, unless `skip_invalid`.
         """
         modules = dict(self.network.named_modules())
+        self.prepare_layouts()
 
         def hook_for(layer: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -238,6 +257,12 @@ class Generator(Network):
         sample = self.sample_latent or (lambda seed: normal_latent(seed, self.latent_size))
         return torch.stack([sample(seed) for seed in seeds])
 
+    def layout(self, layer: str, output: Any) -> Layout:
+        """Return the layout that the shape of an output has by convention."""
+        shape = tuple(getattr(output, "shape", ()))
+        traced = TracedOutput(0, (1, *shape[1:]), (2, *shape[1:]), problem=describe_problem(output))
+        return self.find_layout(layer, traced, LayoutRules((1, 1), self.prefix_tokens, {}))
+
     def probe(self) -> tuple[Tensor, ...]:
         """Return one latent and, if the generator is conditional, one class label."""
         latents = torch.zeros(1, self.latent_size)
@@ -254,7 +279,38 @@ class Encoder(Network):
     """
 
     input: Input
+    _traced: dict[str, TracedOutput] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def probe(self) -> tuple[Tensor, ...]:
-        """Return one image (1, 3, size, size)."""
-        return (torch.zeros(1, 3, self.input.size, self.input.size),)
+    def probe(self, images: int = 1) -> tuple[Tensor, ...]:
+        """Return images (n, 3, h, w), all zeros."""
+        return (torch.zeros(images, 3, *self.input.sides, dtype=self.dtype),)
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Run the network on normalised images (n, 3, h, w), in the type of its parameters."""
+        return self.network(inputs.to(self.dtype))
+
+    def prepare_layouts(self) -> None:
+        """Run the network on one image and on two, unless it has been run before."""
+        self.trace()
+
+    def trace(self) -> Mapping[str, TracedOutput]:
+        """Return the outputs of all modules for one image and for two."""
+        if not self._traced:
+            self._traced.update(
+                trace_outputs(
+                    self.network,
+                    lambda images: self.network(*(p.to(self.device) for p in self.probe(images))),
+                    convert=self.convert,
+                )
+            )
+        return self._traced
+
+    def layout(self, layer: str, output: Any = None) -> Layout:
+        """Return the layout of a layer; `output` does not count."""
+        if layer not in self._layouts:
+            rules = LayoutRules(self.input.sides, self.prefix_tokens, self.trace())
+            self._layouts[layer] = self.find_layout(layer, rules.traced[layer], rules)
+        return self._layouts[layer]

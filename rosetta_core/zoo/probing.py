@@ -33,26 +33,24 @@ def probe_layers(
         RosettaError: there is such a layer, unless `skip_invalid`.
     """
     layers: dict[str, Layer] = {}
-    repeated: set[str] = set()
+    runs: dict[str, int] = {}
 
     def receive(name: str, maps: Tensor) -> None:
-        if name in layers and skip_invalid:
-            repeated.add(name)
-            return
-        if name in layers:
-            raise RosettaError(
-                f"layer {name!r}: runs more than once in a forward pass, so its units are "
-                "ambiguous; choose the block around it"
-            )
+        runs[name] = runs.get(name, 0) + 1
         _, channels, height, width = maps.shape
         layers[name] = Layer(name, channels, height, width, model.margins.get(name, 0))
 
     with model.capture(names, receive=receive, skip_invalid=skip_invalid):
         model.network(*(part.to(model.device) for part in model.probe()))
     if skip_invalid:
-        return [layer for name, layer in layers.items() if name not in repeated]
+        return [layer for name, layer in layers.items() if runs[name] == 1]
     if silent := [name for name in names if name not in layers]:
         raise RosettaError(f"layer {silent[0]!r}: never runs in a forward pass; choose another")
+    if repeated := [name for name in names if runs[name] > 1]:
+        raise RosettaError(
+            f"layer {repeated[0]!r}: runs more than once in a forward pass, so its units are "
+            "ambiguous; choose the block around it"
+        )
     return list(layers.values())
 
 

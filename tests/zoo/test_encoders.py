@@ -134,7 +134,7 @@ def test_a_vector_of_tokens_is_a_row_of_maps() -> None:
     with built.capture(["blocks.3.mlp.act"], receive=lambda _, found: maps.append(found)):
         built.network(torch.randn(1, 3, 224, 224))
     assert built.prefix_tokens == 1
-    torch.testing.assert_close(maps[0][0, :, 2, 5], tokens[0][0, 1 + 2 * 14 + 5])
+    torch.testing.assert_close(maps[0][0, :, 2, 5], tokens[-1][0, 1 + 2 * 14 + 5])
 
 
 def test_only_quickgelu_architectures_have_the_gelu_of_openai() -> None:

@@ -14,7 +14,7 @@ from rosetta_core.zoo.encoders.preprocessing import preprocess, to_bytes
 from rosetta_core.zoo.layers import select_layers
 from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_spec import Input
-from rosetta_core.zoo.network import Encoder, as_maps
+from rosetta_core.zoo.network import Encoder
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.local import FileWeights
@@ -82,13 +82,6 @@ def test_capture_sees_maps_before_an_inplace_activation_and_removes_its_hooks() 
     seen.clear()
     model.network(x)
     assert not seen
-
-
-def test_outputs_that_are_no_maps() -> None:
-    assert as_maps(torch.zeros(2, 7), layer="x").shape == (2, 7, 1, 1)
-    for output in ((torch.zeros(1),), torch.zeros(3), torch.zeros(2, 7, 5)):
-        with pytest.raises(RosettaError, match="layer 'x': output"):
-            as_maps(output, layer="x")
 
 
 def test_prepare_crops_resizes_and_normalises() -> None:

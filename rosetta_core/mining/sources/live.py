@@ -1,18 +1,21 @@
 """Activation maps of a model, computed by running its network when they are loaded.
 
-Maps are rounded to float16, as stores hold them; moments are taken before the rounding.
+Maps are rounded to float16, as stores hold them, except those of chosen layers; moments are taken
+before the rounding.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.mining.correlation.moments import Moments, pool_moments
 from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.runtime.memory import exhaustion_message
 from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.encoders.preprocessing import preprocess
 from rosetta_core.zoo.layers import Layer
@@ -20,7 +23,6 @@ from rosetta_core.zoo.network import Encoder, Network
 
 __all__ = ["LiveActivations", "map_moments", "raw_moments"]
 
-FLOAT16_MAX = torch.finfo(torch.float16).max
 PILOT_IMAGES = 8  # images whose moments centre the maps
 
 
@@ -45,6 +47,7 @@ class LiveActivations(ActivationSource):
         batch_size: int,
         device: torch.device,
         first_image: int = 0,
+        float32: Collection[str] = (),
     ) -> None:
         """Prepare to run a network.
 
@@ -60,13 +63,15 @@ class LiveActivations(ActivationSource):
                 float16.
             device: device of the network and of the maps.
             first_image: number of the first image in the run, for error messages.
+            float32: names of layers whose maps are kept as float32, since float16 cannot hold them.
         """
         self.name, self.layers, self.images = name, list(layers), images
         self.network, self._inputs, self._batch_size = model, inputs, batch_size
         self._device, self._first_image = device, first_image
+        self._types = [torch.float32 if x.name in float32 else torch.float16 for x in self.layers]
         self._numbers = {layer.name: number for number, layer in enumerate(self.layers)}
         self._loaded = range(0)
-        self._maps: list[Tensor] = []  # by layer, (c, n, h, w) float16
+        self._maps: list[Tensor] = []  # by layer, (c, n, h, w)
         self._raw: list[Tensor] = []  # by layer, the raw moments of each map (3, n, c)
         self._pooled: list[list[Moments]] = [[] for _ in layers]  # by layer, at most one
         self._pooled_images = 0
@@ -77,16 +82,17 @@ class LiveActivations(ActivationSource):
         """Run the network on a batch of images and keep their maps, in place of earlier ones.
 
         Raises:
-            RosettaError: a map contains NaN, infinity, or a value beyond the range of float16.
+            RosettaError: the network fails; or its maps have another shape, NaN, infinity, or a
+                value beyond the range of float16.
         """
         if images == self._loaded:
             return
         self.release()
         self._maps = [
             torch.empty(
-                (layer.channels, len(images), *layer.grid), dtype=torch.float16, device=self._device
+                (layer.channels, len(images), *layer.grid), dtype=dtype, device=self._device
             )
-            for layer in self.layers
+            for layer, dtype in zip(self.layers, self._types, strict=True)
         ]
         self._raw = [
             torch.empty((3, len(images), layer.channels), device=self._device)
@@ -97,9 +103,11 @@ class LiveActivations(ActivationSource):
         def run(start: int) -> None:
             self._thread.start = start
             batch = [part[start : start + self._batch_size].to(self._device) for part in inputs]
-            if isinstance(self.network, Encoder):
-                batch = [preprocess(batch[0], self.network.input)]
-            self.network.network(*batch)
+            with self._reported(images[start : start + self._batch_size]):
+                if isinstance(self.network, Encoder):
+                    self.network.forward(preprocess(batch[0], self.network.input))
+                else:
+                    self.network.network(*batch)
 
         starts = range(0, len(images), self._batch_size)
         self._loaded = images
@@ -117,10 +125,19 @@ class LiveActivations(ActivationSource):
 
     def bytes_per_image(self) -> int:
         """Return the bytes of one image's maps."""
-        return sum(2 * layer.size for layer in self.layers)
+        return sum(
+            dtype.itemsize * layer.size
+            for layer, dtype in zip(self.layers, self._types, strict=True)
+        )
+
+    @property
+    def float32(self) -> list[str]:
+        """Names of the layers whose maps are kept as float32."""
+        pairs = zip(self.layers, self._types, strict=True)
+        return [layer.name for layer, dtype in pairs if dtype == torch.float32]
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Return the maps (n, c, h, w) float16 of loaded images."""
+        """Return the maps (n, c, h, w) of loaded images, float16 or float32."""
         inside = slice(images.start - self._loaded.start, images.stop - self._loaded.start)
         return self._maps[layer][channels, inside].transpose(0, 1)
 
@@ -143,35 +160,76 @@ class LiveActivations(ActivationSource):
         return super().describe(layer, self._first_image + image)
 
     def _receive(self, layer: str, maps: Tensor) -> None:
-        """Keep the maps (n, c, h, w) of a forward pass as float16, and their raw moments."""
+        """Keep the maps (n, c, h, w) of a forward pass, rounded, and their raw moments."""
         number, start = self._numbers[layer], self._thread.start
+        expected = (
+            min(self._batch_size, len(self._loaded) - start),
+            self.layers[number].channels,
+            *self.layers[number].grid,
+        )
+        if tuple(maps.shape) != expected:
+            raise RosettaError(
+                f"{self.describe(number, self._loaded[start])}: the maps have shape "
+                f"{tuple(maps.shape)}, not {expected} as for the model's probe image; the network "
+                "has to return maps of one size, and to keep the batch"
+            )
         inside = slice(start, start + len(maps))
-        self._maps[number][:, inside].copy_(maps.to(torch.float16).transpose(0, 1))
+        self._maps[number][:, inside].copy_(maps.to(self._types[number]).transpose(0, 1))
         for stored, values in zip(self._raw[number], raw_moments(maps.float()), strict=True):
             stored[inside] = values
 
+    @contextmanager
+    def _reported(self, images: range) -> Iterator[None]:
+        """Report what a network raises in one line that names the model and the images."""
+        try:
+            yield
+        except RosettaError:
+            raise
+        except Exception as error:
+            if exhaustion_message(error):
+                raise
+            first, last = (self._first_image + image for image in (images[0], images[-1]))
+            which = f"image {first}" if first == last else f"images {first} to {last}"
+            raise RosettaError(
+                f"{self.name}: the network fails on {which} ({describe_exception(error)}); correct "
+                "its forward, or leave the image out"
+            ) from error
+
     def _pool(self, layer: int, raw: Tensor) -> None:
-        """Pool the moments of the loaded maps of a layer; refuse maps that float16 cannot hold."""
+        """Pool the moments of the loaded maps of a layer; refuse maps that cannot be stored."""
         positions = self.layers[layer].height * self.layers[layer].width
         mean, deviation = map_moments(*raw, positions=positions)
         # |x − mean| ≤ √(sum of squared deviations) for every value x of a map
-        if not bool((mean.abs() + deviation.sqrt() <= FLOAT16_MAX).all()):
+        if not bool((mean.abs() + deviation.sqrt() <= self._limit(layer)).all()):
             self._refuse_unstorable(layer)
         if self._loaded.start >= self._pooled_images:  # images may be loaded a second time
             rows = zip(mean.cpu().numpy(), deviation.cpu().numpy(), strict=True)
             parts = [Moments(positions, *row) for row in rows]
             self._pooled[layer] = [pool_moments([*self._pooled[layer], *parts])]
 
+    def _limit(self, layer: int) -> float:
+        """Return the largest value that the maps of a layer can hold."""
+        return torch.finfo(self._types[layer]).max
+
     def _refuse_unstorable(self, layer: int) -> None:
-        """Raise an error if a loaded map contains NaN or a value beyond the range of float16."""
+        """Raise an error if a loaded map has NaN or a value beyond the range of its type."""
         bad = (~self._maps[layer].isfinite()).nonzero()
-        if len(bad):
-            channel, image, row, column = (int(i) for i in bad[bad[:, 1].argmin()])
-            raise RosettaError(
-                f"{self.describe(layer, self._loaded[image])}, channel {channel}, position "
-                f"({row}, {column}): the activation is NaN or beyond ±{FLOAT16_MAX:.0f} and cannot "
-                "be stored as float16; exclude the layer"
-            )
+        if not len(bad):
+            return
+        channel, image, row, column = (int(i) for i in bad[bad[:, 1].argmin()])
+        where = (
+            f"{self.describe(layer, self._loaded[image])}, channel {channel}, position "
+            f"({row}, {column})"
+        )
+        name = self.layers[layer].name
+        if self._maps[layer][channel, image, row, column].isnan():
+            raise RosettaError(f"{where}: the activation is NaN; exclude the layer")
+        if self._types[layer] == torch.float32:
+            raise RosettaError(f"{where}: the activation is infinite; exclude the layer")
+        raise RosettaError(
+            f"{where}: the activation is beyond ±{self._limit(layer):.0f} and cannot be stored as "
+            f"float16; set float32_layers: [{name}] in the model's section, or exclude the layer"
+        )
 
 
 def raw_moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:

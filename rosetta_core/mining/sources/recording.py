@@ -28,8 +28,8 @@ def record_shard(
 ) -> None:
     """Run a network over a shard and write its activation maps to a store with a manifest.
 
-    For each layer the store has `maps` (n, c, h, w) float16 and the float64 moments `mean` and
-    `deviation` (c,) over all n·h·w activations, from before the maps were rounded.
+    For each layer the store has `maps` (n, c, h, w), float16 or float32, and the float64 moments
+    `mean` and `deviation` (c,) over all n·h·w activations, from before the maps were rounded.
 
     Args:
         maps: source of the maps, over the shard's images.
@@ -51,7 +51,16 @@ def record_shard(
         TorchThreadPool(threads) as workers,
         Progress(title, total=len(images)) as progress,
     ):
-        arrays = [_create(group, layer, len(images), block) for layer in maps.layers]
+        arrays = [
+            _create(
+                group,
+                layer,
+                len(images),
+                block,
+                dtype="float32" if layer.name in maps.float32 else "float16",
+            )
+            for layer in maps.layers
+        ]
         for batch in maps.iter_batches(block):
             maps.load(batch, workers)
 
@@ -69,6 +78,7 @@ def record_shard(
             **about,
             "images": [images.start, images.stop],
             "dtype": "float16",
+            **({"float32": maps.float32} if maps.float32 else {}),
             "layers": [vars(layer) for layer in maps.layers],
             "versions": library_versions("torch"),
         },
@@ -93,11 +103,11 @@ def images_per_block(bytes_per_image: int, *, memory_budget: int, images: int) -
     return block
 
 
-def _create(group: zarr.Group, layer: Layer, images: int, block: int) -> zarr.Array:
+def _create(group: zarr.Group, layer: Layer, images: int, block: int, *, dtype: str) -> zarr.Array:
     """Create the array of a layer's maps, with `block` images in a Zarr shard."""
     shape, shard = ((count, layer.channels, *layer.grid) for count in (images, block))
     return create_array(
-        group.create_group(layer.name), "maps", shape=shape, shard=shard, dtype="float16"
+        group.create_group(layer.name), "maps", shape=shape, shard=shard, dtype=dtype
     )
 
 

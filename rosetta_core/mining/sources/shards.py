@@ -24,6 +24,7 @@ class ActivationShards:
     Attributes:
         name: name of the model.
         layers: its layers in order; units are numbered through them.
+        float32: names of the layers whose maps are float32; the maps of others are float16.
         stores: paths of the stores.
         groups: the opened stores.
         starts: number of the first image of each shard, and at the end the number of images.
@@ -39,9 +40,13 @@ class ActivationShards:
         self.groups = [group for group, _ in opened]
         self.name: str = first["model"]
         self.layers = [Layer(**layer) for layer in first["layers"]]
+        self.float32: list[str] = first.get("float32", [])
         self.starts: list[int] = [0]
         for store, (_, manifest) in zip(stores, opened, strict=True):
-            if (manifest["model"], manifest["layers"]) != (self.name, first["layers"]):
+            same = all(
+                manifest.get(key) == first.get(key) for key in ("model", "layers", "float32")
+            )
+            if not same:
                 raise RosettaError(
                     f"{store}: not of the same model as {stores[0]}; {repair_hint(store)}"
                 )

@@ -42,14 +42,23 @@ class StoredActivations(ActivationSource):
         self.images = self._shards.starts[-1]
         self._moments: list[Moments] = []
         self._readers = [  # by shard and layer
-            [_open_maps(store, group, layer, images) for layer in self.layers]
+            [
+                _open_maps(
+                    store,
+                    group,
+                    layer,
+                    images,
+                    dtype="float32" if layer.name in self._shards.float32 else "float16",
+                )
+                for layer in self.layers
+            ]
             for store, group, images in zip(
                 stores, self._shards.groups, self._shards.images, strict=True
             )
         ]
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
-        """Return the maps (n, c, h, w) float16 of some images and channels of a layer.
+        """Return the maps (n, c, h, w) of some images and channels of a layer.
 
         Raises:
             RosettaError: the store is damaged.
@@ -99,14 +108,16 @@ class StoredActivations(ActivationSource):
                 yield shard, range(first - start, last - start)
 
 
-def _open_maps(store: Path, group: zarr.Group, layer: Layer, images: int) -> ShardedArrayReader:
+def _open_maps(
+    store: Path, group: zarr.Group, layer: Layer, images: int, *, dtype: str
+) -> ShardedArrayReader:
     """Open the maps of a layer; RosettaError if they do not match the store's manifest."""
     expected = (images, layer.channels, *layer.grid)
     maps = group.get(f"{layer.name}/maps")
-    if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != np.float16:
+    if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != dtype:
         actual = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
         raise RosettaError(
-            f"{store}: layer {layer.name!r} has {actual}, but the manifest says float16 "
+            f"{store}: layer {layer.name!r} has {actual}, but the manifest says {dtype} "
             f"{expected}; {repair_hint(store)}"
         )
     return ShardedArrayReader(maps, store / layer.name / "maps")

@@ -48,7 +48,7 @@ def train_encoder(recipe: Recipe) -> Path:
     device = resolve_device(recipe.device)
     files, encoder = _image_files(recipe), _untrained_encoder(recipe)
     method = build_method(encoder, recipe.method, seed=recipe.seed)
-    images = _image_source(recipe, files, size=encoder.input.size, device=device)
+    images = _image_source(recipe, files, size=encoder.input.sides[0], device=device)
     if _is_finished(recipe, folder):
         log.info("%s: already trained; only probes and model card are computed again", folder)
     else:
@@ -122,7 +122,7 @@ def _train(
     steps = optimisation.train(
         method,
         images,
-        views=build_views(recipe.method, recipe.images, size=encoder.input.size),
+        views=build_views(recipe.method, recipe.images, size=encoder.input.sides[0]),
         normalise=lambda view: (view.float() - mean) / std,
         steps=recipe.steps,
         batch_size=recipe.batch_size,

@@ -113,7 +113,7 @@ class FeatureDistance(PerceptualDistance):
 
         inputs = preprocess_pixels((images + 1) / 2, self._encoder.input)
         with suppress(_LastLayerReached), self._encoder.capture(self.layers, receive=receive):
-            self._encoder.network(inputs)
+            self._encoder.forward(inputs)
         return [maps_by_layer[layer] for layer in self.layers]
 
 

@@ -19,9 +19,9 @@ from torch import nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.zoo.construction import construct
-from rosetta_core.zoo.encoders.channels_last import channels_first
 from rosetta_core.zoo.encoders.timm import preset_of
-from rosetta_core.zoo.model_spec import Input
+from rosetta_core.zoo.encoders.timm_layouts import hints_of
+from rosetta_core.zoo.model_spec import Input, input_size
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["build"]
@@ -58,7 +58,7 @@ def build(
         input=_input(name, tower),
         preset=preset,
         prefix_tokens=prefix_tokens,
-        to_maps=channels_first(tower),
+        hint_for=hints_of(tower),
     )
 
 
@@ -102,7 +102,7 @@ def _input(name: str, tower: nn.Module) -> Input:
     chosen = published[0] if agree else PreprocessCfg()
     size: Any = tower.image_size  # a side, or (h, w)
     return Input(
-        size=size if isinstance(size, int) else size[0],
+        size=input_size(size),
         interpolation="bilinear" if chosen.interpolation == "bilinear" else "bicubic",
         mean=list(chosen.mean),
         std=list(chosen.std),

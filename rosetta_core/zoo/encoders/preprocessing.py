@@ -1,7 +1,7 @@
 """Conversion of images between generators, files and encoders.
 
 Generators return pixels (n, 3, h, w) in -1..1, files hold bytes (n, h, w, 3), and encoders take
-normalised pixels (n, 3, size, size).
+normalised pixels (n, 3, height, width).
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def preprocess(images: Tensor, input: Input) -> Tensor:
         input: preprocessing of the encoder.
 
     Returns:
-        float32 (n, 3, size, size), with channels last in memory.
+        float32 (n, 3, height, width), with channels last in memory.
     """
     return preprocess_pixels(images.permute(0, 3, 1, 2).float().div_(255), input)
 
@@ -50,14 +50,14 @@ def preprocess_pixels(pixels: Tensor, input: Input) -> Tensor:
         input: preprocessing of the encoder.
 
     Returns:
-        (n, 3, size, size), with channels last in memory.
+        (n, 3, height, width), with channels last in memory.
     """
     height, width = (max(1, round(side * input.crop)) for side in pixels.shape[2:])
     top, left = (pixels.shape[2] - height) // 2, (pixels.shape[3] - width) // 2
     pixels = pixels[:, :, top : top + height, left : left + width]
-    if pixels.shape[2:] != (input.size, input.size):
+    if pixels.shape[2:] != input.sides:
         pixels = functional.interpolate(
-            pixels, size=(input.size, input.size), mode=input.interpolation, antialias=True
+            pixels, size=input.sides, mode=input.interpolation, antialias=True
         ).clamp_(0, 1)
     mean, std = (
         torch.tensor(values, device=pixels.device)[:, None, None]

@@ -1,5 +1,6 @@
 """Encoders of timm, with preprocessing and default layers from timm's own records."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,8 +12,8 @@ from torch import nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.zoo.construction import construct
-from rosetta_core.zoo.encoders.channels_last import channels_first
-from rosetta_core.zoo.model_spec import Input
+from rosetta_core.zoo.encoders.timm_layouts import hints_of
+from rosetta_core.zoo.model_spec import Input, input_size
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["build", "preset_of"]
@@ -21,6 +22,16 @@ PRESETS = {
     # depthwise activations of the inverted-residual blocks, and the last activation
     "tf_efficientnet_lite0": ("blocks.0.0.bn1.act", "blocks.[1-6].*.bn2.act", "bn2.act"),
 }
+PRESETS_BY_CLASS = {
+    # without attention over global pooling, or without modules that return several tensors
+    "CSATv2": ("stages.[0-3]",),
+    "EfficientViM": ("stages.*.blocks.*.ffn",),
+    "HighResolutionNet": ("layer1", "incre_modules.*"),
+    "SelecSls": ("stem.2", "from_seq", "head.1", "head.3"),
+}
+
+# MLPs of attention pooling, of relative positions, and of blocks for the class token only
+NO_PLACES = re.compile(r"attn_pool|rel_pos|blocks_token_only|cls_attn_blocks|post_network")
 
 
 def build(
@@ -45,16 +56,16 @@ def build(
         input=_input(network, arguments or {}),
         preset=PRESETS.get(name) or preset_of(network),
         prefix_tokens=getattr(network, "num_prefix_tokens", 0),
-        to_maps=channels_first(network),
+        hint_for=hints_of(network),
     )
 
 
 def _input(network: nn.Module, arguments: Mapping[str, Any]) -> Input:
     data = resolve_model_data_config(network)
-    size = arguments.get("img_size") or data["input_size"][-1]  # a side, or (h, w)
+    size = arguments.get("img_size") or data["input_size"][-2:]  # a side, or (h, w)
     bicubic = data["interpolation"] == "bicubic"
     return Input(
-        size=size if isinstance(size, int) else size[-1],
+        size=input_size(size),
         interpolation="bicubic" if bicubic else "bilinear",
         mean=list(data["mean"]),
         std=list(data["std"]),
@@ -67,12 +78,16 @@ def preset_of(network: nn.Module) -> tuple[str, ...]:
     These are the activations of the MLPs of a transformer, the four stages of a ResNet, and timm's
     stages of any other network.
     """
+    if type(network).__name__ in PRESETS_BY_CLASS:
+        return PRESETS_BY_CLASS[type(network).__name__]
     activations = [name for name, _ in network.named_modules() if name.endswith(".mlp.act")]
-    if any(name.startswith("attn_pool.") for name in activations):
-        return ("blocks.*.mlp.act",)  # the activation of the pooling is not a map
+    spatial = [name for name in activations if not NO_PLACES.search(name)]
+    if len(spatial) < len(activations):
+        return tuple(dict.fromkeys(re.sub(r"\b\d+\b", "*", name) for name in spatial))
     if activations:
         return ("**.mlp.act",)
     if isinstance(network, ResNet):
         return ("layer[1-4]",)
-    stages = getattr(network, "feature_info", None)
-    return tuple(stage["module"] for stage in stages) if stages else ()
+    modules = {name for name, _ in network.named_modules() if name}
+    stages = [stage["module"] for stage in getattr(network, "feature_info", None) or []]
+    return tuple(dict.fromkeys(stage for stage in stages if stage in modules))

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from torch import nn
 from torchvision import models
-from torchvision.models import ResNet, VisionTransformer
+from torchvision.models import VisionTransformer
 
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.zoo.construction import construct
-from rosetta_core.zoo.encoders.channels_last import channels_first
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
 
@@ -19,6 +17,22 @@ __all__ = ["build"]
 PRESETS = {
     # depthwise activations of the inverted-residual blocks, and the last activation
     "mobilenet_v2": ("features.1.conv.0.2", "features.*.conv.1.2", "features.18.2"),
+}
+PRESETS_BY_CLASS = {  # MLP activations of transformers and ConvNeXt; stages of other networks
+    "ConvNeXt": ("features.*.*.block.4",),
+    "DenseNet": ("features.denseblock*",),
+    "EfficientNet": ("features.*",),
+    "GoogLeNet": ("inception*",),
+    "Inception3": ("Mixed_*",),
+    "MNASNet": ("layers.[89]", "layers.1[0-3]"),
+    "MaxVit": ("blocks.*",),
+    "MobileNetV3": ("features.*",),
+    "RegNet": ("trunk_output.*",),
+    "ResNet": ("layer[1-4]",),
+    "ShuffleNetV2": ("stage[2-4]",),
+    "SqueezeNet": ("features.*.expand3x3_activation",),
+    "SwinTransformer": ("features.*.*.mlp.1",),
+    "VisionTransformer": ("encoder.layers.*.mlp.1",),
 }
 
 
@@ -54,16 +68,6 @@ def build(
     return Encoder(
         network=network,
         input=preprocessing,
-        preset=PRESETS.get(name) or _preset_of(network),
+        preset=PRESETS.get(name) or PRESETS_BY_CLASS.get(type(network).__name__, ()),
         prefix_tokens=int(isinstance(network, VisionTransformer)),
-        to_maps=channels_first(network),
     )
-
-
-def _preset_of(network: nn.Module) -> tuple[str, ...]:
-    """Return the stages of a ResNet, the GELUs of a ViT's MLPs, or no layers."""
-    if isinstance(network, ResNet):
-        return ("layer[1-4]",)
-    if isinstance(network, VisionTransformer):
-        return ("encoder.layers.*.mlp.1",)
-    return ()

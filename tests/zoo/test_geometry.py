@@ -1,0 +1,163 @@
+"""The geometry check: right layouts pass, wrong ones are refused with the keys that mend them."""
+
+from typing import Any
+
+import pytest
+import torch
+from test_layouts import Patches, encoder, tokens_of
+from torch import Tensor, nn
+
+from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.geometry import check_geometry
+from rosetta_core.zoo.layers import Hint
+from rosetta_core.zoo.layout import window_order
+from rosetta_core.zoo.network import Encoder
+
+
+class Blocks(nn.Module):
+    """Convolutions with residual connections, on the patches of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.blocks = nn.ModuleList(nn.Conv2d(16, 16, 3, padding=1) for _ in range(3))
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x)
+        for block in self.blocks:
+            x = x + block(x).relu()
+        return self.head(x.mean((2, 3)))
+
+
+class Attention(nn.Module):
+    """Self-attention whose only output is that of the attention."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.out = nn.Identity()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.out(self.attend(tokens, tokens, tokens)[0])
+
+
+def square(network: nn.Module, **given: Any) -> Encoder:
+    return encoder(network, 64, **given)
+
+
+def test_layers_that_follow_the_image_pass_whatever_its_proportions() -> None:
+    for size in (64, (64, 96), (96, 32)):
+        built = encoder(Blocks(), size)
+        verdicts = check_geometry(built, ["patches", "blocks.0", "blocks.2", "head"])
+        assert verdicts == {
+            "patches": "follows",
+            "blocks.0": "follows",
+            "blocks.2": "follows",
+            "head": "single",
+        }
+
+
+def test_factors_of_zero_hide_nothing() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8))
+    nn.init.zeros_(network[1].weight)
+    assert check_geometry(square(network), ["1"]) == {"1": "follows"}
+
+
+def test_attention_with_random_weights_is_read_by_what_a_token_asks() -> None:
+    network = Patches(tokens_of, Attention(6))
+    assert check_geometry(square(network), ["last.out"])["last.out"] in ("follows", "even")
+
+
+def transposed(maps: Tensor) -> Tensor:
+    return tokens_of(maps.transpose(2, 3))
+
+
+def in_windows(maps: Tensor) -> Tensor:
+    order = torch.tensor(window_order((16, 16), (4, 4)))
+    return tokens_of(maps)[:, order.argsort()]
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "hint", "cure"),
+    [
+        (Patches(tokens_of), (128, 32), Hint(grid=(16, 16)), "set grid: [32, 8]"),
+        (Patches(tokens_of), 64, Hint(grid=(4, 64)), "set grid: [16, 16]"),
+        (Patches(lambda m: m.permute(0, 2, 3, 1)), 64, Hint(layout="nchw"), "set layout: nhwc"),
+        (Patches(lambda m: m), 64, Hint(layout="nhwc"), "set layout: nchw"),
+        (Patches(in_windows), 64, Hint(), "positions are in another order"),
+    ],
+)
+def test_a_wrong_layout_is_refused_with_the_keys_that_mend_it(
+    network: nn.Module, size: Any, hint: Hint, cure: str
+) -> None:
+    built = encoder(network, size, hints={"*": hint})
+    with pytest.raises(RosettaError) as caught:
+        check_geometry(built, ["last"])
+    shape = tuple(built.trace()["last"].single)
+    assert f"layer 'last': output {shape}, read as " in str(caught.value)
+    assert cure in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cure_that_a_refusal_names_passes() -> None:
+    built = encoder(Patches(tokens_of), (128, 32), hints={"*": Hint(grid=(32, 8))})
+    assert check_geometry(built, ["last"]) == {"last": "follows"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shuffled_positions_never_pass(seed: int) -> None:
+    order = torch.randperm(256, generator=torch.Generator().manual_seed(seed))
+    built = square(Patches(lambda maps: tokens_of(maps)[:, order]))
+    with pytest.raises(RosettaError, match="does not follow the image"):
+        check_geometry(built, ["last"])
+
+
+def test_positions_that_hear_the_whole_image_are_reported() -> None:
+    def pooled(maps: Tensor) -> Tensor:
+        return maps.mean((2, 3), keepdim=True) + 0 * maps
+
+    verdicts = check_geometry(square(Patches(pooled)), ["patches", "last"])
+    assert verdicts["patches"] == "follows"
+    assert verdicts["last"] in ("even", "silent")
+
+
+class Unsteady(nn.Module):
+    def __init__(self, forward: Any) -> None:
+        super().__init__()
+        self.patches, self.last, self.act = nn.Conv2d(3, 6, 4, 4), nn.Identity(), forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.act(self.patches(x)))
+
+
+def fails_on_pixels(maps: Tensor) -> Tensor:
+    if maps.std() > 0.2:
+        raise ValueError("too\nbright")
+    return maps
+
+
+@pytest.mark.parametrize(
+    ("forward", "problem"),
+    [
+        (lambda m: nn.functional.dropout(m, 0.1), "two passes over one image differ; turn off"),
+        (
+            lambda m: nn.functional.batch_norm(m, None, None, training=True),
+            "change with the other images of its batch; switch batch normalisation",
+        ),
+        (lambda m: m - m.mean(0, keepdim=True), "change with the other images of its batch"),
+        (lambda m: m.flip(0), "change with the other images of its batch"),
+        (fails_on_pixels, r"the network fails on an image of random pixels \(ValueError: too br"),
+    ],
+)
+def test_maps_of_an_image_depend_on_nothing_else(forward: Any, problem: str) -> None:
+    with pytest.raises(RosettaError, match=problem) as caught:
+        check_geometry(square(Unsteady(forward)), ["last"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_in_half_precision_gets_images_of_its_type() -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        built = square(Blocks().to(dtype))
+        assert built.dtype == dtype
+        assert check_geometry(built, ["blocks.1"]) == {"blocks.1": "follows"}
