@@ -227,11 +227,12 @@ class _Probe:
         self, layer: str, output: Any, response: Tensor, agreement: "_Agreement"
     ) -> str | None:
         """Return how to set a layout that agrees better with the patches, if there is one."""
-        best, cure = max(agreement.share + MARGIN, MIN_AGREEMENT), None
+        best, cure = agreement.closeness + MARGIN, None
         for other, responses in self._alternatives(layer, output, response):
             found = _agreement(responses)
-            if found.share > best and found.correlation >= MIN_CORRELATION:
-                best, cure = found.share, other
+            right = found.share >= MIN_AGREEMENT and found.correlation >= MIN_CORRELATION
+            if right and found.closeness > best:
+                best, cure = found.closeness, other
         return cure
 
     def _alternatives(
@@ -257,7 +258,7 @@ class _Probe:
         if layout.kind in ("nchw", "nhwc"):
             return
         flat = response.flatten(1)
-        for height in range(1, flat.shape[1] + 1):
+        for height in range(2, flat.shape[1] // 2 + 1):  # a row or column would fit one axis only
             if flat.shape[1] % height == 0 and height != layout.grid[0]:
                 grid = (height, flat.shape[1] // height)
                 yield f"set grid: [{grid[0]}, {grid[1]}]", flat.unflatten(1, grid)
@@ -285,10 +286,13 @@ class _Agreement:
     Attributes:
         correlation: Pearson's r, which allows for responses that are drawn to the centre.
         share: share of the variance of the patches' places that the centres explain as they are.
+        closeness: the same share for all positions, weighted by their response, in place of their
+            centre; responses at two places have a centre, but are not close to it.
     """
 
     correlation: float
     share: float
+    closeness: float
 
 
 def _responses(maps: Tensor) -> Tensor:
@@ -306,18 +310,21 @@ def _agreement(response: Tensor) -> _Agreement:
     _, height, width = response.shape
     above = (response - response.flatten(1).median(1).values[:, None, None]).clamp_min(0).square()
     weights = above / above.sum((1, 2), keepdim=True).clamp_min(1e-30)
-    rows = ((torch.arange(height) + 0.5) / height * weights.sum(2)).sum(1)
-    columns = ((torch.arange(width) + 0.5) / width * weights.sum(1)).sum(1)
     patches = torch.tensor(CENTRES)
-    correlations, shares = [1.0], [1.0]
-    for side, centres, places in (
-        (height, rows, patches[:, 0]),
-        (width, columns, patches[:, 1]),
+    correlations, shares, closeness = [1.0], [1.0], [1.0]
+    for side, profile, places in (  # of a row or column, its share of the response
+        (height, weights.sum(2), patches[:, 0]),
+        (width, weights.sum(1), patches[:, 1]),
     ):
         if side == 1:
             continue
-        spread = centres.std() * places.std()
-        covariance = ((centres - centres.mean()) * (places - places.mean())).sum() / 7
-        correlations.append(float(covariance / spread.clamp_min(1e-12)))
-        shares.append(1 - float((centres - places).square().sum() / (places.var() * 7)))
-    return _Agreement(min(correlations), min(shares))
+        positions = (torch.arange(side) + 0.5) / side
+        centres = profile @ positions
+        apart = (positions - places[:, None]).square()  # (patches, side)
+        variance = (places - places.mean()).square().sum()
+        product = ((centres - centres.mean()) * (places - places.mean())).sum()
+        spread = (centres - centres.mean()).square().sum() * variance
+        correlations.append(float(product / spread.sqrt().clamp_min(1e-12)))
+        shares.append(1 - float((centres - places).square().sum() / variance))
+        closeness.append(1 - float((profile * apart).sum() / variance))
+    return _Agreement(min(correlations), min(shares), min(closeness))

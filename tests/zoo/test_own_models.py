@@ -28,7 +28,7 @@ from rosetta_core.stages.registry import STAGES
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
 from rosetta_core.zoo.loading import layers_of, load
-from rosetta_core.zoo.model_info import describe
+from rosetta_core.zoo.model_info import check_layers, describe
 from rosetta_core.zoo.network import Encoder, Generator, Input, LatentSpace
 
 CPU = torch.device("cpu")
@@ -265,6 +265,94 @@ def test_what_is_wrong_is_one_line_that_names_the_target(
     assert "\n" not in str(caught.value)
     ours = caught.value.__cause__
     assert (ours is not None) == bool(re.match(r"\w+(Error|Exit): ", said))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("encoder(torch.jit.script(Net()), preset=['0'])", "own: is a TorchScript module, whose"),
+        ("encoder(Net(), preset=['act'])", "own: module 'drop' stays in training mode after eval"),
+        (
+            "encoder(nn.Sequential(nn.Conv2d(3, 4, 2, 2), nn.Flatten(2), nn.Conv1d(4, 4, 1)),"
+            " preset=['2'], hints={'2': Hint(grid=(4, 16))})",
+            "own: layer '2': output (1, 4, 64), read as tokens_last with maps of 4×16, does not "
+            "follow the image; set grid: [8, 8]",
+        ),
+        (
+            "encoder(nn.Sequential(nn.Conv2d(3, 4, 2, 2), Wide()), preset=['1'])",
+            "own: the network fails on an image of random pixels (ValueError: dark); correct",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_encoder_is_refused_by_the_check(
+    folder: Path, text: str, said: str
+) -> None:
+    own(
+        f"""
+from rosetta_core.zoo.layers import Hint
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.drop, self.act = nn.Conv2d(3, 4, 2, 2), nn.Dropout(0.5), nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.drop(self.conv(x)))
+
+    def train(self, mode: bool = True):
+        pass
+
+class Wide(nn.Module):
+    def forward(self, x):
+        if x.std() > 0.4:
+            raise ValueError("dark")
+        return x
+
+def f():
+    return {text}
+"""
+    )
+    with pytest.raises(RosettaError) as caught:
+        check_config(config_of(model("own.py:f")))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_train_method_that_returns_nothing_does_no_harm(folder: Path) -> None:
+    own(
+        """
+class Net(nn.Sequential):
+    def train(self, mode=True):
+        super().train(mode)
+
+def f():
+    return encoder(Net(nn.Conv2d(3, 4, 3), nn.Dropout(0.5)), preset=['*'])
+"""
+    )
+    assert not loaded(model("own.py:f")).network[1].training
+
+
+def test_keys_of_the_configuration_set_layouts_of_layers(folder: Path) -> None:
+    own(
+        """
+def f():
+    layers = nn.Conv2d(3, 4, (1, 4), (1, 4)), nn.Flatten(2), nn.Conv1d(4, 4, 1)
+    return encoder(nn.Sequential(*layers), preset=['0', '2'])
+"""
+    )
+    resources = folder / "resources"
+    with pytest.raises(RosettaError, match=r"layer '2': .* set grid: \[16, 4\]"):
+        check_layers(config_of(model("own.py:f")).encoders[0], resources)
+    layouts = {"2": {"layout": "tokens_last", "grid": [16, 4]}}
+    given = config_of(model("own.py:f", layouts=layouts)).encoders[0]
+    assert check_layers(given, resources) == {"0": "follows", "2": "follows"}
+    assert [layer.grid for layer in describe(given, resources).layers] == [(16, 4), (16, 4)]
+    with pytest.raises(RosettaError, match=r"layer '2': output .* has 64 tokens, not 3×5"):
+        describe(config_of(model("own.py:f", layers=["2"], grid=[3, 5])).encoders[0], resources)
+    with pytest.raises(RosettaError, match=r"grid: \[3\] is not a grid; give \[height, width\]"):
+        config_of(model("own.py:f", grid=[3]))
+    with pytest.raises(RosettaError, match="own: layers: 'none' matches no module"):
+        describe(config_of(model("own.py:f", float32_layers=["none"])).encoders[0], resources)
 
 
 def test_a_layer_that_is_no_map_and_a_missing_preset_are_one_line(folder: Path) -> None:
