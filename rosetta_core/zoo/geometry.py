@@ -32,6 +32,7 @@ CENTRES = (  # of the patches, in shares of height and width: all corners, and b
 )
 MIN_CORRELATION = 0.7  # of response centres and patch centres that agree
 MIN_AGREEMENT = 0.5  # of another layout that is better
+CLOSE = 0.75  # closeness to the patches from which on no other layout is compared
 MARGIN = 0.1  # by which another layout has to be better
 LOCAL = 8.0  # largest response by the median one, from which on a layer responds to places
 MIN_SHARE = 0.6  # of the variance of the patches' places that local responses explain
@@ -228,6 +229,8 @@ class _Probe:
     ) -> str | None:
         """Return how to set a layout that agrees better with the patches, if there is one."""
         best, cure = agreement.closeness + MARGIN, None
+        if agreement.closeness >= CLOSE:
+            return None
         for other, responses in self._alternatives(layer, output, response):
             found = _agreement(responses)
             right = found.share >= MIN_AGREEMENT and found.correlation >= MIN_CORRELATION

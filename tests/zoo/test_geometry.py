@@ -1,5 +1,6 @@
 """The geometry check: right layouts pass, wrong ones are refused with the keys that mend them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.geometry import check_geometry
-from rosetta_core.zoo.layers import Hint
+from rosetta_core.zoo.layers import Hint, select_layers
 from rosetta_core.zoo.layout import window_order
 from rosetta_core.zoo.network import Encoder
+from rosetta_core.zoo.registry import FAMILIES
 
 
 class Blocks(nn.Module):
@@ -161,3 +163,65 @@ def test_a_network_in_half_precision_gets_images_of_its_type() -> None:
         built = square(Blocks().to(dtype))
         assert built.dtype == dtype
         assert check_geometry(built, ["blocks.1"]) == {"blocks.1": "follows"}
+
+
+LIBRARIES: list[tuple[str, str, dict[str, Any], list[str] | None, str]] = [
+    # family, architecture, arguments that make it small, layers, kind of their layouts
+    ("timm", "test_mambaout", {}, None, "nhwc"),
+    ("timm", "mobilevit_xxs", {}, None, "dilated_windows"),
+    ("timm", "hiera_tiny_224", {"stages": (1, 1, 1, 1), "embed_dim": 32}, None, "tokens"),
+    ("timm", "nest_tiny", {"img_size": 112}, ["levels.0.*.0.mlp.act"], "windows"),
+    ("timm", "pit_ti_224", {}, ["transformers.*.*.0.mlp.act"], "tokens"),
+    ("timm", "crossvit_tiny_240", {"depth": ((1, 1, 0),)}, None, "tokens"),
+    (
+        "timm",
+        "swin_tiny_patch4_window7_224",
+        {"embed_dim": 24, "depths": (2, 2), "num_heads": (1, 2)},
+        ["layers.*.blocks.*.attn.proj"],
+        "windows",
+    ),
+    (
+        "timm",
+        "swin_tiny_patch4_window7_224",
+        {"embed_dim": 24, "depths": (2, 2), "num_heads": (1, 2)},
+        ["layers.*", "layers.*.blocks.*"],
+        "nhwc",
+    ),
+    (
+        "timm",
+        "vit_tiny_patch16_224",
+        {"img_size": (64, 96), "depth": 2, "qk_norm": True},
+        ["blocks.*.attn.q_norm"],
+        "heads",
+    ),
+    ("torchvision", "convnext_tiny", {}, ["features.1.*.block.4"], "nhwc"),
+    ("open_clip", "ViT-B-32", {"image_size": 96, "width": 64, "layers": 2}, None, "tokens"),
+]
+
+
+@pytest.mark.parametrize(
+    ("family", "architecture", "arguments", "patterns", "kind"),
+    LIBRARIES,
+    ids=[f"{row[1]}-{row[4]}" for row in LIBRARIES],
+)
+def test_layers_of_libraries_follow_the_image(
+    family: str, architecture: str, arguments: Any, patterns: list[str] | None, kind: str
+) -> None:
+    torch.manual_seed(0)
+    built = FAMILIES[family].module().build(architecture, arguments=arguments or None)
+    built.network.eval().requires_grad_(False)
+    names = [name for name, _ in built.network.named_modules()]
+    layers = select_layers(names, patterns or built.preset)
+    assert {built.layout(layer).kind for layer in layers} == {kind}
+    assert set(check_geometry(built, layers).values()) == {"follows"}
+
+
+def test_tokens_that_a_library_has_in_another_order_never_pass_as_a_grid() -> None:
+    """Without what timm's code shows of them, Hiera's tokens look like those of a ViT."""
+    torch.manual_seed(0)
+    arguments = {"stages": (1, 1, 1, 1), "embed_dim": 32}
+    built = FAMILIES["timm"].module().build("hiera_tiny_224", arguments=arguments)
+    built.network.eval().requires_grad_(False)
+    blind = replace(built, hint_for=None)
+    with pytest.raises(RosettaError, match="positions are in another order"):
+        check_geometry(blind, ["blocks.0.mlp.act"])
