@@ -263,7 +263,7 @@ BROKEN = [
     ({"encoders": [{"name": "m", "family": "python", "target": "f"}]},
      "encoders[0].target: 'f' is not a function; write MODULE:NAME or FILE.py:NAME"),
     ({"encoders": [model(input={**INPUT, "std": [0.0, 1.0, 1.0]})]}, "input.std[0]: input should "),
-    ({"encoders": [model(input={**INPUT, "size": 10**9})]}, "input.size: 1000000000 is not a size; give"),
+    ({"encoders": [model(input={**INPUT, "size": 10**9})]}, "input.size: 1000000000 is not a size"),
     ({"pics": 3}, "pics: unknown key; known keys: run, results, resources, device, memory_bud"),
     ({7: 3}, "not a key; keys are names"),
     ({"encoders": ["resnet50", 7]}, "encoders[1]: expected keys and values, found int"),
