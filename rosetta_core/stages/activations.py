@@ -23,12 +23,14 @@ def run(config: Config, *, model: str, shard: str) -> Path:
 
     from rosetta_core.mining.sources.recording import record_shard
     from rosetta_core.runs.live_source import live_activations
+    from rosetta_core.runs.weights import model_digest
     from rosetta_core.zoo.network import Encoder
 
     images = config.shard_images(shard)  # an unknown shard fails before a network is loaded
     chosen, maps = config.model(model), live_activations(config, model, shard=shard)
     about: dict[str, Any] = {"model": model, "family": chosen.family}
     about["architecture"] = chosen.architecture
+    about["weights"] = model_digest(chosen, RunPaths(config))
     if isinstance(maps.network, Encoder):
         about["input"] = maps.network.input.model_dump()
     store = RunPaths(config).activations(model, shard)

@@ -25,6 +25,7 @@ def run(config: Config, *, shard: str) -> Path:
     """
     from rosetta_core.mining.sampling.folder import import_shard
     from rosetta_core.mining.sampling.generator import sample_shard
+    from rosetta_core.runs.weights import model_digest
     from rosetta_core.runtime.devices import resolve_device
     from rosetta_core.zoo.loading import load_generator
     from rosetta_core.zoo.model_spec import has_image_range
@@ -57,6 +58,7 @@ def run(config: Config, *, shard: str) -> Path:
         classes=sampling.classes,
         device=device,
         check_range=has_image_range(config.pivot),
+        weights=model_digest(config.pivot, paths),
     )
     return store
 

@@ -86,6 +86,7 @@ def sample_shard(
     classes: Sequence[int] | None,
     device: torch.device,
     check_range: bool = True,
+    weights: str | None = None,
 ) -> None:
     """Draw images, check their values, and write them to a store with a manifest.
 
@@ -102,6 +103,7 @@ def sample_shard(
         classes: classes to draw from, for a class-conditional generator; None for all.
         device: device of the generator.
         check_range: whether the range of the images is checked.
+        weights: SHA-256 of the generator's weights, recorded with the images.
 
     Raises:
         RosettaError: the images are not finite, all the same, or outside the generator's range.
@@ -124,7 +126,12 @@ def sample_shard(
         "classes": labels,
         "seeds": np.array([image_seed(seed, image) for image in images], dtype=np.int64),
     }
-    about = {"seed": seed, "truncation": truncation, "versions": library_versions("torch")}
+    about = {
+        "seed": seed,
+        "truncation": truncation,
+        "weights": weights,
+        "versions": library_versions("torch"),
+    }
     write_samples(store, arrays, images=images, about=about)
 
 

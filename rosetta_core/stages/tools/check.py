@@ -13,6 +13,7 @@ from rosetta_core.config.steering import PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.checked_files import check_once
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.runs.weights import find_stale_stores
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.runtime.progress import log
 from rosetta_core.runtime.user_code import fingerprint, report_errors
@@ -23,7 +24,7 @@ from rosetta_core.zoo.model_spec import ModelSpec, has_image_range
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
 from rosetta_core.zoo.weights.shards import weights_files
-from rosetta_core.zoo.weights.sources import StoredWeights
+from rosetta_core.zoo.weights.sources import RemoteWeights, StoredWeights
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.layers import Layer
@@ -70,6 +71,7 @@ def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["
     _check_fits(config)
     _check_models(config)
     _check_first_images(config)
+    _check_stores(config)
     for name, layers in layers_by_model.items():
         units = sum(layer.channels for layer in layers)
         if config.neighbours.k >= units:
@@ -141,6 +143,17 @@ def _check_fits(config: Config) -> None:
             ],
             cache=paths.resources / "checked",
         )
+
+
+def _check_stores(config: Config) -> None:
+    """Check that images and maps come from the weights that are there.
+
+    After a change of the user's own weights, Snakemake runs their jobs again; fetched weights are
+    no inputs whose content it compares.
+    """
+    for stale in find_stale_stores(config):
+        if isinstance(stale.model.weights, RemoteWeights):
+            raise RosettaError(str(stale))
 
 
 def _check_fit(model: ModelSpec, path: Path, resources: Path) -> None:

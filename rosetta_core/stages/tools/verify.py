@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import delete_path
+from rosetta_core.io.atomic import delete_path, manifest_path
 from rosetta_core.runs.paths import RunPaths
 
 __all__ = ["Verification", "verify_run"]
@@ -18,7 +18,7 @@ class Verification:
     Attributes:
         artifacts: number of artifacts that were checked.
         bytes: their size.
-        problems: one line per damaged or missing artifact.
+        problems: one line per damaged, missing or outdated artifact.
         targets: paths of deleted artifacts that Snakemake can regenerate.
     """
 
@@ -29,7 +29,9 @@ class Verification:
 
 
 def verify_run(config: Config, *, delete: bool = False) -> Verification:
-    """Read every artifact of a run and report those that are missing or damaged.
+    """Read every artifact of a run and report those that are missing, damaged or outdated.
+
+    Images and activation maps are outdated if the weights of their model are other ones now.
 
     Args:
         config: configuration of the run.
@@ -37,6 +39,7 @@ def verify_run(config: Config, *, delete: bool = False) -> Verification:
             files of this package are left alone.
     """
     from rosetta_core.runs.artifacts import list_artifacts
+    from rosetta_core.runs.weights import find_stale_stores
     from rosetta_core.runtime.progress import Progress
     from rosetta_core.stages.registry import jobs_of
 
@@ -61,4 +64,10 @@ def verify_run(config: Config, *, delete: bool = False) -> Verification:
                         delete_path(part)
                     targets.append(artifact.target)
             progress.advance(size)
+    for stale in find_stale_stores(config):
+        problems.append(str(stale))
+        if delete:
+            for part in (manifest_path(stale.store), stale.store):
+                delete_path(part)
+            targets.append(manifest_path(stale.store))
     return Verification(len(artifacts), sum(sizes), problems, targets)

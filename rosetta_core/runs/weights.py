@@ -1,0 +1,91 @@
+"""Digests of the weights of a run, and stores that were computed with other weights.
+
+The manifests of images and activation maps have the SHA-256 of the weights that computed them. A
+file may be exchanged for an older one, whose modification time Snakemake does not notice.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rosetta_core.config import Config
+from rosetta_core.io.atomic import manifest_path
+from rosetta_core.io.checked_files import check_once
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.weights.shards import weights_digest, weights_files
+
+__all__ = ["StaleStore", "find_stale_stores", "model_digest"]
+
+
+@dataclass(frozen=True)
+class StaleStore:
+    """A store that was computed with other weights than the model has now.
+
+    Attributes:
+        model: model that computed it.
+        store: path of the store.
+        before: SHA-256 of the weights then.
+        now: SHA-256 of the weights now.
+    """
+
+    model: ModelSpec
+    store: Path
+    before: str
+    now: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.store}: was computed with other weights of {self.model.name} (SHA-256 "
+            f"{self.before[:12]}…, now {self.now[:12]}…); put the former file back, or delete "
+            f"{manifest_path(self.store)} and run again"
+        )
+
+
+def model_digest(model: ModelSpec, paths: RunPaths) -> str | None:
+    """Return the SHA-256 of a model's weights; None if they are not in a file that is there.
+
+    A digest is remembered until a file changes, by its size and times.
+
+    Raises:
+        RosettaError: the weights are an index of files that is damaged or incomplete.
+    """
+    path = paths.weights(model)
+    if path is None or not path.exists():
+        return None
+    files = weights_files(path)
+    return check_once(
+        files,
+        partial(weights_digest, path),
+        key=["sha256", *(file.stat().st_ctime_ns for file in files)],  # a copy may keep its mtime
+        cache=paths.resources / "checked",
+    )
+
+
+def find_stale_stores(config: Config) -> Iterator[StaleStore]:
+    """Yield the stores of a run that were computed with other weights; missing files are left out.
+
+    Raises:
+        RosettaError: the weights of a model are an index of files that is damaged or incomplete.
+    """
+    paths = RunPaths(config)
+    for model in config.models:
+        stores = [paths.activations(model.name, shard) for shard in config.shards]
+        if model == config.pivot and config.sampling.folder is None:
+            stores = paths.sample_stores + stores
+        digests = {store: before for store in stores if (before := _digest_of(store))}
+        now = model_digest(model, paths) if digests else None
+        for store, before in digests.items():
+            if now and before != now:
+                yield StaleStore(model, store, before, now)
+
+
+def _digest_of(store: Path) -> str | None:
+    """Return the digest in a store's manifest; None if it has none, or cannot be read."""
+    try:
+        content = json.loads(manifest_path(store).read_text(encoding="utf-8"))
+        return content.get("weights")
+    except (OSError, ValueError, AttributeError):
+        return None
