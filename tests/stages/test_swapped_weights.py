@@ -44,6 +44,8 @@ def config_of(folder: Path, weights: dict[str, Any]) -> Config:
         results=str(folder / "results"),
         resources=str(folder / "resources"),
         sampling={"images": 2, "shard_size": 2},
+        dictionary={"examples": 2},
+        neighbours={"k": 2},
     )
     content["pivot"] |= {"weights": "random", "layers": ["main.8"]}
     return parse_config(content)
