@@ -11,13 +11,13 @@ from pathlib import Path
 ROOT = str(workflow.current_basedir.join("../.."))
 sys.path.insert(0, ROOT)
 inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([ROOT, *filter(None, inherited)])
-)
-# jobs run in the interpreter of Snakemake, or in the environment that Snakemake deploys. It is a
-# variable because Snakemake reruns all jobs if the text of their commands changes
-os.environ["ROSETTA_PYTHON"] = (
-    "python" if workflow.deployment_settings.deployment_method else sys.executable
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(dict.fromkeys([ROOT, *filter(None, inherited)])),
+    # jobs run in the interpreter of Snakemake, or in the environment that it deploys. It is a
+    # variable because Snakemake reruns all jobs if the text of their commands changes
+    ROSETTA_PYTHON=(
+        "python" if workflow.deployment_settings.deployment_method else sys.executable
+    ),
 )
 
 from rosetta_core.config import load_config, parse_config, typed_values
