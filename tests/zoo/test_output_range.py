@@ -296,3 +296,14 @@ def test_output_range_is_for_generators(folder: Path) -> None:
     own = {"name": "own", "family": "python", "target": "enc.py:f", "output_range": [0, 1]}
     with pytest.raises(RosettaError, match="output_range is given, but the model is an encoder"):
         load(ModelSpec(**own), None, device=CPU)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 2048])
+def test_a_stylegan2_of_rosinality_at_other_sizes(size: int) -> None:
+    named = {"architecture": str(size)} if size < 256 else {"arguments": {"size": size,
+             "style_dim": 512, "n_mlp": 8}}  # fmt: skip
+    with torch.device("meta"):
+        built = build(ModelSpec(name="g", family="stylegan2_rosinality", weights="random", **named))
+        latents = torch.zeros(1, built.latent_size)
+        with torch.no_grad():
+            assert built.generate(latents, None).shape == (1, 3, size, size)

@@ -19,7 +19,7 @@ __all__ = ["ARCHITECTURES", "build", "convert_checkpoint"]
 FAMILY = "stylegan2_rosinality"
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     str(size): {"size": size, "style_dim": 512, "n_mlp": 8, "channel_multiplier": 2}
-    for size in (256, 512, 1024)
+    for size in (32, 64, 128, 256, 512, 1024)
 }
 SIZES = {"size": 8, "style_dim": 1, "n_mlp": 1, "channel_multiplier": 1}  # minima
 DEFAULTS = {
@@ -33,7 +33,7 @@ MAX_CHANNELS = 512
 
 def _channels(multiplier: int) -> dict[int, int]:
     """Return channels by resolution: 512 up to 32×32, then 256, 128, … times the multiplier."""
-    large = {2**i: multiplier * 2 ** (14 - i) for i in range(6, 11)}
+    large = {2**i: multiplier * 2 ** (14 - i) for i in range(6, 12)}
     return {**dict.fromkeys((4, 8, 16, 32), MAX_CHANNELS), **large}
 
 
