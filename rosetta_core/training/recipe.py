@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 # keys of a recipe that change neither weights nor losses
+# keys that the recipes of published weights did not have; null changes nothing
+LATER_KEYS = frozenset(
+    ("bit_depth", "float32_layers", "grid", "layout", "layouts", "output_range", "prefix_tokens")
+)
 WITHOUT_EFFECT = {"name", "results", "resources", "device", "checkpoint_every", "probes"}
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -299,5 +303,9 @@ class Recipe(Section):
 
 def fingerprint(recipe: Recipe) -> str:
     """Return the SHA-256 of all settings of a recipe that affect weights or losses."""
-    content = to_json(recipe.model_dump(mode="json", exclude=WITHOUT_EFFECT))
-    return hashlib.sha256(content.encode()).hexdigest()
+    content = recipe.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    for section in (content["images"], content["images"]["generator"] or {}):
+        for key in LATER_KEYS & section.keys():
+            if section[key] is None:
+                del section[key]
+    return hashlib.sha256(to_json(content).encode()).hexdigest()
