@@ -33,11 +33,11 @@ __all__ = [
     "fingerprint",
 ]
 
-# keys of a recipe that change neither weights nor losses
 # keys that the recipes of published weights did not have; null changes nothing
 LATER_KEYS = frozenset(
     ("bit_depth", "float32_layers", "grid", "layout", "layouts", "output_range", "prefix_tokens")
 )
+# keys of a recipe that change neither weights nor losses
 WITHOUT_EFFECT = {"name", "results", "resources", "device", "checkpoint_every", "probes"}
 
 Share = Annotated[float, Field(ge=0, le=1)]
