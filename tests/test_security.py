@@ -26,7 +26,7 @@ FORBIDDEN = {
 
 def placeholders(text: str) -> list[str]:
     """The placeholders of a file's shell commands, which `command` of common.smk makes, or not."""
-    texts = re.findall(r'shell:\n((?:\s+".*"\n)+)', text)
+    texts = re.findall(r"""shell:\n((?:\s+['"].*['"]\n)+)""", text)
     texts += re.findall(r"shell:\n\s+command\(([^)]*)\)", text)
     names = [name for shell in texts for name in re.findall(r"\{([a-z][^{}]*)\}", shell)]
     return names + re.findall(r"\{\{([^{}]+)\}\}", text)  # in the f-string of `command`

@@ -1,7 +1,6 @@
 """Networks from model specifications: building, loading weights, and choosing layers."""
 
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
@@ -11,19 +10,17 @@ from torch import nn
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
-from rosetta_core.runtime.user_code import report_errors
 from rosetta_core.zoo.layers import Layer, select_layers
-from rosetta_core.zoo.model_info import describe
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.registry import FAMILIES
-from rosetta_core.zoo.weights.assignment import Reading, check_weights, load_weights
+from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.checkpoints import Checkpoint
 from rosetta_core.zoo.weights.local import RandomWeights
 from rosetta_core.zoo.weights.sources import StoredWeights
 
-__all__ = ["build", "check_fit", "layers_of", "load", "load_generator"]
+__all__ = ["build", "layers_of", "load", "load_generator"]
 
 
 def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
@@ -128,36 +125,6 @@ def load(
         torch.backends.cudnn.allow_tf32 = False  # convolve in float32, as on a CPU
     built.network.to(device)
     return built
-
-
-def check_fit(model: ModelSpec, path: Path, resources: Path) -> None:
-    """Check that a file of weights fits a model, without loading it.
-
-    The network is only built, on the meta device, if it converts checkpoints itself.
-
-    Args:
-        model: model whose weights are in the file.
-        path: file of weights.
-        resources: folder of the cache of `describe`.
-
-    Raises:
-        RosettaError: the file is damaged, or belongs to another network.
-    """
-    if not isinstance(model.weights, StoredWeights):
-        return
-    info, convert = describe(model, resources), None
-    if info.converts_checkpoints:
-        with torch.random.fork_rng(devices=[]), torch.device("cpu" if model.target else "meta"):
-            convert = build(model).convert_checkpoint
-    needed = {
-        name: torch.empty(shape, dtype=getattr(torch, dtype.removeprefix("torch.")), device="meta")
-        for name, (dtype, shape) in info.tensors.items()
-    }
-    reading = Reading(
-        weights=model.weights, convert=convert, family=model.family, unused=info.unused_entries
-    )
-    with report_errors(model.target, key="target") if model.target else nullcontext():
-        check_weights(needed, path, reading, shapes_only=not (convert and model.target))
 
 
 def _rebuild(

@@ -1,8 +1,8 @@
-"""Layers, shapes and cost of a model, known without loading its weights."""
+"""Layers, shapes and cost of a model, known without its weights, and checks of its definition."""
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,8 +17,9 @@ from rosetta_core.validation import to_json
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import FAMILIES
+from rosetta_core.zoo.weights.sources import StoredWeights
 
-__all__ = ["ModelInfo", "check_layers", "describe"]
+__all__ = ["ModelInfo", "check_fit", "check_layers", "describe"]
 
 LIBRARIES = ("torch", "timm", "torchvision", "open_clip_torch")  # that build networks
 
@@ -156,6 +157,42 @@ def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
             raise RosettaError(f"{model.name}: {error}") from error
     write_cached(path, json.dumps(verdicts))
     return verdicts
+
+
+def check_fit(model: ModelSpec, path: Path, resources: Path) -> None:
+    """Check that a file of weights fits a model, without loading it.
+
+    The network is only built, on the meta device, if it converts checkpoints itself.
+
+    Args:
+        model: model whose weights are in the file.
+        path: file of weights.
+        resources: folder of the cache of `describe`.
+
+    Raises:
+        RosettaError: the file is damaged, or belongs to another network.
+    """
+    if not isinstance(model.weights, StoredWeights):
+        return
+
+    import torch
+
+    from rosetta_core.zoo.loading import build
+    from rosetta_core.zoo.weights.assignment import Reading, check_weights
+
+    info, convert = describe(model, resources), None
+    if info.converts_checkpoints:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu" if model.target else "meta"):
+            convert = build(model).convert_checkpoint
+    needed = {
+        name: torch.empty(shape, dtype=getattr(torch, dtype.removeprefix("torch.")), device="meta")
+        for name, (dtype, shape) in info.tensors.items()
+    }
+    reading = Reading(
+        weights=model.weights, convert=convert, family=model.family, unused=info.unused_entries
+    )
+    with user_code.report_errors(model.target, key="target") if model.target else nullcontext():
+        check_weights(needed, path, reading, shapes_only=not (convert and model.target))
 
 
 def _cache_path(model: ModelSpec, resources: Path, *modules: str, parts: list[Any]) -> Path:

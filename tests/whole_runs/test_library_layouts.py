@@ -252,8 +252,11 @@ def test_timm(family: str) -> None:
 @pytest.mark.parametrize("name", torchvision_models())
 def test_torchvision(name: str) -> None:
     built = build("torchvision", name)
+    deep = name.startswith("efficientnet")  # with random weights they magnify rounding
+    if deep:
+        built.network.double()
     if not name.startswith(("vit", "maxvit", "swin")):  # smaller inputs, where networks take them
-        smaller = built.input.model_copy(update={"size": 128})
+        smaller = built.input.model_copy(update={"size": 224 if deep else 128})
         built = replace(built, input=smaller)
     _, verdicts = verify(built, preset_of(built))
     assert "follows" in verdicts

@@ -471,8 +471,9 @@ def test_published_networks_have_their_published_layers(
 
 
 def test_every_published_network_is_checked() -> None:
-    for family in (stylegan2, stylegan2_rosinality):
-        assert list(family.ARCHITECTURES) == [name for f, name, *_ in PUBLISHED if f is family]
+    for family, unpublished in ((stylegan2, set()), (stylegan2_rosinality, {"32", "64", "128"})):
+        published = [name for f, name, *_ in PUBLISHED if f is family]
+        assert [name for name in family.ARCHITECTURES if name not in unpublished] == published
 
 
 def modulated_by_definition(x: Tensor, weight: Tensor, s: Tensor, *, demodulate: bool) -> Tensor:

@@ -28,7 +28,8 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.zoo.generators.stylegan3.stylegan_xl import build as build_xl
-from rosetta_core.zoo.loading import build, check_fit, load
+from rosetta_core.zoo.loading import build, load
+from rosetta_core.zoo.model_info import check_fit
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.assignment import Reading, load_weights
 from rosetta_core.zoo.weights.checkpoints import extract_state_dict, read_checkpoint

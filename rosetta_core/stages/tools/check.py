@@ -137,7 +137,7 @@ def _check_fits(config: Config) -> None:
             partial(_check_fit, model, path, paths.resources),
             key=[
                 model.model_dump(mode="json", exclude={"name", "layers", "input"}),
-                code_fingerprint("rosetta_core.zoo.loading", FAMILIES[model.family].module_name),
+                code_fingerprint("rosetta_core.zoo.model_info", FAMILIES[model.family].module_name),
                 fingerprint(model.target, key="target") if model.target else None,
                 version("torch"),
             ],
@@ -158,7 +158,7 @@ def _check_stores(config: Config) -> None:
 
 def _check_fit(model: ModelSpec, path: Path, resources: Path) -> None:
     """Check that a file of weights fits a network; imports torch."""
-    from rosetta_core.zoo.loading import check_fit
+    from rosetta_core.zoo.model_info import check_fit
 
     with _naming(model):
         check_fit(model, path, resources)
