@@ -24,7 +24,6 @@ OTHER = {  # valid values of keys whose value cannot be changed without knowing 
     r"pivot\.layers\.\d": "main.5",
     r"encoders\.\d\.input": {"size": 96, "mean": [0.5] * 3, "std": [0.5] * 3},
     r".*\.layout": "nchw",
-    r"pivot\.grid": [16, 16],
     r"encoders\.\d\.grid": [4, 4],
     r".*\.prefix_tokens": 1,
     r".*\.layouts": {"**": {"layout": "nchw"}},
@@ -52,7 +51,7 @@ OTHER = {  # valid values of keys whose value cannot be changed without knowing 
 }
 # a change makes other jobs, is another kind of job, or is no configuration without a second change
 NOT_ALONE = (
-    r"(pivot|encoders\.\d)\.(name|family|architecture|arguments|target)|pivot\.input"
+    r"(pivot|encoders\.\d)\.(name|family|architecture|arguments|target)|pivot\.(input|grid)"
     r"|encoders\.\d\.output_range|.*\.image\.bit_depth"
     r"|sampling\.(images|classes|folder)|activations\.store|correlation\.blocks"
     r"|significance\.(nulls|intervals)|steering\.\w+\.\d\.name|.*\.image\.(file|seed)"
@@ -72,7 +71,7 @@ EXPECTED = {
         *COMPARISONS,
         "steer strongest",
     },
-    r"pivot\.(layers\..*|layouts?|grid|prefix_tokens|float32_layers)": {
+    r"pivot\.(layers\..*|layouts?|prefix_tokens|float32_layers)": {
         "activations dcgan",
         *COMPARISONS,
         "steer strongest",
