@@ -42,6 +42,7 @@ def test_device_batch_and_memory_change_nothing(finished: Checkout) -> None:
         finished.configure(tiny())
 
 
+@pytest.mark.whole_run
 def test_a_change_of_k(rerun: Checkout) -> None:
     rerun.configure(tiny(neighbours={"k": 3}))
     assert rerun.planned() == outputs(neighbours=PAIRS)
@@ -161,6 +162,7 @@ def test_only_jobs_that_changed_and_what_goes_on_from_them(rerun: Checkout, jobs
     assert rerun.planned() == expected
 
 
+@pytest.mark.whole_run
 def test_a_new_job_runs_alone_and_again_when_its_image_changes(rerun: Checkout) -> None:
     image = rerun.folder / "other.png"
     Image.new("RGB", (64, 64), "red").save(image)
@@ -196,6 +198,7 @@ def test_a_changed_comment(rerun: Checkout) -> None:
     assert rerun.planned() == []
 
 
+@pytest.mark.whole_run
 def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> None:
     (rerun.run / "activations/mobilenet_v2/00001.json").unlink()
     assert rerun.planned() == []  # what was made of it is still there
