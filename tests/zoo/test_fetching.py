@@ -21,8 +21,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rosetta_core.cli.main import main
-from rosetta_core.config import parse_config
+from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
+from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.progress import NOTHING_LEARNED, red
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.weights import download as downloads
@@ -388,29 +389,38 @@ def test_a_package_that_is_not_there(path, monkeypatch) -> None:
 
 
 @pytest.mark.whole_run
-def test_the_workflow_fetches_what_is_missing_and_keeps_what_is_there(served, tmp_path) -> None:
+def test_the_workflow_fetches_what_is_missing_and_keeps_what_is_there(
+    served, tmp_path, weights: Config
+) -> None:
     checkout = copy_checkout(tmp_path)
-    content = tiny(resources="resources")
-    encoders = content["encoders"]
+    onet = tiny()["encoders"][2]
+    encoders = [{**onet, "name": name} for name in ("first", "second", "third")]
+    content = tiny(resources="resources", encoders=encoders)
+    file = RunPaths(weights).weights(weights.model(onet["name"]))
+    served.content = file.read_bytes()  # files that are there are compared with their networks
+    sha256 = digest(served.content)
     encoders[0]["weights"] = {"url": f"{served.address}/net.pt"}
-    encoders[1]["weights"] = {"url": f"{served.address}/nothing.pt", "sha256": digest(CONTENT)}
+    encoders[1]["weights"] = {
+        "url": f"{served.address}/nothing.pt",
+        "sha256": sha256,
+    }
     encoders[2]["weights"] = {"hub": "timm:resnet18.a1_in1k"}
     checkout.configure(content)
     places = [model.weights.place for model in parse_config(content).encoders]
     fetched, missing, by_hand = (str(Path("resources") / place) for place in places)
     (tmp_path / by_hand).parent.mkdir(parents=True)
-    (tmp_path / by_hand).write_bytes(CONTENT)
+    (tmp_path / by_hand).write_bytes(served.content)
     done = checkout.snakemake("--cores", "1", fetched, missing, by_hand, check=False)
     assert done.returncode == 1
     assert f"(HTTP 404 Not Found); save that file as {missing} by hand" in done.stderr + done.stdout
     assert set(served.paths) == {"/net.pt", "/nothing.pt"}
-    assert (tmp_path / fetched).read_bytes() == CONTENT
+    assert (tmp_path / fetched).read_bytes() == served.content
 
-    (tmp_path / missing).write_bytes(CONTENT)
+    (tmp_path / missing).write_bytes(served.content)
     for file in ("download", "fetch", "hub", "checksums"):
         path = tmp_path / "rosetta_core" / "zoo" / "weights" / f"{file}.py"
         path.write_text(path.read_text() + "\nCHANGED = 1\n")
-    encoders[0]["weights"] |= {"sha256": digest(CONTENT), "licence": "MIT", "match": "order"}
+    encoders[0]["weights"] |= {"sha256": sha256, "licence": "MIT", "match": "order"}
     checkout.configure(content)
     planned = checkout.planned()
     assert len(planned) > 20
