@@ -129,12 +129,12 @@ def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
         resources: folder of the cache.
 
     Returns:
-        Verdicts of `rosetta_core.zoo.geometry` by layer.
+        Verdicts of `rosetta_core.zoo.layouts.geometry` by layer.
 
     Raises:
         RosettaError: the model cannot be built or run, or a layer does not follow the image.
     """
-    modules = ("rosetta_core.zoo.loading", "rosetta_core.zoo.geometry")
+    modules = ("rosetta_core.zoo.loading", "rosetta_core.zoo.layouts.geometry")
     path = _cache_path(model, resources, *modules, parts=["geometry"])
     if text := read_cached(path):
         verdicts: dict[str, str] = json.loads(text)
@@ -142,7 +142,7 @@ def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
 
     import torch
 
-    from rosetta_core.zoo.geometry import check_geometry
+    from rosetta_core.zoo.layouts.geometry import check_geometry
     from rosetta_core.zoo.loading import build, layers_of
     from rosetta_core.zoo.network import Encoder
 

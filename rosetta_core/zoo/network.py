@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.zoo.generators.output import OutputRange, to_rgb
 from rosetta_core.zoo.layers import Hint, match_names
-from rosetta_core.zoo.layout import Layout
-from rosetta_core.zoo.layout_rules import LayoutRules, NoLayoutError, find_layout
+from rosetta_core.zoo.layouts.layout import Layout
+from rosetta_core.zoo.layouts.rules import LayoutRules, NoLayoutError, find_layout
+from rosetta_core.zoo.layouts.tracing import TracedOutput, describe_problem, trace_outputs
 from rosetta_core.zoo.model_spec import Input
-from rosetta_core.zoo.tracing import TracedOutput, describe_problem, trace_outputs
 
 __all__ = [
     "CheckpointConverter",

@@ -17,8 +17,8 @@ from torchvision import models
 
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runtime.threads import TorchThreadPool
-from rosetta_core.zoo.geometry import check_geometry
 from rosetta_core.zoo.layers import select_layers
+from rosetta_core.zoo.layouts.geometry import check_geometry
 from rosetta_core.zoo.network import Encoder
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.registry import FAMILIES

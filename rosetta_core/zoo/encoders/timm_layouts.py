@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from rosetta_core.zoo.layers import Hint
-from rosetta_core.zoo.tracing import TracedOutput
+from rosetta_core.zoo.layouts.tracing import TracedOutput
 
 __all__ = ["hints_of"]
 

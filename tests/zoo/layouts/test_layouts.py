@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.layers import Hint, LayoutKind
-from rosetta_core.zoo.layout import Layout, dilated_order, fit_grid, window_order
+from rosetta_core.zoo.layouts.layout import Layout, dilated_order, fit_grid, window_order
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder, Generator
 from rosetta_core.zoo.probing import probe_layers

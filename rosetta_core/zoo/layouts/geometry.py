@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.zoo.layers import Grid, Hint, LayoutKind
-from rosetta_core.zoo.layout import dilated_order, window_order
-from rosetta_core.zoo.layout_rules import LayoutRules, NoLayoutError, find_layout
+from rosetta_core.zoo.layouts.layout import dilated_order, window_order
+from rosetta_core.zoo.layouts.rules import LayoutRules, NoLayoutError, find_layout
 from rosetta_core.zoo.network import Encoder
 
 __all__ = ["Verdict", "check_geometry"]

@@ -1,9 +1,9 @@
 """Layouts: which axes of a layer's output hold images, channels and positions on the image.
 
 A layout is complete: it converts outputs of any number of images to maps (n, c, h, w) without
-guessing. Layouts follow from the shapes of outputs (`rosetta_core.zoo.tracing`) and from what the
-user and the libraries say about a layer; a check on perturbed images compares them with what the
-network does (`rosetta_core.zoo.geometry`).
+guessing. Layouts follow from the shapes of outputs (`layouts.tracing`) and from what the user and
+the libraries state about a layer (`layouts.rules`). `layouts.geometry` compares them with what the
+network does on perturbed images.
 """
 
 import math

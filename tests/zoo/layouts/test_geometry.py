@@ -9,9 +9,9 @@ from test_layouts import Patches, encoder, tokens_of
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.zoo.geometry import check_geometry
 from rosetta_core.zoo.layers import Hint, select_layers
-from rosetta_core.zoo.layout import window_order
+from rosetta_core.zoo.layouts.geometry import check_geometry
+from rosetta_core.zoo.layouts.layout import window_order
 from rosetta_core.zoo.network import Encoder
 from rosetta_core.zoo.registry import FAMILIES
 

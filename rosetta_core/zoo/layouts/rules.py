@@ -1,7 +1,7 @@
 """Layouts from the shapes of outputs, the classes of modules, and what is said about layers.
 
 Nothing is guessed silently: an output that fits no layout is refused, and whether a layout is right
-is checked on changed images (`rosetta_core.zoo.geometry`).
+is checked on changed images (`rosetta_core.zoo.layouts.geometry`).
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,14 @@ from math import prod
 from typing import Literal, assert_never
 
 from rosetta_core.zoo.layers import Grid, Hint, LayoutKind
-from rosetta_core.zoo.layout import Layout, dilated_order, fit_grid, has_aspect, window_order
-from rosetta_core.zoo.tracing import Shape, TracedOutput
+from rosetta_core.zoo.layouts.layout import (
+    Layout,
+    dilated_order,
+    fit_grid,
+    has_aspect,
+    window_order,
+)
+from rosetta_core.zoo.layouts.tracing import Shape, TracedOutput
 
 __all__ = ["LayoutRules", "NoLayoutError", "find_layout"]
 

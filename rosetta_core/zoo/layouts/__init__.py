@@ -1,0 +1,1 @@
+"""Layouts of layers: which axes of an output hold images, channels and positions."""
