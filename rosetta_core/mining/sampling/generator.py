@@ -50,7 +50,6 @@ def check_first_images(
     images: range,
     seed: int,
     classes: Sequence[int] | None,
-    check_range: bool,
 ) -> None:
     """Generate the first images of a run and check their values, before the run.
 
@@ -60,13 +59,12 @@ def check_first_images(
         images: numbers of the images.
         seed: random seed of the run.
         classes: classes to draw from; None for all.
-        check_range: whether the range is checked, besides finite and different values.
 
     Raises:
         RosettaError: the images are not images in the generator's range.
     """
     latents, labels = _draws(generator, images, seed=seed, classes=classes)
-    checks = ImageChecks(name, generator.output_range, ranges=check_range)
+    checks = ImageChecks(name, generator.output_range)
     for number, image in zip(
         images, _generate(generator, latents, labels, device=generator.device), strict=True
     ):

@@ -288,7 +288,6 @@ def _generate_first_images(config: Config, weights: Path | None) -> None:
             images=range(count),
             seed=sampling.seed,
             classes=sampling.classes,
-            check_range=True,
         )
 
 
