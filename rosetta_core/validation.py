@@ -11,12 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
     "BIT_DEPTH_DESCRIPTION",
+    "MAX_PIXELS_DESCRIPTION",
     "PATTERN_MESSAGES",
     "SEED_LIMIT",
     "BitDepth",
     "Device",
     "File",
     "Folder",
+    "MaxPixels",
     "Member",
     "Memory",
     "Name",
@@ -117,6 +119,11 @@ BitDepth = Annotated[int | None, Field(ge=8, le=16)]
 BIT_DEPTH_DESCRIPTION = (
     "number of bits that the values of grey 16-bit image files use, for example 12; null: 16, and "
     "files that stop at a quarter of the range are refused"
+)
+MaxPixels = Annotated[int | None, Field(ge=1, le=2**40)]
+MAX_PIXELS_DESCRIPTION = (
+    "largest image file that is read, in pixels (width × height); null: 67,108,864, which take up "
+    "to 1 GiB of memory"
 )
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 

@@ -21,7 +21,15 @@ from rosetta_core.config.sections import (
 from rosetta_core.config.significance import MIN_SPLIT_IMAGES, NULL_MODELS, Significance
 from rosetta_core.config.steering import Steering
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.validation import Device, Folder, Memory, Name, Section
+from rosetta_core.validation import (
+    MAX_PIXELS_DESCRIPTION,
+    Device,
+    Folder,
+    MaxPixels,
+    Memory,
+    Name,
+    Section,
+)
 from rosetta_core.zoo.model_spec import EncoderSpec, ModelSpec
 from rosetta_core.zoo.registry import GENERATORS
 
@@ -42,6 +50,7 @@ class Config(Section):
         "2 GiB",
         description="working memory per job, networks excluded; affects speed, not results",
     )
+    max_pixels: MaxPixels = Field(None, description=MAX_PIXELS_DESCRIPTION)
     pivot: ModelSpec = Field(
         default_factory=face_generator,
         description="model that all encoders are compared with: a generator, or an encoder if "

@@ -183,7 +183,13 @@ def _printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def check_images(files: Sequence[Path], cache: Path, *, bit_depth: int | None = None) -> None:
+def check_images(
+    files: Sequence[Path],
+    cache: Path,
+    *,
+    bit_depth: int | None = None,
+    max_pixels: int | None = None,
+) -> None:
     """Check before a run that all image files can be read.
 
     The check takes about as long as reading the images in the run, so its result is recorded:
@@ -194,14 +200,15 @@ def check_images(files: Sequence[Path], cache: Path, *, bit_depth: int | None = 
         files: image files.
         cache: folder of the records of earlier checks; it may be read-only.
         bit_depth: as in `read_image`.
+        max_pixels: as in `read_image`.
 
     Raises:
         RosettaError: a file cannot be read; the first of them is named.
     """
     frames = check_once(
         files,
-        partial(_files_with_frames, files, bit_depth),
-        key=[bit_depth, code_fingerprint(__name__)],
+        partial(_files_with_frames, files, bit_depth, max_pixels),
+        key=[bit_depth, max_pixels, code_fingerprint(__name__)],
         cache=cache,
     )
     if frames:
@@ -213,12 +220,17 @@ def check_images(files: Sequence[Path], cache: Path, *, bit_depth: int | None = 
         )
 
 
-def _files_with_frames(files: Sequence[Path], bit_depth: int | None) -> list[int]:
+def _files_with_frames(
+    files: Sequence[Path], bit_depth: int | None, max_pixels: int | None
+) -> list[int]:
     """Read all files; return the numbers of those with several frames or pages."""
 
     def check(file: Path) -> bool:
-        read_image(file, bit_depth=bit_depth)
-        return has_frames(file)
+        read_image(file, bit_depth=bit_depth, max_pixels=max_pixels)
+        return has_frames(file, max_pixels=max_pixels)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    threads = ThreadPoolExecutor(os.cpu_count())
+    try:
         return [number for number, several in enumerate(threads.map(check, files)) if several]
+    finally:
+        threads.shutdown(cancel_futures=True)  # after an error or Ctrl-C

@@ -1,15 +1,21 @@
 """Image files as RGB arrays, and square crops and resizing of images.
 
-All formats that Pillow decodes without another program are read, and HEIC with the extra `heic`.
-Transparent images are shown on white, photographs are turned upright by their EXIF orientation, and
-grey images of 16 bits are scaled to 8 bits. Pixels without a known range are refused: floats,
-signed integers, and 16-bit values below a quarter of the range, like those of a 12-bit camera.
+`open_image` is the only place where image files are opened: decoders of a list, in this process,
+and a limit of pixels that holds before anything is decoded. Transparent images are shown on white,
+photographs are turned upright by their EXIF orientation, and grey images of 16 bits are scaled to 8
+bits. Pixels without a known range are refused: floats, signed integers, and 16-bit values below a
+quarter of the range, like those of a 12-bit camera.
 """
 
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -21,20 +27,31 @@ from rosetta_core.errors import RosettaError
 __all__ = [
     "HEIF_SUFFIXES",
     "MAX_BIT_DEPTH",
+    "MAX_PIXELS",
     "crop_square",
     "has_frames",
     "image_suffixes",
+    "open_image",
     "read_image",
     "resize_image",
 ]
 
 HEIF_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
-# Pillow recognises these, but needs a further library, or a program that it starts (EPS)
-NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# formats that are decoded in this process. Left out, of those that Pillow opens: EPS runs
+# Ghostscript; IPTC hands its content to any decoder; BLP and ICNS hold files of other formats, FITS
+# a gzip file; WMF, BUFR, GRIB, HDF5 and MPEG need another library
+FORMATS = (
+    *("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "AVIF", "JPEG2000", "PPM", "TGA", "PSD", "HEIF"),
+    *("CUR", "DCX", "DDS", "DIB", "FLI", "FTEX", "GBR", "ICO", "IM", "IMT", "MCIDAS", "MSP", "PCD"),
+    *("PCX", "PIXAR", "QOI", "SGI", "SPIDER", "SUN", "XBM", "XPM", "XVTHUMB"),
+)
 FULL_RANGE = {"JPEG2000", "PNG", "PPM", "TIFF"}  # formats whose unsigned integers fill 16 bits
 SEQUENCES = {"AVIF", "FLI", "GIF", "HEIF", "PNG", "TIFF", "WEBP"}  # may have several frames
 MAX_BIT_DEPTH = 16
 DARK = 2**14  # values of 16 bits below this are at most a quarter as bright as white
+MAX_PIXELS = 2**26  # of an image: takes up to 1 GiB while it is decoded
+LARGE = 2**24  # pixels of images of which a process decodes one at a time
+_opening, _decoding = RLock(), RLock()
 
 
 @cache
@@ -43,7 +60,7 @@ def _formats() -> tuple[str, ...]:
     Image.init()
     if find_spec("pillow_heif"):
         import_module("pillow_heif").register_heif_opener()
-    return tuple(name for name in Image.ID if name in Image.OPEN and name not in NOT_DECODED)
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @cache
@@ -54,13 +71,82 @@ def image_suffixes() -> tuple[str, ...]:
     return tuple(sorted({".mpo", *(suffix for suffix, name in registered if name in read)}))
 
 
-def read_image(path: Path, *, bit_depth: int | None = None) -> NDArray[np.uint8]:
+@contextmanager
+def open_image(path: Path, *, max_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Open an image file whose pixels are not decoded yet.
+
+    Args:
+        path: image file.
+        max_pixels: largest number of pixels (width × height); None: `MAX_PIXELS`.
+
+    Yields:
+        The image.
+
+    Raises:
+        RosettaError: the file is missing, damaged, too large or not an image; also if it turns out
+            in the block.
+    """
+    limit = max_pixels or MAX_PIXELS
+    try:
+        with _opening, _pixel_limit(limit):
+            opened = Image.open(path, formats=_formats())
+        if (pixels := _largest_tile(opened)) > limit:
+            raise Image.DecompressionBombError(f"{pixels} pixels in a tile")
+        large = opened.width * opened.height > LARGE
+        with opened as image, _decoding if large else nullcontext():
+            yield image
+    except UnidentifiedImageError:
+        problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
+        raise RosettaError(f"{path}: {problem}; use a PNG or JPEG file") from None
+    except Image.DecompressionBombError as error:
+        number = re.search(r"\d+", str(error))
+        size = f"{int(number[0]):,}" if number else "too many"
+        raise RosettaError(
+            f"{path}: has {size} pixels, but at most {limit:,} are read; use a smaller image, or "
+            "raise max_pixels"
+        ) from error
+    except _RangeError as error:
+        raise RosettaError(f"{path}: {error}") from None
+    except RosettaError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise RosettaError(f"{path}: cannot be read: {text.splitlines()[0]}") from error
+
+
+def _largest_tile(image: Image.Image) -> int:
+    """Return the pixels of a tile of a TIFF file, which is decoded as a whole; 0 without tiles."""
+    tags: Any = getattr(image, "tag_v2", {})
+    width, height = (np.atleast_1d(tags.get(tag, 0)) for tag in (322, 323))
+    return int(width.max()) * int(height.max())
+
+
+@contextmanager
+def _pixel_limit(limit: int) -> Iterator[None]:
+    """Set the limit that Pillow checks before it allocates: of images, tiles, frames and icons.
+
+    Pillow's own limit is a variable of the process, and half of the number that it refuses.
+    """
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = limit / 2  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def read_image(
+    path: Path, *, bit_depth: int | None = None, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
     """Read an image file; of an animation the first frame.
 
     Args:
         path: image file.
         bit_depth: number of bits that the values of a grey 16-bit file use; None: 16, and an error
             if all values are below a quarter of the range. Other files ignore it.
+        max_pixels: as in `open_image`.
 
     Returns:
         Pixels (h, w, 3).
@@ -69,28 +155,17 @@ def read_image(path: Path, *, bit_depth: int | None = None) -> NDArray[np.uint8]
         RosettaError: the file is missing, damaged, too large, not an image, or its pixels have no
             known range.
     """
-    try:
-        with Image.open(path, formats=_formats()) as image:
-            return np.array(_to_rgb(image, bit_depth))
-    except UnidentifiedImageError:
-        problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
-        raise RosettaError(f"{path}: {problem}; use a PNG or JPEG file") from None
-    except Image.DecompressionBombError as error:
-        raise RosettaError(f"{path}: has too many pixels; use a smaller image") from error
-    except _RangeError as error:
-        raise RosettaError(f"{path}: {error}") from None
-    except Exception as error:  # a damaged file can raise anything
-        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise RosettaError(f"{path}: cannot be read: {text.splitlines()[0]}") from error
+    with open_image(path, max_pixels=max_pixels) as image:
+        return np.array(_to_rgb(image, bit_depth))
 
 
 class _RangeError(ValueError):
     """Pixels whose range is unknown; the message includes the remedy."""
 
 
-def has_frames(path: Path) -> bool:
+def has_frames(path: Path, *, max_pixels: int | None = None) -> bool:
     """Return whether a readable image file has more than one frame or page."""
-    with Image.open(path, formats=_formats()) as image:
+    with open_image(path, max_pixels=max_pixels) as image:
         return image.format in SEQUENCES and bool(getattr(image, "is_animated", False))
 
 
@@ -98,7 +173,9 @@ def _to_rgb(opened: Image.Image, bit_depth: int | None) -> Image.Image:
     sixteen = ";16" in _raw_mode(opened)  # Pillow reduces colours to the upper 8 bits
     stated = _stated_bits(opened)
     file_format = opened.format
-    image = ImageOps.exif_transpose(opened)
+    opened.load()
+    ImageOps.exif_transpose(opened, in_place=True)  # a copy would take as much memory again
+    image: Image.Image = opened
     if image.mode == "F":
         raise _RangeError("float pixels have no known range; save it with 8 bits")
     if image.mode.startswith("I"):
@@ -112,7 +189,7 @@ def _to_rgb(opened: Image.Image, bit_depth: int | None) -> Image.Image:
         image = image.convert("RGBA")
         background = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(background, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _raw_mode(image: Image.Image) -> str:

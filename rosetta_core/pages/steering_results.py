@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.images import open_image
 from rosetta_core.steering.metrics.evaluation_table import DIGITS, HIGHER_IS_BETTER
 from rosetta_core.steering.result_reader import (
     CONTACT_SHEET,
@@ -174,7 +173,7 @@ def read_result(folder: Path) -> Result:
     sizes = {}
     for file in PICTURES:
         if (folder / file).is_file():
-            with Image.open(folder / file) as picture:
+            with open_image(folder / file) as picture:
                 sizes[file] = picture.size
     return Result(
         folder=folder,

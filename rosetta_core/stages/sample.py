@@ -42,6 +42,7 @@ def run(config: Config, *, shard: str) -> Path:
             images=images,
             size=sampling.size,
             bit_depth=sampling.bit_depth,
+            max_pixels=config.max_pixels,
         )
         return store
     device = resolve_device(config.device)

@@ -62,12 +62,20 @@ class FolderImages:
         size: side of the images in pixels.
         seed: seed of the orders.
         bit_depth: bits of the values in 16-bit files, as in `read_image`.
+        max_pixels: largest image, as in `read_image`.
     """
 
     def __init__(
-        self, files: Sequence[Path], *, size: int, seed: int, bit_depth: int | None = None
+        self,
+        files: Sequence[Path],
+        *,
+        size: int,
+        seed: int,
+        bit_depth: int | None = None,
+        max_pixels: int | None = None,
     ) -> None:
-        self._files, self._size, self._seed, self._bit_depth = files, size, seed, bit_depth
+        self._files, self._size, self._seed = files, size, seed
+        self._bit_depth, self._max_pixels = bit_depth, max_pixels
         self._image = lru_cache(maxsize=CACHE_BYTES // (3 * size**2))(self._read)
         self._order = lru_cache(maxsize=2)(self._permutation)
 
@@ -85,7 +93,9 @@ class FolderImages:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._files))
 
     def _read(self, file: int) -> NDArray[np.uint8]:
-        image = read_image(self._files[file], bit_depth=self._bit_depth)
+        image = read_image(
+            self._files[file], bit_depth=self._bit_depth, max_pixels=self._max_pixels
+        )
         return resize_image(crop_square(image, None), (self._size, self._size))
 
 

@@ -12,9 +12,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from rosetta_core.validation import (
     BIT_DEPTH_DESCRIPTION,
+    MAX_PIXELS_DESCRIPTION,
     BitDepth,
     Device,
     Folder,
+    MaxPixels,
     Name,
     Section,
     Seed,
@@ -35,7 +37,10 @@ __all__ = [
 
 # keys that the recipes of published weights did not have; null changes nothing
 LATER_KEYS = frozenset(
-    ("bit_depth", "float32_layers", "grid", "layout", "layouts", "output_range", "prefix_tokens")
+    (
+        *("bit_depth", "float32_layers", "grid", "layout", "layouts", "max_pixels"),
+        *("output_range", "prefix_tokens"),
+    )
 )
 # keys of a recipe that change neither weights nor losses
 WITHOUT_EFFECT = {"name", "results", "resources", "device", "checkpoint_every", "probes"}
@@ -74,6 +79,7 @@ class ImageSettings(Section):
         None, description="folder of training images; null: images come from generator"
     )
     bit_depth: BitDepth = Field(None, description=BIT_DEPTH_DESCRIPTION)
+    max_pixels: MaxPixels = Field(None, description=MAX_PIXELS_DESCRIPTION)
     smallest_crop: float = Field(
         1.0,
         description="smallest area of a random crop (share of the image, above 0, up to 1), mae "

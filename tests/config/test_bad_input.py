@@ -418,7 +418,10 @@ MISFITS = [
     (inverted("torn.jpg"), "steering: a: torn.jpg: cannot be read: "),
     (inverted("empty.png"), "steering: a: empty.png: is empty; use a PNG or JPEG"),
     (inverted("text.png"), "steering: a: text.png: not an image that Pillow reads; use a PNG or"),
-    (inverted("bomb.png"), "steering: a: bomb.png: has too many pixels; use a smaller image"),
+    (
+        inverted("bomb.png"),
+        "steering: a: bomb.png: has 400,000,000 pixels, but at most 67,108,864 are",
+    ),
     (inverted("folder"), "steering: a: no file 'folder'; give an existing file"),
     (inverted("whole.jpg", box=[0, 0, 49]), "exceeds the image, which is 64 pixels wide and 48"),
     (steering(edit={**REMOVE, "mask": "text.png"}), "steering: c: text.png: not an image"),

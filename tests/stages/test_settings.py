@@ -19,6 +19,7 @@ Keys = tuple[str | int, ...]
 OTHER = {  # valid values of keys whose value cannot be changed without knowing them
     r"device": "cuda",
     r"memory_budget": "1 GiB",
+    r"max_pixels": 2**28,
     r"resources": "elsewhere",
     r".*\.weights\.match": "other",
     r"pivot\.layers\.\d": "main.5",
@@ -63,7 +64,7 @@ INVERSION = {"steer astronaut", "steer tuned", "steer shifted"}  # and what star
 COMPARISONS = {*INVERSION, "steer table"}
 EXPECTED = {
     r"run": {"dictionary", "steering_pages"},
-    r"results|resources|device|memory_budget|activations\.batch_size": set(),
+    r"results|resources|device|memory_budget|max_pixels|activations\.batch_size": set(),
     r".*\.weights\.licence": {"dictionary"},
     r"pivot\.(weights\..*|output_range)": {
         "sample",

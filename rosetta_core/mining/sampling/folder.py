@@ -21,6 +21,7 @@ def import_shard(
     images: range,
     size: int,
     bit_depth: int | None = None,
+    max_pixels: int | None = None,
 ) -> None:
     """Crop images to their central square, resize them, and write them to a store.
 
@@ -33,6 +34,7 @@ def import_shard(
         images: numbers of the images in the run.
         size: side of the stored images, in pixels.
         bit_depth: bits of the values in 16-bit files, as in `read_image`.
+        max_pixels: largest image, as in `read_image`.
 
     Raises:
         RosettaError: a file is not an image, or is damaged.
@@ -40,7 +42,7 @@ def import_shard(
     pixels = np.empty((len(files), size, size, 3), np.uint8)
     with Progress(f"images {store.stem}", total=len(files)) as progress:
         for place, file in enumerate(files):
-            image = crop_square(read_image(file, bit_depth=bit_depth))
+            image = crop_square(read_image(file, bit_depth=bit_depth, max_pixels=max_pixels))
             pixels[place] = resize_image(image, (size, size))
             progress.advance()
     write_samples(

@@ -81,11 +81,16 @@ def _check_files(config: Config, job: Job) -> None:
         for bit_depth in dict.fromkeys(depth for _, depth in images):
             files = [path for path, depth in images if depth == bit_depth]
             cache = RunPaths(config).resources / "images"
-            check_images(list(dict.fromkeys(files)), cache, bit_depth=bit_depth)
+            unique = list(dict.fromkeys(files))
+            check_images(unique, cache, bit_depth=bit_depth, max_pixels=config.max_pixels)
         for target in targets:
             if target.box:
                 left, top, side = target.box
-                image = read_image(Path(target.file or ""), bit_depth=target.bit_depth)
+                image = read_image(
+                    Path(target.file or ""),
+                    bit_depth=target.bit_depth,
+                    max_pixels=config.max_pixels,
+                )
                 crop_square(image, (left, top, side))
     if function:
         from rosetta_core.runtime.user_code import fingerprint
@@ -97,7 +102,7 @@ def _check_mask(config: Config, mask: str, pixels: int) -> None:
     """Check that a mask has the size of the pivot's images."""
     from rosetta_core.io.images import read_image
 
-    height, width = read_image(Path(mask)).shape[:2]
+    height, width = read_image(Path(mask), max_pixels=config.max_pixels).shape[:2]
     if height * width != pixels:
         side = isqrt(pixels)
         raise RosettaError(

@@ -76,7 +76,9 @@ def _map_edit(config: Config, job: Edit, generator: SteeredGenerator) -> MapEdit
         )
     if job.mask:
         height, width = generate_image(generator, 0, class_label=job.class_label).shape[:2]
-        parameters["mask"] = load_mask(Path(job.mask), size=(height, width))
+        parameters["mask"] = load_mask(
+            Path(job.mask), size=(height, width), max_pixels=config.max_pixels
+        )
     if job.function:
         parameters["function"] = load_function(job.function, key="function")
         parameters["name"] = job.function

@@ -24,7 +24,12 @@ def run(config: Config, job: Evaluation, folder: Path, checkpoint: Checkpoint) -
     """Run the job and write its results into a folder."""
     networks = SteeringNetworks(config)
     images = [
-        load_target(target, networks.generator, class_label=job.class_label)
+        load_target(
+            target,
+            networks.generator,
+            class_label=job.class_label,
+            max_pixels=config.max_pixels,
+        )
         for target in job.targets
     ]
     evaluation = evaluate(

@@ -24,7 +24,12 @@ def run(config: Config, job: Inversion, folder: Path, checkpoint: Checkpoint) ->
     names = job.encoders or [encoder.name for encoder in config.encoders]
     result = invert(
         networks.generator,
-        load_target(job.image, networks.generator, class_label=job.class_label),
+        load_target(
+            job.image,
+            networks.generator,
+            class_label=job.class_label,
+            max_pixels=config.max_pixels,
+        ),
         networks.views(names, pairs=job.pairs),
         loss_distance=networks.distance(config.loss_distance),
         evaluation_distance=networks.distance(config.evaluation_distance),

@@ -119,7 +119,11 @@ class SteeringNetworks:
 
 
 def load_target(
-    target: TargetImage, generator: SteeredGenerator, *, class_label: int | None
+    target: TargetImage,
+    generator: SteeredGenerator,
+    *,
+    class_label: int | None,
+    max_pixels: int | None,
 ) -> NDArray[np.uint8]:
     """Return an image to invert (h, w, 3), of the size of the generator's images.
 
@@ -127,12 +131,14 @@ def load_target(
         target: the image.
         generator: the generator.
         class_label: class of the image of a seed; None for the generator's default class.
+        max_pixels: largest image file, as in `read_image`.
     """
     generated = generate_image(generator, target.seed or 0, class_label=class_label)
     if target.seed is not None:
         image = generated
     elif target.file is not None:
-        image = read_image(Path(target.file), bit_depth=target.bit_depth)
+        path = Path(target.file)
+        image = read_image(path, bit_depth=target.bit_depth, max_pixels=max_pixels)
     else:
         image = sample_image(target.sample or "")
     if target.box:
@@ -145,17 +151,18 @@ def load_target(
     return resize_image(image, (generated.shape[0], generated.shape[1]))
 
 
-def load_mask(file: Path, *, size: tuple[int, int]) -> NDArray[np.float32]:
+def load_mask(file: Path, *, size: tuple[int, int], max_pixels: int | None) -> NDArray[np.float32]:
     """Return an image file as a mask (h, w) from 0 to 1.
 
     Args:
         file: the image file.
         size: height and width of the generator's images.
+        max_pixels: largest image file, as in `read_image`.
 
     Raises:
         RosettaError: the file is not an image of that size.
     """
-    image = read_image(file)
+    image = read_image(file, max_pixels=max_pixels)
     if image.shape[:2] != size:
         height, width = image.shape[:2]
         raise RosettaError(

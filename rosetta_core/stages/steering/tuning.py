@@ -23,7 +23,12 @@ def run(config: Config, job: PivotalTuning, folder: Path, checkpoint: Checkpoint
     tuning = tune(
         networks.generator,
         torch.from_numpy(read_latent(finished_job(config, inversion.name))),
-        load_target(inversion.image, networks.generator, class_label=inversion.class_label),
+        load_target(
+            inversion.image,
+            networks.generator,
+            class_label=inversion.class_label,
+            max_pixels=config.max_pixels,
+        ),
         loss_distance=networks.distance(config.loss_distance),
         evaluation_distance=networks.distance(config.evaluation_distance),
         steps=job.steps,

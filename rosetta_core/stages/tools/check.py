@@ -192,7 +192,12 @@ def _check_image_folder(config: Config) -> None:
     for file in files:
         if "{" in str(file):
             raise RosettaError(f"{file}: Snakemake reads braces as wildcards; rename the file")
-    check_images(files, paths.resources / "images", bit_depth=config.sampling.bit_depth)
+    check_images(
+        files,
+        paths.resources / "images",
+        bit_depth=config.sampling.bit_depth,
+        max_pixels=config.max_pixels,
+    )
 
 
 def _check_models(config: Config) -> None:

@@ -235,7 +235,8 @@ def _image_files(recipe: Recipe) -> list[Path]:
     for note in content.notes():
         log.warning("%s", note)
     cache = Path(recipe.resources) / "images"
-    check_images(content.images, cache, bit_depth=recipe.images.bit_depth)
+    images = recipe.images
+    check_images(content.images, cache, bit_depth=images.bit_depth, max_pixels=images.max_pixels)
     return content.images
 
 
@@ -247,7 +248,13 @@ def _image_source(
 
     spec = recipe.images.generator
     if spec is None:
-        return FolderImages(files, size=size, seed=recipe.seed, bit_depth=recipe.images.bit_depth)
+        return FolderImages(
+            files,
+            size=size,
+            seed=recipe.seed,
+            bit_depth=recipe.images.bit_depth,
+            max_pixels=recipe.images.max_pixels,
+        )
     generator = _load(spec, recipe, device=device)
     if not isinstance(generator, Generator):
         raise RosettaError(
