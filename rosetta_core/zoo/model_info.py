@@ -16,11 +16,14 @@ from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.validation import to_json
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.model_spec import ModelSpec
-from rosetta_core.zoo.registry import FAMILIES
+from rosetta_core.zoo.registry import FAMILIES, GENERATORS
 from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = ["ModelInfo", "check_fit", "check_layers", "describe"]
 
+TRIAL_FLOPS = 4 * 10**11  # of a geometry check: seconds on a CPU
+PASSES = 28  # forward passes that the check of a generator costs
+FEW_PATCHES = 4  # of the image of a large generator
 LIBRARIES = ("torch", "timm", "torchvision", "open_clip_torch")  # that build networks
 
 
@@ -119,44 +122,60 @@ def _describe_on(device: str, model: ModelSpec, *, all: bool) -> ModelInfo:
 
 
 def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
-    """Check that an encoder's mined layers follow the image; return the verdict on each.
+    """Check that a model's mined layers follow the image; return the verdict on each.
 
     The network is built on the CPU, with random weights or those that a user's function loads, and
-    runs on a dozen images. The result is cached in `resources/layers`, as that of `describe` is.
+    runs a dozen times. The result is cached in `resources/layers`, as that of `describe` is.
 
     Args:
-        model: an encoder of any family.
+        model: a model of any family.
         resources: folder of the cache.
 
     Returns:
-        Verdicts of `rosetta_core.zoo.layouts.geometry` by layer.
+        Verdicts of `rosetta_core.zoo.layouts.agreement` by layer; none for the large generators of
+        the zoo, whose layouts are those of their family.
 
     Raises:
         RosettaError: the model cannot be built or run, or a layer does not follow the image.
     """
-    modules = ("rosetta_core.zoo.loading", "rosetta_core.zoo.layouts.geometry")
+    checks = ("geometry", "generator_geometry")
+    modules = ("rosetta_core.zoo.loading", *(f"rosetta_core.zoo.layouts.{name}" for name in checks))
     path = _cache_path(model, resources, *modules, parts=["geometry"])
     if text := read_cached(path):
         verdicts: dict[str, str] = json.loads(text)
         return verdicts
 
+    if model.family in GENERATORS and describe(model, resources).flops * PASSES > TRIAL_FLOPS:
+        return {}
     import torch
 
+    from rosetta_core.zoo.layouts.generator_geometry import check_generator_geometry
     from rosetta_core.zoo.layouts.geometry import check_geometry
     from rosetta_core.zoo.loading import build, layers_of
-    from rosetta_core.zoo.network import Encoder
+    from rosetta_core.zoo.network import Encoder, Generator
 
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), _report_errors(model):
         torch.manual_seed(0)
         built = build(model)
-        assert isinstance(built, Encoder)
         names = [layer.name for layer in layers_of(model, built)]
         try:
-            verdicts = dict(check_geometry(built, names))
+            if isinstance(built, Generator):
+                patches = _affordable_patches(describe(model, resources).flops)
+                verdicts = dict(check_generator_geometry(built, names, patches=patches))
+            else:
+                assert isinstance(built, Encoder)
+                verdicts = dict(check_geometry(built, names))
         except RosettaError as error:
             raise RosettaError(f"{model.name}: {error}") from error
     write_cached(path, json.dumps(verdicts))
     return verdicts
+
+
+def _affordable_patches(flops: int) -> int | None:
+    """Return how many patches of a generator's image are checked; None: all."""
+    if flops * PASSES <= TRIAL_FLOPS:
+        return None
+    return FEW_PATCHES if flops * PASSES <= 20 * TRIAL_FLOPS else 0
 
 
 def check_fit(model: ModelSpec, path: Path, resources: Path) -> None:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from rosetta_core.errors import RosettaError, describe_exception
-from rosetta_core.zoo.generators.output import OutputRange, to_rgb
-from rosetta_core.zoo.layers import Hint, match_names
+from rosetta_core.zoo.generators.output import OutputRange, image_shape_problem, to_rgb
+from rosetta_core.zoo.layers import Grid, Hint, match_names
 from rosetta_core.zoo.layouts.layout import Layout
 from rosetta_core.zoo.layouts.rules import LayoutRules, NoLayoutError, find_layout
-from rosetta_core.zoo.layouts.tracing import TracedOutput, describe_problem, trace_outputs
+from rosetta_core.zoo.layouts.tracing import TracedOutput, trace_outputs
 from rosetta_core.zoo.model_spec import Input
 
 __all__ = [
@@ -86,6 +86,10 @@ class Network(ABC):
     to_maps: Callable[[str, Any], Tensor] | None = None
     convert_checkpoint: CheckpointConverter | None = None
     unused_entries: Sequence[str] = ()
+    _traced: dict[str, TracedOutput] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def activation_maps(self, layer: str, output: Any) -> Tensor:
         """Convert a layer's output to maps (n, c, h, w) that cover the image.
@@ -93,34 +97,51 @@ class Network(ABC):
         Raises:
             RosettaError: the output cannot be converted.
         """
-        output = self.convert(layer, output)
-        maps = self.layout(layer, output).to_maps(output)
+        return self.crop(layer, self.layout(layer).to_maps(self.convert(layer, output)))
+
+    def crop(self, layer: str, maps: Tensor) -> Tensor:
+        """Remove the margin of a layer from its maps (n, c, h, w)."""
         margin = self.margins.get(layer, 0)
         return maps[:, :, margin : maps.shape[2] - margin, margin : maps.shape[3] - margin]
 
-    def prepare_layouts(self) -> None:
-        """Run what `layout` needs before a forward pass."""
-        return
-
-    @abstractmethod
-    def layout(self, layer: str, output: Any) -> Layout:
-        """Return the layout of a layer.
-
-        Args:
-            layer: name of the layer.
-            output: its output, after `to_maps`.
+    def layout(self, layer: str) -> Layout:
+        """Return the layout of a layer; the network is run on one example and on two before.
 
         Raises:
-            RosettaError: the output cannot be converted to maps.
+            RosettaError: the layer's output cannot be converted to maps.
         """
+        if layer not in self._layouts:
+            rules = self.layout_rules()
+            if layer not in rules.traced:
+                raise RosettaError(f"layer {layer!r}: never runs in a forward pass; choose another")
+            traced = rules.traced[layer]
+            try:
+                found = find_layout(traced, hint=self.hint(layer, traced), rules=rules)
+            except NoLayoutError as error:
+                cure = (
+                    "choose other layers, set its layout, grid and prefix_tokens, or define to_maps"
+                )
+                raise RosettaError(f"layer {layer!r}: {error}; {cure}") from None
+            self._layouts[layer] = found
+        return self._layouts[layer]
 
-    def find_layout(self, layer: str, traced: TracedOutput, rules: LayoutRules) -> Layout:
-        """Return the layout of a layer from its output, hints and rules; or raise RosettaError."""
-        try:
-            return find_layout(traced, hint=self.hint(layer, traced), rules=rules)
-        except NoLayoutError as error:
-            cure = "choose other layers, set its layout, grid and prefix_tokens, or define to_maps"
-            raise RosettaError(f"layer {layer!r}: {error}; {cure}") from None
+    def layout_rules(self) -> LayoutRules:
+        """Return what the layouts of all layers follow from."""
+        traced = self.trace()
+        return LayoutRules(self.image_sides, self.prefix_tokens, traced)
+
+    def trace(self) -> Mapping[str, TracedOutput]:
+        """Return the outputs of all modules for one example and for two."""
+        if not self._traced:
+            self._traced.update(
+                trace_outputs(
+                    self.network,
+                    lambda count: self.run_probe(*(p.to(self.device) for p in self.probe(count))),
+                    convert=self.convert,
+                    example=self.example,
+                )
+            )
+        return self._traced
 
     def hint(self, layer: str, traced: TracedOutput) -> Hint:
         """Return what is known about the layout of a layer with an output."""
@@ -153,9 +174,23 @@ class Network(ABC):
         tensors = chain(self.network.parameters(), self.network.buffers())
         return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
+    @property
     @abstractmethod
-    def probe(self) -> tuple[Tensor, ...]:
-        """Return inputs of one example, all zeros, from which the shapes of maps are learned."""
+    def image_sides(self) -> Grid:
+        """Height and width of the network's images."""
+
+    @property
+    @abstractmethod
+    def example(self) -> str:
+        """Word for an input: image or latent."""
+
+    @abstractmethod
+    def probe(self, count: int = 1) -> tuple[Tensor, ...]:
+        """Return inputs of some examples, all zeros, from which the shapes of maps are learned."""
+
+    def run_probe(self, *inputs: Tensor) -> Any:
+        """Run the network on inputs of `probe`."""
+        return self.network(*inputs)
 
     @contextmanager
     def capture(
@@ -177,7 +212,7 @@ class Network(ABC):
             RosettaError: an output cannot be converted, unless `skip_invalid`.
         """
         modules = dict(self.network.named_modules())
-        self.prepare_layouts()
+        self.trace()
 
         def hook_for(layer: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -219,6 +254,7 @@ class Generator(Network):
     sample_latent: Callable[[int], Tensor] | None = None
     latent_spaces: Mapping[str, LatentSpace] = field(default_factory=dict)
     output_range: OutputRange | None = None
+    _sides: list[Grid] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def latent_space(self, name: str) -> LatentSpace:
         """Return a latent space by name; its images are RGB (n, 3, h, w) in -1..1.
@@ -257,16 +293,27 @@ class Generator(Network):
         sample = self.sample_latent or (lambda seed: normal_latent(seed, self.latent_size))
         return torch.stack([sample(seed) for seed in seeds])
 
-    def layout(self, layer: str, output: Any) -> Layout:
-        """Return the layout that the shape of an output has by convention."""
-        shape = tuple(getattr(output, "shape", ()))
-        traced = TracedOutput(0, (1, *shape[1:]), (2, *shape[1:]), problem=describe_problem(output))
-        return self.find_layout(layer, traced, LayoutRules((1, 1), self.prefix_tokens, {}))
+    @property
+    def image_sides(self) -> Grid:
+        """Height and width of generated images; 1 and 1 before the network has run."""
+        return self._sides[0] if self._sides else (1, 1)
 
-    def probe(self) -> tuple[Tensor, ...]:
-        """Return one latent and, if the generator is conditional, one class label."""
-        latents = torch.zeros(1, self.latent_size)
-        return (latents, torch.zeros(1, dtype=torch.int64)) if self.classes else (latents,)
+    @property
+    def example(self) -> str:
+        """Word for an input."""
+        return "latent"
+
+    def probe(self, count: int = 1) -> tuple[Tensor, ...]:
+        """Return latents and, if the generator is conditional, class labels, all zeros."""
+        latents = torch.zeros(count, self.latent_size)
+        return (latents, torch.zeros(count, dtype=torch.int64)) if self.classes else (latents,)
+
+    def run_probe(self, *inputs: Tensor) -> Any:
+        """Run the network on inputs of `probe`, and remember the sides of its images."""
+        images = self.network(*inputs)
+        if image_shape_problem(images) is None:
+            self._sides[:] = [(images.shape[2], images.shape[3])]
+        return images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,38 +326,21 @@ class Encoder(Network):
     """
 
     input: Input
-    _traced: dict[str, TracedOutput] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def probe(self, images: int = 1) -> tuple[Tensor, ...]:
+    @property
+    def image_sides(self) -> Grid:
+        """Height and width of the input."""
+        return self.input.sides
+
+    @property
+    def example(self) -> str:
+        """Word for an input."""
+        return "image"
+
+    def probe(self, count: int = 1) -> tuple[Tensor, ...]:
         """Return images (n, 3, h, w), all zeros."""
-        return (torch.zeros(images, 3, *self.input.sides, dtype=self.dtype),)
+        return (torch.zeros(count, 3, *self.input.sides, dtype=self.dtype),)
 
     def forward(self, inputs: Tensor) -> Any:
         """Run the network on normalised images (n, 3, h, w), in the type of its parameters."""
         return self.network(inputs.to(self.dtype))
-
-    def prepare_layouts(self) -> None:
-        """Run the network on one image and on two, unless it has been run before."""
-        self.trace()
-
-    def trace(self) -> Mapping[str, TracedOutput]:
-        """Return the outputs of all modules for one image and for two."""
-        if not self._traced:
-            self._traced.update(
-                trace_outputs(
-                    self.network,
-                    lambda images: self.network(*(p.to(self.device) for p in self.probe(images))),
-                    convert=self.convert,
-                )
-            )
-        return self._traced
-
-    def layout(self, layer: str, output: Any = None) -> Layout:
-        """Return the layout of a layer; `output` does not count."""
-        if layer not in self._layouts:
-            rules = LayoutRules(self.input.sides, self.prefix_tokens, self.trace())
-            self._layouts[layer] = self.find_layout(layer, rules.traced[layer], rules)
-        return self._layouts[layer]

@@ -540,3 +540,42 @@ def test_what_a_user_returns_has_defaults() -> None:
     assert generator.learning_rate == 0.05
     assert generator.sample_latents([1, 2]).shape == (2, 3)
     assert LatentSpace(from_z=lambda z, _: z, generate=lambda z, _: z).from_z(seen, None) is seen
+
+
+def test_the_check_covers_generators_and_says_which_layers_have_no_places(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6 * 64), nn.Identity()
+        self.paint = nn.ConvTranspose2d(6, 3, 4, 4)
+
+    def forward(self, z):
+        maps = self.last(self.first(z).unflatten(1, (8, 8, 6)))
+        return self.paint(maps.permute(0, 3, 1, 2)).tanh()
+
+def f():
+    return Generator(network=Net(), latent_size=4, preset=['first', 'last'])
+"""
+    own(text)
+    sampling = {"images": 3, "shard_size": 3}
+    others: dict[str, Any] = {"dictionary": {"examples": 2}, "sampling": sampling}
+
+    def config(**keys: Any) -> Config:
+        content = tiny(resources="resources", **others, neighbours={"k": 2})
+        content["pivot"] = model("own.py:f", **keys)
+        content["encoders"] = [content["encoders"][2] | {"weights": "random"}]
+        content["steering"] = {}
+        return parse_config(content)
+
+    with pytest.raises(RosettaError) as caught:
+        check_config(config())
+    assert str(caught.value) == (
+        "own: layer 'last': output (1, 8, 8, 6), read as nchw with maps of 8×6, does not follow "
+        "the image; set layout: nhwc"
+    )
+    check_config(config(layouts={"last": {"layout": "nhwc"}}))
+    (line,) = [r.getMessage() for r in caplog.records if "own: not spatial" in r.getMessage()]
+    assert line.startswith("own: not spatial: first (1 of 2 layers) have one position; only their")

@@ -34,9 +34,11 @@ __all__ = ["check_config"]
 PROBE_IMAGES = 4  # generated before a run
 PROBE_FLOPS = 4 * 10**11  # of all of them: seconds on a CPU
 UNPLACED = {  # verdicts on layers whose maps show no places, and what they mean
-    "single": "have one position",
-    "even": "respond everywhere to each part of the image",
-    "silent": "do not respond to random images",
+    "single": "have one position; only their values are compared",
+    "even": "respond everywhere to each part of the image, so their layout cannot be verified; "
+    "check the order of their positions, or choose other layers",
+    "silent": "do not respond to random images, or the image not to them; choose other layers",
+    "opaque": "cannot be differentiated, so their layout cannot be verified; check it",
 }
 
 
@@ -224,20 +226,23 @@ def _check_models(config: Config) -> None:
         )
     _check_classes(config, pivot.classes)
     check_steering(config, pivot)
-    _check_geometry(config, [name for name, model in models.items() if not model.image_pixels])
+    _check_geometry(config)
 
 
-def _check_geometry(config: Config, encoders: list[str]) -> None:
-    """Check that the maps of encoders follow the image; warn of layers that do not show it."""
+def _check_geometry(config: Config) -> None:
+    """Check that the maps of all models follow the image; warn of layers that do not show it."""
     from rosetta_core.zoo.model_info import check_layers
 
-    for name in encoders:
-        verdicts = check_layers(config.model(name), RunPaths(config).resources)
+    for model in config.models:
+        verdicts = check_layers(model, RunPaths(config).resources)
         for verdict, meaning in UNPLACED.items():
             layers = [layer for layer, found in verdicts.items() if found == verdict]
             if layers:
                 shown = ", ".join(layers[:3]) + (", …" if len(layers) > 3 else "")
-                log.warning("%s: not spatial: %d layers %s: %s", name, len(layers), meaning, shown)
+                log.warning(
+                    "%s: not spatial: %s (%d of %d layers) %s",
+                    *(model.name, shown, len(layers), len(verdicts), meaning),
+                )
 
 
 def _check_first_images(config: Config) -> None:

@@ -61,13 +61,18 @@ def trace_outputs(
     run: Callable[[int], Any],
     *,
     convert: Callable[[str, Any], Any],
+    example: str = "image",
 ) -> dict[str, TracedOutput]:
     """Return the outputs of all modules that run, by their dotted names.
 
     Args:
         network: the network.
-        run: runs the network on a number of images.
+        run: runs the network on a number of examples.
         convert: converts a layer's name and output to a tensor, as the user's `to_maps` does.
+        example: word for an input, for errors: image or latent.
+
+    Raises:
+        RosettaError: the network fails on two examples.
     """
     traced: dict[str, TracedOutput] = {}
     images = 1
@@ -82,7 +87,7 @@ def trace_outputs(
             try:
                 output = convert(name, raw)
             except RosettaError as error:
-                entry.problem = str(error)
+                entry.problem = str(error).removeprefix(f"layer {name!r}: ")
                 return
             if problem := describe_problem(output):
                 entry.problem = problem
@@ -100,15 +105,15 @@ def trace_outputs(
     ]
     try:
         for images in (1, 2):
-            _run(run, images)
+            _run(run, images, example)
     finally:
         for handle in handles:
             handle.remove()
     return traced
 
 
-def _run(run: Callable[[int], Any], images: int) -> None:
-    """Run a network; report what it raises only for two images."""
+def _run(run: Callable[[int], Any], images: int, example: str) -> None:
+    """Run a network; report what it raises only for two examples."""
     if images == 1:
         run(images)
         return
@@ -118,8 +123,8 @@ def _run(run: Callable[[int], Any], images: int) -> None:
         raise
     except Exception as error:
         raise RosettaError(
-            f"the network runs on one image but fails on two ({describe_exception(error)}); it has "
-            "to take any number of images"
+            f"the network runs on one {example} but fails on two ({describe_exception(error)}); it "
+            f"has to take any number of {example}s"
         ) from error
 
 
