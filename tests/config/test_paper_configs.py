@@ -19,7 +19,10 @@ from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.loading import load_generator
 from rosetta_core.zoo.named_models import NAMED_MODELS
 
-CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
+PLANNED = [  # the paper's networks are large: building them takes most of the time
+    pytest.param(path, marks=[pytest.mark.whole_run] if path in PAPER else [])
+    for path in sorted(ROOT.glob("configs/*.yaml"))
+]
 OF_EACH_PIVOT = list({load_config(path).pivot.name: path for path in PAPER}.values())
 FIVE = ["resnet50", "dino_resnet50", "dino_vit_b16", "mae_vit_b", "clip_resnet50"]
 CLASSES = {"tench": 0, "briard": 226, "church": 497, "goldfish": 1, "espresso": 967}
@@ -35,7 +38,7 @@ def of_paper(path: Path) -> Config:
     return load_config(path).model_copy(update={"resources": str(RESOURCES)})
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=named)
+@pytest.mark.parametrize("path", PLANNED, ids=named)
 def test_a_configuration_is_checked_and_planned_offline(path: Path) -> None:
     config = of_paper(path)
     assert config.run == path.stem

@@ -208,6 +208,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Config) -> 
     return tmp_path
 
 
+@pytest.mark.whole_run
 def test_a_job_at_the_limit_of_memory_comes_to_the_same_numbers(folder: Path) -> None:
     store = folder / "results/tiny/activations/mobilenet_v2/00000.zarr"
     done = run_limited(folder, 300)
@@ -227,6 +228,7 @@ def test_a_job_at_the_limit_of_memory_comes_to_the_same_numbers(folder: Path) ->
             np.testing.assert_allclose(limited[name], values, rtol=1e-12)
 
 
+@pytest.mark.whole_run
 def test_a_job_far_beyond_the_limit_says_so_in_one_line_and_leaves_nothing(folder: Path) -> None:
     done = run_limited(folder, 20)
     assert done.returncode == 1
@@ -281,6 +283,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_write(size: str, tmp_path: Path, w
     assert not done.stdout
 
 
+@pytest.mark.whole_run
 @small_disk
 def test_a_job_on_a_full_disk_shows_its_line_in_the_terminal(tmp_path: Path, weights) -> None:
     content = tiny(sampling={"images": 64, "shard_size": 64}, steering={})

@@ -374,6 +374,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.whole_run
 def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(mined: MinedRun) -> None:
     jobs = {**STEERING, **show(concept=0, steps=100)}
     folder, checkpoint = mined.run / "shows/own", mined.run / "shows/.own.checkpoint"

@@ -84,6 +84,7 @@ def test_a_file_was_made_by_the_recipe_that_stands_in_configs(name: str) -> None
         assert stored.metadata()["recipe"] == recipe_fingerprint(recipe)
 
 
+@pytest.mark.whole_run
 @pytest.mark.parametrize("name", SHIPPED)
 def test_an_encoder_shares_more_with_the_generator_than_before_its_training(
     name: str, weights: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
