@@ -1,12 +1,19 @@
 """Mining of units that vision networks share, into a dictionary of concepts.
 
-    from pathlib import Path
+In memory:
 
-    from rosetta_core import load_config, open_run, stages
+    import rosetta_core as rosetta
 
-    config = load_config(Path("config.yaml"))
-    stages.concepts.run(config)      # one stage; stages.tools.mine.mine(config) runs all
-    run = open_run("results/faces")  # tables, images and maps: run.concepts, run.maps(…)
+    pivot = rosetta.load_model("dcgan")
+    encoders = [rosetta.load_model("mobilenet_v2"), rosetta.load_model("dino_faces")]
+    mined = rosetta.mine(pivot, encoders, rosetta.sample(pivot, 256))
+    mined.plot_concept(0)
+
+A run of the workflow:
+
+    run = rosetta.open_run("results/faces")  # tables, images and maps: run.concepts, run.maps(…)
+    config = rosetta.load_config("config.yaml")
+    rosetta.stages.concepts.run(config)  # one stage; stages.tools.mine.mine(config) runs all
 
 Names are imported on first use: importing everything takes seconds, and the package itself imports
 neither torch nor pandas.
@@ -17,20 +24,60 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rosetta_core import stages
+    from rosetta_core.api.arrays import best_buddies, concepts, correlate, rosetta_neurons
+    from rosetta_core.api.images import ImageSet, images, sample
+    from rosetta_core.api.mined import Mined
+    from rosetta_core.api.mining import mine
+    from rosetta_core.api.models import Model, load_model, wrap
     from rosetta_core.config import Config, load_config
     from rosetta_core.errors import RosettaError
     from rosetta_core.runs.finished.run import Run, open_run
+    from rosetta_core.zoo.model_spec import Input
 
     __version__: str
 
-__all__ = ["Config", "RosettaError", "Run", "__version__", "load_config", "open_run", "stages"]
+__all__ = [
+    "Config",
+    "ImageSet",
+    "Input",
+    "Mined",
+    "Model",
+    "RosettaError",
+    "Run",
+    "__version__",
+    "best_buddies",
+    "concepts",
+    "correlate",
+    "images",
+    "load_config",
+    "load_model",
+    "mine",
+    "open_run",
+    "rosetta_neurons",
+    "sample",
+    "stages",
+    "wrap",
+]
 
-MODULES = {
+_MODULES = {
     "Config": "config",
+    "ImageSet": "api.images",
+    "Input": "zoo.model_spec",
+    "Mined": "api.mined",
+    "Model": "api.models",
     "RosettaError": "errors",
     "Run": "runs.finished.run",
+    "best_buddies": "api.arrays",
+    "concepts": "api.arrays",
+    "correlate": "api.arrays",
+    "images": "api.images",
     "load_config": "config",
+    "load_model": "api.models",
+    "mine": "api.mining",
     "open_run": "runs.finished.run",
+    "rosetta_neurons": "api.arrays",
+    "sample": "api.images",
+    "wrap": "api.models",
 }
 
 
@@ -40,6 +87,11 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("rosetta-core")
     if name == "stages":
         return import_module("rosetta_core.stages")
-    if name in MODULES:
-        return getattr(import_module(f"rosetta_core.{MODULES[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"rosetta_core.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

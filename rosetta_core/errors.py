@@ -8,10 +8,10 @@ from pathlib import Path
 __all__ = ["RosettaError", "describe_exception", "did_you_mean", "one_line"]
 
 
-class RosettaError(Exception):
+class RosettaError(ValueError):
     """Invalid input, as one line `where: what is wrong (value); what to do`.
 
-    The command line prints the message and exits with 2.
+    It is a ValueError. The command line prints the message and exits with 2.
     """
 
 

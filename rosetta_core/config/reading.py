@@ -16,8 +16,10 @@ from rosetta_core.config.strict_yaml import read_yaml
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.training.recipe import Recipe
 from rosetta_core.validation import PATTERN_MESSAGES
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.named_models import expand_name
 
-__all__ = ["IGNORED_PREFIX", "load_config", "load_recipe", "parse_config"]
+__all__ = ["IGNORED_PREFIX", "load_config", "load_recipe", "parse_config", "parse_model"]
 
 Model = TypeVar("Model", bound=BaseModel)
 # pydantic adds the tags of a union to the path of a key
@@ -25,25 +27,30 @@ UNION_TAGS = (
     *("PackageWeights", "UrlWeights", "HubWeights"),
     *("ShippedWeights", "FileWeights", "RandomWeights"),
 )
+CONTENT = "configuration"  # name of content that is not of a file, in messages
 IGNORED_PREFIX = "x-"  # of top-level keys, for YAML anchors
 MAX_SHOWN = 60  # characters of a value in a message
 
 
-def load_config(*paths: Path, changes: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    *sources: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None
+) -> Config:
     """Read and check the configuration of a run.
 
     Args:
-        paths: YAML files; later ones change keys of earlier ones, section by section.
+        sources: YAML files, or their content; later ones change keys of earlier ones, section by
+            section. Without any, every key has its default.
         changes: further changes of keys.
 
     Raises:
         RosettaError: a file cannot be read, or the configuration is wrong.
     """
-    source = ", ".join(map(str, paths))
+    names = [CONTENT if isinstance(source, Mapping) else str(source) for source in sources]
     content: dict[str, Any] = {}
-    for path in paths:
-        content = _merge(content, _mapping(read_yaml(path), source=str(path)))
-    return parse_config(_merge(content, changes or {}), source=source)
+    for source, name in zip(sources, names, strict=True):
+        part = source if isinstance(source, Mapping) else read_yaml(Path(source))
+        content = _merge(content, _mapping(part, source=name))
+    return parse_config(_merge(content, changes or {}), source=", ".join(names) or CONTENT)
 
 
 def _merge(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,12 +72,20 @@ def _mapping(content: Any, *, source: str) -> Mapping[str, Any]:
     return content
 
 
+def parse_model(content: Any, source: str = "model") -> ModelSpec:
+    """Check the definition of a model: a name, or keys; RosettaError for the first wrong key."""
+    try:
+        return _parse(ModelSpec, expand_name(content), source=source)
+    except ValueError as error:
+        raise error if isinstance(error, RosettaError) else RosettaError(str(error)) from None
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read and check the YAML recipe of a training; RosettaError if it is wrong."""
     return _parse(Recipe, read_yaml(path), source=str(path))
 
 
-def parse_config(content: Any, source: str = "configuration") -> Config:
+def parse_config(content: Any, source: str = CONTENT) -> Config:
     """Check the content of a configuration; RosettaError for the first key that is wrong."""
     return _parse(Config, content, source=source)
 

@@ -1,5 +1,7 @@
 """Compute devices, by the names that a configuration gives them."""
 
+import re
+
 import torch
 
 from rosetta_core.errors import RosettaError
@@ -13,10 +15,12 @@ def resolve_device(name: str) -> torch.device:
     `auto` is the first GPU if there is one, and the CPU otherwise.
 
     Raises:
-        RosettaError: this machine has no such device.
+        RosettaError: there is no such device, or not on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise RosettaError(f"device: {name!r} is not a device; use auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise RosettaError(

@@ -57,7 +57,6 @@ def run(config: Config, *, shard: str) -> Path:
         seed=sampling.seed,
         truncation=sampling.truncation,
         classes=sampling.classes,
-        device=device,
         check_range=has_image_range(config.pivot),
         weights=model_digest(config.pivot, paths),
     )

@@ -136,6 +136,8 @@ def construct(
             )
     try:
         return constructor(**arguments)
+    except RosettaError:
+        raise
     except CONSTRUCTOR_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RosettaError(

@@ -234,6 +234,8 @@ def _report_errors(model: ModelSpec) -> Iterator[None]:
         return
     try:
         yield
+    except RosettaError:
+        raise
     except (RuntimeError, ValueError, TypeError, OverflowError, AssertionError) as error:
         reason = str(error).split("\n")[0] or type(error).__name__
         raise RosettaError(

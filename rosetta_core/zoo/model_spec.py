@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema
 
 from rosetta_core.validation import PATTERN_MESSAGES, SEED_LIMIT, Name, Section, Seed
 from rosetta_core.zoo.layers import Hint, LayoutKind
-from rosetta_core.zoo.named_models import NAMED_MODELS, expand_name
+from rosetta_core.zoo.named_models import LIBRARY_MODEL, NAMED_MODELS, expand_name
 from rosetta_core.zoo.registry import (
     ENCODERS,
     FAMILIES,
@@ -217,7 +217,10 @@ class ModelSpec(Section):
         """Also accept NAME and {zoo: NAME, …} in a file."""
         whole = handler(schema)
         keys = handler.resolve_ref_schema(whole)["properties"]
-        name: JsonSchemaValue = {"enum": list(NAMED_MODELS), "description": "a model of the zoo"}
+        name: JsonSchemaValue = {
+            "anyOf": [{"enum": list(NAMED_MODELS)}, {"type": "string", "pattern": LIBRARY_MODEL}],
+            "description": "a model of the zoo, or of a library",
+        }
         named = {
             "type": "object",
             "properties": {"zoo": name, **keys},
@@ -305,7 +308,7 @@ def _expand_untrained(content: Any) -> Any:
     if not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
         raise ValueError(f"untrained: {seed!r} is invalid; give true, false, or a seed from 0 on")
     if "zoo" in others:
-        others = {"name": f"{others['zoo']}_untrained", **others}
+        others = {"name": f"{expand_name(others['zoo'])['name']}_untrained", **others}
     spec = expand_name(others)
     if spec.get("family") == "python" and spec.get("weights") is None:
         raise ValueError(

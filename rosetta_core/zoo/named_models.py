@@ -1,17 +1,18 @@
-"""Models of the zoo by name: those of the paper, and of the offline face zoo.
+"""Models by name: those of the paper, of the offline face zoo, and of libraries.
 
 Addresses of the paper's models are from their publishers' pages and libraries; of several files of
 a network, the file that the paper's public code uses. They have not been tried, since no file was
 available. Weights of the face zoo are in the package index or in this package, and tests load them.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from rosetta_core.errors import did_you_mean
 from rosetta_core.zoo.weights.local import SHIPPED
 
-__all__ = ["NAMED_MODELS", "expand_name"]
+__all__ = ["LIBRARY_MODEL", "NAMED_MODELS", "expand_name"]
 
 Definition = dict[str, Any]
 
@@ -252,22 +253,41 @@ NAMED_MODELS: dict[str, Definition] = {
 }
 
 
+LIBRARY_MODEL = r"^(timm:[\w.-]+|torchvision:\w+(/\w+)?|open_clip:[\w.-]+/[\w.-]+)$"
+LIBRARY_NAMES = "timm:NAME, torchvision:NAME or open_clip:ARCHITECTURE/PRETRAINED"
+
+
 def expand_name(content: Any) -> Any:
     """Expand `NAME` or `{zoo: NAME, key: value, …}` to the definition of a model.
 
-    A key of the content replaces the zoo's value as a whole; other content is returned unchanged.
+    A name is one of the zoo, or that of a library's model with its weights: timm:NAME,
+    torchvision:NAME, torchvision:NAME/WEIGHTS or open_clip:ARCHITECTURE/PRETRAINED. A key of the
+    content replaces the definition's value as a whole; other content is returned unchanged.
 
     Raises:
-        ValueError: the zoo does not have the name.
+        ValueError: there is no model with the name.
     """
     if isinstance(content, str):
         content = {"zoo": content}
     if not isinstance(content, Mapping) or "zoo" not in content:
         return content
     name, keys = content["zoo"], {key: value for key, value in content.items() if key != "zoo"}
+    if isinstance(name, str) and ":" in name:
+        return {**_library_model(name), **keys}
     if not isinstance(name, str) or name not in NAMED_MODELS:
         raise ValueError(
             f"the zoo has no model {name!r}{did_you_mean(str(name), NAMED_MODELS)}; `rosetta zoo` "
             "lists them"
         )
     return {"name": name, **NAMED_MODELS[name], **keys}
+
+
+def _library_model(text: str) -> Definition:
+    """Return the definition of a library's model with its weights."""
+    if not re.fullmatch(LIBRARY_MODEL, text):
+        raise ValueError(f"{text!r} is not a model of a library; write {LIBRARY_NAMES}")
+    library, _, model = text.partition(":")
+    architecture, _, _ = model.partition("/")
+    weights = {"hub": text, **({"prefix": "visual."} if library == "open_clip" else {})}
+    name = re.sub(r"-{2,}|[^\w.-]", "_", model).lstrip("_.-")[:64]
+    return {"name": name, "family": library, "architecture": architecture, "weights": weights}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Moments", "alive_units", "centring_shift", "compute_moments", "pool_moments"]
+__all__ = ["Moments", "alive_units", "centring_shift", "pool_moments"]
 
 Float64 = NDArray[np.float64]
 
@@ -32,13 +32,6 @@ class Moments:
     def std(self) -> Float64:
         """Population standard deviation of each unit (c,)."""
         return np.sqrt(self.deviation / max(self.count, 1))
-
-
-def compute_moments(maps: NDArray) -> Moments:
-    """Return the moments of maps (n, c, h, w)."""
-    flat = maps.astype(np.float64).swapaxes(0, 1).reshape(maps.shape[1], -1)  # (c, n·h·w)
-    mean = flat.mean(axis=1)
-    return Moments(flat.shape[1], mean, ((flat - mean[:, None]) ** 2).sum(axis=1))
 
 
 def pool_moments(parts: Sequence[Moments]) -> Moments:

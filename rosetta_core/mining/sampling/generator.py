@@ -15,7 +15,7 @@ from rosetta_core.zoo.encoders.preprocessing import to_bytes
 from rosetta_core.zoo.generators.output import ImageChecks
 from rosetta_core.zoo.network import Generator
 
-__all__ = ["check_first_images", "image_class", "image_seed", "sample_shard"]
+__all__ = ["check_first_images", "draw_samples", "image_class", "image_seed", "sample_shard"]
 
 CLASS_STREAM = 1  # separates the draw of an image's class from the draw of its latent
 
@@ -73,6 +73,51 @@ def check_first_images(
 
 
 @torch.no_grad()
+def draw_samples(
+    generator: Generator,
+    images: range,
+    *,
+    title: str,
+    seed: int,
+    classes: Sequence[int] | None,
+    checks: ImageChecks,
+) -> dict[str, NDArray]:
+    """Draw images and check their values.
+
+    Image i depends on `seed`, the generator, `classes` and i only.
+
+    Args:
+        generator: the generator, built with the truncation.
+        images: numbers of the images in the run.
+        title: title of the progress bar.
+        seed: random seed of the run.
+        classes: classes to draw from, for a class-conditional generator; None for all.
+        checks: checks of the images' values.
+
+    Returns:
+        The arrays `latents` (n, z) float32, `images` (n, h, w, 3) uint8, and `classes` and `seeds`
+        (n,) int64.
+
+    Raises:
+        RosettaError: the images are not finite, all the same, or outside the generator's range.
+    """
+    latents, labels = _draws(generator, images, seed=seed, classes=classes)
+    drawn = []
+    with Progress(title, total=len(images)) as progress:
+        generated = _generate(generator, latents, labels, device=generator.device)
+        for number, pixels in zip(images, generated, strict=True):
+            checks.add(pixels, first=number)
+            drawn.append(to_bytes(pixels).cpu())
+            progress.advance()
+    checks.finish()
+    return {
+        "latents": latents.numpy(),
+        "images": torch.cat(drawn).numpy(),
+        "classes": labels,
+        "seeds": np.array([image_seed(seed, image) for image in images], dtype=np.int64),
+    }
+
+
 def sample_shard(
     generator: Generator,
     store: Path,
@@ -82,48 +127,39 @@ def sample_shard(
     seed: int,
     truncation: float,
     classes: Sequence[int] | None,
-    device: torch.device,
     check_range: bool = True,
     weights: str | None = None,
 ) -> None:
     """Draw images, check their values, and write them to a store with a manifest.
 
-    Image i depends on `seed`, `truncation`, `classes` and i only. The store has the arrays
-    `latents` (n, z) float32, `images` (n, h, w, 3) uint8, and `classes` and `seeds` (n,) int64.
+    Image i depends on `seed`, `truncation`, `classes` and i only. The store has the arrays of
+    `draw_samples`.
 
     Args:
-        generator: the generator on `device`, built with `truncation`.
+        generator: the generator, built with `truncation`.
         store: path of the store.
         name: name of the model, for errors.
         images: numbers of the images in the run.
         seed: random seed of the run.
         truncation: truncation psi, recorded with the images.
         classes: classes to draw from, for a class-conditional generator; None for all.
-        device: device of the generator.
         check_range: whether the range of the images is checked.
         weights: SHA-256 of the generator's weights, recorded with the images.
 
     Raises:
         RosettaError: the images are not finite, all the same, or outside the generator's range.
     """
-    latents, labels = _draws(generator, images, seed=seed, classes=classes)
     checks = ImageChecks(
         f"{name}: images of shard {store.stem}", generator.output_range, ranges=check_range
     )
-    drawn = []
-    with Progress(f"sampling {store.stem}", total=len(images)) as progress:
-        generated = _generate(generator, latents, labels, device=device)
-        for number, pixels in zip(images, generated, strict=True):
-            checks.add(pixels, first=number)
-            drawn.append(to_bytes(pixels).cpu())
-            progress.advance()
-    checks.finish()
-    arrays: dict[str, NDArray] = {
-        "latents": latents.numpy(),
-        "images": torch.cat(drawn).numpy(),
-        "classes": labels,
-        "seeds": np.array([image_seed(seed, image) for image in images], dtype=np.int64),
-    }
+    arrays = draw_samples(
+        generator,
+        images,
+        title=f"sampling {store.stem}",
+        seed=seed,
+        classes=classes,
+        checks=checks,
+    )
     about = {
         "seed": seed,
         "truncation": truncation,

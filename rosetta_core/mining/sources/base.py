@@ -7,13 +7,16 @@ stored on disk or held in memory: in batches of images, loaded first and then re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Layer
 
-__all__ = ["MAX_BATCH_IMAGES", "ActivationSource", "WrappedSource", "fit_batch_size"]
+__all__ = ["MAX_BATCH_IMAGES", "ActivationSource", "WrappedSource", "fit_batch_size", "read_maps"]
 
 MAX_BATCH_IMAGES = 128  # images per batch; stores hold their maps in blocks of at most as many
 
@@ -135,3 +138,12 @@ class WrappedSource(ActivationSource):
     def moments(self) -> list[Moments]:
         """Return the moments of the wrapped source."""
         return self.source.moments()
+
+
+def read_maps(
+    source: ActivationSource, layer: int, images: range, channel: slice
+) -> NDArray[np.floating]:
+    """Return the maps (n, h, w) of one channel on consecutive images."""
+    with TorchThreadPool(torch.get_num_threads()) as workers:
+        source.load(images, workers)
+    return source.read(layer, images, channel)[:, 0].cpu().numpy()

@@ -1,57 +1,119 @@
-"""Activation maps held in memory, as one array per layer."""
+"""Activation maps held in memory, as one array or tensor per layer."""
 
+import warnings
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.correlation.moments import Moments, compute_moments
+from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.zoo.layers import Layer
 
-__all__ = ["InMemoryActivations"]
+__all__ = ["InMemoryActivations", "Maps"]
+
+Maps = NDArray | Tensor  # maps of a layer (n, c, h, w)
+
+BLOCK = 2**24  # values whose deviations are computed at once
 
 
 class InMemoryActivations(ActivationSource):
-    """Activation maps held in memory.
+    """Activation maps held in memory, on the CPU or on a GPU, without a copy.
 
     Args:
-        arrays: arrays (n, c, h, w) by layer name, all of the same number n of images.
+        maps: maps (n, c, h, w) by layer name, of any real type; all of the same number n of images
+            and on the same device.
         name: name of the model, for progress and error messages.
 
+    Attributes:
+        device: device of the maps.
+
     Raises:
-        RosettaError: there are no arrays, an array does not have four axes, or the numbers of
-            images differ.
+        RosettaError: there are no maps, or they are not real (n, c, h, w), not finite, or of
+            different numbers of images or devices.
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray], *, name: str = "arrays") -> None:
-        if not arrays:
-            raise RosettaError(f"{name}: no arrays; give one array (n, c, h, w) per layer")
-        for layer, array in arrays.items():
-            if array.ndim != 4:
-                raise RosettaError(
-                    f"{name}, layer {layer!r}: shape {array.shape} is not (n, c, h, w)"
-                )
-        counts = {layer: len(array) for layer, array in arrays.items()}
+    def __init__(self, maps: Mapping[str, Maps], *, name: str = "arrays") -> None:
+        if not maps:
+            raise RosettaError(f"{name}: no maps; give an array (n, c, h, w) per layer")
+        self.name = name
+        self._maps = [_as_tensor(values, f"{name}, layer {x!r}") for x, values in maps.items()]
+        self.layers = [
+            Layer(layer, *values.shape[1:]) for layer, values in zip(maps, self._maps, strict=True)
+        ]
+        counts = dict(zip(maps, map(len, self._maps), strict=True))
         if len(set(counts.values())) > 1:
             raise RosettaError(
                 f"{name}: the layers have different numbers of images ({counts}); use the same "
                 "images for all layers"
             )
-        self.name = name
-        self._arrays = list(arrays.values())
-        self.layers = [Layer(layer, *array.shape[1:]) for layer, array in arrays.items()]
-        self.images = len(self._arrays[0])
-        self._moments: list[Moments] = []
+        devices = {str(values.device) for values in self._maps}
+        if len(devices) > 1:
+            raise RosettaError(
+                f"{name}: the layers are on different devices ({', '.join(sorted(devices))}); "
+                "move them to one"
+            )
+        self.images = len(self._maps[0])
+        self.device = self._maps[0].device
+        self._moments = [self._compute_moments(layer) for layer in range(len(self.layers))]
 
     def read(self, layer: int, images: range, channels: slice = slice(None)) -> Tensor:
         """Return the maps (n, c, h, w) of some images and channels of a layer, without a copy."""
-        return torch.from_numpy(self._arrays[layer][images.start : images.stop, channels])
+        return self._maps[layer][images.start : images.stop, channels]
 
     def moments(self) -> list[Moments]:
         """Return the moments per layer over all images."""
-        if not self._moments:
-            self._moments = [compute_moments(array) for array in self._arrays]
         return self._moments
+
+    def _compute_moments(self, layer: int) -> Moments:
+        """Return the moments of a layer; RosettaError if a map is not finite."""
+        maps = self._maps[layer]
+        count = maps[:, :1].numel()
+        mean = torch.empty(maps.shape[1], dtype=torch.float64)
+        deviation = torch.empty_like(mean)
+        step = max(1, BLOCK // count)
+        for start in range(0, maps.shape[1], step):
+            channels = slice(start, start + step)
+            values = maps[:, channels].double()  # (n, c, h, w)
+            means = values.mean(dim=(0, 2, 3))
+            values = values - means[:, None, None]
+            mean[channels] = means.cpu()
+            deviation[channels] = values.square_().sum(dim=(0, 2, 3)).cpu()
+        bad = (~torch.isfinite(mean)).nonzero().flatten().tolist()
+        if bad:
+            image = int((~torch.isfinite(maps[:, bad[0]])).flatten(1).any(1).nonzero()[0])
+            raise RosettaError(
+                f"{self.describe(layer, image)}, channel {bad[0]}: the map is not finite; remove "
+                "the image or the layer"
+            )
+        return Moments(count, mean.numpy(), deviation.numpy())
+
+
+def _as_tensor(maps: Maps, where: str) -> Tensor:
+    """Return maps as a tensor, without a copy where that is possible."""
+    if not isinstance(maps, np.ndarray | Tensor):
+        kind = type(maps).__name__
+        raise RosettaError(f"{where}: is a {kind}; give a NumPy array or a tensor (n, c, h, w)")
+    if maps.ndim != 4 or 0 in maps.shape:
+        raise RosettaError(f"{where}: shape {tuple(maps.shape)} is not (n, c, h, w)")
+    if isinstance(maps, np.ndarray):
+        if maps.dtype.kind not in "fiub":
+            raise RosettaError(f"{where}: type {maps.dtype} is not real; give real numbers")
+        native = maps.astype(maps.dtype.newbyteorder("="), copy=False)
+        if native.dtype.itemsize > 8:  # longdouble
+            native = native.astype(np.float64)
+        if any(stride < 0 for stride in native.strides):
+            native = native.copy()  # torch has no negative strides
+        with warnings.catch_warnings(action="ignore"):  # maps are only read
+            maps = torch.from_numpy(native)
+    if maps.is_complex() or maps.is_quantized or maps.layout != torch.strided:
+        raise RosettaError(
+            f"{where}: type {maps.dtype} with layout {maps.layout} is not real and dense; convert "
+            "the tensor"
+        )
+    # whole numbers beyond float32's would be rounded
+    exact = maps.is_floating_point() or maps.dtype in (torch.bool, torch.uint8, torch.int8)
+    return (maps if exact else maps.double()).detach()

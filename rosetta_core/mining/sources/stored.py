@@ -67,6 +67,8 @@ class StoredActivations(ActivationSource):
         for shard, inside in self._split_by_shard(images):
             try:
                 parts.append(self._readers[shard][layer].read(inside, channels))
+            except RosettaError:
+                raise
             except (OSError, ValueError, RuntimeError) as error:
                 store, name = self._shards.stores[shard], self.layers[layer].name
                 raise RosettaError(

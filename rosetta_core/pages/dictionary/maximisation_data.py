@@ -72,6 +72,8 @@ def _read(folder: Path) -> Maximisation | None:
         values = np.array([[column[restart] for column in by_metric] for restart in restarts])
         if values.shape != (len(before), 2) or before.shape != after.shape:
             raise ValueError(f"{len(before)} and {len(after)} images of {len(restarts)} restarts")
+    except RosettaError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RosettaError(
             f"{folder}: not a result of activation maximisation ({type(error).__name__}: {error}); "

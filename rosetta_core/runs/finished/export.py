@@ -11,8 +11,7 @@ import pandas as pd
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, check_replaceable
-from rosetta_core.mining.run_tables import RunTables
-from rosetta_core.runs.finished.named_tables import (
+from rosetta_core.mining.named_tables import (
     best_buddies_table,
     concepts_table,
     layers_table,
@@ -21,6 +20,7 @@ from rosetta_core.runs.finished.named_tables import (
     units_table,
     vargha_delaney_table,
 )
+from rosetta_core.mining.run_tables import RunTables
 
 __all__ = ["FORMATS", "Format", "export_tables"]
 

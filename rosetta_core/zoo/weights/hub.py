@@ -1,4 +1,4 @@
-"""Names of hubs (timm, open_clip, Hugging Face), and downloads from Hugging Face repositories."""
+"""Names of weights on hubs and in libraries, and downloads from Hugging Face repositories."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ class HubFile:
 
 
 def resolve_hub_name(hub: str) -> HubFile:
-    """Return the file of a hub's name: timm:…, open_clip:…, or huggingface:….
+    """Return the file of a hub's name: timm:…, torchvision:…, open_clip:…, or huggingface:….
 
     Raises:
         RosettaError: the library does not have the model, or has no weights of it.
@@ -46,6 +46,8 @@ def resolve_hub_name(hub: str) -> HubFile:
     library, _, name = hub.partition(":")
     if library == "timm":
         return _timm_file(name)
+    if library == "torchvision":
+        return _torchvision_file(*name.split("/"))
     if library == "open_clip":
         return _open_clip_file(*name.split("/"))
     name, _, revision = name.partition("@")
@@ -70,6 +72,27 @@ def _timm_file(name: str) -> HubFile:
     repository, _, revision = config.hf_hub_id.partition("@")
     names = (config.hf_hub_filename,) if config.hf_hub_filename else TIMM
     return HubFile(repository, names, revision or None, licence=config.license)
+
+
+def _torchvision_file(architecture: str, name: str = "DEFAULT") -> HubFile:
+    from torchvision import models  # takes seconds
+
+    known = models.list_models(module=models)
+    if architecture not in known:
+        hint = did_you_mean(architecture, known)
+        raise RosettaError(
+            f"torchvision:{architecture}: torchvision has no model {architecture!r}{hint}; see "
+            "models.list_models()"
+        )
+    weights = models.get_model_weights(architecture)
+    if name not in weights.__members__:
+        hint = did_you_mean(name, weights.__members__) or (
+            f"; choose from {', '.join(weights.__members__)}"
+        )
+        raise RosettaError(
+            f"torchvision:{architecture}/{name}: {architecture} has no weights {name!r}{hint}"
+        )
+    return HubFile(address=weights[name].url)
 
 
 def _open_clip_file(architecture: str, pretrained: str) -> HubFile:

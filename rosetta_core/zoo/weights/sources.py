@@ -96,15 +96,15 @@ def _check_hub(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(_check_address)]
 HUB = (
-    r"^(timm:[\w.-]+|open_clip:[\w.-]+/[\w.-]+"
+    r"^(timm:[\w.-]+|torchvision:\w+(/\w+)?|open_clip:[\w.-]+/[\w.-]+"
     r"|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
 )
 DIGITS = r"^[0-9a-f]{8,64}$"
 Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_check_hub)]
 Digits = Annotated[str, Field(pattern=DIGITS)]
 PATTERN_MESSAGES |= {
-    HUB: "is not a hub file; write timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
-    "huggingface:OWNER/NAME/FILE",
+    HUB: "is not a hub file; write timm:NAME, torchvision:NAME, open_clip:ARCHITECTURE/PRETRAINED "
+    "or huggingface:OWNER/NAME/FILE",
     DIGITS: "is not a checksum; write the first 8 to 64 digits of a SHA-256 (0-9a-f)",
 }
 
@@ -152,8 +152,9 @@ class HubWeights(_Download):
     """A file that a hub provides under a name."""
 
     hub: Hub = Field(
-        description="file of a model hub: timm:NAME, open_clip:ARCHITECTURE/PRETRAINED or "
-        "huggingface:OWNER/NAME/FILE, optionally with @REVISION"
+        description="file of a model hub: timm:NAME, torchvision:NAME, torchvision:NAME/WEIGHTS, "
+        "open_clip:ARCHITECTURE/PRETRAINED or huggingface:OWNER/NAME/FILE, optionally with "
+        "@REVISION"
     )
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from checkout import ROOT, Checkout
 
-from rosetta_core.runs.finished.named_tables import COLUMNS
+from rosetta_core.mining.named_tables import COLUMNS
 
 REFERENCE = (ROOT / "docs/reference/tables-and-stores.md").read_text()
 TABLES = {  # of the reference, by the first cell of their heads

@@ -14,10 +14,10 @@ from read_only import read_only
 from rosetta_core import RosettaError, open_run
 from rosetta_core.cli.main import main
 from rosetta_core.config import load_config
+from rosetta_core.mining.named_tables import COLUMNS
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.runs.finished import export
 from rosetta_core.runs.finished.export import export_tables
-from rosetta_core.runs.finished.named_tables import COLUMNS
 from rosetta_core.runs.finished.run_tables import read_run_tables
 
 LISTS = ["pivot_ids", "pivot_units"]

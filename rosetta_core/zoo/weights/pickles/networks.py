@@ -235,6 +235,8 @@ def _report_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise RosettaError(f"{path}: no such file; correct the path") from None
+    except RosettaError:
+        raise
     except (ValueError, OSError, RecursionError) as error:
         reason = printable(str(error), longest=300)
         raise RosettaError(

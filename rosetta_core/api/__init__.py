@@ -1,0 +1,1 @@
+"""The public API: mining in memory, for scripts and notebooks."""

@@ -1,0 +1,205 @@
+"""The result of mining in memory, with figures and pages."""
+
+import html
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from rosetta_core.api.images import ImageSet
+from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import atomic_path
+from rosetta_core.mining.examples.concepts import write_concept_examples
+from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+from rosetta_core.mining.examples.selection import top_examples
+from rosetta_core.mining.examples.stores import LayerExamples, StoredConceptExamples
+from rosetta_core.mining.results import MiningResult
+from rosetta_core.mining.run_tables import RunTables
+from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.pages.dictionary.site import write_site
+from rosetta_core.pages.figures import concepts_figure, image_figure, write_default_figures
+
+if TYPE_CHECKING:
+    from rosetta_core.mining.examples.stores import ConceptExamples
+
+__all__ = ["Mined"]
+
+SHOWN = 10  # concepts in a notebook's table
+
+
+class Mined(MiningResult):
+    """The result of `mine`; tables, images and maps are read as those of a finished run.
+
+    Scores and heat maps of concepts are computed when they are first used, in one more pass over
+    the maps.
+
+    Args:
+        tables: tables of the result.
+        sources: activation maps by model, the pivot's first.
+        images: the images.
+        unit_examples: by model and layer the top images of its units.
+        memory_budget: bytes of working memory.
+    """
+
+    def __init__(
+        self,
+        tables: RunTables,
+        *,
+        sources: Mapping[str, ActivationSource],
+        images: ImageSet,
+        unit_examples: Mapping[str, Sequence[LayerExamples]],
+        memory_budget: int,
+    ) -> None:
+        super().__init__(tables, memory_budget=memory_budget)
+        self._sources, self._image_set = sources, images
+        self._unit_examples = unit_examples
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def plot_concept(
+        self,
+        concept: int,
+        *,
+        examples: int = 4,
+        images: Sequence[int] | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Figure:
+        """Draw a concept on its top images, one column per model (figure 3 of the paper).
+
+        Args:
+            concept: number of the concept.
+            examples: number of images, those with the highest concept score.
+            images: numbers of the images instead.
+            models: models of the columns; None: all.
+
+        Raises:
+            RosettaError: there is no such concept, image or model.
+        """
+        self.concept(concept)
+        if images is None:
+            scores = self._concept_examples.scores[concept]
+            numbers = top_examples(scores, self._duplicates, count=examples)
+        else:
+            numbers = self._image_numbers(images).tolist()
+        return concepts_figure(
+            self._tables,
+            self._concept_examples,
+            shown={concept: numbers},
+            images=self._read_images,
+            models=[self._model_name(model) for model in models or self.models],
+            names=self._image_set.names,
+        )
+
+    def plot_image(self, image: int, *, concepts: Sequence[int] | None = None) -> Figure:
+        """Draw an image and the concepts on it, strongest first (figure 2 of the paper).
+
+        Args:
+            image: number of the image.
+            concepts: numbers of the concepts; None: all.
+
+        Raises:
+            RosettaError: there is no such image or concept, or there are no concepts.
+        """
+        self._image_numbers(image)
+        for concept in concepts or ():
+            self.concept(concept)
+        if not len(self._tables.concepts):
+            raise RosettaError(f"{self.name}: there are no concepts to draw; increase k")
+        names = self._image_set.names
+        return image_figure(
+            self._tables,
+            self._concept_examples,
+            image=image,
+            images=self._read_images,
+            concepts=concepts,
+            name=names[image] if names else "",
+        )
+
+    def write_site(self, folder: str | Path, *, examples: int = 8) -> Path:
+        """Write the pages of the dictionary; return the path of the first page.
+
+        Args:
+            folder: folder of the pages; it is replaced if it has pages already.
+            examples: images per concept and group of examples.
+
+        Raises:
+            RosettaError: the folder holds something else.
+        """
+        target = Path(folder)
+        if target.exists() and not (target / "index.html").is_file() and any(target.iterdir()):
+            raise RosettaError(f"{target}: is not empty and has no pages; give another folder")
+        with atomic_path(target) as pages:
+            pages.mkdir()
+            write_site(
+                pages,
+                self._tables,
+                unit_examples=self._unit_examples,
+                concept_examples=self._concept_examples,
+                images=self._read_images,
+                duplicates=self._duplicates,
+                examples=examples,
+                origins=self._image_set.names,
+            )
+            (pages / "figures").mkdir()
+            write_default_figures(
+                pages / "figures",
+                self._tables,
+                self._concept_examples,
+                self._read_images,
+                self._duplicates,
+                names=self._image_set.names,
+            )
+        return target / "index.html"
+
+    def _repr_html_(self) -> str:
+        """Return a summary and the first concepts, for notebooks."""
+        concepts = self._tables.concepts.head(SHOWN)
+        shown = pd.DataFrame(
+            {
+                "concept": concepts["concept"],
+                "neurons": concepts["size"],
+                "mean correlation": concepts["mean_corr"].map("{:.2f}".format),
+                "units of the pivot": [
+                    ", ".join(self._unit_label(unit) for unit in units[:3])
+                    + (" …" if len(units) > 3 else "")
+                    for units in concepts["pivot_units"]
+                ],
+            }
+        )
+        hidden = len(self._tables.concepts) - len(concepts)
+        more = f"<p>… and {hidden} more in <code>.concepts</code></p>" if hidden > 0 else ""
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{shown.to_html(index=False)}{more}"
+
+    def _unit_label(self, unit: int) -> str:
+        row = self._tables.units[self.pivot].iloc[unit]
+        return f"{row['layer']}/{row['channel']}"
+
+    def _source(self, model: str) -> ActivationSource:
+        return self._sources[model]
+
+    def _read_images(self, images: range) -> NDArray[np.uint8]:
+        return self._image_set.read(images)
+
+    @cached_property
+    def _duplicates(self) -> NDArray[np.int32]:
+        return find_near_duplicates(self._read_images, len(self._image_set))
+
+    @cached_property
+    def _concept_examples(self) -> "ConceptExamples":
+        self._folder = tempfile.TemporaryDirectory(prefix="rosetta-")
+        store = Path(self._folder.name) / "concepts.zarr"
+        write_concept_examples(
+            store,
+            self._tables.rosetta,
+            units=self._tables.units,
+            maps=self._sources,
+            memory_budget=self._memory_budget,
+            threads=torch.get_num_threads(),
+        )
+        return StoredConceptExamples(store, self._tables.units)

@@ -1,0 +1,215 @@
+"""Mining in memory: from models and images to Rosetta neurons and concepts."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rosetta_core.api.arrays import MIN_RELATIVE_STD
+from rosetta_core.api.images import ImageSet, images
+from rosetta_core.api.mined import Mined
+from rosetta_core.api.models import Model, load_model
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.correlation.moments import alive_units
+from rosetta_core.mining.correlation.pearson import correlate_blocks
+from rosetta_core.mining.examples.layers import (
+    layer_table,
+    selectivity_table,
+    vargha_delaney_table,
+)
+from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
+from rosetta_core.mining.examples.selectivity import MEASURES
+from rosetta_core.mining.examples.stores import LayerExamples
+from rosetta_core.mining.examples.units import find_unit_examples
+from rosetta_core.mining.matching.best_buddies import best_buddies, neighbour_table
+from rosetta_core.mining.matching.concepts import concept_table, rosetta_table
+from rosetta_core.mining.matching.topk_store import TopKCollector
+from rosetta_core.mining.run_tables import RunTables
+from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.mining.sources.live import LiveActivations
+from rosetta_core.mining.sources.unit_table import unit_table
+from rosetta_core.validation import parse_bytes
+from rosetta_core.zoo.network import Generator
+
+__all__ = ["mine"]
+
+UNIT_EXAMPLES = 8  # top images of each unit
+GPU_BATCH = 16  # images per forward pass on a GPU
+
+
+def mine(
+    pivot: Model | str,
+    encoders: Sequence[Model | str],
+    image_set: ImageSet | object,
+    *,
+    k: int = 5,
+    memory_budget: str = "2 GiB",
+    batch_size: int | None = None,
+    min_relative_std: float = MIN_RELATIVE_STD,
+    name: str = "mined",
+) -> Mined:
+    """Find the units that models share, and group them into concepts.
+
+    Networks run on batches of images, and no map is kept: memory stays within the budget, and every
+    network runs once for the correlations, and once for the top images of its units. The numbers
+    are those of the workflow.
+
+    Args:
+        pivot: model with whose units all others are compared: a generator, or an encoder.
+        encoders: the other models.
+        image_set: images that the pivot drew (`sample`), or any images for an encoder as the pivot
+            (`images`, or what it reads).
+        k: K of the mutual nearest neighbours; the paper uses 5.
+        memory_budget: working memory, for example "2 GiB".
+        batch_size: images per forward pass; None: 1 on a CPU, 16 on a GPU.
+        min_relative_std: units with a std below this fraction of |mean| are dead.
+        name: name of the result, for pages.
+
+    Raises:
+        RosettaError: names repeat, the images do not suit the pivot, models are on different
+            devices, or a network fails.
+    """
+    models = [x if isinstance(x, Model) else load_model(x) for x in (pivot, *encoders)]
+    _check(models, k=k, batch_size=batch_size)
+    samples = image_set if isinstance(image_set, ImageSet) else images(image_set)
+    budget = _bytes(memory_budget)
+    first = models[0]
+    if isinstance(first.network, Generator) and samples.latents is None:
+        raise RosettaError(
+            f"{first.name}: the images were not drawn by it; use sample({first.name}, n)"
+        )
+    sources = {model.name: _source(model, samples, batch_size) for model in models}
+    tables, examples = _mine(
+        models, sources, samples, k=k, budget=budget, min_relative_std=min_relative_std, name=name
+    )
+    return Mined(
+        tables, sources=sources, images=samples, unit_examples=examples, memory_budget=budget
+    )
+
+
+def _check(models: Sequence[Model], *, k: int, batch_size: int | None) -> None:
+    """Refuse what would fail later."""
+    names = [model.name for model in models]
+    if len(models) < 2:
+        raise RosettaError("encoders: there are none; give at least one")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise RosettaError(
+            f"encoders: {repeated[0]} is there twice; give the models names of their own"
+        )
+    if generators := [model.name for model in models[1:] if model.is_generator]:
+        raise RosettaError(f"encoders: {generators[0]} is a generator; it can only be the pivot")
+    devices = {str(model.network.device) for model in models}
+    if len(devices) > 1:
+        raise RosettaError(
+            f"models are on different devices ({', '.join(sorted(devices))}); move them to one"
+        )
+    for key, value in (("k", k), ("batch_size", batch_size)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
+            raise RosettaError(f"{key}: {value!r} is not a number from 1 on")
+
+
+def _bytes(size: str) -> int:
+    try:
+        return parse_bytes(size)
+    except (ValueError, TypeError) as error:
+        raise RosettaError(f"memory_budget: {error}") from None
+
+
+def _source(model: Model, samples: ImageSet, batch_size: int | None) -> LiveActivations:
+    """Return the maps of a model on the images, from its network."""
+    device = model.network.device
+
+    def inputs(numbers: range) -> tuple[NDArray, ...]:
+        inside = slice(numbers.start, numbers.stop)
+        if not isinstance(model.network, Generator):
+            return (samples.pixels[inside],)
+        assert samples.latents is not None and samples.classes is not None
+        latents = samples.latents[inside]
+        return (latents, samples.classes[inside]) if model.network.classes else (latents,)
+
+    return LiveActivations(
+        model.network,
+        name=model.name,
+        layers=model.layers,
+        inputs=inputs,
+        images=len(samples),
+        batch_size=batch_size or (1 if device.type == "cpu" else GPU_BATCH),
+        device=device,
+        float32=model.float32,
+    )
+
+
+def _mine(
+    models: Sequence[Model],
+    sources: Mapping[str, ActivationSource],
+    samples: ImageSet,
+    *,
+    k: int,
+    budget: int,
+    min_relative_std: float,
+    name: str,
+) -> tuple[RunTables, dict[str, list[LayerExamples]]]:
+    """Return the tables of models on images, and the top images of their units."""
+    names = list(sources)
+    maps, threads = list(sources.values()), torch.get_num_threads()
+
+    def alive(model: int | None) -> NDArray[np.bool_]:
+        layers = maps[model or 0].moments()
+        return np.concatenate([alive_units(x, min_relative_std=min_relative_std) for x in layers])
+
+    blocks = correlate_blocks(
+        maps[0], maps, memory_budget=budget, device=models[0].network.device, threads=threads
+    )
+    rows = range(sum(layer.channels for layer in maps[0].layers))
+    collector = TopKCollector(rows=rows, alive=alive, pivot_index=0, k=k)
+    for block in blocks:
+        collector.add(block)
+    neighbours = {
+        model: neighbour_table(*collector.result(number)) for number, model in enumerate(names)
+    }
+    buddies = {model: best_buddies(table) for model, table in neighbours.items()}
+    of_encoders = {model: buddies[model] for model in names[1:]}
+    rosetta = rosetta_table(of_encoders, buddies[names[0]])
+    units = {
+        model: unit_table(source.layers, source.moments(), min_relative_std=min_relative_std)
+        for model, source in sources.items()
+    }
+    duplicates = find_near_duplicates(samples.read, len(samples))
+    examples = {
+        model: find_unit_examples(
+            source,
+            units[model],
+            duplicates=duplicates,
+            count=min(UNIT_EXAMPLES, len(samples)),
+            memory_budget=budget,
+            threads=threads,
+        )
+        for model, source in sources.items()
+    }
+    selectivity = selectivity_table(
+        {
+            model: {x: np.concatenate([getattr(part, x) for part in layers]) for x in MEASURES}
+            for model, layers in examples.items()
+        }
+    )
+    known = {"buddies": of_encoders, "rosetta": rosetta}
+    tables = RunTables(
+        run=name,
+        images=len(samples),
+        seed=samples.seed,
+        truncation=models[0].truncation,
+        k=k,
+        models=[model.facts for model in models],
+        units=units,
+        neighbours=neighbours,
+        best_buddies=buddies,
+        rosetta=rosetta,
+        concepts=concept_table(rosetta),
+        selectivity=selectivity,
+        layers=layer_table(units, selectivity, **known),
+        vargha_delaney=vargha_delaney_table(units, selectivity, **known),
+        folder=samples.source,
+    )
+    return tables, examples

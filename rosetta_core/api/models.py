@@ -1,0 +1,195 @@
+"""Models for mining in memory: by name, or any module of the user's own."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from rosetta_core.config.reading import parse_model
+from rosetta_core.errors import RosettaError
+from rosetta_core.mining.run_tables import ModelFacts
+from rosetta_core.runs.paths import weights_file
+from rosetta_core.runtime.devices import resolve_device
+from rosetta_core.zoo.layers import Layer, select_layers
+from rosetta_core.zoo.layouts.geometry import check_geometry
+from rosetta_core.zoo.loading import layers_of, load
+from rosetta_core.zoo.model_info import check_layers
+from rosetta_core.zoo.model_spec import Input, ModelSpec
+from rosetta_core.zoo.network import Encoder, Generator, Network
+from rosetta_core.zoo.probing import probe_layers
+from rosetta_core.zoo.weights.fetch import fetch
+from rosetta_core.zoo.weights.local import RandomWeights
+from rosetta_core.zoo.weights.sources import RemoteWeights
+
+__all__ = ["Model", "load_model", "model_facts", "wrap"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network whose units are mined, as `load_model` and `wrap` return it.
+
+    Attributes:
+        name: name of the model in tables and on pages.
+        network: the generator or encoder.
+        layers: its mined layers; units are numbered through them.
+        facts: description of the model, for pages.
+        float32: names of the layers whose maps are kept as float32.
+        truncation: truncation psi of a generator's latents.
+    """
+
+    name: str
+    network: Network
+    layers: list[Layer]
+    facts: ModelFacts
+    float32: tuple[str, ...] = ()
+    truncation: float = 1.0
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether the model generates images."""
+        return isinstance(self.network, Generator)
+
+    def __repr__(self) -> str:
+        kind = "generator" if self.is_generator else "encoder"
+        units = sum(layer.channels for layer in self.layers)
+        return f"<Model {self.name!r}: {kind}, {units:,} units in {len(self.layers)} layers>"
+
+
+def load_model(
+    name: str | Mapping[str, Any],
+    *,
+    device: str = "auto",
+    truncation: float = 1.0,
+    resources: str | Path = "resources",
+    **keys: Any,
+) -> Model:
+    """Load a model by name; its weights are fetched on first use.
+
+    Args:
+        name: a model of the zoo (`rosetta zoo` lists them), timm:NAME, torchvision:NAME or
+            open_clip:ARCHITECTURE/PRETRAINED; or the keys of a model as in a configuration.
+        device: auto, cpu, cuda or cuda:N.
+        truncation: truncation psi of a generator's latents.
+        resources: folder of fetched weights, shared with the workflow.
+        **keys: keys of the model as in a configuration, for example layers=["layer3"] or
+            weights="random".
+
+    Raises:
+        RosettaError: there is no such model, a key is wrong, the weights cannot be fetched or do
+            not fit, or a layer does not follow the image.
+    """
+    content = {"zoo": name} if isinstance(name, str) else dict(name)
+    spec = parse_model({**content, **keys})
+    where, folder = resolve_device(device), Path(resources)
+    path = weights_file(spec, folder)
+    if path is not None and isinstance(spec.weights, RemoteWeights):
+        fetch(spec.weights, path)
+    network = load(spec, path, device=where, truncation=truncation)
+    if isinstance(network, Encoder):
+        check_layers(spec, folder)
+    layers = layers_of(spec, network)
+    names = [layer.name for layer in layers]
+    float32 = tuple(select_layers(names, spec.float32_layers or []))
+    return Model(spec.name, network, layers, model_facts(spec), float32, truncation)
+
+
+def model_facts(model: ModelSpec) -> ModelFacts:
+    """Return the description of a model for readers."""
+    return ModelFacts(
+        name=model.name,
+        network=model.architecture or model.target or model.family,
+        source=model.weights.source if model.weights else "user-defined function",
+        licence=(model.weights and model.weights.licence) or "licence unknown",
+        random=isinstance(model.weights, RandomWeights),
+    )
+
+
+def wrap(
+    network: nn.Module | Network,
+    layers: str | Sequence[str] | None = None,
+    *,
+    input: Input | Mapping[str, Any] | None = None,
+    latent_size: int | None = None,
+    name: str | None = None,
+    check: bool = True,
+    **options: Any,
+) -> Model:
+    """Make a model of any module: an encoder with `input`, or a generator with `latent_size`.
+
+    The module is used as it is, on its device; it has to be in evaluation mode.
+
+    Args:
+        network: the module; or a `Generator` or `Encoder` of `rosetta_core.zoo.network`.
+        layers: patterns of the mined layers' module names, for example "blocks.*.mlp.act".
+        input: size, mean and std of an encoder's images, and optionally crop and interpolation.
+        latent_size: length of a generator's latent.
+        name: name of the model; None: the name of the module's class.
+        check: check that the layers of an encoder follow the image, on a copy of the module.
+        **options: further fields of `Encoder` or `Generator`, for example to_maps or classes.
+
+    Raises:
+        RosettaError: the module is in training mode, a pattern matches no module, or a layer's
+            output cannot be read as maps or does not follow the image.
+    """
+    built = _network(network, input, latent_size, options)
+    name = name or type(built.network).__name__
+    if built.network.training:
+        raise RosettaError(f"{name}: is in training mode; call its eval() first")
+    patterns = [layers] if isinstance(layers, str) else layers or built.preset
+    if not patterns:
+        raise RosettaError(f"{name}: layers is missing; give patterns of module names")
+    modules = [module for module, _ in built.network.named_modules()]
+    try:
+        found = probe_layers(built, select_layers(modules, patterns))
+        if check and isinstance(built, Encoder):
+            _check_on_copy(built, [layer.name for layer in found])
+    except RosettaError as error:
+        raise RosettaError(f"{name}: {error}") from None
+    facts = ModelFacts(name, type(built.network).__name__, "wrapped module", "licence unknown")
+    return Model(name, built, found, facts)
+
+
+def _network(
+    network: nn.Module | Network,
+    input: Input | Mapping[str, Any] | None,
+    latent_size: int | None,
+    options: Mapping[str, Any],
+) -> Network:
+    """Return a module as a generator or an encoder."""
+    if isinstance(network, Network):
+        if input is not None or latent_size is not None or options:
+            raise RosettaError("wrap: a Generator or Encoder takes no input and no options")
+        return network
+    if not isinstance(network, nn.Module):
+        raise RosettaError(
+            f"wrap: {type(network).__name__} is not a module; give a torch.nn.Module"
+        )
+    if (input is None) == (latent_size is None):
+        raise RosettaError("wrap: give input for an encoder, or latent_size for a generator")
+    try:
+        if latent_size is not None:
+            return Generator(network=network, latent_size=latent_size, **options)
+        given = input if isinstance(input, Input) else Input.model_validate(input)
+        return Encoder(network=network, input=given, **options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RosettaError(f"wrap: input.{key}: {first['msg']}") from None
+    except TypeError as error:
+        raise RosettaError(f"wrap: {error}") from None
+
+
+def _check_on_copy(encoder: Encoder, layers: Sequence[str]) -> None:
+    """Check the geometry of layers on a copy of a network, whose weights the check changes."""
+    options = {
+        key: getattr(encoder, key)
+        for key in ("input", "prefix_tokens", "hints", "hint_for", "margins", "to_maps")
+    }
+    duplicate = copy.deepcopy(encoder.network).cpu()
+    with torch.random.fork_rng(devices=[]):
+        check_geometry(Encoder(network=duplicate, **options), layers)

@@ -1,0 +1,267 @@
+"""The result of mining: tables, images and activation maps by unit and image number.
+
+Tables are pandas DataFrames in which every unit has an id, "model/layer/channel";
+docs/reference/tables-and-stores.md describes all columns.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.mining.named_tables import (
+    best_buddies_table,
+    concepts_table,
+    layers_table,
+    neighbours_table,
+    rosetta_table,
+    units_table,
+    vargha_delaney_table,
+)
+from rosetta_core.mining.run_tables import RunTables
+
+if TYPE_CHECKING:
+    from rosetta_core.mining.examples.stores import ConceptExamples
+    from rosetta_core.mining.sources.base import ActivationSource
+
+__all__ = ["Images", "MiningResult", "Unit"]
+
+Images = int | Sequence[int] | NDArray[np.integer] | None  # image numbers; None: all images
+Unit = str | tuple[str, int]  # "model/layer/channel", or a model and a unit number
+MAX_IMAGES = 128  # images that a network processes at once
+
+
+class MiningResult(ABC):
+    """What was mined: tables, images and maps.
+
+    Images are chosen by number, by several numbers in any order, or by None, which selects all
+    images.
+
+    Args:
+        tables: tables of the result.
+        memory_budget: bytes of maps that are read at once.
+    """
+
+    def __init__(self, tables: RunTables, *, memory_budget: int) -> None:
+        self._tables = tables
+        self._memory_budget = memory_budget
+
+    @abstractmethod
+    def _source(self, model: str) -> "ActivationSource":
+        """Return a model's activation source; a network is loaded once."""
+
+    @abstractmethod
+    def _read_images(self, images: range) -> NDArray[np.uint8]:
+        """Return consecutive images (n, h, w, 3)."""
+
+    @property
+    @abstractmethod
+    def _concept_examples(self) -> "ConceptExamples":
+        """Scores and maps of the concepts on all images."""
+
+    def __repr__(self) -> str:
+        tables = self._tables
+        processing = self.models if tables.folder else self.encoders
+        return (
+            f"<{type(self).__name__} {self.name!r}: {tables.images} images of "
+            f"{tables.folder or self.pivot}, processed by {', '.join(processing)}; "
+            f"{tables.rosetta['pivot_unit'].nunique()} Rosetta neurons in "
+            f"{len(tables.concepts)} concepts>"
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self._tables.run
+
+    @property
+    def pivot(self) -> str:
+        """Name of the pivot."""
+        return self._tables.pivot
+
+    @property
+    def encoders(self) -> list[str]:
+        """Names of the encoders."""
+        return self._tables.encoders
+
+    @property
+    def models(self) -> list[str]:
+        """Names of all models, the pivot first."""
+        return self._tables.names
+
+    def units(self, model: str | None = None) -> pd.DataFrame:
+        """Return the units of a model or of all models, one row per unit."""
+        return units_table(self._tables, self._model_names(model))
+
+    def best_buddies(self, model: str | None = None) -> pd.DataFrame:
+        """Return the best buddies of the pivot in a model or in all models, one row per pair."""
+        return best_buddies_table(self._tables, self._model_names(model))
+
+    def neighbours(self, model: str | None = None) -> pd.DataFrame:
+        """Return the nearest neighbours between the pivot and a model or all models, both ways."""
+        return neighbours_table(self._tables, self._model_names(model))
+
+    @property
+    def rosetta(self) -> pd.DataFrame:
+        """Rosetta neurons, one row per pivot unit and best buddy."""
+        return rosetta_table(self._tables)
+
+    @property
+    def concepts(self) -> pd.DataFrame:
+        """Concepts, one row each, sorted by decreasing mean correlation."""
+        return concepts_table(self._tables)
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """Layers of all models: number of Rosetta units, selectivity and sparsity."""
+        return layers_table(self._tables)
+
+    @property
+    def vargha_delaney(self) -> pd.DataFrame:
+        """Vargha–Delaney A of Rosetta units and other units, one row per model and measure."""
+        return vargha_delaney_table(self._tables)
+
+    def concept(self, number: int) -> pd.DataFrame:
+        """Return the rows of `rosetta` of one concept.
+
+        Raises:
+            RosettaError: there is no such concept.
+        """
+        count = len(self._tables.concepts)
+        if not 0 <= number < count:
+            cure = f"use 0 to {count - 1}" if count else "the run has no concepts"
+            raise RosettaError(f"run {self.name!r}: there is no concept {number}; {cure}")
+        table = self.rosetta
+        return table[table["concept"] == number].reset_index(drop=True)
+
+    def images(self, images: Images = None) -> NDArray[np.uint8]:
+        """Return images that the pivot generated or that were read from a folder (n, h, w, 3)."""
+        return _gather(self._read_images, self._image_numbers(images))
+
+    def maps(
+        self, unit: Unit, images: Images = None, *, standardised: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the activation maps of a unit, from the stores or, without stores, its network.
+
+        Args:
+            unit: id "model/layer/channel", or model and unit number.
+            images: image numbers; None: all images.
+            standardised: return standard deviations from the unit's mean over all images, 0 for a
+                constant unit, instead of activations.
+
+        Returns:
+            Maps (n, h, w), in the order of `images`.
+
+        Raises:
+            RosettaError: there is no such unit or image, or a store is damaged.
+        """
+        from rosetta_core.mining.sources.base import read_maps
+
+        model, number = self._find_unit(unit)
+        numbers, row = self._image_numbers(images), self._tables.units[model].iloc[number]
+        source = self._source(model)
+        layer = [layer.name for layer in source.layers].index(row["layer"])
+        channel = slice(int(row["channel"]), int(row["channel"]) + 1)
+        maps = _gather(
+            lambda consecutive: read_maps(source, layer, consecutive, channel),
+            numbers,
+            max_images=self._max_images(source),
+        )
+        if standardised:
+            maps = (maps - row["mean"]) / row["std"] if row["std"] > 0 else np.zeros_like(maps)
+        return maps.astype(np.float32)
+
+    @property
+    def concept_scores(self) -> NDArray[np.float32]:
+        """Concept scores (concepts, images): strength of each concept in each image."""
+        return self._concept_examples.scores
+
+    def _max_images(self, source: "ActivationSource") -> int:
+        """Return the number of images to load at once, within half of the memory budget."""
+        budget = self._memory_budget // 2
+        return min(MAX_IMAGES, max(1, budget // max(1, source.bytes_per_image())))
+
+    def _model_name(self, model: str) -> str:
+        """Return the name of a model; RosettaError if there is none."""
+        if model not in self.models:
+            raise RosettaError(
+                f"unknown model {model!r} in run {self.name!r}; use one of "
+                f"{', '.join(self.models)}{did_you_mean(model, self.models)}"
+            )
+        return model
+
+    def _model_names(self, model: str | None) -> list[str] | None:
+        """Return a model's name in a list, or None for all models; RosettaError if unknown."""
+        return None if model is None else [self._model_name(model)]
+
+    def _image_numbers(self, images: Images) -> NDArray[np.int64]:
+        """Return image numbers as an array (n,); RosettaError if one is out of range."""
+        count = self._tables.images
+        if images is None:
+            return np.arange(count)
+        numbers = np.atleast_1d(np.asarray(images))
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise RosettaError(f"images: {numbers.dtype} is not an integer type; use image numbers")
+        for image in numbers[(numbers < 0) | (numbers >= count)].tolist():
+            raise RosettaError(
+                f"run {self.name!r}: there is no image {image}; use 0 to {count - 1}"
+            )
+        return numbers.astype(np.int64)
+
+    def _find_unit(self, unit: Unit) -> tuple[str, int]:
+        """Return the model and number of a unit; RosettaError if there is no such unit."""
+        if not isinstance(unit, str):
+            model, number = unit
+            count = len(self._tables.units[self._model_name(model)])
+            if not 0 <= number < count:
+                raise RosettaError(f"{model}: there is no unit {number}; use 0 to {count - 1}")
+            return model, int(number)
+        model, _, rest = unit.partition("/")
+        layer, _, channel = rest.rpartition("/")
+        table = self._tables.units[self._model_name(model)]
+        rows = table[table["layer"] == layer]
+        if rows.empty:
+            layers = table["layer"].unique().tolist()
+            raise RosettaError(
+                f"{unit}: layer {layer!r} of {model} was not mined{did_you_mean(layer, layers)}; "
+                "use model/layer/channel"
+            )
+        numbers = rows.loc[rows["channel"].astype(str) == channel, "unit"]
+        if numbers.empty:
+            raise RosettaError(
+                f"{unit}: there is no channel {channel!r} in {layer} of {model}; use 0 to "
+                f"{len(rows) - 1}"
+            )
+        return model, int(numbers.iloc[0])
+
+
+def _gather(
+    read: Callable[[range], NDArray],
+    numbers: NDArray[np.int64],
+    *,
+    max_images: int | None = None,
+) -> NDArray:
+    """Read images in any order, each once and consecutive ones together.
+
+    Args:
+        read: function that returns the values of consecutive images (n, …).
+        numbers: image numbers (n,), in any order.
+        max_images: images to read at once; None: no limit.
+
+    Returns:
+        Values (n, …), in the order of `numbers`.
+    """
+    # without numbers, one image gives the shape
+    unique = np.unique(numbers) if len(numbers) else np.zeros(1, np.int64)
+    bounds = [0, *(np.flatnonzero(np.diff(unique) > 1) + 1).tolist(), len(unique)]
+    parts = []
+    for first, last in pairwise(bounds):
+        start, stop = int(unique[first]), int(unique[last - 1]) + 1
+        step = max_images or stop - start
+        parts += [read(range(at, min(at + step, stop))) for at in range(start, stop, step)]
+    return np.concatenate(parts)[np.searchsorted(unique, numbers)]
