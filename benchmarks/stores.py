@@ -6,7 +6,7 @@ the maps over bytes stored; speeds are megabytes of maps per second of CPU time,
 layers: one thread, best of 5, files in the page cache. Blosc shuffles only where it is stated; a
 crc32c follows unless stated otherwise. Maps are read by zarr's own pipeline, by the pipeline in
 Rust (zarrs, which checks the crc32c where it reads a whole shard, not where it reads a part), and
-by `ShardedArrayReader`, which the project uses.
+by `ArrayReader`, which the project uses.
 """
 
 import os
@@ -29,7 +29,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core import load_config
 from rosetta_core.io import zarr_store as stores
-from rosetta_core.io.zarr_reader import ShardedArrayReader
+from rosetta_core.io.zarr_reader import ArrayReader
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.memory import keep_freed_memory
@@ -127,7 +127,10 @@ def read_as_ours(stored: zarr.Array, folder: str, codec: str, channels: slice) -
     """Read an array as the project does, if it is compressed and has checksums."""
     if CRC not in CODECS[codec] or len(CODECS[codec]) == 1:
         return np.empty(0)
-    return ShardedArrayReader(stored, Path(folder) / "maps").read(range(stored.shape[0]), channels)
+    array = Path(folder) / "maps"
+    files = [file for file in (array / "c").rglob("*") if file.is_file()]
+    sizes = {file.relative_to(array / "c").as_posix(): file.stat().st_size for file in files}
+    return ArrayReader(array, sizes).read(range(stored.shape[0]), channels)
 
 
 def create(group: zarr.Group, maps: NDArray, codec: str) -> zarr.Array:

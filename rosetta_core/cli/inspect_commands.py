@@ -1,20 +1,24 @@
 """Commands that read finished runs: pages, figures, exports, verification, comparisons."""
 
 import argparse
+import os
 import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from rosetta_core.cli.command import Command, argument
 from rosetta_core.cli.stage_commands import locked
-from rosetta_core.config import load_config
+from rosetta_core.config import Config, load_config
+from rosetta_core.errors import RosettaError
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.tools.compare import compare_runs
 from rosetta_core.stages.tools.export import export_run
 from rosetta_core.stages.tools.figure import draw_figure
 from rosetta_core.stages.tools.translate import translate_runs
-from rosetta_core.stages.tools.verify import verify_run
+from rosetta_core.stages.tools.verify import delete_damaged, sign_run, verify_run
 
 __all__ = ["INSPECT_COMMANDS"]
 
@@ -31,24 +35,67 @@ def _where(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from rosetta_core.runs.finished.location import run_config
+    from rosetta_core.runs.finished.location import run_config, run_folder
 
+    _check_verify_options(arguments)
+    secret = public = None
+    if arguments.sign or arguments.key:
+        from rosetta_core.runs.signatures import check_signature, read_public_key, read_secret_key
+
+        folder = run_folder(arguments.folder)
+        secret = read_secret_key(arguments.sign) if arguments.sign else None
+        public = read_public_key(arguments.key) if arguments.key else None
+        if public:  # before anything of the run is read
+            print(f"signature of {folder.name}: valid ({check_signature(folder, public)})")
     config = run_config(arguments.folder)
     paths = RunPaths(config)
-    with run_lock(paths.run) if arguments.delete else nullcontext():
-        result = verify_run(config, delete=arguments.delete)
-    for problem in result.problems:
-        print(problem)
-    if result.targets:
-        command = ["snakemake", "--cores", "all", "--configfile", paths.config, "--"]
-        text = shlex.join(map(str, [*command, *result.targets]))
-        print(f"deleted; regenerate with: {text}")
-    elif result.problems:
-        text = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
-        print(f"to delete damaged artifacts: {text}")
-    state = f"{len(result.problems)} damaged" if result.problems else "no damage"
-    print(f"{result.artifacts} artifacts, {result.bytes:,} bytes checked: {state}")
-    return DAMAGED if result.problems else 0
+    with run_lock(paths.run) if arguments.delete or arguments.sign else nullcontext():
+        result = verify_run(config, everything=bool(secret or public))
+        problems = result.problems
+        if public:
+            problems += [
+                f"{path}: is not listed in {paths.provenance.name}; remove it, or sign again"
+                for path in result.unlisted
+            ]
+        for problem in problems:
+            print(problem)
+        if arguments.delete and result.damaged:
+            _delete(config, result.damaged, yes=arguments.yes)
+        elif result.damaged:
+            text = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
+            print(f"to delete damaged artifacts: {text}")
+        state = f"{len(problems)} damaged" if problems else "no damage"
+        print(f"{result.artifacts} artifacts, {result.bytes:,} bytes checked: {state}")
+        if secret and problems:
+            print("not signed, because of the damage")
+        elif secret:
+            print(f"wrote {sign_run(config, secret, result.unlisted)}")
+    return DAMAGED if problems else 0
+
+
+def _check_verify_options(arguments: argparse.Namespace) -> None:
+    if arguments.sign and (arguments.key or arguments.delete):
+        raise RosettaError("--sign: cannot be combined with --key or --delete; remove one of them")
+    if arguments.yes and not arguments.delete:
+        raise RosettaError("--yes: has no effect without --delete; remove it")
+    if arguments.delete and not arguments.yes and not sys.stdin.isatty():
+        raise RosettaError(
+            "--delete: asks before it deletes, and there is no terminal to ask in; add --yes"
+        )
+
+
+def _delete(config: Config, damaged: Mapping[Path, Sequence[Path]], *, yes: bool) -> None:
+    """Print what would be deleted, ask, delete it, and print how to regenerate it."""
+    parts = [part for parts in damaged.values() for part in parts if os.path.lexists(part)]
+    for part in parts:
+        print(f"to delete: {part}")
+    question = f"Delete these {len(parts)} files and folders? [y/N] "
+    if parts and not yes and input(question).strip().lower() not in ("y", "yes"):
+        print("nothing was deleted")
+        return
+    delete_damaged(config, damaged)
+    command = ["snakemake", "--cores", "all", "--configfile", RunPaths(config).config, "--"]
+    print(f"deleted; regenerate with: {shlex.join(map(str, [*command, *damaged]))}")
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -136,7 +183,7 @@ INSPECT_COMMANDS = (
     ),
     Command(
         "verify",
-        "check all files of a run against their checksums; --delete removes damaged ones",
+        "check all files of a run against their checksums; delete damaged ones; sign a run",
         _verify,
         group="inspect",
         arguments=(
@@ -146,7 +193,22 @@ INSPECT_COMMANDS = (
             argument(
                 "--delete",
                 action="store_true",
-                help="delete damaged artifacts and print the command that regenerates them",
+                help="delete damaged artifacts inside the run, after a question, and print the "
+                "command that regenerates them",
+            ),
+            argument("--yes", action="store_true", help="delete without a question"),
+            argument(
+                "--sign",
+                type=Path,
+                metavar="KEY",
+                help="sign the provenance of an undamaged run with a secret key of minisign",
+            ),
+            argument(
+                "--key",
+                type=Path,
+                metavar="PUB",
+                help="verify the signature with a public key of minisign, and that it covers every "
+                "file",
             ),
         ),
         reads_config=False,

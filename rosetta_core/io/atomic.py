@@ -8,6 +8,7 @@ import glob
 import hashlib
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = [
     "manifest_path",
 ]
 
+PROCESS = re.compile("[1-9][0-9]{0,8}")  # number in the name of a temporary path
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)  # errors of folders that cannot be written
 
 
@@ -45,7 +47,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{path.name}.{platform.node()}"
     for leftover in path.parent.glob(f"{glob.escape(stem)}.*.part"):
-        if not _is_running(int(leftover.suffixes[-2][1:])):
+        process = leftover.name.removeprefix(f"{stem}.").removesuffix(".part")
+        if PROCESS.fullmatch(process) and not _is_running(int(process)):
             delete_path(leftover)
     temporary = path.with_name(f"{stem}.{os.getpid()}.part")
     try:

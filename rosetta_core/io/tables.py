@@ -1,24 +1,30 @@
 """Parquet tables with their name and a checksum of their content in the metadata.
 
 The checksum covers column names, types and values, not the layout of the file, which depends on the
-version of Arrow. A table is read only if both match.
+version of Arrow. A table is read only if both match. Bits that change no value, as of statistics,
+are covered by the SHA-256 of the file in the provenance of the run.
 """
 
+import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.io.file_index import qualified_name
+from rosetta_core.io.regular_files import open_regular
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["read_parquet", "read_table", "write_table"]
+
+MAX_RATIO = 1000  # of sizes of values and file
+MAX_FREE_BYTES = 2**30  # of values that a file may declare in any case
 
 CHECKSUM_KEY, NAME_KEY = b"rosetta:sha256", b"rosetta:table"  # in the metadata, next to pandas' own
 
@@ -29,26 +35,61 @@ def read_table(path: Path) -> "pd.DataFrame":
     Raises:
         RosettaError: the table is missing, damaged, or another table under this name.
     """
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise RosettaError(f"{path}: no readable table; run the stage that writes it")
     cure = "delete it and run again"
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = read_parquet(path)
         metadata = table.schema.metadata or {}
         valid = metadata.get(CHECKSUM_KEY) == _checksum(table)
+        name = metadata.get(NAME_KEY, b"").decode()
+        frame = table.to_pandas()
     except Exception as error:  # a flipped bit can raise anything
-        reason = (str(error).splitlines() or [""])[0]
-        raise RosettaError(
-            f"{path}: is damaged ({type(error).__name__}: {reason}); {cure}"
-        ) from error
+        reason = (
+            isinstance(error, OSError) and error.strerror
+        ) or f"{type(error).__name__}: {error}"
+        raise RosettaError(f"{path}: is damaged ({one_line(reason)}); {cure}") from error
     if not valid:
         raise RosettaError(f"{path}: is damaged; {cure}")
-    name = metadata[NAME_KEY].decode()
     if name != qualified_name(path):
-        raise RosettaError(f"{path}: is {name} under another name; {cure}")
-    return table.to_pandas()
+        raise RosettaError(f"{path}: is {name!r} under another name; {cure}")
+    return frame
+
+
+def read_parquet(path: Path) -> "pa.Table":
+    """Read a regular file of Parquet whose columns are numbers, texts, booleans or lists of them.
+
+    Raises:
+        OSError: the file is missing, cannot be read, or is not a regular file.
+        ValueError: it is not Parquet, or declares other types or more values than it can have.
+    """
+    import pyarrow.parquet as pq
+
+    with open_regular(path) as raw, pq.ParquetFile(raw) as file:
+        size, rows = os.fstat(raw.fileno()).st_size, file.metadata.num_rows
+        schema = file.schema_arrow
+        if 8 * rows * max(len(schema.names), 1) > MAX_FREE_BYTES + MAX_RATIO * size:
+            raise ValueError(f"{size:,} bytes declare {rows:,} rows")
+        groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+        if sum(group.total_byte_size for group in groups) > MAX_FREE_BYTES + MAX_RATIO * size:
+            raise ValueError(f"{size:,} bytes declare more bytes of values")
+        if len(set(schema.names)) < len(schema.names):
+            raise ValueError("two columns have the same name")
+        for field in schema:
+            if not _is_plain(field.type):
+                raise ValueError(f"column {field.name!r} has the type {str(field.type)[:40]}")
+        return file.read()
+
+
+def _is_plain(kind: "pa.DataType") -> bool:
+    """Return whether a type is one of numbers, texts, booleans or lists of them."""
+    from pyarrow import types
+
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _is_plain(kind.value_type) and not types.is_nested(kind.value_type)
+    text = types.is_string(kind) or types.is_large_string(kind)
+    number = types.is_integer(kind) or types.is_floating(kind)
+    return bool(text or number or types.is_boolean(kind) or types.is_null(kind))
 
 
 def write_table(table: "pd.DataFrame", path: Path) -> Path:

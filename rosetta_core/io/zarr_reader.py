@@ -1,17 +1,20 @@
-"""Activation maps from Zarr v3 shards, one inner chunk at a time, with every checksum verified.
+"""Arrays of Zarr v3 stores, read chunk by chunk after their metadata passed an allow-list.
 
-`ShardedArrayReader` decodes the layout that `zarr_store.create_array` writes, as the Zarr v3
-specification and its `sharding_indexed` codec define it: a shard ends with an index of (offset,
-length) pairs, and every inner chunk and the index end with a CRC32C. A chunk is read in the thread
+`ArrayReader` decodes the two layouts that this package writes, as the Zarr v3 specification and its
+`sharding_indexed` codec define them: chunks in files of their own, and shards that end with an
+index of (offset, length) pairs. Chunks and indices end with a CRC32C. A chunk is read in the thread
 that uses it, so that it stays in the cache, and no array of a whole layer is allocated. Zarr's own
 pipeline takes twice as long (docs/explanation/performance.md).
 
-Nothing private of zarr is used. The version of the format and the layout are read from `zarr.json`;
-an array of any other version or layout is read through zarr's public API.
+A store may come from others. Zarr is not used to read it, so that neither another version of the
+format nor another codec is ever looked up. A chunk is decompressed into memory of its declared
+size, and only if its header declares the same size.
 """
 
-import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,142 +22,380 @@ import google_crc32c
 import numcodecs.blosc
 import numcodecs.zstd
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
-__all__ = ["ShardedArrayReader"]
+from rosetta_core.io.file_index import IndexedFile
+from rosetta_core.io.regular_files import open_regular
+from rosetta_core.io.strict_json import read_json
 
+__all__ = ["METADATA", "ArrayReader", "check_metadata", "chunk_files", "read_group"]
+
+METADATA = "zarr.json"
 CHECKSUM_BYTES = 4  # of a CRC32C
-ENTRY_BYTES = 16  # of a chunk in the index: offset and length
+ENTRY_BYTES = 16  # of a chunk in the index of a shard: offset and length
 MISSING = 2**64 - 1  # offset of a chunk that was never written
+MAX_AXES = 6
+MAX_RATIO = 1000  # of sizes before and after compression; LZ4 reaches 255
+MAX_FREE_BYTES = 2**30  # up to which an array may be smaller still, for example constant
+DTYPES = {"bool", "float16", "float32", "float64"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+ARRAY_KEYS = {
+    *("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs"),
+    *("attributes", "zarr_format", "node_type", "storage_transformers"),
+}
+GROUP_KEYS = {"attributes", "zarr_format", "node_type"}
+FILL_VALUES = ("NaN", 0, False)
 CHUNK_KEYS = {"name": "default", "configuration": {"separator": "/"}}
+BYTE = {"name": "bytes"}
 LITTLE_ENDIAN = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC32C = {"name": "crc32c"}
-DECOMPRESSORS = {"blosc": numcodecs.blosc.decompress, "zstd": numcodecs.zstd.decompress}
+BLOSC = {"typesize", "cname", "clevel", "shuffle", "blocksize"}  # settings of compressors, which
+ZSTD = {"level", "checksum"}  # decompression does not depend on
+DECOMPRESSORS = {
+    "blosc": (BLOSC, numcodecs.blosc.decompress),
+    "zstd": (ZSTD, numcodecs.zstd.decompress),
+}
 
 numcodecs.blosc.use_threads = False  # several threads decompress one chunk each
 
 
-class ShardedArrayReader:
-    """A float16 array (n, c, h, w) on disk; several threads may read at once.
-
-    Args:
-        array: the array, opened with zarr.
-        folder: folder of the array's files.
+@dataclass(frozen=True)
+class _Layout:
+    """Layout of an array.
 
     Attributes:
-        chunk_channels: channels of an inner chunk, which are decompressed together.
-        direct: whether shards are decoded here; False if zarr's own pipeline reads them.
+        shape: shape of the array.
+        dtype: data type of its values.
+        file_shape: shape of the part of the array in one file, a chunk or a shard.
+        chunk_shape: shape of a chunk, which is decompressed at once.
+        compressor: name of the codec that compresses chunks.
+        sharded: whether files are shards of several chunks.
     """
 
-    def __init__(self, array: zarr.Array, folder: Path) -> None:
-        self._array, self._folder = array, folder
-        self._layout = _layout(folder)
-        self.direct = self._layout is not None
-        self.chunk_channels: int = array.chunks[1]
-        self._indices: dict[int, NDArray[np.uint64]] = {}  # by shard
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    file_shape: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
+    compressor: str
+    sharded: bool
 
-    def read(self, images: range, channels: slice = slice(None)) -> NDArray[np.float16]:
-        """Read maps (n, c, h, w).
+    @property
+    def bytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    @property
+    def chunk_bytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.chunk_shape)
+
+    @property
+    def inner_counts(self) -> tuple[int, ...]:
+        """Chunks of a file along each axis."""
+        return tuple(
+            side // chunk for side, chunk in zip(self.file_shape, self.chunk_shape, strict=True)
+        )
+
+    @property
+    def file_counts(self) -> tuple[int, ...]:
+        """Files along each axis."""
+        return tuple(
+            -(-side // part) for side, part in zip(self.shape, self.file_shape, strict=True)
+        )
+
+
+class ArrayReader:
+    """An array on disk; several threads may read at once.
+
+    Args:
+        folder: folder of the array's files, whose sizes and checksums were verified.
+        chunk_files: size in bytes of each file of chunks, by name, for example `0/0/3/0`.
+
+    Attributes:
+        shape: shape of the array.
+        dtype: data type of its values.
+        chunks: shape of a chunk, which is decompressed at once.
+
+    Raises:
+        ValueError: the metadata is not that of an array that this package writes, or the files are
+            not those of its chunks.
+        OSError: the metadata is missing or cannot be read.
+    """
+
+    def __init__(self, folder: Path, chunk_files: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._layout = _layout(read_json(folder / METADATA))
+        _check_chunk_files(self._layout, chunk_files)
+        self.shape, self.dtype = self._layout.shape, self._layout.dtype
+        self.chunks = self._layout.chunk_shape
+        self._indices: dict[tuple[int, ...], NDArray[np.uint64]] = {}  # by shard
+
+    def read(self, *selection: slice | range) -> NDArray:
+        """Read a part of the array.
 
         Args:
-            images: consecutive images.
-            channels: consecutive channels; all unless given.
+            selection: consecutive indices along the first axes; all along the others.
 
         Raises:
-            ValueError: a chunk is missing, or a checksum does not match.
+            ValueError: a chunk is missing, or its size or checksum does not match.
             OSError: a file cannot be read.
             RuntimeError: a chunk cannot be decompressed.
         """
-        first, stop, _ = channels.indices(self._array.shape[1])
-        if self._layout is None:
-            return self._read_with_zarr(images, slice(first, stop))
-        shape = (len(images), stop - first, *self._array.shape[2:])
-        result = np.empty(shape, np.float16)
-        size, step = self._layout.chunk_shape[0], self._layout.chunk_shape[1]
-        for shard in range(images.start // size, -(-images.stop // size)):
-            for number in range(first // step, -(-stop // step)):
-                chunk = self._read_chunk(self._layout, shard, number)
-                rows = slice(
-                    max(images.start - shard * size, 0), min(images.stop - shard * size, size)
-                )
-                columns = slice(max(first - number * step, 0), min(stop - number * step, step))
-                part = chunk[rows, columns]
-                if part.shape == shape:
-                    return part
-                top = rows.start + shard * size - images.start
-                left = columns.start + number * step - first
-                result[top : top + part.shape[0], left : left + part.shape[1]] = part
+        layout = self._layout
+        wanted = _ranges(selection, layout.shape)
+        shape = tuple(len(part) for part in wanted)
+        if math.prod(shape) == 0:
+            return np.empty(shape, layout.dtype)
+        result: NDArray | None = None
+        touched = (
+            range(part.start // chunk, -(-part.stop // chunk))
+            for part, chunk in zip(wanted, layout.chunk_shape, strict=True)
+        )
+        for position in product(*touched):
+            chunk = self._read_chunk(position)
+            inside, into = zip(
+                *(
+                    _overlap(part, number * side, side)
+                    for part, number, side in zip(wanted, position, layout.chunk_shape, strict=True)
+                ),
+                strict=True,
+            )
+            part = chunk[inside]
+            if part.shape == shape:
+                return part
+            if result is None:
+                result = np.empty(shape, layout.dtype)
+            result[into] = part
+        assert result is not None
         return result
 
-    def _read_with_zarr(self, images: range, channels: slice) -> NDArray[np.float16]:
-        """Read maps through zarr's public API, which fills chunks that are missing with NaN."""
-        maps = np.asarray(self._array[images.start : images.stop, channels])
-        if np.isnan(self._array.fill_value) and np.isnan(maps).any():
-            raise ValueError("a chunk is missing, or holds NaN")
-        return maps
+    def _read_chunk(self, position: tuple[int, ...]) -> NDArray:
+        """Read, verify and decompress the chunk at a position in the grid of all chunks."""
+        counts = self._layout.inner_counts
+        shard = tuple(p // count for p, count in zip(position, counts, strict=True))
+        path = self._folder.joinpath("c", *map(str, shard))
+        with open_regular(path) as file:
+            if not self._layout.sharded:
+                compressed = _verified(file.read(), "chunk")
+            else:
+                if shard not in self._indices:
+                    size = ENTRY_BYTES * math.prod(counts)
+                    file.seek(-size - CHECKSUM_BYTES, 2)
+                    index = _verified(file.read(size + CHECKSUM_BYTES), "index")
+                    self._indices[shard] = np.frombuffer(index, "<u8").reshape(*counts, 2)
+                inner = tuple(p % count for p, count in zip(position, counts, strict=True))
+                offset, length = (int(value) for value in self._indices[shard][inner])
+                if offset == MISSING:
+                    raise ValueError(f"chunk {position} is missing")
+                size = file.seek(0, 2)
+                if offset + length > size:
+                    raise ValueError(f"chunk {position} is outside of its file")
+                file.seek(offset)
+                compressed = _verified(file.read(length), f"chunk {position}")
+        return _decompress(compressed, self._layout)
 
-    def _read_chunk(self, layout: "_Layout", shard: int, number: int) -> NDArray[np.float16]:
-        """Read, verify and decompress an inner chunk of a shard."""
-        path = self._folder / "c" / str(shard) / "0" / "0" / "0"
-        with path.open("rb", buffering=0) as file:
-            if shard not in self._indices:
-                size = ENTRY_BYTES * layout.chunks
-                file.seek(-size - CHECKSUM_BYTES, 2)
-                index = _verified(file.read(size + CHECKSUM_BYTES), "index")
-                self._indices[shard] = np.frombuffer(index, "<u8").reshape(-1, 2)
-            offset, length = (int(value) for value in self._indices[shard][number])
-            if offset == MISSING:
-                raise ValueError(f"chunk {number} is missing")
-            file.seek(offset)
-            compressed = _verified(file.read(length), f"chunk {number}")
-        chunk = np.empty(layout.chunk_shape, "<f2")
-        DECOMPRESSORS[layout.compressor](compressed, chunk)
-        return chunk
 
+def read_group(folder: Path) -> dict[str, Any]:
+    """Return the attributes of a group.
 
-@dataclass(frozen=True)
-class _Layout:
-    """Layout of an array that this module decodes.
-
-    Attributes:
-        chunk_shape: shape of an inner chunk (n, c, h, w).
-        chunks: inner chunks of a shard.
-        compressor: name of the codec that compresses them.
+    Raises:
+        ValueError: the metadata is not that of a group that this package writes.
+        OSError: the metadata is missing or cannot be read.
     """
+    content = read_json(folder / METADATA)
+    _check_keys(content, GROUP_KEYS, "group")
+    attributes = content["attributes"]
+    if not isinstance(attributes, dict):
+        raise ValueError("attributes: not a mapping")
+    return attributes
 
-    chunk_shape: tuple[int, int, int, int]
-    chunks: int
-    compressor: str
+
+def chunk_files(array: str, files: Mapping[str, IndexedFile]) -> dict[str, int]:
+    """Return the sizes of the files of an array's chunks, by name within its folder `c`."""
+    prefix = f"{array}/c/"
+    return {
+        name.removeprefix(prefix): file.bytes
+        for name, file in files.items()
+        if name.startswith(prefix)
+    }
 
 
-def _layout(folder: Path) -> _Layout | None:
-    """Return the layout of the array in a folder; None unless it is the one of `create_array`."""
-    content = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
-    try:
-        shape, shard = content["shape"], content["chunk_grid"]["configuration"]["chunk_shape"]
-        (sharding,) = content["codecs"]
-        inner = sharding["configuration"]["chunk_shape"]
-        serializer, compressor, checksum = sharding["configuration"]["codecs"]
-        expected: list[tuple[Any, Any]] = [
-            (content["zarr_format"], 3),
-            (content["data_type"], "float16"),
-            (content["chunk_grid"]["name"], "regular"),
-            (content["chunk_key_encoding"], CHUNK_KEYS),
-            (sharding["name"], "sharding_indexed"),
-            (sharding["configuration"]["index_codecs"], [LITTLE_ENDIAN, CRC32C]),
-            (sharding["configuration"].get("index_location", "end"), "end"),
-            ([serializer, checksum], [LITTLE_ENDIAN, CRC32C]),
-            # inner chunks and shards split the images, and inner chunks the channels, only
-            (shard[1:], shape[1:]),
-            ([inner[0], *inner[2:]], [shard[0], *shard[2:]]),
-            (shard[1] % inner[1], 0),
-        ]
-        if compressor["name"] in DECOMPRESSORS and all(found == known for found, known in expected):
-            return _Layout(tuple(inner), shard[1] // inner[1], compressor["name"])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        pass  # other metadata than this module knows
-    return None
+def check_metadata(store: Path, files: Mapping[str, IndexedFile]) -> None:
+    """Check the metadata of all groups and arrays of a store, and that every chunk has its file.
+
+    Args:
+        store: folder of the store.
+        files: its files, as its index lists them.
+
+    Raises:
+        ValueError: the metadata is not what this package writes, or files are missing or unknown.
+        OSError: a file is missing or cannot be read.
+    """
+    metadata = {name for name in files if name.rpartition("/")[2] == METADATA}
+    unknown = files.keys() - metadata
+    for name in sorted(metadata):
+        folder = name.removesuffix(METADATA).removesuffix("/")
+        content = read_json(store / name)
+        if isinstance(content, dict) and content.get("node_type") == "group":
+            read_group(store / folder)
+            continue
+        chunks = chunk_files(folder, files)
+        try:
+            ArrayReader(store / folder, chunks)
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from error
+        unknown -= {f"{folder}/c/{chunk}" for chunk in chunks}
+    if unknown:
+        raise ValueError(f"{min(unknown)}: is not part of an array")
+
+
+def _check_chunk_files(layout: _Layout, chunk_files: Mapping[str, int]) -> None:
+    """Check that an array has a file for each chunk, and a size that these files can have."""
+    counts = layout.file_counts
+    complete = len(chunk_files) == math.prod(counts)
+    if not complete or not all(_is_chunk(name, counts) for name in chunk_files):
+        raise ValueError(f"it has other chunks than its shape {layout.shape}")
+    size = sum(chunk_files.values())
+    if layout.bytes > MAX_FREE_BYTES + MAX_RATIO * size:
+        raise ValueError(f"{size:,} bytes declare {layout.bytes:,} bytes of values")
+
+
+def _is_chunk(name: str, counts: Sequence[int]) -> bool:
+    """Return whether a name is that of a chunk's file, for example 0/3."""
+    parts = name.split("/")
+    return len(parts) == len(counts) and all(
+        part.isdecimal() and str(int(part)) == part and int(part) < count
+        for part, count in zip(parts, counts, strict=True)
+    )
+
+
+def _ranges(selection: Sequence[slice | range], shape: tuple[int, ...]) -> list[range]:
+    """Return the selected indices along every axis, clipped to the shape."""
+    given = [
+        slice(part.start, part.stop) if isinstance(part, range) else part for part in selection
+    ]
+    given += [slice(None)] * (len(shape) - len(given))
+    parts = [range(side)[part] for part, side in zip(given, shape, strict=True)]
+    if any(part.step != 1 for part in parts):
+        raise ValueError("indices are not consecutive")
+    return parts
+
+
+def _overlap(wanted: range, start: int, side: int) -> tuple[slice, slice]:
+    """Return the indices within a chunk, and within the result, of what both share."""
+    first, stop = max(wanted.start, start), min(wanted.stop, start + side)
+    return slice(first - start, stop - start), slice(first - wanted.start, stop - wanted.start)
+
+
+def _layout(content: Any) -> _Layout:
+    """Return the layout of an array; ValueError unless this package writes such arrays."""
+    _check_keys(content, ARRAY_KEYS, "array")
+    dtype, codecs = content["data_type"], content["codecs"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"data type {str(dtype)[:40]!r} is not a type of numbers")
+    shape = _sides(content["shape"], "shape", least=0)
+    grid = content["chunk_grid"]
+    match grid:
+        case {"name": "regular", "configuration": {"chunk_shape": sides}} if len(grid) == 2:
+            file_shape = _sides(sides, "chunk shape", least=1)
+        case _:
+            raise ValueError("its grid of chunks is not regular")
+    for key, allowed in (
+        ("chunk_key_encoding", (CHUNK_KEYS,)),
+        ("attributes", ({},)),
+        ("storage_transformers", ([],)),
+        ("fill_value", FILL_VALUES),
+    ):
+        if content[key] not in allowed:
+            raise ValueError(f"{key} {str(content[key])[:40]!r} is not supported")
+    serializer = BYTE if np.dtype(dtype).itemsize == 1 else LITTLE_ENDIAN
+    chunk_shape, sharded = file_shape, False
+    match codecs:
+        case [{"name": "sharding_indexed", "configuration": dict(sharding)} as codec] if (
+            len(codec) == 2
+        ):
+            if sharding.keys() != {"chunk_shape", "codecs", "index_codecs", "index_location"} or (
+                [sharding["index_codecs"], sharding["index_location"]]
+                != [[LITTLE_ENDIAN, CRC32C], "end"]
+            ):
+                raise ValueError("its shards have another layout")
+            chunk_shape, sharded = _sides(sharding["chunk_shape"], "chunk shape", least=1), True
+            codecs = sharding["codecs"]
+    layout = _Layout(
+        shape, np.dtype(dtype).newbyteorder("<"), file_shape, chunk_shape,
+        _compressor(codecs, serializer), sharded,
+    )  # fmt: skip
+    if not len(shape) == len(file_shape) == len(chunk_shape):
+        raise ValueError("its shape and its chunks have different numbers of axes")
+    if any(side % chunk for side, chunk in zip(file_shape, chunk_shape, strict=True)):
+        raise ValueError("its chunks do not divide its shards")
+    if any(part > max(side, 1) for part, side in zip(file_shape, shape, strict=True)):
+        raise ValueError("its chunks are larger than the array")
+    return layout
+
+
+def _compressor(codecs: Any, serializer: Mapping[str, Any]) -> str:
+    """Return the name of the compressor; ValueError if codecs are not (numbers, it, CRC32C)."""
+    match codecs:
+        case [bytes_codec, {"name": str(name), "configuration": dict(settings)} as codec, checksum]:
+            others = (bytes_codec, checksum) == (serializer, CRC32C) and len(codec) == 2
+            if others and name in DECOMPRESSORS and settings.keys() <= DECOMPRESSORS[name][0]:
+                return name
+    raise ValueError("its codecs are not those that rosetta writes")
+
+
+def _check_keys(content: Any, keys: set[str], kind: str) -> None:
+    if not isinstance(content, dict) or content.keys() != keys:
+        found = ", ".join(map(str, content))[:80] if isinstance(content, dict) else "no keys"
+        raise ValueError(f"{METADATA} is not that of an {kind} ({found})")
+    version, node = content["zarr_format"], content["node_type"]
+    if type(version) is not int or version != 3 or node != kind:
+        raise ValueError(f"{METADATA} is not that of an {kind} of Zarr format 3")
+
+
+def _sides(value: Any, name: str, *, least: int) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_AXES:
+        raise ValueError(f"{name}: not a list of up to {MAX_AXES} numbers")
+    if any(type(side) is not int or not least <= side < 2**40 for side in value):
+        raise ValueError(f"{name}: {str(value)[:40]} has sides that are not from {least} to 2^40")
+    if math.prod(max(side, 1) for side in value) >= 2**50:
+        raise ValueError(f"{name}: {str(value)[:40]} is too large")
+    return tuple(value)
+
+
+def _decompress(compressed: bytes, layout: _Layout) -> NDArray:
+    """Decompress a chunk into an array of its size; ValueError if its header declares another."""
+    declared = DECLARED[layout.compressor](compressed)
+    if declared != layout.chunk_bytes:
+        raise ValueError(f"a chunk of {layout.chunk_bytes:,} bytes declares {declared:,} bytes")
+    if declared > MAX_FREE_BYTES + MAX_RATIO * len(compressed):
+        raise ValueError(f"{len(compressed):,} bytes declare {declared:,} bytes of values")
+    chunk = np.empty(layout.chunk_shape, layout.dtype)
+    DECOMPRESSORS[layout.compressor][1](compressed, chunk)
+    return chunk
+
+
+def _blosc_bytes(compressed: bytes) -> int:
+    """Return the decompressed size in the header of Blosc 1 (its README_CHUNK_FORMAT)."""
+    if len(compressed) < 16 or int.from_bytes(compressed[12:16], "little") != len(compressed):
+        raise ValueError("a chunk is not as long as its header says")
+    return int.from_bytes(compressed[4:8], "little")
+
+
+def _zstd_bytes(compressed: bytes) -> int:
+    """Return the decompressed size in the header of a Zstandard frame (RFC 8878, 3.1.1)."""
+    if len(compressed) < 6 or compressed[:4] != b"\x28\xb5\x2f\xfd":
+        raise ValueError("a chunk is not a Zstandard frame")
+    descriptor = compressed[4]
+    single_segment = bool(descriptor & 0x20)
+    start = 5 + (0 if single_segment else 1) + (0, 1, 2, 4)[descriptor & 3]
+    size = (1 if single_segment else 0, 2, 4, 8)[descriptor >> 6]
+    if not size or len(compressed) < start + size:
+        raise ValueError("a chunk does not declare its size")
+    value = int.from_bytes(compressed[start : start + size], "little")
+    return value + 256 if size == 2 else value
+
+
+DECLARED = {"blosc": _blosc_bytes, "zstd": _zstd_bytes}
 
 
 def _verified(content: bytes, name: str) -> bytes:

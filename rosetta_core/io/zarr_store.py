@@ -3,10 +3,10 @@
 A store is a folder with a file index; stores of samples and activations also have a manifest, a
 JSON file next to them. Opening a store compares its index with its files: all sizes, and the
 checksums of small files, such as metadata. Large files carry a CRC32C in every chunk, which is
-compared when the chunk is read.
+compared when the chunk is read. Stores are written with zarr and read by `zarr_reader` alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -18,32 +18,46 @@ from numpy.typing import NDArray
 from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import atomic_path, manifest_path
 from rosetta_core.io.file_index import (
     SMALL_FILE,
+    FileIndex,
     check_file_index,
     sign,
     verify_signature,
     write_file_index,
 )
+from rosetta_core.io.regular_files import read_regular
+from rosetta_core.io.zarr_reader import (
+    METADATA,
+    ArrayReader,
+    check_metadata,
+    chunk_files,
+    read_group,
+)
 
 __all__ = [
     "LZ4",
     "ZSTD",
+    "Store",
     "check_store",
     "create_array",
     "library_versions",
+    "manifest_images",
     "new_store",
     "open_group",
     "open_store",
     "read_array",
     "read_attribute",
+    "read_count",
     "read_manifest",
+    "read_pairs",
     "repair_hint",
     "write_manifest",
 ]
 
+MAX_IMAGES = 2**40
 INNER_CHUNK_BYTES = 4 * 2**20  # before compression; measured best for reading channels
 # for float16 maps, ZSTD takes 1.5 times as long to write, twice as long to read, and 4/5 of the
 # space (docs/explanation/performance.md)
@@ -108,25 +122,62 @@ def new_store(store: Path) -> Iterator[zarr.Group]:
         write_file_index(temporary, final_path=store)
 
 
+class Store:
+    """A store that was opened for reading.
+
+    Attributes:
+        path: path of the store.
+        attrs: attributes of its root.
+
+    Raises:
+        RosettaError: the metadata of its root is damaged.
+    """
+
+    def __init__(self, path: Path, index: FileIndex) -> None:
+        self.path, self._files = path, index.files
+        self._arrays: dict[str, ArrayReader] = {}
+        try:
+            self.attrs = read_group(path)
+        except (OSError, ValueError) as error:
+            raise _not_a_store(path, error) from error
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the store has a group or an array of a name."""
+        return f"{name}/{METADATA}" in self._files
+
+    def __getitem__(self, name: str) -> ArrayReader:
+        """Return the reader of an array; RosettaError if it is missing or its metadata is wrong."""
+        if name not in self._arrays:
+            try:
+                if name not in self:
+                    raise ValueError("there is no such array")
+                chunks = chunk_files(name, self._files)
+                self._arrays[name] = ArrayReader(self.path / name, chunks)
+            except (OSError, ValueError) as error:
+                raise _is_damaged(self, name, error) from error
+        return self._arrays[name]
+
+
 def write_manifest(store: Path, content: dict[str, Any]) -> None:
     """Write the manifest of a store: `content`, and the checksum of the store's file index."""
     index = check_file_index(store, cure=repair_hint(store), max_checksum_bytes=0)
     with atomic_path(manifest_path(store)) as temporary:
-        temporary.write_text(sign({**content, "contents": index}), encoding="utf-8")
+        temporary.write_text(sign({**content, "contents": index.checksum}), encoding="utf-8")
 
 
 def read_manifest(store: Path) -> dict[str, Any]:
     """Return the manifest of a store; RosettaError if it is missing or damaged."""
     path = manifest_path(store)
     try:
-        return verify_signature(path.read_text(encoding="utf-8"))
+        return verify_signature(read_regular(path).decode())
     except FileNotFoundError as error:
         raise RosettaError(f"{path}: no readable manifest; run the stage that writes it") from error
     except (OSError, ValueError) as error:
-        raise RosettaError(f"{path}: is damaged ({error}); {repair_hint(store)}") from error
+        reason = one_line((isinstance(error, OSError) and error.strerror) or error)
+        raise RosettaError(f"{path}: is damaged ({reason}); {repair_hint(store)}") from error
 
 
-def open_store(store: Path) -> tuple[zarr.Group, dict[str, Any]]:
+def open_store(store: Path) -> tuple[Store, dict[str, Any]]:
     """Open a store for reading, and read its manifest.
 
     Raises:
@@ -135,17 +186,17 @@ def open_store(store: Path) -> tuple[zarr.Group, dict[str, Any]]:
     manifest = read_manifest(store)
     index = check_file_index(store, cure=repair_hint(store), max_checksum_bytes=SMALL_FILE)
     _compare_with_manifest(store, manifest, index)
-    return _open(store), manifest
+    return Store(store, index), manifest
 
 
-def open_group(store: Path) -> zarr.Group:
+def open_group(store: Path) -> Store:
     """Open a store without a manifest; RosettaError if it is missing or damaged."""
-    check_file_index(store, cure=repair_hint(store), max_checksum_bytes=SMALL_FILE)
-    return _open(store)
+    index = check_file_index(store, cure=repair_hint(store), max_checksum_bytes=SMALL_FILE)
+    return Store(store, index)
 
 
 def check_store(store: Path, *, manifest: bool) -> None:
-    """Compare every byte of a store with its checksums.
+    """Compare every byte of a store with its checksums, and check the metadata of its arrays.
 
     Args:
         store: path of the store.
@@ -158,18 +209,32 @@ def check_store(store: Path, *, manifest: bool) -> None:
     index = check_file_index(store, cure=repair_hint(store))
     if content is not None:
         _compare_with_manifest(store, content, index)
+    try:
+        check_metadata(store, index.files)
+        read_group(store)
+    except (OSError, ValueError) as error:
+        raise _not_a_store(store, error) from error
 
 
-def _compare_with_manifest(store: Path, manifest: dict[str, Any], index: str) -> None:
-    if manifest["contents"] != index:
+def manifest_images(store: Path, manifest: Mapping[str, Any]) -> range:
+    """Return the numbers of a store's images in its manifest; RosettaError if they are missing."""
+    match manifest.get("images"):
+        case [int(start), int(stop)] if 0 <= start < stop < MAX_IMAGES:
+            return range(start, stop)
+    raise RosettaError(
+        f"{manifest_path(store)}: images are not [first, last + 1]; {repair_hint(store)}"
+    )
+
+
+def _compare_with_manifest(store: Path, manifest: dict[str, Any], index: FileIndex) -> None:
+    if manifest.get("contents") != index.checksum:
         raise RosettaError(f"{store}: does not match its manifest; {repair_hint(store)}")
 
 
-def _open(store: Path) -> zarr.Group:
-    try:
-        return zarr.open_group(store, mode="r", use_consolidated=False)
-    except (OSError, ValueError) as error:
-        raise RosettaError(f"{store}: not a Zarr store ({error}); {repair_hint(store)}") from error
+def _not_a_store(store: Path, error: Exception) -> RosettaError:
+    return RosettaError(
+        f"{store}: is not a store of this package ({one_line(error)}); {repair_hint(store)}"
+    )
 
 
 def repair_hint(store: Path) -> str:
@@ -183,25 +248,42 @@ def repair_hint(store: Path) -> str:
     return "run the stage that writes it"
 
 
-def read_array(group: zarr.Group, name: str, selection: Any = ...) -> NDArray:
-    """Read an array of a store, or the part of it at `selection`; RosettaError if it is damaged."""
+def read_array(store: Store, name: str, images: slice | range = slice(None)) -> NDArray:
+    """Read an array of a store, or a part of its first axis; RosettaError if it is damaged."""
     try:
-        return np.asarray(group[name][selection])
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        store = _folder_of(group)
+        return store[name].read(images)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise _is_damaged(store, name, error) from error
+
+
+def read_count(store: Store, name: str) -> int:
+    """Read an attribute that is a count, at least 1; RosettaError if it is missing or is not."""
+    count = read_attribute(store, name)
+    if type(count) is not int or count < 1:
         raise RosettaError(
-            f"{store / name}: is damaged ({reason}); {repair_hint(store)}"
+            f"{store.path}: attribute {name!r} is not a count; {repair_hint(store.path)}"
+        )
+    return count
+
+
+def read_pairs(store: Store, name: str) -> list[tuple[str, str]]:
+    """Read an attribute that is a list of two texts each; RosettaError if it is not."""
+    pairs = read_attribute(store, name)
+    try:
+        return [(str(first), str(second)) for first, second in pairs]
+    except (TypeError, ValueError) as error:
+        raise RosettaError(
+            f"{store.path}: attribute {name!r} is not a list of pairs; {repair_hint(store.path)}"
         ) from error
 
 
-def read_attribute(group: zarr.Group, name: str) -> Any:
+def _is_damaged(store: Store, name: str, error: Exception) -> RosettaError:
+    reason = one_line(error) or type(error).__name__
+    return RosettaError(f"{store.path / name}: is damaged ({reason}); {repair_hint(store.path)}")
+
+
+def read_attribute(store: Store, name: str) -> Any:
     """Read an attribute of a store; RosettaError if it is missing."""
-    if name not in group.attrs:
-        store = _folder_of(group)
-        raise RosettaError(f"{store}: has no attribute {name!r}; {repair_hint(store)}")
-    return group.attrs[name]
-
-
-def _folder_of(group: zarr.Group) -> Path:
-    return Path(str(group.store_path).removeprefix("file://"))
+    if name not in store.attrs:
+        raise RosettaError(f"{store.path}: has no attribute {name!r}; {repair_hint(store.path)}")
+    return store.attrs[name]

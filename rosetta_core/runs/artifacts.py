@@ -14,8 +14,8 @@ from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.file_index import check_file_index
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.zoo.weights.checksums import record_path, verify_weights
-from rosetta_core.zoo.weights.sources import RemoteWeights, StoredWeights
+from rosetta_core.zoo.weights.checksums import verify_weights
+from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = ["Artifact", "finished_job", "list_artifacts"]
 
@@ -25,8 +25,8 @@ class Artifact:
     """One artifact of a run.
 
     Attributes:
-        target: path that Snakemake is asked for to regenerate the artifact.
-        parts: files and folders of the artifact; empty if the workflow cannot regenerate it.
+        target: path that Snakemake is asked for to regenerate the artifact; of weights their file.
+        parts: files and folders of the artifact in the run; empty for weights, which runs share.
         check: function that reads every byte; RosettaError if a part is missing or damaged.
     """
 
@@ -42,7 +42,8 @@ class Artifact:
             for part in self.parts or (self.target,)
             for path in (part.rglob("*") if part.is_dir() else [part])
         ]
-        return sum(path.stat().st_size for path in files if path.is_file())
+        sizes = [path.lstat() for path in files if path.is_file()]
+        return sum(status.st_size for status in sizes)
 
 
 def list_artifacts(config: Config, outputs: Iterable[Path]) -> list[Artifact]:
@@ -98,8 +99,7 @@ def _weights(config: Config) -> list[Artifact]:
     for model in config.models:
         path, weights = paths.weights(model), model.weights
         if path is not None and path.is_file() and isinstance(weights, StoredWeights):
-            parts = (path, record_path(path)) if isinstance(weights, RemoteWeights) else ()
-            artifacts[path] = Artifact(path, parts, partial(verify_weights, path, weights))
+            artifacts[path] = Artifact(path, (), partial(verify_weights, path, weights))
     return list(artifacts.values())
 
 

@@ -6,8 +6,10 @@ when no other process started it and no job of an earlier start is running. The 
 it supports `flock`; otherwise nothing is locked, and a warning is logged.
 """
 
+import errno
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,11 +17,14 @@ from typing import TextIO
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import explain_read_only
+from rosetta_core.io.regular_files import check_inside
 from rosetta_core.runtime.progress import log
 
-__all__ = ["job_lock", "lock_holders", "run_lock", "running_processes"]
+__all__ = ["check_links", "job_lock", "lock_holders", "run_lock", "running_processes"]
 
 RUN_LOCK, JOB_LOCK = ".started.lock", ".jobs.lock"
+PAGES = {"dictionary", "steering"}  # folders that are replaced as a whole,
+JOBS = {"inversions", "shows", "edits", "tunings", "evaluations"}  # and folders of such folders
 KERNEL_LOCKS = Path("/proc/locks")
 
 
@@ -28,12 +33,13 @@ def run_lock(run: Path) -> Iterator[None]:
     """Lock a run for this process, which starts its jobs; the folder is created if it is missing.
 
     Raises:
-        RosettaError: another process started the run, jobs of an earlier start are running, or the
-            folder cannot be written.
+        RosettaError: another process started the run, jobs of an earlier start are running, the
+            folder cannot be written, or links in it lead elsewhere.
     """
     with explain_read_only(run, cure="use another folder in results"):
         run.mkdir(parents=True, exist_ok=True)
-        (run / RUN_LOCK).touch()
+        check_links(run)
+        _open_lock(run / RUN_LOCK).close()
     with _lock(run / RUN_LOCK) as locked:
         if not locked:
             raise RosettaError(
@@ -54,7 +60,12 @@ def job_lock(run: Path) -> Iterator[None]:
     """Mark this process as a job of a run, if the run's folder exists; never waits.
 
     A run in a read-only folder, which only reading commands use, has no lock.
+
+    Raises:
+        RosettaError: links in the folder of the run lead elsewhere.
     """
+    if os.access(run, os.W_OK):
+        check_links(run)
     with _lock(run / JOB_LOCK, shared=True) if os.access(run, os.W_OK) else nullcontext():
         yield
 
@@ -89,7 +100,7 @@ def lock_holders(path: Path, *, kernel_locks: Path | None = None) -> list[int]:
 @contextmanager
 def _lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
     """Lock a file; yield whether no other process holds a conflicting lock."""
-    with path.open("a") as file:
+    with _open_lock(path) as file:
         try:
             _flock(file, shared=shared)
         except BlockingIOError:
@@ -98,6 +109,46 @@ def _lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
         except OSError as error:
             log.warning("%s: cannot be locked (%s); do not start this run twice", path, error)
         yield True
+
+
+def check_links(run: Path) -> None:
+    """Check that no folder in which jobs of a run write is a link.
+
+    Jobs replace and delete files there, and a run may come from others. Outputs that are folders,
+    which are replaced as a whole, are not searched.
+
+    Raises:
+        RosettaError: a folder is a link; or a lock, a configuration or another file of the run is.
+    """
+    pending = [run]
+    while pending:
+        try:
+            entries = sorted(os.scandir(pending.pop()), key=lambda entry: entry.name)
+        except OSError:  # not readable: jobs will say so
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_symlink():
+                check_inside(run, path)
+            elif entry.is_dir() and path.suffix != ".zarr":
+                whole = path.parent.name in JOBS or (path.parent == run and path.name in PAGES)
+                pending += [] if whole else [path]
+
+
+def _open_lock(path: Path) -> TextIO:
+    """Open the file of a lock, which is created if it is missing; links are not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        file = os.fdopen(os.open(path, flags, 0o666), "a")
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+        raise RosettaError(f"{path}: is not a regular file; remove it") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise RosettaError(f"{path}: is not a regular file; remove it")
+    return file
 
 
 def _flock(file: TextIO, *, shared: bool) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -10,25 +11,34 @@ from pathlib import Path
 from typing import Any
 
 from rosetta_core.config import Config
-from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import file_sha256
+from rosetta_core.errors import RosettaError, one_line
+from rosetta_core.io.atomic import atomic_path, file_sha256
+from rosetta_core.io.strict_json import read_json
+from rosetta_core.runs.digests import digests
 from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
 from rosetta_core.runtime.machine import command_output, describe_machine
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.local import RandomWeights
 
-__all__ = ["describe_provenance", "read_provenance"]
+__all__ = ["describe_provenance", "listed_digests", "read_provenance", "write_provenance"]
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def describe_provenance(config: Config, *, code: Mapping[str, str]) -> dict[str, Any]:
+def describe_provenance(
+    config: Config, *, code: Mapping[str, str], outputs: Sequence[Path]
+) -> dict[str, Any]:
     """Return the provenance of a run that is being finished; config.yaml has its configuration.
 
     Args:
         config: configuration of the run.
         code: fingerprints of the code of its jobs, by stage and, where they differ, by job.
+        outputs: outputs of its jobs, of which those that exist are listed with their SHA-256.
     """
-    resources = RunPaths(config).resources
+    paths = RunPaths(config)
+    resources = paths.resources
+    written = [path for path in outputs if path != paths.provenance]
     return {
         "run": config.run,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -39,6 +49,7 @@ def describe_provenance(config: Config, *, code: Mapping[str, str]) -> dict[str,
         "libraries": _library_versions(),
         "code": dict(code),
         "weights": {model.name: _describe_weights(model, resources) for model in config.models},
+        "artifacts": digests(paths.run, [paths.config, *written]),
     }
 
 
@@ -46,12 +57,52 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """Read the provenance of a finished run; empty if the run has none.
 
     Raises:
-        RosettaError: the file cannot be read.
+        RosettaError: the file cannot be read, or is not a mapping of mappings.
     """
+    cure = "delete it and run again"
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise ValueError("not a JSON object")
+        for key in ("rosetta", "machine", "libraries", "code", "weights", "artifacts"):
+            if not isinstance(content.get(key, {}), dict):
+                raise ValueError(f"{key}: not a mapping")
+        weights = content.get("weights", {}).values()
+        if any(not isinstance(described, dict) for described in weights):
+            raise ValueError("weights: not mappings")
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError) as error:
-        raise RosettaError(f"{path}: cannot be read; delete it and run again") from error
+        reason = one_line((isinstance(error, OSError) and error.strerror) or error)
+        raise RosettaError(f"{path}: cannot be read ({reason}); {cure}") from error
+    return content
+
+
+def listed_digests(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of the artifacts of a run, by path relative to it, from its provenance.
+
+    Raises:
+        RosettaError: the provenance is missing or damaged, or lists none.
+    """
+    listed = read_provenance(path).get("artifacts")
+    if not listed:
+        command = ["rosetta", "provenance", "--config", str(path.with_name("config.yaml"))]
+        raise RosettaError(
+            f"{path}: lists no artifacts with their SHA-256; run {shlex.join(command)}"
+        )
+    for name, sha256 in listed.items():
+        plain = "\0" not in name and not {"", ".", ".."}.intersection(name.split("/"))
+        if not plain or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
+            raise RosettaError(
+                f"{path}: {name[:80]!r} is not listed with a SHA-256; delete it and run again"
+            )
+    return listed
+
+
+def write_provenance(path: Path, content: Mapping[str, Any]) -> None:
+    """Write provenance atomically, as JSON."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _commit(folder: Path) -> dict[str, Any]:

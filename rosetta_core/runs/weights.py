@@ -4,7 +4,6 @@ The manifests of images and activation maps have the SHA-256 of the weights that
 file may be exchanged for an older one, whose modification time Snakemake does not notice.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +12,12 @@ from pathlib import Path
 from rosetta_core.config import Config
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.checked_files import check_once
+from rosetta_core.io.strict_json import read_json
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.shards import weights_digest, weights_files
 
-__all__ = ["StaleStore", "find_stale_stores", "model_digest"]
+__all__ = ["StaleStore", "find_stale_stores", "model_digest", "stale_stores"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,13 @@ class StaleStore:
         )
 
 
-def model_digest(model: ModelSpec, paths: RunPaths) -> str | None:
+def model_digest(model: ModelSpec, paths: RunPaths, *, remember: bool = True) -> str | None:
     """Return the SHA-256 of a model's weights; None if they are not in a file that is there.
 
-    A digest is remembered until a file changes, by its size and times.
+    Args:
+        model: model of the run.
+        paths: paths of the run.
+        remember: keep digests in `resources` until a file changes, by its size and times.
 
     Raises:
         RosettaError: the weights are an index of files that is damaged or incomplete.
@@ -55,6 +58,8 @@ def model_digest(model: ModelSpec, paths: RunPaths) -> str | None:
     path = paths.weights(model)
     if path is None or not path.exists():
         return None
+    if not remember:
+        return weights_digest(path) if path.is_file() else None
     files = weights_files(path)
     return check_once(
         files,
@@ -70,22 +75,38 @@ def find_stale_stores(config: Config) -> Iterator[StaleStore]:
     Raises:
         RosettaError: the weights of a model are an index of files that is damaged or incomplete.
     """
-    paths = RunPaths(config)
     for model in config.models:
-        stores = [paths.activations(model.name, shard) for shard in config.shards]
-        if model == config.pivot and config.sampling.folder is None:
-            stores = paths.sample_stores + stores
-        digests = {store: before for store in stores if (before := _digest_of(store))}
-        now = model_digest(model, paths) if digests else None
-        for store, before in digests.items():
-            if now and before != now:
-                yield StaleStore(model, store, before, now)
+        yield from stale_stores(config, model)
+
+
+def stale_stores(
+    config: Config, model: ModelSpec, *, remember: bool = True
+) -> Iterator[StaleStore]:
+    """Yield the stores of a model that were computed with other weights.
+
+    Args:
+        config: configuration of the run.
+        model: model of the run.
+        remember: keep digests of weights in `resources`, see `model_digest`.
+
+    Raises:
+        RosettaError: the weights are an index of files that is damaged or incomplete.
+    """
+    paths = RunPaths(config)
+    stores = [paths.activations(model.name, shard) for shard in config.shards]
+    if model == config.pivot and config.sampling.folder is None:
+        stores = paths.sample_stores + stores
+    digests = {store: before for store in stores if (before := _digest_of(store))}
+    now = model_digest(model, paths, remember=remember) if digests else None
+    for store, before in digests.items():
+        if now and before != now:
+            yield StaleStore(model, store, before, now)
 
 
 def _digest_of(store: Path) -> str | None:
     """Return the digest in a store's manifest; None if it has none, or cannot be read."""
     try:
-        content = json.loads(manifest_path(store).read_text(encoding="utf-8"))
-        return content.get("weights")
+        digest = read_json(manifest_path(store)).get("weights")
     except (OSError, ValueError, AttributeError):
         return None
+    return digest if isinstance(digest, str) else None

@@ -1,10 +1,8 @@
 """The stage that records versions, weights, seeds and the machine of a run."""
 
-import json
 from pathlib import Path
 
 from rosetta_core.config import Config
-from rosetta_core.io.atomic import atomic_path
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.stage import Stage, job_name, once
 
@@ -12,8 +10,8 @@ __all__ = ["STAGE", "run"]
 
 
 def run(config: Config) -> Path:
-    """Write code, libraries, weights, seeds and machine of a run; return the file."""
-    from rosetta_core.runs.provenance import describe_provenance
+    """Write code, libraries, weights, artifacts, seeds and machine of a run; return the file."""
+    from rosetta_core.runs.provenance import describe_provenance, write_provenance
     from rosetta_core.stages.registry import jobs_of
     from rosetta_core.stages.triggers import code
 
@@ -21,13 +19,11 @@ def run(config: Config) -> Path:
     for stage, job in jobs_of(config):
         name = " ".join([stage.name, *job_name(job)])
         fingerprints.setdefault(stage.name, {})[name] = code(stage, config, **job)
-    path = RunPaths(config).provenance
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(describe_provenance(config, code=_by_stage(fingerprints)), indent=1) + "\n",
-            encoding="utf-8",
-        )
-    return path
+    paths = RunPaths(config)
+    outputs = [path for stage, job in jobs_of(config) for path in stage.writes(paths, job)]
+    content = describe_provenance(config, code=_by_stage(fingerprints), outputs=outputs)
+    write_provenance(paths.provenance, content)
+    return paths.provenance
 
 
 def _by_stage(fingerprints: dict[str, dict[str, str]]) -> dict[str, str]:

@@ -4,17 +4,21 @@ A folder holds `job.json` (what the job is), `metrics.parquet`, `images.npz`, `l
 pictures. Evaluations also have `table.parquet` (Table 1), tunings the weights of the generator.
 """
 
-import json
+import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.regular_files import open_regular
+from rosetta_core.io.strict_json import read_json
+from rosetta_core.io.tables import read_parquet
 
 __all__ = [
     "ACTIVITY_AFTER",
@@ -52,6 +56,8 @@ IMAGES, LATENTS, TUNED_WEIGHTS = "images.npz", "latents.npz", "generator.safeten
 RESULT, TARGET = "result.png", "target.png"
 CONTACT_SHEET, MAPS, LOSS_CURVE = "contact_sheet.png", "maps.png", "loss_curve.png"
 TRAJECTORY = "trajectory.mp4"
+MAX_RATIO = 1100  # of sizes before and after compression; DEFLATE reaches 1032
+MAX_FREE_BYTES = 2**30  # of arrays that a file may declare in any case
 ACTIVITY_BEFORE = "activity before (std of random images)"  # metrics of maximisations
 ACTIVITY_AFTER = "activity after (std of random images)"
 
@@ -87,17 +93,20 @@ def read_description(folder: Path) -> JobDescription:
     """
     path = folder / DESCRIPTION
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["kind"] not in KINDS:
             raise ValueError(f"kind {content['kind']!r}")
+        concept = content["concept"]
+        if concept is not None and (type(concept) is not int or concept < 0):
+            raise ValueError(f"concept {concept!r}")
         return JobDescription(
-            name=content["name"],
+            name=str(content["name"]),
             kind=content["kind"],
-            about=content["about"],
+            about=str(content["about"]),
             settings=dict(content["settings"]),
             summary=[(str(label), str(text)) for label, text in content["summary"]],
-            concept=content["concept"],
-            methods=tuple(content["methods"]),
+            concept=concept,
+            methods=tuple(str(method) for method in content["methods"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RosettaError(
@@ -155,14 +164,26 @@ def read_arrays(path: Path) -> dict[str, NDArray]:
         RosettaError: the file is missing or damaged.
     """
     try:
+        with open_regular(path) as raw, ZipFile(raw) as archive:
+            members = archive.infolist()
+            size = os.fstat(raw.fileno()).st_size
+            if sum(member.file_size for member in members) > MAX_FREE_BYTES + MAX_RATIO * size:
+                raise ValueError("declares more bytes than its size allows")
         with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
+            return {name: _numbers(arrays[name]) for name in arrays.files}
+    except (OSError, EOFError, ValueError, TypeError, zlib.error, BadZipFile) as error:
         raise RosettaError(f"{path}: is missing or damaged; run the job again") from error
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        return read_parquet(path).to_pandas()
+    except Exception as error:  # a flipped bit can raise anything
         raise RosettaError(f"{path}: is missing or damaged; run the job again") from error
+
+
+def _numbers(values: object) -> NDArray:
+    """Return an array; ValueError unless it has numbers."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        raise ValueError("has no array of numbers")
+    return values

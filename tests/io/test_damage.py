@@ -29,7 +29,6 @@ from rosetta_core.stages.tools.prepare import write_config
 from rosetta_core.steering.result_reader import read_arrays
 from rosetta_core.zoo.weights.checksums import (
     DownloadRecord,
-    record_path,
     verify_weights,
     write_record,
 )
@@ -75,6 +74,7 @@ def mined(tmp_path_factory: pytest.TempPathFactory, weights: Config) -> Path:
     stages.concept_examples.run(config)
     stages.layers.run(config)
     stages.steer.run(config, job=SHOWN)
+    stages.provenance.run(config)
     return results
 
 
@@ -84,6 +84,7 @@ def run(mined: Path, tmp_path: Path) -> Config:
     shutil.copytree(mined, tmp_path / "results")
     config = parse_config(small(tmp_path / "results"))
     write_config(config)  # says where it is
+    stages.provenance.run(config)
     return config
 
 
@@ -403,8 +404,7 @@ def test_a_sound_run_is_verified_and_left_as_it_is(run: Config, capsys) -> None:
     # of three models, of concepts, of two encoders, of evidence, of layers
     tables = 3 * 3 + 2 + 2 * 2 + 3 + 3
     weights = {RunPaths(run).weights(model) for model in run.models} - {None}
-    records = {path for path in map(record_path, weights) if path.is_file()}
-    files = {*before, *weights, *records} - {folder / "config.yaml"}
+    files = {*before, *weights} - {folder / "config.yaml", folder / "provenance.json"}
     read = sum(path.stat().st_size for path in files)
     assert capsys.readouterr().out.splitlines() == [
         f"{stores + tables + jobs + len(weights)} artifacts, {read:,} bytes checked: no damage"
@@ -468,7 +468,7 @@ def test_only_a_damaged_piece_is_made_again(
         shutil.rmtree(rerun.run)
         shutil.copytree(finished.run, rerun.run)
         damage(rerun.run / file)
-        assert main(["verify", "results/tiny", "--delete"]) == 1
+        assert main(["verify", "results/tiny", "--delete", "--yes"]) == 1
         problem, deleted, last = capsys.readouterr().out.splitlines()
         assert problem.startswith(f"results/tiny/{made[0].removesuffix('.json')}")
         assert last.endswith(": 1 damaged")

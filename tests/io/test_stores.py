@@ -16,7 +16,14 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.file_index import write_file_index
-from rosetta_core.io.zarr_store import create_array, open_store, read_array, write_manifest
+from rosetta_core.io.zarr_store import (
+    create_array,
+    new_store,
+    open_group,
+    open_store,
+    read_array,
+    write_manifest,
+)
 from rosetta_core.mining.sampling.generator import image_seed
 from rosetta_core.mining.sampling.samples import Samples
 from rosetta_core.mining.sources.live import LiveActivations
@@ -242,12 +249,13 @@ def test_values_that_cannot_be_stored(tmp_path, value: float) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_unwritten_chunks_read_as_nan(tmp_path) -> None:
-    group = zarr.open_group(tmp_path / "x", mode="w")
-    array = create_array(group, "maps", shape=(8, 6, 4, 4), shard=(4, 6, 4, 4), dtype="float16")
-    array[:4] = 1
-    assert np.isnan(read_array(group, "maps")[4:]).all()
-    assert array.shards == (4, 6, 4, 4)
+def test_unwritten_chunks_are_missing(tmp_path) -> None:
+    with new_store(tmp_path / "x.zarr") as group:
+        array = create_array(group, "maps", shape=(8, 6, 4, 4), shard=(4, 6, 4, 4), dtype="float16")
+        array[:4] = 1
+        assert array.shards == (4, 6, 4, 4)
+    with pytest.raises(RosettaError, match="other chunks than its shape"):
+        read_array(open_group(tmp_path / "x.zarr"), "maps")
 
 
 @pytest.mark.parametrize(("budget", "expected"), [(1, 1), (1000, 8), (10**9, 32)])

@@ -1,4 +1,4 @@
-"""Shards are decoded as zarr decodes them, and other layouts are read through zarr itself."""
+"""Chunks are decoded as zarr decodes them, and what this package does not write is refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_reader import ShardedArrayReader
+from rosetta_core.io.zarr_reader import ArrayReader
 from rosetta_core.io.zarr_store import LZ4, ZSTD, create_array, new_store, write_manifest
 from rosetta_core.mining.sources.stored import StoredActivations
 
@@ -25,14 +25,11 @@ LAYOUT: dict[str, Any] = {
     "fill_value": float("nan"),
     "config": {"write_empty_chunks": True},
 }
-OTHER_LAYOUTS = {  # which the decoder does not know
+OTHER_LAYOUTS = {
     "index at the start": {"shards": {"shape": SHARD, "index_location": "start"}},
     "another codec": {"compressors": [GzipCodec(), Crc32cCodec()]},
     "no checksum": {"compressors": [LZ4]},
     "big-endian": {"serializer": BytesCodec(endian="big")},
-    "chunks split the rows": {"chunks": (4, 2, 1, 4)},
-    "chunks split the images": {"chunks": (2, 2, 5, 4)},
-    "shards split the channels": {"shards": (4, 2, 5, 4)},
     "other file names": {"chunk_key_encoding": {"name": "v2", "separator": "."}},
 }
 
@@ -41,17 +38,26 @@ def maps() -> np.ndarray:
     return np.random.default_rng(0).standard_normal(SHAPE).astype(np.float16)
 
 
-def stored(folder: Path, **changes: Any) -> ShardedArrayReader:
+def opened(folder: Path, name: str = "maps") -> ArrayReader:
+    """Open an array, with the files that lie in its folder."""
+    files = (folder / name / "c").rglob("*")
+    sizes = {
+        file.relative_to(folder / name / "c").as_posix(): file.stat().st_size
+        for file in files
+        if file.is_file()
+    }
+    return ArrayReader(folder / name, sizes)
+
+
+def stored(folder: Path, **changes: Any) -> ArrayReader:
     """Store maps with some layout, and open them."""
     group = zarr.open_group(folder, mode="w")
     array = group.create_array("maps", **{**LAYOUT, **changes})
     array[...] = maps()
-    opened = zarr.open_group(folder, mode="r")["maps"]
-    assert isinstance(opened, zarr.Array)
-    return ShardedArrayReader(opened, folder / "maps")
+    return opened(folder)
 
 
-def check_reads(reader: ShardedArrayReader) -> None:
+def check_reads(reader: ArrayReader) -> None:
     """Every part is what was stored: across shards and chunks, and from within them."""
     for images in (range(11), range(2, 11), range(3, 5), range(8, 11), range(5, 6)):
         for channels in (slice(None), slice(1, 5), slice(2, 4), slice(5, 6)):
@@ -62,8 +68,7 @@ def check_reads(reader: ShardedArrayReader) -> None:
 @pytest.mark.parametrize("compressor", [LZ4, ZSTD, BloscCodec(cname="zstd", shuffle="shuffle")])
 def test_parts_of_shards(tmp_path: Path, compressor) -> None:
     reader = stored(tmp_path, compressors=[compressor, Crc32cCodec()])
-    assert reader.direct
-    assert reader.chunk_channels == 2
+    assert reader.chunks == (4, 2, 5, 4)
     check_reads(reader)
 
 
@@ -71,28 +76,52 @@ def test_arrays_as_stores_have_them_are_decoded(tmp_path: Path) -> None:
     group = zarr.open_group(tmp_path, mode="w")
     array = create_array(group, "maps", shape=SHAPE, shard=SHARD, dtype="float16")
     array[...] = maps()
-    reader = ShardedArrayReader(array, tmp_path / "maps")
-    assert reader.direct
-    check_reads(reader)
+    check_reads(opened(tmp_path))
 
 
 @pytest.mark.parametrize("changes", OTHER_LAYOUTS.values(), ids=OTHER_LAYOUTS.keys())
-def test_other_layouts_are_read_through_zarr(tmp_path: Path, changes: dict[str, Any]) -> None:
-    reader = stored(tmp_path, **changes)
-    assert not reader.direct
-    check_reads(reader)
+def test_other_layouts_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"layout|codecs|not supported"):
+        stored(tmp_path, **changes)
 
 
-@pytest.mark.parametrize("layout", [{}, OTHER_LAYOUTS["index at the start"]])
-def test_a_chunk_that_was_never_written(tmp_path: Path, layout: dict[str, Any]) -> None:
+GRIDS: dict[str, dict[str, Any]] = {  # how an array is split
+    "chunks split the rows": {"chunks": (4, 2, 1, 4)},
+    "chunks split the images": {"chunks": (2, 2, 5, 4)},
+    "shards split the channels": {"shards": (4, 2, 5, 4)},
+    "no shards": {"shards": None, "chunks": (3, 4, 2, 3)},
+    "one chunk": {"shards": None, "chunks": SHAPE},
+}
+
+
+@pytest.mark.parametrize("changes", GRIDS.values(), ids=GRIDS.keys())
+def test_every_regular_grid_is_read_as_zarr_reads_it(tmp_path: Path, changes) -> None:
+    check_reads(stored(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(7,), (0, 3), (5, 3)])
+def test_every_type_and_number_of_axes(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    values = (np.random.default_rng(0).random(shape) * 3).astype(dtype)
     group = zarr.open_group(tmp_path, mode="w")
-    array = group.create_array("maps", **{**LAYOUT, **layout})
+    shard = tuple(max(1, side) for side in shape)
+    create_array(group, "maps", shape=shape, shard=shard, dtype=dtype)[...] = values
+    found = opened(tmp_path).read()
+    np.testing.assert_array_equal(found, values)
+    assert found.dtype == values.dtype
+
+
+def test_a_chunk_that_was_never_written(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path, mode="w")
+    array = group.create_array("maps", **LAYOUT)
     array[:4, 2:4] = maps()[:4, 2:4]  # one inner chunk of three; no file for the other shards
-    reader = ShardedArrayReader(array, tmp_path / "maps")
+    with pytest.raises(ValueError, match="other chunks than its shape"):
+        opened(tmp_path)
+    reader = ArrayReader(tmp_path / "maps", {f"{shard}/0/0/0": 1 for shard in range(3)})
     np.testing.assert_array_equal(reader.read(range(4), slice(2, 4)), maps()[:4, 2:4])
     with pytest.raises(ValueError, match="missing"):
         reader.read(range(4), slice(4, 6))
-    with pytest.raises((ValueError, FileNotFoundError)):
+    with pytest.raises(FileNotFoundError):
         reader.read(range(4, 8))
 
 
@@ -111,26 +140,18 @@ def flip_bits(file: Path, read: Callable[[], np.ndarray], expected: np.ndarray) 
     return noticed
 
 
-@pytest.mark.parametrize("layout", [{}, OTHER_LAYOUTS["index at the start"]])
-def test_both_ways_notice_a_flipped_bit(tmp_path: Path, layout: dict[str, Any]) -> None:
-    stored(tmp_path, **layout)
+@pytest.mark.parametrize("layout", [{}, GRIDS["no shards"]])
+def test_a_flipped_bit_is_noticed(tmp_path: Path, layout: dict[str, Any]) -> None:
+    reader = stored(tmp_path, **layout)
     file = tmp_path / "maps" / "c" / "1" / "0" / "0" / "0"
-
-    def read() -> np.ndarray:
-        opened = zarr.open_group(tmp_path, mode="r")["maps"]
-        assert isinstance(opened, zarr.Array)
-        return ShardedArrayReader(opened, tmp_path / "maps").read(range(2, 8))
-
-    assert flip_bits(file, read, maps()[2:8]) == 60
+    assert flip_bits(file, lambda: opened(tmp_path).read(range(2, 8)), maps()[2:8]) == 60
+    np.testing.assert_array_equal(reader.read(range(2, 8)), maps()[2:8])
 
 
-def test_stored_activations_of_another_layout(tmp_path: Path) -> None:
-    """The same maps and the same error, whether shards are decoded or zarr reads them."""
+def test_stored_activations_name_the_damage(tmp_path: Path) -> None:
     store = tmp_path / "00000.zarr"
     with new_store(store) as group:
-        array = group.create_group("layer").create_array(
-            "maps", **{**LAYOUT, **OTHER_LAYOUTS["index at the start"]}
-        )
+        array = group.create_group("layer").create_array("maps", **LAYOUT)
         array[...] = maps()
         for name in ("mean", "deviation"):
             create_array(group["layer"], name, shape=(6,), shard=(6,), dtype="float64")[...] = 1
@@ -140,7 +161,7 @@ def test_stored_activations_of_another_layout(tmp_path: Path) -> None:
     np.testing.assert_array_equal(source.read(0, range(2, 11)).numpy(), maps()[2:11])
     file = store / "layer" / "maps" / "c" / "0" / "0" / "0" / "0"
     content = bytearray(file.read_bytes())
-    content[-3] ^= 1
+    content[3] ^= 1
     file.write_bytes(content)
     with pytest.raises(RosettaError, match=r"00000.zarr/layer/maps, images 2 to 10: is damaged"):
         source.read(0, range(2, 11))

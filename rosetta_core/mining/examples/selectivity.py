@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rosetta_core.io.zarr_store import open_group, read_array, read_attribute
+from rosetta_core.io.zarr_store import open_group, read_array, read_count
 
 __all__ = ["MEASURES", "ResponseSums", "read_selectivity", "treves_rolls_sparseness"]
 
@@ -80,7 +80,7 @@ def read_selectivity(store: Path) -> dict[str, NDArray[np.float64]]:
         RosettaError: the store is damaged.
     """
     group = open_group(store)
-    layers = range(int(read_attribute(group, "layers")))
+    layers = range(read_count(group, "layers"))
     return {
         measure: np.concatenate([read_array(group, f"{number}/{measure}") for number in layers])
         for measure in MEASURES

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rosetta_core.errors import RosettaError
 from rosetta_core.io.zarr_store import (
     ZSTD,
     create_array,
@@ -21,6 +22,8 @@ from rosetta_core.io.zarr_store import (
     open_group,
     read_array,
     read_attribute,
+    read_count,
+    repair_hint,
 )
 
 __all__ = [
@@ -82,7 +85,7 @@ def read_unit_examples(store: Path) -> list[LayerExamples]:
     names = [field.name for field in fields(LayerExamples)]
     return [
         LayerExamples(**{name: read_array(group, f"{number}/{name}") for name in names})
-        for number in range(int(read_attribute(group, "layers")))
+        for number in range(read_count(group, "layers"))
     ]
 
 
@@ -118,9 +121,21 @@ class StoredConceptExamples(ConceptExamples):
             RosettaError: the store is damaged.
         """
         self._group = open_group(store)
-        self.models = list(read_attribute(self._group, "models"))
+        self.models = _models(store, read_attribute(self._group, "models"), known=list(units))
         self.representative = read_array(self._group, "representative")
         self.scores = read_array(self._group, "score")
+        concepts, models = len(self.scores), len(self.models)
+        if self.scores.ndim != 2 or self.representative.shape != (concepts, models):
+            raise RosettaError(
+                f"{store}: has scores {self.scores.shape} and units {self.representative.shape}; "
+                f"{repair_hint(store)}"
+            )
+        for number, model in enumerate(self.models):
+            column = self.representative[:, number]
+            if concepts and not 0 <= column.min() <= column.max() < len(units[model]):
+                raise RosettaError(
+                    f"{store}: names units that {model} does not have; {repair_hint(store)}"
+                )
         self._layers = {  # by model the layer number of each unit
             model: pd.factorize(units[model]["layer"])[0] for model in self.models
         }
@@ -131,4 +146,14 @@ class StoredConceptExamples(ConceptExamples):
         units, layers = self.representative[:, number], self._layers[model]
         unit = int(units[concept])
         of_layer = sorted(u for u in set(units.tolist()) if layers[u] == layers[unit])
-        return read_array(self._group, f"maps/{number}/{layers[unit]}", of_layer.index(unit))
+        place = of_layer.index(unit)
+        return read_array(self._group, f"maps/{number}/{layers[unit]}", slice(place, place + 1))[0]
+
+
+def _models(store: Path, names: object, *, known: Sequence[str]) -> list[str]:
+    """Return names of models; RosettaError unless all are known."""
+    if not isinstance(names, list) or not names or any(name not in known for name in names):
+        raise RosettaError(
+            f"{store}: is of other models than the run's, {', '.join(known)}; {repair_hint(store)}"
+        )
+    return names

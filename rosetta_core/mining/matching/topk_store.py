@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import create_array, new_store, open_group, read_array
+from rosetta_core.io.zarr_store import Store, create_array, new_store, open_group, read_array
 from rosetta_core.mining.correlation.channel_blocks import AliveMask, CorrelationBlock
 from rosetta_core.mining.matching.topk import TopK, mask_self, merge_topk, topk
 
@@ -117,7 +117,7 @@ def join_topk(blocks: Sequence[Path], store: Path, *, subsets: int) -> None:
         join_subsets(groups, group, subsets=subsets)
 
 
-def join_subsets(groups: Sequence[zarr.Group], into: zarr.Group, *, subsets: int) -> None:
+def join_subsets(groups: Sequence[Store], into: zarr.Group, *, subsets: int) -> None:
     """Join the neighbours over each subset of the images.
 
     Args:
@@ -165,7 +165,7 @@ def _concatenate(parts: Sequence[TopK]) -> TopK:
     )
 
 
-def _join(groups: Sequence[zarr.Group], into: zarr.Group, *, prefix: str) -> None:
+def _join(groups: Sequence[Store], into: zarr.Group, *, prefix: str) -> None:
     pivot = _concatenate([_read(group, prefix + PIVOT) for group in groups])
     encoder = None
     if prefix + ENCODER in groups[0]:
@@ -190,5 +190,5 @@ def _write(group: zarr.Group, pivot: TopK, encoder: TopK | None, *, prefix: str 
             array[...] = values
 
 
-def _read(group: zarr.Group, side: str) -> TopK:
+def _read(group: Store, side: str) -> TopK:
     return TopK(read_array(group, f"{side}/neighbour"), read_array(group, f"{side}/corr"))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from rosetta_core.io.zarr_store import (
     create_array,
+    manifest_images,
     new_store,
     open_store,
     read_array,
-    read_attribute,
+    read_pairs,
     write_manifest,
 )
 
@@ -61,8 +62,11 @@ class Samples:
     def __init__(self, stores: Sequence[Path]) -> None:
         opened = [open_store(store) for store in stores]
         self._groups = [group for group, _ in opened]
-        starts = np.cumsum([0, *(m["images"][1] - m["images"][0] for _, m in opened)])
-        self._starts: list[int] = starts.tolist()
+        counts = [
+            len(manifest_images(store, manifest))
+            for store, (_, manifest) in zip(stores, opened, strict=True)
+        ]
+        self._starts: list[int] = np.cumsum([0, *counts]).tolist()
         self.count = self._starts[-1]
 
     def latents(self, images: range) -> NDArray[np.float32]:
@@ -82,7 +86,7 @@ class Samples:
         origins: list[str] = []
         for group in self._groups:
             if "sources" in group.attrs:
-                origins += [file for file, _ in read_attribute(group, "sources")]
+                origins += [file for file, _ in read_pairs(group, "sources")]
             else:
                 labels = read_array(group, "classes").tolist()
                 origins += ["" if label == UNCONDITIONAL else f"class {label}" for label in labels]

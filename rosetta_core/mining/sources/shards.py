@@ -3,16 +3,20 @@
 This module does not import torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import open_store, read_array, repair_hint
+from rosetta_core.io.atomic import manifest_path
+from rosetta_core.io.zarr_store import manifest_images, open_store, read_array, repair_hint
 from rosetta_core.mining.correlation.moments import Moments, pool_moments
 from rosetta_core.zoo.layers import Layer
 
 __all__ = ["ActivationShards"]
+
+MAX_SIDE = 2**31
 
 
 class ActivationShards:
@@ -38,9 +42,7 @@ class ActivationShards:
         first = opened[0][1]
         self.stores = list(stores)
         self.groups = [group for group, _ in opened]
-        self.name: str = first["model"]
-        self.layers = [Layer(**layer) for layer in first["layers"]]
-        self.float32: list[str] = first.get("float32", [])
+        self.name, self.layers, self.float32 = _described(stores[0], first)
         self.starts: list[int] = [0]
         for store, (_, manifest) in zip(stores, opened, strict=True):
             same = all(
@@ -50,8 +52,7 @@ class ActivationShards:
                 raise RosettaError(
                     f"{store}: not of the same model as {stores[0]}; {repair_hint(store)}"
                 )
-            start, stop = manifest["images"]
-            self.starts.append(self.starts[-1] + stop - start)
+            self.starts.append(self.starts[-1] + len(manifest_images(store, manifest)))
 
     @property
     def images(self) -> list[int]:
@@ -71,3 +72,25 @@ class ActivationShards:
             )
             shards.append(Moments(images * positions, mean, deviation))
         return pool_moments(shards)
+
+
+def _described(store: Path, manifest: Mapping[str, Any]) -> tuple[str, list[Layer], list[str]]:
+    """Return the model, its layers and those in float32 of a manifest; RosettaError otherwise."""
+    model, layers, float32 = (manifest.get(key) for key in ("model", "layers", "float32"))
+    try:
+        if not isinstance(model, str) or not isinstance(float32 or [], list):
+            raise TypeError("model is not a name")
+        described = [Layer(**layer) for layer in layers or ()]
+        sizes = [
+            side for x in described for side in (x.channels, x.height, x.width, x.margin, *x.grid)
+        ]
+        names = {x.name for x in described}
+        if not described or len(names) < len(described) or not names.issuperset(float32 or []):
+            raise TypeError("layers have no names")
+        if any(type(side) is not int or not 0 <= side < MAX_SIDE for side in sizes):
+            raise TypeError("layers have no sizes")
+    except TypeError as error:
+        raise RosettaError(
+            f"{manifest_path(store)}: does not describe the layers of a model; {repair_hint(store)}"
+        ) from error
+    return model, described, float32 or []

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import zarr
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_reader import ShardedArrayReader
-from rosetta_core.io.zarr_store import repair_hint
+from rosetta_core.io.zarr_reader import ArrayReader
+from rosetta_core.io.zarr_store import Store, repair_hint
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.shards import ActivationShards
@@ -79,7 +78,7 @@ class StoredActivations(ActivationSource):
 
     def chunk_channels(self, layer: int) -> int:
         """Return the number of channels of an inner chunk."""
-        return self._readers[0][layer].chunk_channels
+        return self._readers[0][layer].chunks[1]
 
     def iter_batches(self, batch_size: int) -> Iterator[range]:
         """Yield the images as ranges of at most `batch_size`, each within one shard.
@@ -110,16 +109,15 @@ class StoredActivations(ActivationSource):
                 yield shard, range(first - start, last - start)
 
 
-def _open_maps(
-    store: Path, group: zarr.Group, layer: Layer, images: int, *, dtype: str
-) -> ShardedArrayReader:
+def _open_maps(store: Path, group: Store, layer: Layer, images: int, *, dtype: str) -> ArrayReader:
     """Open the maps of a layer; RosettaError if they do not match the store's manifest."""
     expected = (images, layer.channels, *layer.grid)
-    maps = group.get(f"{layer.name}/maps")
-    if not isinstance(maps, zarr.Array) or maps.shape != expected or maps.dtype != dtype:
-        actual = f"{maps.dtype} {maps.shape}" if isinstance(maps, zarr.Array) else "no array"
+    name = f"{layer.name}/maps"
+    maps = group[name] if name in group else None  # noqa: SIM401 (a store is no mapping)
+    if maps is None or maps.shape != expected or maps.dtype != dtype:
+        actual = f"{maps.dtype} {maps.shape}" if maps else "no array"
         raise RosettaError(
             f"{store}: layer {layer.name!r} has {actual}, but the manifest says {dtype} "
             f"{expected}; {repair_hint(store)}"
         )
-    return ShardedArrayReader(maps, store / layer.name / "maps")
+    return maps

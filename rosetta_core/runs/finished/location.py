@@ -1,14 +1,19 @@
 """Folder and configuration of a finished run, which may have been moved or copied."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from rosetta_core.config import Config, load_config
-from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.errors import RosettaError, did_you_mean, one_line
+from rosetta_core.io.regular_files import open_regular
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.local import FileWeights
 
-__all__ = ["relocated_config", "run_config"]
+__all__ = ["relocated_config", "run_config", "run_folder"]
+
+MAX_CONFIG = 4 * 2**20  # bytes
+MAX_SHARDS = 100_000
 
 
 def relocated_config(path: str | Path) -> Config:
@@ -17,8 +22,8 @@ def relocated_config(path: str | Path) -> Config:
     Raises:
         RosettaError: the folder is not a finished run.
     """
-    folder = _run_folder(path)
-    return _relocate(load_config(folder / "config.yaml"), folder)
+    folder = run_folder(path)
+    return _relocate(_load(folder), folder)
 
 
 def run_config(path: str | Path) -> Config:
@@ -29,15 +34,25 @@ def run_config(path: str | Path) -> Config:
     Raises:
         RosettaError: the folder is not a finished run.
     """
-    folder = _run_folder(path)
-    config = load_config(folder / "config.yaml")
+    folder = run_folder(path)
+    config = _load(folder)
     return config if RunPaths(config).run.resolve() == folder else _relocate(config, folder)
 
 
-def _run_folder(path: str | Path) -> Path:
+def run_folder(path: str | Path) -> Path:
     """Return the resolved folder of a finished run; RosettaError if it is not one."""
-    folder = Path(path).expanduser().resolve()
-    missing = [part for part in ("config.yaml", "tables") if not (folder / part).exists()]
+    try:
+        folder = Path(path).expanduser().resolve()
+        missing = [
+            part
+            for part, kind in (("config.yaml", Path.exists), ("tables", Path.is_dir))
+            if not kind(folder / part)
+        ]
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = one_line((isinstance(error, OSError) and error.strerror) or error)
+        raise RosettaError(
+            f"{path}: not a finished run ({reason}); give a run folder, for example results/faces"
+        ) from error
     if missing:
         runs = [tables.parent.name for tables in folder.parent.glob("*/tables")]
         reason = f"{missing[0]} is missing" if folder.is_dir() else "the folder does not exist"
@@ -46,6 +61,27 @@ def _run_folder(path: str | Path) -> Path:
             f"{did_you_mean(folder.name, runs)}"
         )
     return folder
+
+
+def _load(folder: Path) -> Config:
+    """Read the configuration of a run, which may come from others."""
+    path = folder / "config.yaml"
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise RosettaError(
+            f"{path}: cannot be read ({one_line(error.strerror or error)}); give a finished run"
+        ) from error
+    if size > MAX_CONFIG:
+        raise RosettaError(f"{path}: {size:,} bytes are too many; give a finished run")
+    config = load_config(path)
+    shards = -(-config.sampling.images // config.sampling.shard_size)
+    if shards > MAX_SHARDS:
+        raise RosettaError(
+            f"{path}: {shards:,} shards are more than {MAX_SHARDS:,}; give a finished run"
+        )
+    return config
 
 
 def _relocate(config: Config, folder: Path) -> Config:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "open_run"]
 
 
-def open_run(path: str | Path) -> "Run":
+def open_run(path: str | Path, *, trust_code: bool = False) -> "Run":
     """Open the run in a folder, which may have been moved or copied.
 
     Weights and the user's own code files are needed only if the run stores no activation maps.
@@ -36,12 +36,16 @@ def open_run(path: str | Path) -> "Run":
 
     Args:
         path: folder of the run, for example results/faces.
+        trust_code: whether `Run.maps` may execute Python code that the configuration of the run
+            names, in a run without stored maps. A run may come from others, and its code could do
+            anything; read it first.
 
     Raises:
-        RosettaError: the folder is not a finished run, or a table is missing or damaged.
+        RosettaError: the folder is not a finished run, or a table is missing, damaged, or of
+            another run.
     """
     config = relocated_config(path)
-    return Run(config, read_run_tables(config))
+    return Run(config, read_run_tables(config), trust_code=trust_code)
 
 
 class Run(MiningResult):
@@ -50,14 +54,16 @@ class Run(MiningResult):
     Args:
         config: configuration of the run, with the current paths of its folders.
         tables: tables of the run.
+        trust_code: whether `maps` may execute Python code that the configuration names.
 
     Attributes:
         config: configuration of the run, with the current paths of its folders.
     """
 
-    def __init__(self, config: Config, tables: RunTables) -> None:
+    def __init__(self, config: Config, tables: RunTables, *, trust_code: bool = False) -> None:
         super().__init__(tables, memory_budget=parse_bytes(config.memory_budget))
         self.config = config
+        self._trust_code = trust_code
         self._paths = RunPaths(config)
         self._sources: dict[str, ActivationSource] = {}
 
@@ -84,7 +90,9 @@ class Run(MiningResult):
     def _samples(self) -> "Samples":
         from rosetta_core.mining.sampling.samples import Samples
 
-        return Samples(self._paths.sample_stores)
+        samples = Samples(self._paths.sample_stores)
+        _check_count(samples.count, self.config, "samples")
+        return samples
 
     def _read_images(self, images: range) -> NDArray[np.uint8]:
         return self._samples.images(images)
@@ -99,6 +107,23 @@ class Run(MiningResult):
         """Return a model's activation source; a network is loaded once."""
         from rosetta_core.runs.sources import activation_source
 
+        target = self.config.model(model).target
+        if target and not self.config.stores_activations and not self._trust_code:
+            raise RosettaError(
+                f"{model}: the run stores no maps, and computing them executes {target!r}, code "
+                "that came with it; read it, then use open_run(…, trust_code=True)"
+            )
         if model not in self._sources:
-            self._sources[model] = activation_source(self.config, model)
+            source = activation_source(self.config, model)
+            _check_count(source.images, self.config, f"maps of {model}")
+            self._sources[model] = source
         return self._sources[model]
+
+
+def _check_count(found: int, config: Config, what: str) -> None:
+    """Check that stores have the images of the configuration; RosettaError otherwise."""
+    if found != config.sampling.images:
+        raise RosettaError(
+            f"run {config.run!r}: has {what} for {found} images, not for {config.sampling.images}; "
+            "run it again"
+        )

@@ -1,8 +1,14 @@
 """Reader of all tables of a finished run."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
 from rosetta_core.config import Config
 from rosetta_core.io.tables import read_table
 from rosetta_core.mining.run_tables import ModelFacts, RunTables, SignificanceTables
+from rosetta_core.runs.finished.table_checks import check_columns, check_units, table_kinds
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.weights.local import RandomWeights
 
@@ -13,9 +19,16 @@ def read_run_tables(config: Config) -> RunTables:
     """Read the tables of a run.
 
     Raises:
-        RosettaError: a table is missing; the message names the first one.
+        RosettaError: a table is missing, damaged, or not of this run; the message names the first.
     """
-    paths = RunPaths(config)
+    paths, kinds = RunPaths(config), table_kinds(config)
+    read: dict[Path, pd.DataFrame] = {}
+
+    def table(path: Path) -> pd.DataFrame:
+        read[path] = read_table(path)
+        check_columns(path, read[path], kind=kinds[path][0])
+        return read[path]
+
     facts = [
         ModelFacts(
             name=model.name,
@@ -27,31 +40,34 @@ def read_run_tables(config: Config) -> RunTables:
         for model in config.models
     ]
     names = [model.name for model in config.models]
-    return RunTables(
+    tables = RunTables(
         run=config.run,
         images=config.sampling.images,
         seed=config.sampling.seed,
         truncation=config.sampling.truncation,
         k=config.neighbours.k,
         models=facts,
-        units={name: read_table(paths.units(name)) for name in names},
-        neighbours={name: read_table(paths.neighbours(name)) for name in names},
-        best_buddies={name: read_table(paths.best_buddies(name)) for name in names},
-        rosetta=read_table(paths.rosetta),
-        concepts=read_table(paths.concepts),
-        selectivity=read_table(paths.selectivity),
-        layers=read_table(paths.layers),
-        vargha_delaney=read_table(paths.vargha_delaney),
+        units={name: table(paths.units(name)) for name in names},
+        neighbours={name: table(paths.neighbours(name)) for name in names},
+        best_buddies={name: table(paths.best_buddies(name)) for name in names},
+        rosetta=table(paths.rosetta),
+        concepts=table(paths.concepts),
+        selectivity=table(paths.selectivity),
+        layers=table(paths.layers),
+        vargha_delaney=table(paths.vargha_delaney),
         folder=config.sampling.folder,
-        significance=_read_significance(config) if config.has_significance else None,
+        significance=_read_significance(config, table) if config.has_significance else None,
     )
+    for _, error in check_units(read, kinds, models=names):
+        raise error
+    return tables
 
 
-def _read_significance(config: Config) -> SignificanceTables:
+def _read_significance(config: Config, table: Callable[[Path], pd.DataFrame]) -> SignificanceTables:
     paths = RunPaths(config)
     return SignificanceTables(
-        pairs=read_table(paths.pair_significance),
-        concepts=read_table(paths.concept_significance),
-        null_counts=read_table(paths.null_counts) if config.nulls else None,
-        split_half=read_table(paths.split_half) if config.splits else None,
+        pairs=table(paths.pair_significance),
+        concepts=table(paths.concept_significance),
+        null_counts=table(paths.null_counts) if config.nulls else None,
+        split_half=table(paths.split_half) if config.splits else None,
     )

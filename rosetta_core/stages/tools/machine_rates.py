@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import zarr
 
 from rosetta_core.config import Config
-from rosetta_core.io.zarr_store import create_array, read_array
+from rosetta_core.io.zarr_store import create_array, new_store, open_group, read_array
 from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
 from rosetta_core.mining.correlation.channel_blocks import split_layers
 from rosetta_core.mining.correlation.matmul import matmul_transposed
@@ -45,8 +44,11 @@ def measure_rates(config: Config) -> Rates:
     )  # (1, c, h, w)
     with TorchThreadPool(1) as workers, tempfile.TemporaryDirectory() as folder:
         matrix = torch.rand(MATRIX_SIDE, MATRIX_SIDE, device=device)
-        group = zarr.open_group(Path(folder) / "maps.zarr", mode="w")
-        array = create_array(group, "maps", shape=SHAPE, shard=SHAPE, dtype="float16")
+        store = Path(folder) / "maps.zarr"
+        with new_store(store) as group:
+            written = create_array(group, "maps", shape=SHAPE, shard=SHAPE, dtype="float16")
+            writing = _seconds(lambda: written.__setitem__(..., maps), device)
+        stored = open_group(store)
         pivot = InMemoryActivations(
             {str(side): np.ones((SHAPE[0], 1, side, side), np.float16) for side in PIVOT_SIDES}
         )
@@ -68,8 +70,8 @@ def measure_rates(config: Config) -> Rates:
                 model.name: _forward_seconds(config, model.name, device) for model in config.models
             },
             hooked=_seconds(lambda: (output.half(), raw_moments(output)), device) / output.numel(),
-            written=_seconds(lambda: array.__setitem__(..., maps), device) / maps.size,
-            read=_seconds(lambda: read_array(group, "maps"), device) / maps.size,
+            written=writing / maps.size,
+            read=_seconds(lambda: read_array(stored, "maps"), device) / maps.size,
             reduced=_seconds(lambda: accumulator.add(range(SHAPE[0])), device) / maps.size,
         )
 
