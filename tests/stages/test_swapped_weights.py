@@ -18,7 +18,7 @@ from rosetta_core.runs.weights import find_stale_stores, model_digest
 from rosetta_core.stages import activations, sample, triggers
 from rosetta_core.stages.registry import STAGES
 from rosetta_core.stages.tools.check import check_config
-from rosetta_core.stages.tools.verify import verify_run
+from rosetta_core.stages.tools.verify import delete_damaged, verify_run
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import record_path
@@ -81,8 +81,9 @@ def test_exchanged_weights_of_the_same_size_and_time_are_noticed(tmp_path: Path)
     assert problems == [str(stale)]
     assert "\n" not in problems[0]
     assert RunPaths(config).activations("net", "00000").exists()
-    result = verify_run(config, delete=True)
-    assert store.with_suffix(".json") in result.targets
+    result = verify_run(config)
+    assert result.damaged[store.with_suffix(".json")] == (store.with_suffix(".json"), store)
+    delete_damaged(config, result.damaged)
     assert not store.exists()
 
     write_weights(path, 1, time=10**18)

@@ -194,9 +194,9 @@ def _stale_stores(config: Config) -> Iterator[tuple[Path | None, str]]:
     for model in config.models:
         try:
             for stale in stale_stores(config, model, remember=False):
-                yield stale.store, str(stale)
+                yield stale.store, one_line(str(stale))
         except (RosettaError, OSError) as error:
-            yield None, _describe(Path(model.name), error)
+            yield None, one_line(_describe(Path(model.name), error))
 
 
 def _describe(path: Path, error: Exception) -> str:
