@@ -137,10 +137,9 @@ def check_links(run: Path) -> None:
 
 def _open_lock(path: Path) -> TextIO:
     """Open the file of a lock, which is created if it is missing; links are not followed."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    regular = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        file = os.fdopen(os.open(path, flags, 0o666), "a")
+        file = open(path, "a", opener=lambda name, flags: os.open(name, flags | regular, 0o666))  # noqa: SIM115 (the caller closes it)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise
