@@ -22,14 +22,15 @@ onstart:
         locks.enter_context(run_lock(paths.run))
         record_changes(settings, changes)
         write_config(settings)  # the jobs read results/{run}/config.yaml
-    except (RosettaError, OSError) as error:
+    except Exception as error:
         refuse(error)
 
 
 onsuccess:
     if not workflow.dag_settings.targets:
         record_changes(settings, {})
-    print(run_summary(settings, started=started))
+    for line in run_summary(settings, started=started).split("\n"):
+        print(one_line(line))
 
 
 rule all:

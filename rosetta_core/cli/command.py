@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
 from rosetta_core.errors import one_line
+from rosetta_core.runtime.failures import INVALID
+from rosetta_core.runtime.progress import red
 
-__all__ = ["INVALID", "Argument", "Command", "Parser", "argument", "fail", "format_overview"]
+__all__ = ["Argument", "Command", "Parser", "argument", "fail", "format_overview", "show"]
 
-INVALID = 2  # exit code of invalid input
 MAX_THREADS = 4096
 LABEL_WIDTH, NAME_WIDTH = 10, 18  # columns of the overview: groups, commands
 Group = Literal["run", "inspect", "steer", "stages"]
@@ -31,6 +32,18 @@ EXIT_CODES = (
     "exit codes: 0 success; 1 out of disk, memory or GPU, damage found, or runs differ; 2 invalid "
     "input"
 )
+
+
+def show(*lines: str, in_red: bool = False) -> None:
+    """Print lines; control characters in them, newlines too, are escaped.
+
+    Args:
+        lines: lines of text, which may contain names and messages from outside.
+        in_red: whether they are red in a terminal.
+    """
+    for line in lines:
+        text = one_line(line)
+        print(red(text, sys.stdout) if in_red else text)
 
 
 def fail(message: str, code: int) -> int:

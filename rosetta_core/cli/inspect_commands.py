@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rosetta_core.cli.command import Command, argument
+from rosetta_core.cli.command import Command, argument, show
 from rosetta_core.cli.stage_commands import locked
 from rosetta_core.config import Config, load_config
 from rosetta_core.errors import RosettaError
@@ -31,7 +31,7 @@ RUNS = (
 
 def _where(arguments: argparse.Namespace) -> None:
     for page in RunPaths(load_config(arguments.config)).pages:
-        print(page)
+        show(str(page))
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -46,7 +46,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         secret = read_secret_key(arguments.sign) if arguments.sign else None
         public = read_public_key(arguments.key) if arguments.key else None
         if public:  # before anything of the run is read
-            print(f"signature of {folder.name}: valid ({check_signature(folder, public)})")
+            show(f"signature of {folder.name}: valid ({check_signature(folder, public)})")
     config = run_config(arguments.folder)
     paths = RunPaths(config)
     with run_lock(paths.run) if arguments.delete or arguments.sign else nullcontext():
@@ -58,18 +58,18 @@ def _verify(arguments: argparse.Namespace) -> int:
                 for path in result.unlisted
             ]
         for problem in problems:
-            print(problem)
+            show(problem)
         if arguments.delete and result.damaged:
             _delete(config, result.damaged, yes=arguments.yes)
         elif result.damaged:
             text = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
-            print(f"to delete damaged artifacts: {text}")
+            show(f"to delete damaged artifacts: {text}")
         state = f"{len(problems)} damaged" if problems else "no damage"
-        print(f"{result.artifacts} artifacts, {result.bytes:,} bytes checked: {state}")
+        show(f"{result.artifacts} artifacts, {result.bytes:,} bytes checked: {state}")
         if secret and problems:
-            print("not signed, because of the damage")
+            show("not signed, because of the damage")
         elif secret:
-            print(f"wrote {sign_run(config, secret, result.unlisted)}")
+            show(f"wrote {sign_run(config, secret, result.unlisted)}")
     return DAMAGED if problems else 0
 
 
@@ -88,21 +88,21 @@ def _delete(config: Config, damaged: Mapping[Path, Sequence[Path]], *, yes: bool
     """Print what would be deleted, ask, delete it, and print how to regenerate it."""
     parts = [part for parts in damaged.values() for part in parts if os.path.lexists(part)]
     for part in parts:
-        print(f"to delete: {part}")
+        show(f"to delete: {part}")
     question = f"Delete these {len(parts)} files and folders? [y/N] "
     if parts and not yes and input(question).strip().lower() not in ("y", "yes"):
-        print("nothing was deleted")
+        show("nothing was deleted")
         return
     delete_damaged(config, damaged)
     command = ["snakemake", "--cores", "all", "--configfile", RunPaths(config).config, "--"]
-    print(f"deleted; regenerate with: {shlex.join(map(str, [*command, *damaged]))}")
+    show(f"deleted; regenerate with: {shlex.join(map(str, [*command, *damaged]))}")
 
 
 def _compare(arguments: argparse.Namespace) -> int:
     result = compare_runs(arguments.one, arguments.other)
     for difference in [*result.inputs, *result.results]:
-        print(difference)
-    print(f"{arguments.one} and {arguments.other}: {result.verdict}")
+        show(str(difference))
+    show(f"{arguments.one} and {arguments.other}: {result.verdict}")
     return DIFFERENT if result.different else 0
 
 
@@ -110,8 +110,8 @@ def _translate(arguments: argparse.Namespace) -> None:
     result, page = translate_runs(arguments.one, arguments.other, to=arguments.to)
     for row in result.counts.itertuples():
         what = f"{row.level} of {row.model}" if row.model else row.level
-        print(f"{what}: {row.n_observed:,} observed, {row.n_null:,.1f} under the null model")
-    print(f"wrote {page}")
+        show(f"{what}: {row.n_observed:,} observed, {row.n_null:,.1f} under the null model")
+    show(f"wrote {page}")
 
 
 FIGURE_ARGUMENTS = (

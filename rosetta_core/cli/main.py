@@ -1,28 +1,28 @@
 """Entry point of the command line: `rosetta COMMAND`, or `python -m rosetta_core COMMAND`."""
 
-import errno
 import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 from rosetta_core import __version__
-from rosetta_core.cli.command import INVALID, Command, Parser, fail, format_overview
+from rosetta_core.cli.command import Command, Parser, fail, format_overview
 from rosetta_core.cli.inspect_commands import INSPECT_COMMANDS
 from rosetta_core.cli.run_commands import RUN_COMMANDS
 from rosetta_core.cli.stage_commands import stage_commands
-from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.runtime.memory import exhaustion_message, keep_freed_memory
+from rosetta_core.errors import did_you_mean, one_line
+from rosetta_core.runtime.failures import TERMINATED, explain_failure
+from rosetta_core.runtime.memory import keep_freed_memory
+from rosetta_core.runtime.progress import EscapeFilter
 
 __all__ = ["all_commands", "main"]
-
-EXHAUSTED = 1  # exit code when disk, memory or GPU fail
-UNUSABLE = (  # errors of a path that the user gave
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
-    *(errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
-)
 
 
 def all_commands() -> dict[str, Command]:
@@ -38,37 +38,76 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments; None: those of the process.
 
     Returns:
-        Exit code: 0; 1 if disk, memory or GPU fail, or if a command found damage or differences; 2
-        for invalid input.
+        Exit code: 0; 1 if disk, memory, GPU or installation fail, or if a command found damage or
+        differences; 2 for invalid input; 143 if it was terminated.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in a locale such as C, × is printed as \xd7
             stream.reconfigure(errors="backslashreplace")
     command, arguments = _split(list(sys.argv[1:] if argv is None else argv))
     options = command.parser().parse_args(arguments)
+    _configure_messages()
+    try:
+        with _terminable():
+            if options.threads:
+                _set_threads(options.threads)
+            keep_freed_memory()
+            return command.run(options) or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _TerminatedError:
+        return fail("terminated", TERMINATED)
+    except Exception as error:
+        if explained := explain_failure(error):
+            return fail(*explained)
+        sys.excepthook = _print_traceback
+        raise
+    return 0
+
+
+def _configure_messages() -> None:
+    """Send log lines and warnings to stderr, one line each and without control characters."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(EscapeFilter())
     for verbose in ("fontTools", "httpx", "httpx2"):
         logging.getLogger(verbose).setLevel(logging.WARNING)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # warns of a read-only home
     logging.raiseExceptions = False  # on a full disk, logging fails too
+    warnings.formatwarning = lambda message, kind, *_: one_line(f"{kind.__name__}: {message}\n")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged tags in images
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as an exception, so that temporary files are deleted."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise an exception when SIGTERM arrives in the block."""
+
+    def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise _TerminatedError
+
     try:
-        if options.threads:
-            _set_threads(options.threads)
-        keep_freed_memory()
-        return command.run(options) or 0
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
-        if message := exhaustion_message(error):
-            return fail(message, EXHAUSTED)
-        if isinstance(error, RosettaError):
-            return fail(str(error), INVALID)
-        if isinstance(error, OSError) and error.filename and error.errno in UNUSABLE:
-            return fail(f"{error.filename}: cannot be used: {error.strerror}", INVALID)
-        raise
-    return 0
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print a traceback whose lines have no control characters."""
+    lines = "".join(traceback.format_exception(kind, error, trace)).split("\n")
+    print("\n".join(map(one_line, lines)), file=sys.stderr)
 
 
 class _MainParser(Parser):

@@ -2,15 +2,14 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from rosetta_core.cli.command import Command, argument
+from rosetta_core.cli.command import Command, argument, show
 from rosetta_core.config import Config, default_yaml, json_schema, load_config, load_recipe
 from rosetta_core.io.cached_text import can_be_written, user_cache
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
+from rosetta_core.runtime.progress import NOTHING_LEARNED, log
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.mine import mine
 from rosetta_core.stages.tools.plan import plan_run
@@ -27,7 +26,7 @@ def _check(arguments: argparse.Namespace) -> None:
     for name, layers in check_config(config).items():
         units = sum(layer.channels for layer in layers)
         size = 2 * sum(layer.size for layer in layers) * config.sampling.images
-        print(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
+        show(f"{name}: {len(layers)} layers, {units:,} units, {size / 2**30:.2f} GiB of maps")
     _warn_random_weights(*config.models)
     cache = user_cache()
     if cache and not can_be_written(cache.absolute()):
@@ -36,7 +35,7 @@ def _check(arguments: argparse.Namespace) -> None:
             "XDG_CACHE_HOME to another folder",
             cache,
         )
-    print(f"{arguments.config}: valid")
+    show(f"{arguments.config}: valid")
 
 
 def _plan(arguments: argparse.Namespace) -> None:
@@ -47,7 +46,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     check_config(config)
     rates = measure_rates(config)
     cores = arguments.threads or os.cpu_count() or 1
-    print(format_plan(config, plan_run(config, rates), rates, cores=cores))
+    show(*format_plan(config, plan_run(config, rates), rates, cores=cores).rstrip("\n").split("\n"))
     _warn_random_weights(*config.models)
 
 
@@ -62,7 +61,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config)
     for name in arguments.models or [model.name for model in config.models]:
         path = fetch_weights(config, model=name)
-        print(f"{name}: {path or 'has no file of weights'}")
+        show(f"{name}: {path or 'has no file of weights'}")
 
 
 def _list_layers(arguments: argparse.Namespace) -> None:
@@ -71,54 +70,55 @@ def _list_layers(arguments: argparse.Namespace) -> None:
     width = max(5, *(len(layer.name) for layer in layers))
     has_margins = any(layer.margin for layer in layers)  # cropped borders; rare
     margin = f"  {'margin':>6}" if has_margins else ""
-    print(f"{'layer':<{width}}  {'units':>6}  {'map':>9}{margin}  {'bytes per image':>15}")
+    show(f"{'layer':<{width}}  {'units':>6}  {'map':>9}{margin}  {'bytes per image':>15}")
     for layer in layers:
         size = f"{layer.height}×{layer.width}"
         margin = f"  {layer.margin:>6}" if has_margins else ""
-        print(
+        show(
             f"{layer.name:<{width}}  {layer.channels:>6}  {size:>9}{margin}  {2 * layer.size:>15,}"
         )
     units, total = sum(x.channels for x in layers), sum(2 * x.size for x in layers)
-    print(f"{len(layers)} layers, {units:,} units, {total:,} bytes per image (float16)")
+    show(f"{len(layers)} layers, {units:,} units, {total:,} bytes per image (float16)")
     _warn_random_weights(config.model(arguments.model))
 
 
 def _warn_random_weights(*models: ModelSpec) -> None:
     for model in models:
         if isinstance(model.weights, RandomWeights):
-            print(red(f"{model.name}: {NOTHING_LEARNED}", sys.stdout))
+            show(f"{model.name}: {NOTHING_LEARNED}", in_red=True)
 
 
 def _zoo(arguments: argparse.Namespace) -> None:
     from rosetta_core.zoo.listing import as_markdown, as_text, entries
 
     models = entries(Path(Config().resources))
-    print(as_markdown(models) if arguments.markdown else as_text(models))
+    text = as_markdown(models) if arguments.markdown else as_text(models)
+    show(*text.rstrip("\n").split("\n"))
 
 
 def _convert(arguments: argparse.Namespace) -> None:
     from rosetta_core.zoo.weights.convert import config_snippet, convert
 
     result = convert(arguments.source, arguments.target, entry=arguments.entry)
-    print(f"# {result.tensors} tensors with {result.numbers:,} numbers in {result.path}")
+    show(f"# {result.tensors} tensors with {result.numbers:,} numbers in {result.path}")
     if result.family is None:
-        print("# unknown family: set `family` and `arguments` yourself")
+        show("# unknown family: set `family` and `arguments` yourself")
         return
     if result.resolution:
-        print(f"# family {result.family}, {result.resolution}×{result.resolution}")
-    print(config_snippet(result), end="")
+        show(f"# family {result.family}, {result.resolution}×{result.resolution}")
+    show(*config_snippet(result).rstrip("\n").split("\n"))
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    print(train_encoder(load_recipe(arguments.recipe)))
+    show(str(train_encoder(load_recipe(arguments.recipe))))
 
 
 def _defaults(_: argparse.Namespace) -> None:
-    print(default_yaml(), end="")
+    show(*default_yaml().rstrip("\n").split("\n"))
 
 
 def _schema(_: argparse.Namespace) -> None:
-    print(json_schema(), end="")
+    show(*json_schema().rstrip("\n").split("\n"))
 
 
 RUN_COMMANDS = (

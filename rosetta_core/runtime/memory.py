@@ -1,4 +1,4 @@
-"""Resource errors (disk, memory, GPU) as one-line messages, and glibc's handling of freed memory.
+"""Exhausted disk, memory, files and GPU as one-line messages, and glibc's freed memory.
 
 Errors are recognised by type, `errno`, or the wording of torch, CUDA and Arrow, along the whole
 chain of causes. This module does not import torch.
@@ -22,12 +22,16 @@ __all__ = [
 MemoryDevice = Literal["host", "gpu"]
 
 WRITING = "while writing "  # the note that `io.atomic.atomic_path` adds to an error
-NUMBERED_DISK_ERRORS = {errno.ENOSPC: "the disk is full"}
+NUMBERED_DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EFBIG: "the file exceeds the limit of file sizes (ulimit -f)",
+}
 if hasattr(errno, "EDQUOT"):  # not on Windows
     NUMBERED_DISK_ERRORS[errno.EDQUOT] = "the quota of the disk is used up"
 # messages of libraries whose exceptions carry no errno
 DISK_FULL_MESSAGES = ("No space left on device", "PytorchStreamWriter failed writing file")
 HOST_MESSAGES = ("an't allocate memory", "annot allocate memory", "can't start new thread")
+IMPORT_MESSAGES = (*HOST_MESSAGES, "failed to map segment")  # under a limit of address space
 GPU_MESSAGES = ("out of memory", "_STATUS_ALLOC_FAILED")
 GPU_FAILURE_MESSAGES = (
     "CUDA error",
@@ -42,11 +46,15 @@ OUT_OF_MEMORY: dict[MemoryDevice, str] = {
     "gpu": "the GPU is out of memory; lower memory_budget and activations.batch_size or, for a "
     "steering job, restarts; or use device: cpu",
 }
+UNLOADABLE = (
+    "out of memory while a library is loaded; give the process 4 GiB of memory and address space "
+    "(ulimit -v)"
+)
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, from malloc.h
 
 
 def exhaustion_message(error: BaseException) -> str | None:
-    """Return a one-line message for an error caused by a full disk, out of memory or a failed GPU.
+    """Return a one-line message for an error caused by a full disk, out of memory, files or GPU.
 
     The causes and contexts of the error are searched as well.
 
@@ -56,6 +64,10 @@ def exhaustion_message(error: BaseException) -> str | None:
     for cause in _chain(error):
         if full := _disk_problem(cause):
             return _disk_message(full, error)
+        if _errno(cause) in (errno.EMFILE, errno.ENFILE):
+            return "too many open files; raise the limit (ulimit -n)"
+        if isinstance(cause, ImportError) and _contains(cause, IMPORT_MESSAGES):
+            return UNLOADABLE
         if device := _memory_device(cause):
             return OUT_OF_MEMORY[device]
         if isinstance(cause, RuntimeError) and _contains(cause, GPU_FAILURE_MESSAGES):

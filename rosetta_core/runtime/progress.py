@@ -5,19 +5,41 @@ A terminal shows a progress bar; a log file receives a line every half minute an
 
 import logging
 import os
+import sys
 import time
 from types import TracebackType
 from typing import TextIO
 
 from tqdm import tqdm
 
-__all__ = ["NOTHING_LEARNED", "Progress", "duration", "log", "red"]
+from rosetta_core.errors import one_line
+
+__all__ = ["NOTHING_LEARNED", "EscapeFilter", "Progress", "duration", "log", "red"]
 
 NOTHING_LEARNED = "random weights: nothing here was learned"  # shown wherever weights are random
 MINUTE = 60
 LOG_INTERVAL = 30.0  # seconds between lines in a log file
 
 log = logging.getLogger("rosetta")
+
+
+class EscapeFilter(logging.Filter):
+    """Filter that makes every record one line without control characters.
+
+    Names of files, reasons of servers and messages of libraries reach the log; escape codes in them
+    would reach the terminal. A record with the attribute `in_red` is red in a terminal.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace the message of the record."""
+        if not getattr(record, "escaped", False):
+            text = one_line(record.getMessage())
+            record.msg = red(text, sys.stderr) if getattr(record, "in_red", False) else text
+            record.args, record.escaped = (), True
+        return True
+
+
+log.addFilter(EscapeFilter())
 
 
 def duration(seconds: float) -> str:
@@ -49,7 +71,7 @@ class Progress:
     """
 
     def __init__(self, title: str, *, total: int, unit: str = "images") -> None:
-        self.title, self.total, self.unit = title, total, unit
+        self.title, self.total, self.unit = one_line(title), total, unit
         self.done = 0
 
     def __enter__(self) -> "Progress":

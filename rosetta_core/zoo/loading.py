@@ -1,6 +1,5 @@
 """Networks from model specifications: building, loading weights, and choosing layers."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.runtime.progress import NOTHING_LEARNED, log, red
+from rosetta_core.runtime.progress import NOTHING_LEARNED, log
 from rosetta_core.zoo.layers import Layer, select_layers
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
@@ -120,7 +119,7 @@ def load(
         )
         built = _rebuild(model, built, checkpoint, truncation=truncation)
     if isinstance(model.weights, RandomWeights):
-        log.warning("%s", red(f"{model.name}: {NOTHING_LEARNED}", sys.stderr))
+        log.warning("%s: %s", model.name, NOTHING_LEARNED, extra={"in_red": True})
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # convolve in float32, as on a CPU
     built.network.to(device)

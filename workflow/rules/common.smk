@@ -21,7 +21,7 @@ os.environ.update(
 )
 
 from rosetta_core.config import load_config, parse_config, typed_values
-from rosetta_core.errors import RosettaError, one_line
+from rosetta_core.errors import one_line
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
@@ -40,14 +40,18 @@ from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.stages.tools.prepare import write_config
 from rosetta_core.stages.tools.summary import run_summary
+from rosetta_core.runtime.failures import explain_failure
 from rosetta_core.validation import to_json
 from rosetta_core.zoo.weights.sources import RemoteWeights
 
 
 def refuse(error):
     """Print one line and exit; an exception would be printed with Snakemake's own words."""
-    print(f"rosetta: {one_line(error)}", file=sys.stderr)
-    os._exit(2)
+    explained = explain_failure(error)
+    if explained is None:
+        raise error
+    print(f"rosetta: {one_line(explained[0])}", file=sys.stderr)
+    os._exit(explained[1])
 
 
 # whether this process submits cluster jobs or is one; locally `--jobs` is a synonym of `--cores`
@@ -69,7 +73,7 @@ try:
         changed = typed_values(workflow.config_settings.config)  # by --config
         settings = load_config(*files, changes=changed)
     check_config(settings, elsewhere=on_cluster)
-except RosettaError as error:
+except Exception as error:
     refuse(error)
 
 paths = RunPaths(settings)
@@ -108,7 +112,7 @@ for resources in needs.values():
 changes = setting_changes(settings)
 if workflow.is_main_process:
     for line in describe_changes(settings.run, changes):
-        print(f"rosetta: {line}", file=sys.stderr)
+        print(f"rosetta: {one_line(line)}", file=sys.stderr)
 
 if is_module:
     write_config(settings)  # what `onstart` does for a run of this workflow alone
