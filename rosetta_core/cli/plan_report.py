@@ -2,6 +2,7 @@
 
 from rosetta_core.config import Config
 from rosetta_core.runs.plan import Plan, Rates
+from rosetta_core.zoo.layers import map_bytes
 
 __all__ = ["format_plan"]
 
@@ -23,7 +24,7 @@ def format_plan(config: Config, plan: Plan, rates: Rates, *, cores: int) -> str:
         ("model", "layers", "units", "maps per image", "all maps", "FLOPs per image")
     ]
     for name, model in plan.models.items():
-        size = 2 * sum(layer.size for layer in model.layers)
+        size = map_bytes(model.layers, config.model(name).float32_layers)
         units = sum(layer.channels for layer in model.layers)
         models.append(
             (

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-__all__ = ["read_parquet", "read_table", "write_table"]
+__all__ = ["read_parquet", "read_table", "read_weights_digest", "write_table"]
 
 MAX_RATIO = 1000  # of sizes of values and file
 MAX_FREE_BYTES = 2**30  # of values that a file may declare in any case
 
 CHECKSUM_KEY, NAME_KEY = b"rosetta:sha256", b"rosetta:table"  # in the metadata, next to pandas' own
+WEIGHTS_KEY = b"rosetta:weights"
 
 
 def read_table(path: Path) -> "pd.DataFrame":
@@ -92,13 +93,34 @@ def _is_plain(kind: "pa.DataType") -> bool:
     return bool(text or number or types.is_boolean(kind) or types.is_null(kind))
 
 
-def write_table(table: "pd.DataFrame", path: Path) -> Path:
-    """Write a table atomically, without its index; return its path."""
+def read_weights_digest(path: Path) -> str | None:
+    """Return the SHA-256 of the weights that a table is from; None if it states none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_regular(path) as file:
+            metadata = pq.read_schema(file).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    return metadata.get(WEIGHTS_KEY, b"").decode("ascii", "replace") or None
+
+
+def write_table(table: "pd.DataFrame", path: Path, *, weights: str | None = None) -> Path:
+    """Write a table atomically, without its index; return its path.
+
+    Args:
+        table: the table.
+        path: file to write.
+        weights: SHA-256 of the weights that the table is from.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     content = pa.Table.from_pandas(table, preserve_index=False)
     metadata = {**(content.schema.metadata or {}), NAME_KEY: qualified_name(path).encode()}
+    if weights:
+        metadata[WEIGHTS_KEY] = weights.encode()
     content = content.replace_schema_metadata(metadata)
     content = content.replace_schema_metadata({**metadata, CHECKSUM_KEY: _checksum(content)})
     with atomic_path(path) as temporary:
@@ -112,6 +134,8 @@ def _checksum(table: "pa.Table") -> bytes:
     digest = sha256(b"%d" % table.num_rows)
     for key in (NAME_KEY, b"pandas"):
         digest.update(b" %b" % metadata.get(key, b""))
+    if WEIGHTS_KEY in metadata:
+        digest.update(b" %b" % metadata[WEIGHTS_KEY])
     for name, column in zip(table.column_names, table.columns, strict=True):
         digest.update(repr(name).encode())
         for part in _column_bytes(column.combine_chunks()):

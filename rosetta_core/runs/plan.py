@@ -10,7 +10,7 @@ from functools import cached_property
 
 from rosetta_core.config import Config
 from rosetta_core.validation import parse_bytes
-from rosetta_core.zoo.layers import Layer, common_grids
+from rosetta_core.zoo.layers import Layer, common_grids, map_bytes
 from rosetta_core.zoo.model_info import ModelInfo
 
 __all__ = ["Cost", "Plan", "Rates", "RunShapes", "StageCost", "job_resources", "pair_operations"]
@@ -133,7 +133,7 @@ class RunShapes:
         budget: bytes of working memory of a job.
     """
 
-    FLOAT16, FLOAT32, FLOAT64 = 2, 4, 8  # bytes
+    FLOAT32, FLOAT64 = 4, 8  # bytes
     PROCESS = 2**30  # bytes of a job that has imported torch, before it reads maps
     START = 1.0  # seconds until a job that needs no torch starts to work
     RANK_PAIR = 1e-7  # seconds per pair of units to find nearest neighbours
@@ -197,11 +197,18 @@ class RunShapes:
     @property
     def map_memory(self) -> float:
         """Bytes of maps that a job keeps in memory."""
-        return min(self.budget, self.FLOAT16 * self.values)
+        return min(self.budget, self.map_bytes(*self.models))
 
-    def stored_bytes(self, values: float) -> float:
-        """Return the bytes of activations in a store."""
-        return self.FLOAT16 * values / COMPRESSION
+    def map_bytes(self, *models: str) -> int:
+        """Return the bytes of the maps of models on all images, before compression."""
+        return self.images * sum(
+            map_bytes(self.models[name].layers, self.config.model(name).float32_layers)
+            for name in models
+        )
+
+    def stored_bytes(self, *models: str) -> float:
+        """Return the bytes of the maps of models on all images in stores."""
+        return self.map_bytes(*models) / COMPRESSION
 
     @property
     def matrix_bytes(self) -> float:

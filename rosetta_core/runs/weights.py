@@ -1,7 +1,8 @@
 """Digests of the weights of a run, and stores that were computed with other weights.
 
-The manifests of images and activation maps have the SHA-256 of the weights that computed them. A
-file may be exchanged for an older one, whose modification time Snakemake does not notice.
+The manifests of images and activation maps have the SHA-256 of the weights that computed them;
+where no maps are stored, the tables of units have it. A file may be exchanged for an older one,
+whose modification time Snakemake does not notice.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from rosetta_core.config import Config
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.checked_files import check_once
 from rosetta_core.io.strict_json import read_json
+from rosetta_core.io.tables import read_weights_digest
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.shards import weights_digest, weights_files
@@ -26,7 +28,7 @@ class StaleStore:
 
     Attributes:
         model: model that computed it.
-        store: path of the store.
+        store: path of the store, or of the table of units.
         before: SHA-256 of the weights then.
         now: SHA-256 of the weights now.
     """
@@ -40,8 +42,18 @@ class StaleStore:
         return (
             f"{self.store}: was computed with other weights of {self.model.name} (SHA-256 "
             f"{self.before[:12]}…, now {self.now[:12]}…); put the former file back, or delete "
-            f"{manifest_path(self.store)} and run again"
+            f"{self.target} and run again"
         )
+
+    @property
+    def target(self) -> Path:
+        """File that Snakemake makes again if it is missing."""
+        return self.parts[0]
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Files and folders to delete: a table, or a manifest and its store."""
+        return (self.store,) if _is_table(self.store) else (manifest_path(self.store), self.store)
 
 
 def model_digest(model: ModelSpec, paths: RunPaths, *, remember: bool = True) -> str | None:
@@ -93,7 +105,9 @@ def stale_stores(
         RosettaError: the weights are an index of files that is damaged or incomplete.
     """
     paths = RunPaths(config)
-    stores = [paths.activations(model.name, shard) for shard in config.shards]
+    stores = [paths.units(model.name)]
+    if config.stores_activations:
+        stores = [paths.activations(model.name, shard) for shard in config.shards]
     if model == config.pivot and config.sampling.folder is None:
         stores = paths.sample_stores + stores
     digests = {store: before for store in stores if (before := _digest_of(store))}
@@ -103,8 +117,15 @@ def stale_stores(
             yield StaleStore(model, store, before, now)
 
 
+def _is_table(path: Path) -> bool:
+    """Return whether a path is that of a table, not of a store."""
+    return path.suffix == ".parquet"
+
+
 def _digest_of(store: Path) -> str | None:
-    """Return the digest in a store's manifest; None if it has none, or cannot be read."""
+    """Return the digest in a store's manifest, or in a table; None if it cannot be read."""
+    if _is_table(store):
+        return read_weights_digest(store) if store.is_file() else None
     try:
         digest = read_json(manifest_path(store)).get("weights")
     except (OSError, ValueError, AttributeError):

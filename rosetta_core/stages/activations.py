@@ -55,7 +55,7 @@ def cost(run: "RunShapes") -> "Cost":
     """Estimate the cost of all forward passes and stores."""
     return run.cost(
         operations=run.forward_operations,
-        writes=run.stored_bytes(run.values),
+        writes=run.stored_bytes(*run.models),
         memory=run.network_memory + run.map_memory,
         seconds=run.forward_seconds + run.values * run.rates.written,
     )

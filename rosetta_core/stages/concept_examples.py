@@ -41,7 +41,7 @@ def cost(run: "RunShapes") -> "Cost":
     """Estimate the cost of one pass over all maps, at most: what lies between units is read too."""
     return run.cost(
         operations=run.live * run.forward_operations,
-        reads=0 if run.live else run.stored_bytes(run.values),
+        reads=0 if run.live else run.stored_bytes(*run.models),
         writes=run.concept_bytes,
         memory=(run.network_memory if run.live else run.PROCESS) + run.map_memory,
         seconds=run.START

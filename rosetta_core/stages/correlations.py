@@ -17,6 +17,7 @@ from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.stages.stage import Job, Stage
 from rosetta_core.stages.units import write_units
 from rosetta_core.validation import parse_bytes
+from rosetta_core.zoo.layers import map_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ def passes(config: Config) -> list[list[str]]:
     # by name: planning is not part of a job's code
     describe = import_module("rosetta_core.zoo.model_info").describe
     pivot = describe(config.pivot, RunPaths(config).resources)
-    maps = 2 * config.sampling.images * sum(layer.size for layer in pivot.layers)
+    maps = config.sampling.images * map_bytes(pivot.layers, config.pivot.float32_layers)
     return [models] if maps > ONE_PASS else [[model] for model in models]
 
 
@@ -64,6 +65,7 @@ def run(config: Config, *, models: Sequence[str], block: int | None = None) -> t
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.correlation.store import write_correlations
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
+    from rosetta_core.runs.weights import model_digest
     from rosetta_core.runtime.devices import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name
@@ -105,7 +107,16 @@ def run(config: Config, *, models: Sequence[str], block: int | None = None) -> t
         write_topk(stores, blocks, collector, subsets=2 * config.splits)
     if config.stores_activations:
         return tuple(stores)
-    tables = [write_units(config, name, maps[name].layers, maps[name].moments()) for name in maps]
+    tables = [
+        write_units(
+            config,
+            name,
+            maps[name].layers,
+            maps[name].moments(),
+            weights=model_digest(config.model(name), paths),
+        )
+        for name in maps
+    ]
     return (*stores, *tables)
 
 
@@ -145,14 +156,15 @@ def cost(run: "RunShapes") -> "Cost":
     config, live, count = run.config, run.live, len(passes(run.config))
     blocks = config.correlation.blocks
     # a job of the pivot alone reads its maps once, every other one also as rows
-    read = blocks * run.values
-    read += (count - 1) * blocks * run.images * run.size(run.pivot.layers)
+    again = (count - 1) * blocks
+    read = blocks * run.values + again * run.images * run.size(run.pivot.layers)
+    stored = blocks * run.stored_bytes(*run.models) + again * run.stored_bytes(config.pivot.name)
     products = run.images * sum(
         run.pair_operations(run.pivot, description) for description in run.models.values()
     )
     return run.cost(
         operations=products + live * run.forward_operations,
-        reads=0 if live else run.stored_bytes(read),
+        reads=0 if live else stored,
         writes=run.matrix_bytes,
         memory=run.network_memory
         + min(run.budget, run.FLOAT64 * run.pairs + run.FLOAT32 * run.values),

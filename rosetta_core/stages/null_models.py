@@ -112,7 +112,7 @@ def cost(run: "RunShapes") -> "Cost":
     maps = run.FLOAT32 * read / len(encoders)
     return run.cost(
         operations=nulls * products + passed,
-        reads=nulls * run.stored_bytes(read),
+        reads=nulls * sum(run.stored_bytes(config.pivot.name, e.name) for e in config.encoders),
         memory=run.PROCESS
         + 2 * run.FLOAT32 * max(encoder.parameters for encoder in encoders)
         + min(run.budget, run.FLOAT64 * pairs + maps),

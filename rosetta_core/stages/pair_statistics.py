@@ -57,7 +57,7 @@ def run(config: Config) -> Path:
 def cost(run: "RunShapes") -> "Cost":
     """Estimate the cost of one pass over all maps, at most: what lies between units is read too."""
     return run.cost(
-        reads=run.stored_bytes(run.values),
+        reads=run.stored_bytes(*run.models),
         memory=run.PROCESS + min(run.budget, run.FLOAT32 * run.values),
         seconds=run.START + run.values * (run.rates.reduced + run.rates.read),
     )

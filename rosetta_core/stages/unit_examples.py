@@ -50,7 +50,7 @@ def cost(run: "RunShapes") -> "Cost":
     units = [run.units(description) for description in run.models.values()]
     return run.cost(
         operations=run.live * run.forward_operations,
-        reads=0 if run.live else run.stored_bytes(run.values),
+        reads=0 if run.live else run.stored_bytes(*run.models),
         writes=sum(run.example_bytes) + run.FLOAT64 * BINS * sum(units),
         memory=(run.network_memory if run.live else run.PROCESS)
         + run.map_memory

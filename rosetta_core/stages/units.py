@@ -26,13 +26,26 @@ def run(config: Config, *, model: str) -> Path:
 
 
 def write_units(
-    config: Config, model: str, layers: Sequence["Layer"], moments: Sequence["Moments"]
+    config: Config,
+    model: str,
+    layers: Sequence["Layer"],
+    moments: Sequence["Moments"],
+    *,
+    weights: str | None = None,
 ) -> Path:
-    """Write the table of a model's units, from its layers and their moments; return its path."""
+    """Write the table of a model's units; return its path.
+
+    Args:
+        config: configuration of the run.
+        model: name of the model.
+        layers: its layers.
+        moments: moments of each layer.
+        weights: SHA-256 of the model's weights, where no store of maps records it.
+    """
     from rosetta_core.mining.sources.unit_table import unit_table
 
     table = unit_table(layers, moments, min_relative_std=config.activations.min_relative_std)
-    return write_table(table, RunPaths(config).units(model))
+    return write_table(table, RunPaths(config).units(model), weights=weights)
 
 
 STAGE = Stage(

@@ -13,6 +13,7 @@ __all__ = [
     "Layer",
     "LayoutKind",
     "common_grids",
+    "map_bytes",
     "match_names",
     "select_layers",
 ]
@@ -97,6 +98,18 @@ def common_grids(first: Grid, second: Grid) -> tuple[Grid, Grid]:
     small = (min(first[0], second[0]), min(first[1], second[1]))
     large = (max(first[0], second[0]), max(first[1], second[1]))
     return small, large
+
+
+def map_bytes(layers: Sequence[Layer], float32: Sequence[str] | None) -> int:
+    """Return the bytes of the stored maps of one image: float16, or float32 for some layers.
+
+    Args:
+        layers: mined layers of a model.
+        float32: patterns of the names of layers that are stored as float32.
+    """
+    names = [layer.name for layer in layers]
+    wide = {name for pattern in float32 or () for name in match_names(names, pattern)}
+    return sum(layer.size * (4 if layer.name in wide else 2) for layer in layers)
 
 
 def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from conftest import ROOT, Checkout, tiny
 
 from rosetta_core.cli.plan_report import format_plan
 from rosetta_core.config import parse_config
-from rosetta_core.runs.plan import StageCost, job_resources, pair_operations
+from rosetta_core.runs.plan import Rates, StageCost, job_resources, pair_operations
 from rosetta_core.stages.tools.machine_rates import measure_rates
 from rosetta_core.stages.tools.plan import plan_run
 from rosetta_core.zoo.layers import Layer
@@ -107,6 +107,31 @@ def test_what_changes_the_plan() -> None:
     asked = job_resources(more["activations"])
     assert asked.keys() == {"mem_mb", "disk_mb", "runtime"}
     assert all(isinstance(value, int) and value > 0 for value in asked.values())
+
+
+def test_layers_stored_as_float32_take_twice_the_bytes_of_float16() -> None:
+    plan, stage = by_name()
+    content = tiny()
+    content["pivot"]["float32_layers"] = ["main.8"]
+    content["encoders"][0]["float32_layers"] = ["**"]
+    config = parse_config(content)
+    wide = {stage.name: stage for stage in plan_run(config).stages}
+    (first,) = [layer for layer in plan.models["dcgan"].layers if layer.name == "main.8"]
+    encoder = sum(layer.size for layer in plan.models[content["encoders"][0]["name"]].layers)
+    added = {
+        "activations": first.size + encoder,
+        "unit_examples": first.size + encoder,
+        "correlations": 4 * first.size + encoder,  # the pivot's maps are read by every job
+        "null_models": len(config.nulls) * (3 * first.size + encoder),
+    }
+    for name, size in added.items():
+        kind = "writes" if name == "activations" else "reads"
+        more = getattr(wide[name], kind) - getattr(stage[name], kind)
+        assert more == pytest.approx(2 * 16 * size / 1.5), name
+    report = format_plan(config, plan_run(config), Rates(), cores=1)
+    assert re.search(
+        rf"^{content['encoders'][0]['name']} .* {4 * encoder / 2**10:,.1f} KiB", report, re.M
+    )
 
 
 def test_time_of_a_stage_on_several_cores() -> None:

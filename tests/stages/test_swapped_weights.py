@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import tiny
@@ -12,10 +14,11 @@ from safetensors.torch import save_file
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
+from rosetta_core.io.tables import read_table, read_weights_digest, write_table
 from rosetta_core.io.zarr_store import read_manifest
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runs.weights import find_stale_stores, model_digest
-from rosetta_core.stages import activations, sample, triggers
+from rosetta_core.stages import activations, correlations, sample, triggers
 from rosetta_core.stages.registry import STAGES
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.stages.tools.verify import delete_damaged, verify_run
@@ -38,7 +41,7 @@ def write_weights(path: Path, seed: int, *, time: int) -> None:
     replacement.replace(path)
 
 
-def config_of(folder: Path, weights: dict[str, Any]) -> Config:
+def config_of(folder: Path, weights: Any, **others: Any) -> Config:
     content = tiny(
         encoders=[{**NET, "weights": weights, "layers": ["prelu3"]}],
         results=str(folder / "results"),
@@ -46,6 +49,7 @@ def config_of(folder: Path, weights: dict[str, Any]) -> Config:
         sampling={"images": 2, "shard_size": 2},
         dictionary={"examples": 2},
         neighbours={"k": 2},
+        **others,
     )
     content["pivot"] |= {"weights": "random", "layers": ["main.8"]}
     return parse_config(content)
@@ -103,6 +107,43 @@ def test_exchanged_fetched_weights_are_refused_by_the_next_run(tmp_path: Path) -
     assert "delete" in str(caught.value)
     path.unlink()  # a moved run needs no weights
     check_config(config)
+
+
+def test_without_stored_maps_the_tables_of_units_name_the_weights(tmp_path: Path) -> None:
+    config = config_of(tmp_path, {"url": URL}, activations={"store": "none"})
+    path = RunPaths(config).weights(config.encoders[0])
+    write_weights(path, 1, time=10**18)
+    sample.run(config, shard="00000")
+    correlations.run(config, models=[model.name for model in config.models])
+    table = RunPaths(config).units("net")
+    assert read_weights_digest(table) == file_sha256(path)
+    assert read_weights_digest(RunPaths(config).units(config.pivot.name)) is None  # random
+    assert len(read_table(table))
+    check_config(config)
+    path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+    write_weights(path, 2, time=10**18)
+    (stale,) = find_stale_stores(config)
+    assert (stale.store, stale.now) == (table, file_sha256(path))
+    with pytest.raises(RosettaError, match=f"delete {table} and run again"):
+        check_config(config)
+    result = verify_run(config)
+    assert str(stale) in result.problems
+    assert result.damaged[table] == (table,)
+    table.unlink()
+    assert list(find_stale_stores(config)) == []
+
+
+def test_the_digest_in_a_table_is_part_of_its_checksum(tmp_path: Path) -> None:
+    path = write_table(pd.DataFrame({"a": [1, 2]}), tmp_path / "t.parquet", weights="a" * 64)
+    assert read_weights_digest(path) == "a" * 64
+    assert read_table(path)["a"].tolist() == [1, 2]
+    table = pq.read_table(path)
+    changed = {**table.schema.metadata, b"rosetta:weights": b"b" * 64}
+    pq.write_table(table.replace_schema_metadata(changed), path)
+    with pytest.raises(RosettaError, match="damaged"):
+        read_table(path)
+    path.write_bytes(b"no table")
+    assert read_weights_digest(path) is None
 
 
 def test_weights_that_are_not_in_a_file_have_no_digest(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, describe_exception, one_line
-from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -93,10 +92,10 @@ def verify_run(config: Config, *, everything: bool = False) -> Verification:
     for path, problem in _digest_problems(paths, listed, by_part, everything=everything):
         if path not in by_part or by_part[path].target not in damaged:
             report(problem, by_part.get(path))
-    for store, line in _stale_stores(config):
+    for parts, line in _stale_stores(config):
         problems.append(line)
-        if store:
-            damaged[manifest_path(store)] = (manifest_path(store), store)
+        if parts:
+            damaged[parts[0]] = parts
     return Verification(len(artifacts), sum(sizes), problems, damaged, unlisted)
 
 
@@ -187,16 +186,16 @@ def _digest_problems(
         yield paths.run / name, error
 
 
-def _stale_stores(config: Config) -> Iterator[tuple[Path | None, str]]:
-    """Yield stores that other weights computed, with a line each; errors without a store."""
+def _stale_stores(config: Config) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """Yield the parts of stores that other weights computed, with a line each; none for errors."""
     from rosetta_core.runs.weights import stale_stores
 
     for model in config.models:
         try:
             for stale in stale_stores(config, model, remember=False):
-                yield stale.store, one_line(str(stale))
+                yield stale.parts, one_line(str(stale))
         except (RosettaError, OSError) as error:
-            yield None, one_line(_describe(Path(model.name), error))
+            yield (), one_line(_describe(Path(model.name), error))
 
 
 def _describe(path: Path, error: Exception) -> str:
