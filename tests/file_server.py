@@ -28,7 +28,8 @@ class Served:
     """What a server holds and does, and what it has sent.
 
     Attributes:
-        content: of every file.
+        content: of every file that is not among the next.
+        files: contents of some files, by their names.
         ranges: whether it sends files from the middle on.
         heeds: whether it looks at If-Range.
         validator: header that names the version of a file, None if it names none.
@@ -42,6 +43,7 @@ class Served:
     """
 
     content: bytes = CONTENT
+    files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
     heeds: bool = True
     validator: str | None = "ETag"
@@ -79,13 +81,14 @@ class Handler(BaseHTTPRequestHandler):
         if with_body:
             served.paths.append(path)
             served.authorizations.add(self.headers.get("Authorization"))
-        if "nothing" in path or "model.safetensors" in path:
+        name = path.rpartition("/")[2]
+        if name not in served.files and ("nothing" in path or "model.safetensors" in path):
             return self.plain(404, {"X-Error-Code": "EntryNotFound"})
         if path.startswith("/moved/"):
             return self.plain(302, {"Location": "/" + path.removeprefix("/moved/")})
         if served.statuses and with_body:
             return self.plain(served.statuses.pop(0))
-        content, begin = served.content, 0
+        content, begin = served.files.get(name, served.content), 0
         etag = f'"{digest(content)}"'
         asked = self.headers.get("Range")
         same = self.headers.get("If-Range", etag) == etag or not served.heeds

@@ -17,6 +17,7 @@ from checkout import ROOT, copy_checkout
 from conftest import tiny
 from file_server import COMMIT, CONTENT, Served, digest
 from pydantic import TypeAdapter
+from safetensors.torch import save as safetensors_bytes
 from safetensors.torch import save_file
 from torch import nn
 
@@ -27,11 +28,13 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.progress import NOTHING_LEARNED, red
 from rosetta_core.zoo.loading import load
 from rosetta_core.zoo.weights import download as downloads
+from rosetta_core.zoo.weights.checkpoints import read_checkpoint
 from rosetta_core.zoo.weights.checksums import read_record, verify_weights
-from rosetta_core.zoo.weights.fetch import fetch
+from rosetta_core.zoo.weights.fetch import _sibling, fetch
 from rosetta_core.zoo.weights.formats import file_format
 from rosetta_core.zoo.weights.hub import resolve_hub_name
 from rosetta_core.zoo.weights.local import FileWeights
+from rosetta_core.zoo.weights.shards import shard_path
 from rosetta_core.zoo.weights.sources import (
     HubWeights,
     PackageWeights,
@@ -120,6 +123,96 @@ def test_another_checksum_leaves_nothing(served, path) -> None:
     assert f"has {digest(OTHER)[:12]}…" in line
     assert str(path) in line
     assert left(path) == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "said_of_it"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+            "Git LFS pointer",
+        ),
+        (b"\n<!DOCTYPE html><html>Log in", "is a web page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is an XML document"),
+        (b'{"error": "not found"}', "is a JSON file, for example the error of a server"),
+        (b'{"weight_map": {"a": "b.safetensors"}}', "index of several files; give the name or the"),
+        (b"", "is empty"),
+        (bytes(5000), "starts with zero bytes"),
+        (b"Not Found: no such key in bucket, see the documentation", "is text"),
+        (b"../.git/annex/objects/a/b", "git-annex pointer"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+        (b"\x1f\x8b\x08" + bytes(100), "compressed with gzip"),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else None,
+)
+def test_what_is_not_weights_is_refused_before_it_is_stored(
+    served, path, content, said_of_it
+) -> None:
+    served.content = content
+    line = said(of(served), path)
+    assert line.startswith(f"{served.address}/w.pt: what {served.address}/w.pt sends ")
+    assert said_of_it in line
+    assert left(path) == set()
+
+
+SHARDS = {f"model-{n}.safetensors": {f"w{n}": torch.full((3,), float(n))} for n in (1, 2)}
+
+
+def serve_shards(served: Served) -> str:
+    served.files = {name: safetensors_bytes(tensors) for name, tensors in SHARDS.items()}
+    index = {"weight_map": {entry: name for name, part in SHARDS.items() for entry in part}}
+    name = "model.safetensors.index.json"
+    served.files[name] = json.dumps(index).encode()
+    return name
+
+
+@pytest.mark.parametrize("query", ["", "?download=true"])
+def test_of_an_index_the_files_are_fetched_too(served, tmp_path, query) -> None:
+    name = serve_shards(served)
+    weights = of(served, f"folder/{name}{query}", licence="MIT")
+    path = tmp_path / weights.place
+    fetch(weights, path)
+    content = read_checkpoint(path).content
+    assert {key: x.tolist() for key, x in content.items()} == {"w1": [1.0] * 3, "w2": [2.0] * 3}
+    shard = shard_path(path, "model-1.safetensors")
+    record = read_record(shard)
+    assert record.address == f"{served.address}/folder/model-1.safetensors{query}"
+    assert record.sha256 == digest(served.files["model-1.safetensors"])
+    assert record.licence == "MIT"
+    asked = len(served.paths)
+    fetch(weights, path)
+    assert len(served.paths) == asked
+    shard.unlink()  # by hand
+    fetch(weights, path)
+    assert shard.is_file()
+    shard.write_bytes(served.files["model-2.safetensors"])
+    with pytest.raises(RosettaError, match=r"model-1\.safetensors.*: SHA-256 is .*delete both"):
+        verify_weights(path, weights)
+
+
+def test_an_index_is_in_place_only_with_all_its_files(served, path) -> None:
+    name = serve_shards(served)
+    served.files["model-2.safetensors"] = b"<html>"
+    path = path.with_name(name)
+    line = said(of(served, name), path)
+    assert "model-2.safetensors sends is a web page" in line
+    del served.files["model-2.safetensors"]
+    index = json.loads(served.files[name])
+    index["weight_map"]["w2"] = "../../escape.safetensors"
+    served.files[name] = json.dumps(index).encode()
+    path.with_name(f".{name}.part").unlink()
+    assert "which is not a file next to it" in said(of(served, name), path)
+
+
+def test_sources_of_the_files_of_an_index() -> None:
+    hub = HubWeights(hub="huggingface:owner/name/a/model.safetensors.index.json@v1")
+    sibling = _sibling(hub, "x.safetensors")
+    assert sibling.hub == "huggingface:owner/name/a/x.safetensors@v1"
+    assert shard_path(Path(hub.place), "x.safetensors") == Path(sibling.place)
+    url = UrlWeights(url="https://h.example/a/w.index.json?k=v/1", sha256="0" * 8)
+    sibling = _sibling(url, "x.safetensors")
+    assert (sibling.url, sibling.sha256) == ("https://h.example/a/x.safetensors?k=v/1", None)
+    assert shard_path(Path(url.place), "x.safetensors") == Path(sibling.place)
 
 
 def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(served, path) -> None:

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import pathlib
+import pickle
 import sys
 import tarfile
 import zipfile
@@ -459,6 +460,22 @@ FOREIGN: list[tuple[str, bytes | Callable[[], bytes], str]] = [
     ("D.safetensors", lambda: save({"w": torch.zeros(99)})[:-9], "9 bytes are missing at its end"),
     ("E.safetensors", lambda: save({"w": torch.zeros(99)})[:20], "is a safetensors file cut short"),
     ("F.annex", b"/annex/objects/SHA256E-s1--12", "is a git-annex pointer"),
+    (
+        "H.pkl",
+        lambda: pickle.dumps({"model": {"w": np.zeros(3)}}),
+        "NumPy arrays, as of detectron2",
+    ),
+    (
+        "I.pkl",
+        lambda: pickle.dumps({"blobs": {"w": np.zeros(3)}}, 2),
+        "as of detectron2 and Caffe2",
+    ),
+    (
+        "J.pkl",
+        b"\x80\x02cdnnlib.tflib.network\nNetwork\n.",
+        "is a TensorFlow network, as the first",
+    ),
+    ("K.pkl", b"\x80\x02csklearn.svm\nSVC\n.", "is a model of scikit-learn"),
     ("G.pkl", b"\x80\x04", "cannot be read as a pickled network"),
 ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
+from rosetta_core.zoo.weights.shards import is_index, read_index
 from rosetta_core.zoo.weights.sources import StoredWeights
 
 __all__ = [
@@ -54,11 +55,15 @@ def verify_sha256(path: Path, sha256: str, *, name: str) -> None:
 def verify_weights(path: Path, weights: StoredWeights) -> None:
     """Compare a file with the checksum of the configuration or else of its download record.
 
-    A file with neither is accepted.
+    A file with neither is accepted. The files that a fetched index names are compared with their
+    own records.
 
     Raises:
         RosettaError: the file has another checksum, or its record cannot be read.
     """
+    if not isinstance(weights, FileWeights | ShippedWeights) and is_index(path) and path.is_file():
+        for shard in read_index(path):
+            _compare_with_record(shard)
     if weights.sha256 and isinstance(weights, FileWeights | ShippedWeights):
         cure = (
             "give the right file, or correct the checksum"
@@ -69,10 +74,8 @@ def verify_weights(path: Path, weights: StoredWeights) -> None:
         _compare(path, weights.sha256, name=str(path), said_by=said_by, cure=cure)
     elif weights.sha256:
         verify_sha256(path, weights.sha256, name=str(path))
-    elif not isinstance(weights, FileWeights) and (record := read_record(path)):
-        said_by = f"{record_path(path).name} next to it"
-        cure = "delete both to fetch it again"
-        _compare(path, record.sha256, name=str(path), said_by=said_by, cure=cure)
+    elif not isinstance(weights, FileWeights):
+        _compare_with_record(path)
 
 
 def read_record(path: Path) -> DownloadRecord | None:
@@ -103,6 +106,14 @@ def write_record(path: Path, record: DownloadRecord) -> None:
 def record_path(path: Path) -> Path:
     """Return the path of a file's download record, next to the file."""
     return path.with_name(f"{path.name}.json")
+
+
+def _compare_with_record(path: Path) -> None:
+    """Compare a file with the record of its download, if it has one."""
+    if record := read_record(path):
+        said_by = f"{record_path(path).name} next to it"
+        cure = "delete both to fetch it again"
+        _compare(path, record.sha256, name=str(path), said_by=said_by, cure=cure)
 
 
 def _compare(path: Path, sha256: str, *, name: str, said_by: str, cure: str) -> None:

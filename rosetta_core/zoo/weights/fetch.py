@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
@@ -23,7 +24,9 @@ from rosetta_core.zoo.weights.checksums import (
     write_record,
 )
 from rosetta_core.zoo.weights.download import UnreachableError, download
+from rosetta_core.zoo.weights.formats import describe_foreign_file, file_format
 from rosetta_core.zoo.weights.hub import download_from_repository, resolve_hub_name
+from rosetta_core.zoo.weights.shards import is_index, shard_names, shard_path
 from rosetta_core.zoo.weights.sources import HubWeights, PackageWeights, RemoteWeights, UrlWeights
 
 __all__ = ["fetch"]
@@ -34,21 +37,23 @@ def fetch(weights: RemoteWeights, path: Path) -> None:
 
     An existing file is verified and used, whatever its origin. A partial download stays next to
     the file and is resumed. If several processes fetch the same file, one downloads and the others
-    wait.
+    wait. Of an index of several files, the files are fetched too, before the index is in place.
 
     Args:
         weights: source of the file.
         path: file to write.
 
     Raises:
-        RosettaError: the file cannot be fetched or written, or has another checksum.
+        RosettaError: the file cannot be fetched or written, has another checksum, or is not a file
+            of weights.
     """
-    if not path.is_file():
+    if not _is_complete(path):
         try:
             with _download_lock(path):
                 if not path.is_file():
                     _fetch(weights, path)
                     return
+                _fetch_shards(weights, path, path)
         except OSError as error:
             raise RosettaError(
                 f"{path}: cannot be written ({error.strerror or error}); use another folder in "
@@ -61,6 +66,13 @@ def fetch(weights: RemoteWeights, path: Path) -> None:
         except OSError as error:  # in a shared folder
             if error.errno not in READ_ONLY:
                 raise
+
+
+def _is_complete(path: Path) -> bool:
+    """Return whether a file is there, and the files that it names if it is an index."""
+    if not path.is_file() or not is_index(path):
+        return path.is_file()
+    return all(shard_path(path, name).is_file() for name in shard_names(path))
 
 
 @contextmanager
@@ -104,6 +116,7 @@ def _fetch(weights: RemoteWeights, path: Path) -> None:
             f"{weights.source}: cannot be fetched from {error.address} ({error.reason}); save "
             f"{error.file} as {path} by hand"
         ) from error
+    _refuse_foreign(weights, part, path, address)
     record = _record(weights, part, address=address, licence=licence)
     if weights.sha256 and not record.sha256.startswith(weights.sha256):
         part.unlink()
@@ -114,8 +127,72 @@ def _fetch(weights: RemoteWeights, path: Path) -> None:
             "by "
             "hand"
         )
+    if is_index(path):
+        _fetch_shards(weights, part, path)
     write_record(path, record)
     part.replace(path)
+
+
+def _refuse_foreign(weights: RemoteWeights, part: Path, path: Path, address: str) -> None:
+    """Delete a download that has no weights to read, for example the page of an error.
+
+    Raises:
+        RosettaError: it is such a file.
+    """
+    foreign = describe_foreign_file(part, name=path.name)
+    if foreign is None and _first_byte(part) == b"{":
+        try:
+            file_format(part)
+            if not is_index(path):
+                foreign = (
+                    "is the index of several files; give the name or the address that ends in "
+                    ".index.json"
+                )
+        except RosettaError:
+            foreign = "is a JSON file, for example the error of a server; give another source"
+    if foreign:
+        part.unlink()
+        raise RosettaError(f"{weights.source}: what {address} sends {foreign}")
+
+
+def _first_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1)
+
+
+def _fetch_shards(weights: RemoteWeights, index: Path, path: Path) -> None:
+    """Fetch the files that an index names and that are not there, next to it.
+
+    Args:
+        weights: source of the index.
+        index: file of the index, which may not be in place yet.
+        path: path of the index.
+
+    Raises:
+        RosettaError: as by `fetch`.
+    """
+    for name in shard_names(index, of=weights.source):
+        shard = shard_path(path, name)
+        if not shard.is_file():
+            with _download_lock(shard):
+                _fetch(_sibling(weights, name), shard)
+
+
+def _sibling(weights: RemoteWeights, name: str) -> RemoteWeights:
+    """Return the source of a file in the folder of another one; its checksum is not known."""
+    match weights:
+        case UrlWeights():
+            parts = urlsplit(weights.url)
+            folder = parts.path.rpartition("/")[0]
+            where = {"url": urlunsplit(parts._replace(path=f"{folder}/{quote(name)}"))}
+        case HubWeights():
+            file, at, revision = weights.hub.partition("@")
+            where = {"hub": f"{file.rpartition('/')[0]}/{name}{at}{revision}"}
+        case PackageWeights():
+            where = {"member": f"{weights.member.rpartition('/')[0]}/{name}".lstrip("/")}
+        case _:
+            assert_never(weights)
+    return weights.model_copy(update={**where, "sha256": None})
 
 
 def _record(

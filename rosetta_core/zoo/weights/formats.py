@@ -15,7 +15,13 @@ from typing import Any, Literal
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["Format", "describe_foreign_file", "file_format", "read_safetensors_header"]
+__all__ = [
+    "Format",
+    "describe_foreign_file",
+    "describe_foreign_pickle",
+    "file_format",
+    "read_safetensors_header",
+]
 
 Format = Literal["safetensors", "sharded", "torch", "legacy torch", "pickle"]
 
@@ -50,6 +56,20 @@ STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "is a PDF", "give a file of weights"),
     (b"\x7fELF", "is a compiled program (ELF)", STATE_DICT),
     (b"ptrt", "is a TensorRT engine", STATE_DICT),
+)
+PICKLE_HEAD = 2**20  # bytes in which the classes of a pickle are looked for
+TO_TORCH = "where you trust it, torch.save its arrays as tensors under the network's names"
+# names in pickles of other libraries: what they are, what to do
+PICKLED: tuple[tuple[bytes, str, str], ...] = (
+    (
+        b"dnnlib.tflib",
+        "is a TensorFlow network, as the first StyleGANs are",
+        "convert it with a legacy loader, for example legacy.py of stylegan3, and give the result",
+    ),
+    (b"tensorflow", "is a pickle of TensorFlow objects", TO_TORCH),
+    (b"sklearn", "is a model of scikit-learn, not a network", "give a file of weights"),
+    (b"jax", "is a pickle of JAX arrays", TO_TORCH),
+    (b"numpy", "is a pickle of NumPy arrays, as of detectron2 and Caffe2", TO_TORCH),
 )
 WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<script")
 SUFFIXES = {  # formats that have no signature of their own
@@ -98,10 +118,15 @@ def file_format(path: Path) -> Format:
     )
 
 
-def describe_foreign_file(path: Path) -> str | None:
+def describe_foreign_file(path: Path, *, name: str | None = None) -> str | None:
     """Return what a file is and what to do, if its start shows that it has no weights to read.
 
-    None for weights, and for files that are not recognised.
+    Args:
+        path: the file.
+        name: name that it will have; None: its present one.
+
+    Returns:
+        None for weights, and for files that are not recognised.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -110,7 +135,16 @@ def describe_foreign_file(path: Path) -> str | None:
         return f"is empty; {DOWNLOAD}"
     if not head.strip(b"\0") and len(head) == min(HEAD, size):
         return f"starts with zero bytes, as an unfinished download does; {DOWNLOAD}"
-    return _describe_start(head) or _describe_suffix(path) or _describe_text(head)
+    return _describe_start(head) or _describe_suffix(name or path.name) or _describe_text(head)
+
+
+def describe_foreign_pickle(path: Path) -> str | None:
+    """Return what a pickle is and what to do, if it is one of another library; None otherwise."""
+    with path.open("rb") as file:
+        head = file.read(PICKLE_HEAD)
+    if b"torch_utils" in head:
+        return None
+    return next((f"{kind}; {cure}" for name, kind, cure in PICKLED if name in head), None)
 
 
 def _describe_start(head: bytes) -> str | None:
@@ -127,8 +161,8 @@ def _describe_start(head: bytes) -> str | None:
     return None
 
 
-def _describe_suffix(path: Path) -> str | None:
-    kinds = (kind for suffix, kind in SUFFIXES.items() if path.name.lower().endswith(suffix))
+def _describe_suffix(name: str) -> str | None:
+    kinds = (kind for suffix, kind in SUFFIXES.items() if name.lower().endswith(suffix))
     return next((f"{kind}; {STATE_DICT}" for kind in kinds), None)
 
 

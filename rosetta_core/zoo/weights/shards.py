@@ -10,14 +10,24 @@ from pathlib import Path
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
 
-__all__ = ["is_index", "read_index", "weights_digest", "weights_files"]
+__all__ = ["is_index", "read_index", "shard_names", "shard_path", "weights_digest", "weights_files"]
 
 SUFFIX = ".index.json"
+MAX_SHARDS = 1000
 
 
 def is_index(path: Path) -> bool:
-    """Return whether a file of weights is an index of several files, by its name."""
-    return path.name.endswith(SUFFIX)
+    """Return whether a file of weights is an index of several files, by its name.
+
+    The name may end in the revision of a hub's file or in the query of an address, after an @.
+    """
+    return path.name.partition("@")[0].endswith(SUFFIX)
+
+
+def shard_path(index: Path, name: str) -> Path:
+    """Return the path of a file that an index names: next to it, of the same revision."""
+    _, at, revision = index.name.partition("@")
+    return index.with_name(f"{name}{at}{revision}")
 
 
 def read_index(path: Path) -> dict[Path, list[str]]:
@@ -26,14 +36,34 @@ def read_index(path: Path) -> dict[Path, list[str]]:
     Raises:
         RosettaError: the index is damaged, or names a file elsewhere than next to it.
     """
+    shards = {shard_path(path, name): tensors for name, tensors in shard_names(path).items()}
+    if absent := [shard for shard in shards if not shard.is_file()]:
+        raise RosettaError(
+            f"{path}: {absent[0].name} is missing next to it ({len(absent)} of {len(shards)} files "
+            "are); download all files of the model into one folder"
+        )
+    return shards
+
+
+def shard_names(path: Path, *, of: str | None = None) -> dict[str, list[str]]:
+    """Return the names of the tensors by the name of a file, from an index whose files may lack.
+
+    Args:
+        path: file of the index.
+        of: name of the index in errors; None: its path.
+
+    Raises:
+        RosettaError: the index is damaged, or names a file elsewhere than next to it.
+    """
+    where = of or path
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["weight_map"].items()
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RosettaError(
-            f"{path}: cannot be read as an index of weights ({type(error).__name__}); download it "
-            "again"
+            f"{where}: cannot be read as an index of weights ({type(error).__name__}); "
+            "download it again"
         ) from error
-    shards: dict[Path, list[str]] = {}
+    shards: dict[str, list[str]] = {}
     for tensor, file in files:
         if (
             not isinstance(file, str)
@@ -42,21 +72,21 @@ def read_index(path: Path) -> dict[Path, list[str]]:
             or "\\" in file
         ):
             raise RosettaError(
-                f"{path}: places {tensor!r} in {file!r}, which is not a file next to it; give the "
+                f"{where}: places {tensor!r} in {file!r}, which is not a file next to it; give the "
                 "index of the original model"
             )
         if not file.endswith(".safetensors"):
             raise RosettaError(
-                f"{path}: names {file!r}, which is not safetensors; give the safetensors of the "
+                f"{where}: names {file!r}, which is not safetensors; give the safetensors of the "
                 "model"
             )
-        shards.setdefault(path.parent / file, []).append(tensor)
+        shards.setdefault(file, []).append(tensor)
     if not shards:
-        raise RosettaError(f"{path}: names no files; download it again")
-    if absent := [shard for shard in shards if not shard.is_file()]:
+        raise RosettaError(f"{where}: names no files; download it again")
+    if len(shards) > MAX_SHARDS:
         raise RosettaError(
-            f"{path}: {absent[0].name} is missing next to it ({len(absent)} of {len(shards)} files "
-            "are); download all files of the model into one folder"
+            f"{where}: names {len(shards)} files, more than {MAX_SHARDS}; give the index of "
+            "the original model"
         )
     return shards
 

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.weights.formats import describe_foreign_pickle
 from rosetta_core.zoo.weights.pickles.records import (
     DICT,
     SET,
@@ -238,6 +239,8 @@ def _report_errors(path: Path) -> Iterator[None]:
     except RosettaError:
         raise
     except (ValueError, OSError, RecursionError) as error:
+        if foreign := describe_foreign_pickle(path):
+            raise RosettaError(f"{path}: {foreign}") from None
         reason = printable(str(error), longest=300)
         raise RosettaError(
             f"{path}: cannot be read as a pickled network ({reason}); give another file"
