@@ -207,7 +207,8 @@ class Config(Section):
         model = self.model(name)
         content = model.model_dump(mode="json")
         if content["weights"]:
-            content["weights"].pop("licence", None)
+            for key in ("licence", "max_size"):
+                content["weights"].pop(key, None)
         if model.family in (*GENERATORS, "python"):
             content["truncation"] = self.sampling.truncation
         return content

@@ -30,7 +30,7 @@ HEAD = """\
 RARE = (
     *("architecture", "arguments", "target", "layers", "input", "output_range", "untrained"),
     *("layout", "grid", "prefix_tokens", "layouts", "float32_layers"),
-    *("entry", "match", "prefix", "absent", "ignore", "bit_depth"),
+    *("entry", "match", "prefix", "absent", "ignore", "bit_depth", "max_size"),
 )
 
 

@@ -39,7 +39,7 @@ __all__ = [
 LATER_KEYS = frozenset(
     (
         *("bit_depth", "float32_layers", "grid", "layout", "layouts", "max_pixels"),
-        *("output_range", "prefix_tokens"),
+        *("max_size", "output_range", "prefix_tokens"),
     )
 )
 # keys of a recipe that change neither weights nor losses
@@ -310,7 +310,8 @@ class Recipe(Section):
 def fingerprint(recipe: Recipe) -> str:
     """Return the SHA-256 of all settings of a recipe that affect weights or losses."""
     content = recipe.model_dump(mode="json", exclude=WITHOUT_EFFECT)
-    for section in (content["images"], content["images"]["generator"] or {}):
+    generator = content["images"]["generator"] or {}
+    for section in (content["images"], generator, generator.get("weights") or {}):
         for key in LATER_KEYS & section.keys():
             if section[key] is None:
                 del section[key]

@@ -22,6 +22,7 @@ OTHER = {  # valid values of keys whose value cannot be changed without knowing 
     r"max_pixels": 2**28,
     r"resources": "elsewhere",
     r".*\.weights\.match": "other",
+    r".*\.max_size": "1 GiB",
     r"pivot\.layers\.\d": "main.5",
     r"encoders\.\d\.input": {"size": 96, "mean": [0.5] * 3, "std": [0.5] * 3},
     r".*\.layout": "nchw",
@@ -65,6 +66,7 @@ COMPARISONS = {*INVERSION, "steer table"}
 EXPECTED = {
     r"run": {"dictionary", "steering_pages"},
     r"results|resources|device|memory_budget|max_pixels|activations\.batch_size": set(),
+    r".*\.max_size": set(),
     r".*\.weights\.licence": {"dictionary"},
     r"pivot\.(weights\..*|output_range)": {
         "sample",

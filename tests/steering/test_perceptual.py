@@ -25,6 +25,7 @@ from rosetta_core.zoo.encoders.preprocessing import preprocess_pixels
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.model_spec import Input, ModelSpec
 from rosetta_core.zoo.network import Encoder
+from rosetta_core.zoo.weights import download
 
 CPU = torch.device("cpu")
 SQUEEZE, ALEX = "squeezenet1_1-b8a52dc0.pth", "alexnet-owt-7be5be79.pth"
@@ -263,11 +264,10 @@ def test_lpips_is_what_torchmetrics_says(tmp_path, monkeypatch, pictures, net: s
 
 
 def test_a_backbone_that_cannot_be_downloaded(tmp_path, monkeypatch) -> None:
-    def break_off(_url: str, to: str, *_: object, **__: object) -> None:
-        Path(to).write_bytes(b"half of it")
+    def break_off(*_: object, **__: object) -> None:
         raise URLError("no network")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", break_off)
+    monkeypatch.setattr(download, "open_address", break_off)
     with pytest.raises(RosettaError, match=r"LPIPS \(alex\).*no network.*features of") as caught:
         Lpips("alex", folder=tmp_path, device=CPU)
     assert f"put {ALEX} at {tmp_path / 'checkpoints' / ALEX} by hand" in str(caught.value)

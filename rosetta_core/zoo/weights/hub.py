@@ -116,7 +116,7 @@ def _open_clip_file(architecture: str, pretrained: str) -> HubFile:
     return HubFile(repository, tuple(dict.fromkeys((safe, file))) if file else OPEN_CLIP)
 
 
-def download_from_repository(wanted: HubFile, part: Path) -> str:
+def download_from_repository(wanted: HubFile, part: Path, *, max_bytes: int) -> str:
     """Download a file from a Hugging Face repository; return its address.
 
     Files in Hugging Face's cache are copied. Large files are verified with the checksum that the
@@ -126,6 +126,7 @@ def download_from_repository(wanted: HubFile, part: Path) -> str:
     Args:
         wanted: the file.
         part: file to write.
+        max_bytes: largest size of the file.
 
     Raises:
         UnreachableError: the repository cannot be reached, or has no such file.
@@ -150,7 +151,13 @@ def download_from_repository(wanted: HubFile, part: Path) -> str:
         except Exception as error:  # of several libraries
             raise UnreachableError(address, _reason(error)) from error
         pinned = hub.hf_hub_url(repository, name, revision=listed.commit_hash or revision)
-        download(pinned, part, authorization=token)
+        if listed.size and listed.size > max_bytes:
+            limit = f"{max_bytes / 2**30:.4g} GiB"
+            reason = f"it has more than {limit}; raise max_size of the weights"
+            raise UnreachableError(address, reason)
+        download(
+            pinned, part, authorization=token, max_bytes=max_bytes, expected=listed.size or None
+        )
         if CHECKSUM.fullmatch(listed.etag or "") and file_sha256(part) != listed.etag:
             part.unlink()
             raise UnreachableError(

