@@ -317,7 +317,7 @@ def test_of_two_processes_one_fetches_and_the_other_waits(served, path) -> None:
     served.pace = 0.02
     processes = [start(of(served), path) for _ in range(2)]
     messages = [process.communicate(timeout=60)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    assert [process.returncode for process in processes] == [0, 0], messages
     assert served.sent == len(CONTENT)
     assert path.read_bytes() == CONTENT
     assert any("another process downloads it; waiting" in message for message in messages)

@@ -385,6 +385,14 @@ def test_an_index_names_only_files_next_to_it(tmp_path: Path, file: object) -> N
     assert "which is not a file next to it" in refusal(path)
 
 
+@pytest.mark.parametrize("file", ["a.index.json@.safetensors", "model.safetensors.index.json"])
+def test_an_index_names_no_further_index(tmp_path: Path, file: str) -> None:
+    """A server could send one index after the other for ever."""
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(json.dumps({"weight_map": {"dense5.weight": file}}))
+    assert "which is not safetensors" in refusal(path)
+
+
 def test_an_index_of_pickles_or_a_false_one_is_refused(tmp_path: Path, state) -> None:
     path = tmp_path / "pytorch_model.bin.index.json"
     path.write_text(json.dumps({"weight_map": {"dense5.weight": "a.bin"}}))

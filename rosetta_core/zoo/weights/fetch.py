@@ -54,7 +54,8 @@ def fetch(weights: RemoteWeights, path: Path) -> None:
                 if not path.is_file():
                     _fetch(weights, path)
                     return
-                _fetch_shards(weights, path, path)
+                if is_index(path):  # another process may have fetched it
+                    _fetch_shards(weights, path, path)
         except OSError as error:
             raise RosettaError(
                 f"{path}: cannot be written ({error.strerror or error}); use another folder in "

@@ -75,7 +75,7 @@ def shard_names(path: Path, *, of: str | None = None) -> dict[str, list[str]]:
                 f"{where}: places {tensor!r} in {file!r}, which is not a file next to it; give the "
                 "index of the original model"
             )
-        if not file.endswith(".safetensors"):
+        if not file.endswith(".safetensors") or is_index(Path(file)):
             raise RosettaError(
                 f"{where}: names {file!r}, which is not safetensors; give the safetensors of the "
                 "model"
