@@ -126,7 +126,10 @@ def select_layers(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         matched = match_names(names, pattern)
         if not matched:
-            hint = did_you_mean(pattern, names) or f" (the first are {', '.join(names[:3])})"
+            first = (
+                f" (the first are {', '.join(names[:3])})" if names else ", since there are none"
+            )
+            hint = did_you_mean(pattern, names) or first
             raise RosettaError(f"layers: {pattern!r} matches no module{hint}")
         selected.update(matched)
     return [name for name in names if name in selected]

@@ -115,6 +115,7 @@ def _describe_on(device: str, model: ModelSpec, *, all: bool) -> ModelInfo:
             tensors={
                 name: (str(value.dtype), list(value.shape))
                 for name, value in built.network.state_dict().items()
+                if isinstance(value, torch.Tensor)  # quantised modules have other entries too
             },
             converts_checkpoints=built.convert_checkpoint is not None,
             unused_entries=list(built.unused_entries),

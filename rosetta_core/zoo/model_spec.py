@@ -111,7 +111,7 @@ SIDE = {"type": "integer", "minimum": 1}
 LayoutOption = Annotated[
     LayoutKind | None,
     Field(
-        description="axes of the layers' outputs: nchw, nhwc, tokens (n, t, c), tokens_first "
+        description="axes of the layers' outputs: nchw, nhwc, tokens (n, t, …, c), tokens_first "
         "(t, n, c), tokens_last (n, c, t), heads (n, heads, t, d), windows or dilated_windows "
         "(n·windows, t, c), none (n, c); null: derived from the network"
     ),

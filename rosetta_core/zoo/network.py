@@ -228,6 +228,13 @@ class Network(ABC):
 
         with ExitStack() as stack:
             for layer in layers:
+                if isinstance(modules[layer], torch.jit.ScriptModule):
+                    if skip_invalid:
+                        continue
+                    raise RosettaError(
+                        f"layer {layer!r}: is a TorchScript module, whose output cannot be read; "
+                        "choose the module around it, or use the Python module that was scripted"
+                    )
                 stack.callback(modules[layer].register_forward_hook(hook_for(layer)).remove)
             yield
 

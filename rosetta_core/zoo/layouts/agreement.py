@@ -5,7 +5,8 @@ with those of the patches, and with what other layouts of the same output would 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal
 
 import torch
@@ -17,7 +18,14 @@ from rosetta_core.zoo.layouts.layout import Layout, dilated_order, window_order
 from rosetta_core.zoo.layouts.rules import NoLayoutError, find_layout
 from rosetta_core.zoo.network import Network
 
-__all__ = ["Verdict", "judge", "other_layouts", "patch_slices", "responses"]
+__all__ = [
+    "Verdict",
+    "judge",
+    "leading_tokens",
+    "other_layouts",
+    "patch_slices",
+    "responses",
+]
 
 # `follows`: responses are where patches are; `even`: they are everywhere, as after global mixing;
 # `single`: the maps have one position; `silent`: the layer does not respond; `opaque`: it cannot be
@@ -33,6 +41,7 @@ MIN_CORRELATION = 0.7  # of response centres and patch centres that agree
 MIN_AGREEMENT = 0.5  # of another layout that is better
 CLOSE = 0.75  # closeness to the patches from which on no other layout is compared
 MARGIN = 0.1  # by which another layout has to be better
+SHIFT_MARGIN = 0.02  # by which tokens have to be better without the last ones than the first
 MIN_PATCHES = 4  # to which a layer responds; fewer show no layout
 LOCAL = 8.0  # largest response by the median one, from which on a layer responds to places
 MIN_SHARE = 0.6  # of the variance of the patches' places that local responses explain
@@ -58,7 +67,12 @@ def responses(change: Tensor) -> Tensor:
 
 
 def judge(
-    network: Network, layer: str, response: Tensor, others: Iterable[tuple[str, Tensor]]
+    network: Network,
+    layer: str,
+    response: Tensor,
+    others: Iterable[tuple[str, Tensor]],
+    *,
+    leading: Tensor | None = None,
 ) -> Verdict:
     """Return the verdict on a layer from its responses.
 
@@ -67,6 +81,7 @@ def judge(
         layer: name of the layer.
         response: response of each position to each patch (patches, h, w).
         others: responses (patches, h, w) under other layouts, with the keys that set these.
+        leading: responses if the layer's prefix tokens were the last ones; None if it has none.
 
     Raises:
         RosettaError: another layout agrees better, or responses are local and at other places.
@@ -85,6 +100,10 @@ def judge(
     if agreement.closeness < CLOSE:
         rearranged = _rearranged(response, layout)
         better = _better(agreement, [*others, *rearranged])
+    if better is None and leading is not None:
+        found = _agreement(leading)
+        if _fits(found) and found.closeness > agreement.closeness + SHIFT_MARGIN:
+            better = "its last tokens are no positions, not the first ones: define to_maps"
     follows = agreement.correlation >= MIN_CORRELATION
     if uneven >= LOCAL:
         follows = follows and agreement.share >= MIN_SHARE
@@ -120,13 +139,25 @@ def _responds(response: Tensor) -> Tensor:
     return response.amax((1, 2)) > 0
 
 
+def _fits(agreement: "_Agreement") -> bool:
+    """Return whether another layout is plausible by itself."""
+    return agreement.share >= MIN_AGREEMENT and agreement.correlation >= MIN_CORRELATION
+
+
+def leading_tokens(layout: Layout) -> Layout | None:
+    """Return a layout with its prefix tokens at the end; None if it has none."""
+    if not layout.prefix_tokens or layout.order is not None:
+        return None
+    first = tuple(range(prod(layout.grid)))
+    return replace(layout, prefix_tokens=0, order=first)
+
+
 def _better(agreement: "_Agreement", others: Iterable[tuple[str, Tensor]]) -> str | None:
     """Return how to set a layout that agrees better with the patches, if there is one."""
     best, cure = agreement.closeness + MARGIN, None
     for other, response in others:
         found = _agreement(response)
-        right = found.share >= MIN_AGREEMENT and found.correlation >= MIN_CORRELATION
-        if right and found.closeness > best:
+        if _fits(found) and found.closeness > best:
             best, cure = found.closeness, other
     return cure
 

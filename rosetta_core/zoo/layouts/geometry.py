@@ -16,6 +16,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.zoo.layouts.agreement import (
     Verdict,
     judge,
+    leading_tokens,
     other_layouts,
     patch_slices,
     responses,
@@ -54,7 +55,7 @@ def check_geometry(encoder: Encoder, layers: Sequence[str]) -> dict[str, Verdict
     encoder.trace()
     vary_constants(encoder.network)
     with report_failures("a batch of images of random pixels"):
-        calibrate_norms(encoder.network, lambda: encoder.forward(images[:-1]))
+        calibrate_norms(encoder.network, lambda: encoder.forward(images[:-1].clone()))
     alone = [_sample_maps(encoder, layers, images[:1]) for _ in range(2)]
     for layer in layers:
         if differ(*(passed[layer] for passed in alone)):
@@ -64,7 +65,7 @@ def check_geometry(encoder: Encoder, layers: Sequence[str]) -> dict[str, Verdict
             )
     probe = _Probe(encoder, alone[0])
     with report_failures("a batch of images of random pixels"), probe.hooks(layers):
-        encoder.forward(images)
+        encoder.forward(images.clone())
     return {layer: probe.verdicts[layer] for layer in layers}
 
 
@@ -94,7 +95,7 @@ def _sample_maps(encoder: Encoder, layers: Sequence[str], images: Tensor) -> dic
 
     failures = report_failures("an image of random pixels")
     with failures, encoder.capture(layers, receive=receive):
-        encoder.forward(images)
+        encoder.forward(images.clone())  # the network may work in place
     return samples
 
 
@@ -130,13 +131,16 @@ class _Probe:
         if differ(self.alone[layer], sample(maps)):
             raise RosettaError(
                 f"layer {layer!r}: the maps of an image change with the other images of its batch; "
-                "switch batch normalisation to evaluation mode"
+                "switch batch normalisation to evaluation mode, and dynamic quantisation off"
             )
+        converted = self.encoder.convert(layer, output)
         others = (
-            (cure, _responses(layout.to_maps(self.encoder.convert(layer, output))))
+            (cure, _responses(layout.to_maps(converted)))
             for cure, layout in other_layouts(self.encoder, layer)
         )
-        return judge(self.encoder, layer, _responses(maps), others)
+        shifted = leading_tokens(self.encoder.layout(layer))
+        leading = _responses(shifted.to_maps(converted)) if shifted else None
+        return judge(self.encoder, layer, _responses(maps), others, leading=leading)
 
 
 def _responses(maps: Tensor) -> Tensor:

@@ -32,10 +32,10 @@ class Layout:
     """Positions and channels of a layer's output.
 
     Attributes:
-        kind: `nchw` (n, c, h, w); `nhwc` (n, h, w, c); `tokens` (n, t, c); `tokens_first`
-            (t, n, c); `tokens_last` (n, c, t); `heads` (n, heads, t, d), whose channels are those
-            of all heads; `windows` and `dilated_windows` (n, windows, …, c), or with the windows
-            in the batch; `none` (n, c), without positions.
+        kind: `nchw` (n, c, h, w); `nhwc` (n, h, w, c); `tokens` (n, t, c) or (n, t, heads, d);
+            `tokens_first` (t, n, c); `tokens_last` (n, c, t); `heads` (n, heads, t, d), whose
+            channels are those of all heads; `windows` and `dilated_windows` (n, windows, …, c), or
+            with the windows in the batch; `none` (n, c), without positions.
         grid: height and width of the maps.
         prefix_tokens: number of tokens before the grid; they are dropped.
         folded: number of rows of the first axis per image: windows in the batch.
@@ -59,7 +59,7 @@ class Layout:
             case "none":
                 return output[:, :, None, None]
             case "tokens":
-                tokens = output
+                tokens = output.flatten(2)
             case "tokens_first":
                 tokens = output.transpose(0, 1)
             case "tokens_last":

@@ -66,7 +66,8 @@ def find_layout(output: TracedOutput, *, hint: Hint, rules: LayoutRules) -> Layo
     if kind in WINDOWS:
         fits = axis == 0 and len(rest) + (folded > 1) >= expected + 1
     else:
-        fits = folded == 1 and len(rest) == expected and axis == (kind == "tokens_first")
+        axes = len(rest) == expected or (kind == "tokens" and len(rest) == expected + 1)
+        fits = folded == 1 and axes and axis == (kind == "tokens_first")
     if not fits:
         raise NoLayoutError(f"output {shown} is not {hint.layout or 'of a known layout'}")
     try:

@@ -101,7 +101,9 @@ def trace_outputs(
         return hook
 
     handles = [
-        module.register_forward_hook(hook_for(name)) for name, module in network.named_modules()
+        module.register_forward_hook(hook_for(name))
+        for name, module in network.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)  # takes no hooks
     ]
     try:
         for images in (1, 2):

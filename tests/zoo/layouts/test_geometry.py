@@ -227,3 +227,103 @@ def test_tokens_that_a_library_has_in_another_order_never_pass_as_a_grid() -> No
     blind = replace(built, hint_for=None)
     with pytest.raises(RosettaError, match="positions are in another order"):
         check_geometry(blind, ["blocks.0.mlp.act"])
+
+
+def heads_after(maps: Tensor) -> Tensor:
+    return tokens_of(maps).unflatten(2, (2, 3))
+
+
+def in_place(maps: Tensor) -> Tensor:
+    return maps.mul_(2)
+
+
+class Doubled(nn.Module):
+    """A network that changes its input in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.mul_(2))
+
+
+def test_a_network_may_change_its_input() -> None:
+    assert check_geometry(square(Doubled()), ["conv"]) == {"conv": "follows"}
+
+
+def test_tokens_may_have_an_axis_of_heads_behind_them() -> None:
+    with pytest.raises(RosettaError, match="set layout: tokens"):
+        check_geometry(square(Patches(heads_after)), ["last"])
+    built = square(Patches(heads_after), hints={"last": Hint(layout="tokens")})
+    assert built.layout("last").grid == (16, 16)
+    assert check_geometry(built, ["last"]) == {"last": "follows"}
+
+
+def with_tokens_between(maps: Tensor) -> Tensor:
+    tokens = tokens_of(maps)
+    return torch.cat([tokens[:, :100], tokens[:, :4] * 0, tokens[:, 100:]], 1)
+
+
+@pytest.mark.parametrize(
+    ("rearrange", "prefix"),
+    [
+        (lambda m: torch.cat([tokens_of(m), tokens_of(m).mean(1, keepdim=True)], 1), 1),
+        (with_tokens_between, 4),
+        (lambda m: nn.functional.pad(tokens_of(m), (0, 0, 33, 0)), 0),  # 17×17 tokens
+        (lambda m: nn.functional.pad(tokens_of(m), (0, 0, 1, 0)), 0),
+        (lambda m: m.flip(2), 0),
+        (lambda m: m.transpose(2, 3), 0),
+        (lambda m: m.transpose(1, 2), 0),
+        (lambda m: m[..., :8], 0),
+        (lambda m: torch.stack([m, m.flip(3)], 1).flatten(0, 1), 0),
+        (lambda m: tokens_of(m).unflatten(2, (3, 2)).transpose(1, 2).flatten(0, 1), 0),
+    ],
+)
+def test_other_arrangements_are_refused(rearrange: Any, prefix: int) -> None:
+    """A class token last, registers in between, flips, crops, heads in the batch: never a grid."""
+    built = square(Patches(rearrange), prefix_tokens=prefix)
+    with pytest.raises(RosettaError, match=r"layer 'last': output \(.*; .*") as caught:
+        check_geometry(built, ["last"])
+    assert "\n" not in str(caught.value)
+
+
+def quantised(*, static: bool) -> nn.Module:
+    quantization = torch.ao.quantization
+    if not static:
+        network = nn.Sequential(nn.Conv2d(3, 6, 4, 4), Tokens(), nn.Linear(6, 6)).eval()
+        return quantization.quantize_dynamic(network, {nn.Linear})
+    network = nn.Sequential(
+        quantization.QuantStub(), nn.Conv2d(3, 6, 4, 4), quantization.DeQuantStub()
+    ).eval()
+    network.qconfig = quantization.get_default_qconfig("x86")
+    quantization.prepare(network, inplace=True)
+    network(torch.randn(2, 3, 64, 64))
+    return quantization.convert(network, inplace=True)
+
+
+class Tokens(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return tokens_of(x)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_of_quantised_networks_are_read_where_they_return_floats() -> None:
+    static = square(quantised(static=True))
+    with pytest.raises(RosettaError, match=r"layer '1': output is quantised \(quint8\); choose "):
+        check_geometry(static, ["1"])
+    assert check_geometry(static, ["2"]) == {"2": "follows"}
+    with pytest.raises(
+        RosettaError, match="change with .* batch; .*, and dynamic quantisation off"
+    ):
+        check_geometry(square(quantised(static=False)), ["2"])  # scales follow from the batch
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layer", ["1", "1.0"])
+def test_a_scripted_part_of_a_network_is_one_line(layer: str) -> None:
+    part = torch.jit.script(nn.Sequential(nn.Conv2d(6, 6, 1), nn.ReLU()))
+    built = square(nn.Sequential(nn.Conv2d(3, 6, 4, 4), part))
+    with pytest.raises(RosettaError, match=rf"layer '{layer}': is a TorchScript module, whose"):
+        check_geometry(built, [layer])
+    assert check_geometry(built, ["0"]) == {"0": "follows"}

@@ -200,7 +200,11 @@ def test_positions_stay_where_they_are_in_the_image(
             {"prefix_tokens": 3, "hints": {"*": Hint(grid=(5, 5))}},
             "has 32 tokens, not 5×5 and 3 prefix tokens",
         ),
-        (lambda m: m, {"hints": {"*": Hint(layout="tokens")}}, r"\(1, 6, 4, 8\) is not tokens"),
+        (
+            lambda m: m,
+            {"hints": {"*": Hint(layout="tokens_last")}},
+            r"\(1, 6, 4, 8\) is not tokens",
+        ),
         (lambda m: m, {"hints": {"*": Hint(grid=(8, 4))}}, "does not have the grid 8×4"),
         (lambda m: m[..., None, None], {}, r"\(1, 6, 4, 8, 1, 1\) is not of a known layout"),
         (lambda m: m.permute(2, 3, 0, 1), {}, "has the images in dimension 2"),
