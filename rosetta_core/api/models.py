@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from rosetta_core.config.reading import parse_model
+from rosetta_core.config.reading import parse_model, parse_section
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.run_tables import ModelFacts
 from rosetta_core.runs.paths import weights_file
@@ -174,12 +173,8 @@ def _network(
     try:
         if latent_size is not None:
             return Generator(network=network, latent_size=latent_size, **options)
-        given = input if isinstance(input, Input) else Input.model_validate(input)
+        given = input if isinstance(input, Input) else parse_section(Input, input, source="input")
         return Encoder(network=network, input=given, **options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise RosettaError(f"wrap: input.{key}: {first['msg']}") from None
     except TypeError as error:
         raise RosettaError(f"wrap: {error}") from None
 

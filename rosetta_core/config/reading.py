@@ -19,7 +19,14 @@ from rosetta_core.validation import PATTERN_MESSAGES
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.named_models import expand_name
 
-__all__ = ["IGNORED_PREFIX", "load_config", "load_recipe", "parse_config", "parse_model"]
+__all__ = [
+    "IGNORED_PREFIX",
+    "load_config",
+    "load_recipe",
+    "parse_config",
+    "parse_model",
+    "parse_section",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 # pydantic adds the tags of a union to the path of a key
@@ -75,22 +82,23 @@ def _mapping(content: Any, *, source: str) -> Mapping[str, Any]:
 def parse_model(content: Any, source: str = "model") -> ModelSpec:
     """Check the definition of a model: a name, or keys; RosettaError for the first wrong key."""
     try:
-        return _parse(ModelSpec, expand_name(content), source=source)
+        return parse_section(ModelSpec, expand_name(content), source=source)
     except ValueError as error:
         raise error if isinstance(error, RosettaError) else RosettaError(str(error)) from None
 
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check the YAML recipe of a training; RosettaError if it is wrong."""
-    return _parse(Recipe, read_yaml(path), source=str(path))
+    return parse_section(Recipe, read_yaml(path), source=str(path))
 
 
 def parse_config(content: Any, source: str = CONTENT) -> Config:
     """Check the content of a configuration; RosettaError for the first key that is wrong."""
-    return _parse(Config, content, source=source)
+    return parse_section(Config, content, source=source)
 
 
-def _parse(model: type[Model], content: Any, *, source: str) -> Model:
+def parse_section(model: type[Model], content: Any, *, source: str) -> Model:
+    """Check the content of a section; RosettaError for the first key that is wrong."""
     content = _mapping(content, source=source)
     known = {key: value for key, value in content.items() if not _is_ignored(key)}
     try:

@@ -78,6 +78,7 @@ class LiveActivations(ActivationSource):
         self._pilot: list[Moments] = []
         self._thread = threading.local()  # `start`: the thread's first image in the batch
 
+    @torch.no_grad()
     def load(self, images: range, workers: TorchThreadPool) -> None:
         """Run the network on a batch of images and keep their maps, in place of earlier ones.
 
