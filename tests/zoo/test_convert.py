@@ -1,6 +1,8 @@
 """A converted file holds the same tensors, says what network they are of, and fits it."""
 
 import json
+import pickle
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -11,11 +13,14 @@ from golden import FOLDER, Golden, assert_near
 from pickled import file, network, number, pairs, raw, state, storage, tensor, text
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from rosetta_core.cli.main import main
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
+from rosetta_core.zoo.generators.stylegan3 import stylegan_xl
 from rosetta_core.zoo.loading import build, load
+from rosetta_core.zoo.model_info import check_fit
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checkpoints import read_metadata
 from rosetta_core.zoo.weights.convert import convert
@@ -48,6 +53,64 @@ def test_an_official_file_becomes_a_pivot(name: str, tmp_path: Path, capsys) -> 
         assert torch.equal(loaded[key].to(value.dtype), value), key
     with safe_open(target, framework="pt") as opened:
         assert opened.metadata()["source_sha256"] == file_sha256(source)
+
+
+def plain(value: object) -> bytes:
+    """A value of Python's own, without the start and the end of a pickle."""
+    return pickle.dumps(value, protocol=2)[2:-1]
+
+
+def pickled(module: nn.Module, *, class_name: str = "Part", **attributes: object) -> bytes:
+    """A module with its submodules, as NVIDIA's persistence pickles it."""
+
+    def tensors(named: Iterable[tuple[str, Tensor]]) -> bytes:
+        pieces = {
+            name: tensor(raw(storage(x.flatten())), sizes=x.shape, strides=x.stride())
+            for name, x in named
+        }
+        return pairs(pieces) if pieces else b"}"
+
+    parts = {
+        name: pickled(part, **(STYLEGAN_XL if name == "synthesis" else {}))
+        for name, part in module.named_children()
+    }
+    of = state(
+        _parameters=tensors(module.named_parameters(recurse=False)),
+        _buffers=tensors(module.named_buffers(recurse=False)),
+        _modules=pairs(parts) if parts else b"}",
+        **{name: plain(value) for name, value in attributes.items()},
+    )
+    return network(of, class_name=text(class_name))
+
+
+STYLEGAN_XL: dict[str, object] = {}  # attributes of its synthesis network
+
+
+def test_a_stylegan_xl_without_classes_is_converted_with_its_unused_embedding(
+    tmp_path: Path, capsys
+) -> None:
+    arguments = {
+        "z_dim": 4, "c_dim": 0, "w_dim": 5, "img_resolution": 16, "img_channels": 3,
+        "channel_base": 64, "channel_max": 4, "num_layers": 6,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    built = stylegan_xl.build(arguments={**arguments, "class_embedding_shape": [6, 2]}).network
+    expected = built.state_dict()
+    STYLEGAN_XL.update(conv_kernel=3, layer_names=list(built.synthesis.layer_names))
+    built.mapping.embed = nn.Embedding(6, 2)
+    source, target = tmp_path / "network.pkl", tmp_path / "clean.safetensors"
+    generator = pickled(built, class_name="Generator", _init_args=(), _init_kwargs=arguments)
+    source.write_bytes(file(generator))
+    assert main(["convert", str(source), str(target)]) == 0
+    pivot = yaml.safe_load(capsys.readouterr().out)["pivot"]
+    assert pivot["family"] == "stylegan_xl"
+    assert pivot["arguments"]["c_dim"] == 0
+    for path, weights in ((target, pivot["weights"]), (source, {"file": str(source)})):
+        model = ModelSpec(**{**pivot, "weights": weights})
+        check_fit(model, path, tmp_path / "resources")
+        loaded = load(model, path, device=CPU).network.state_dict()
+        assert loaded.keys() == expected.keys()
+        assert all(torch.equal(loaded[name], value) for name, value in expected.items())
 
 
 def test_tensors_that_share_memory_or_lie_across_are_written_as_they_read(tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_layers_of_quantised_networks_are_read_where_they_return_floats() -> Non
         check_geometry(static, ["1"])
     assert check_geometry(static, ["2"]) == {"2": "follows"}
     with pytest.raises(
-        RosettaError, match="change with .* batch; .*, and dynamic quantisation off"
+        RosettaError, match=r"change with .* batch; .*, and dynamic quantisation off"
     ):
         check_geometry(square(quantised(static=False)), ["2"])  # scales follow from the batch
 
