@@ -33,6 +33,7 @@ __all__ = [
     "image_suffixes",
     "open_image",
     "read_image",
+    "read_mask",
     "resize_image",
 ]
 
@@ -50,6 +51,7 @@ SEQUENCES = {"AVIF", "FLI", "GIF", "HEIF", "PNG", "TIFF", "WEBP"}  # may have se
 MAX_BIT_DEPTH = 16
 DARK = 2**14  # values of 16 bits below this are at most a quarter as bright as white
 MAX_PIXELS = 2**26  # of an image: takes up to 1 GiB while it is decoded
+MIN_MASK = 0.1  # smallest value of the brightest pixel of a mask
 LARGE = 2**24  # pixels of images of which a process decodes one at a time
 _opening, _decoding = RLock(), RLock()
 
@@ -157,6 +159,26 @@ def read_image(
     """
     with open_image(path, max_pixels=max_pixels) as image:
         return np.array(_to_rgb(image, bit_depth))
+
+
+def read_mask(path: Path, *, max_pixels: int | None = None) -> NDArray[np.float32]:
+    """Read an image file as a mask (h, w) from 0, black, to 1, white.
+
+    Args:
+        path: image file of 8 or 16 bits.
+        max_pixels: as in `read_image`.
+
+    Raises:
+        RosettaError: as in `read_image`; or no pixel is bright, as in files of labels 0 and 1.
+    """
+    pixels = read_image(path, bit_depth=MAX_BIT_DEPTH, max_pixels=max_pixels)
+    mask = pixels.mean(axis=2).astype(np.float32) / 255
+    if mask.max(initial=0) < MIN_MASK:
+        raise RosettaError(
+            f"{path}: no pixel of the mask is bright (the largest value is {mask.max():.2g}, white "
+            "is 1), as in files of labels 0 and 1; make the pixels white where units may change"
+        )
+    return mask
 
 
 class _RangeError(ValueError):

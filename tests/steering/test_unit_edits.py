@@ -133,6 +133,18 @@ def test_a_mask_is_white_where_units_change(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("white", [255, 65535])
+def test_masks_of_16_bits_and_files_of_labels(tmp_path: Path, white: int) -> None:
+    path, kind = tmp_path / "mask.png", np.uint16 if white > 255 else np.uint8
+    Image.fromarray(np.array([[0, white], [white // 5, 0]], kind)).save(path)
+    np.testing.assert_allclose(load_mask(path, size=(2, 2)), [[0, 1], [0.2, 0]], atol=1e-6)
+    for label in (0, 1, white // 20):
+        Image.fromarray(np.array([[0, label]], kind)).save(path)
+        with pytest.raises(RosettaError, match="no pixel of the mask is bright") as caught:
+            load_mask(path, size=(1, 2))
+        assert "\n" not in str(caught.value)
+
+
 def test_the_loss_is_the_sum_over_pairs_and_two_penalties(
     generator: SteeredGenerator, maps: Mapping[str, Tensor], minimum: dict[str, np.ndarray]
 ) -> None:

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from rosetta_core.cli.main import main
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
+from rosetta_core.zoo.generators.stylegan2 import generator as stylegan2
 from rosetta_core.zoo.generators.stylegan3 import stylegan_xl
-from rosetta_core.zoo.loading import build, load
+from rosetta_core.zoo.layouts.generator_geometry import check_generator_geometry
+from rosetta_core.zoo.loading import build, layers_of, load
 from rosetta_core.zoo.model_info import check_fit
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checkpoints import read_metadata
@@ -71,7 +73,7 @@ def pickled(module: nn.Module, *, class_name: str = "Part", **attributes: object
         return pairs(pieces) if pieces else b"}"
 
     parts = {
-        name: pickled(part, **(STYLEGAN_XL if name == "synthesis" else {}))
+        name: pickled(part, **(SYNTHESIS if name == "synthesis" else {}))
         for name, part in module.named_children()
     }
     of = state(
@@ -83,7 +85,42 @@ def pickled(module: nn.Module, *, class_name: str = "Part", **attributes: object
     return network(of, class_name=text(class_name))
 
 
-STYLEGAN_XL: dict[str, object] = {}  # attributes of its synthesis network
+SYNTHESIS: dict[str, object] = {}  # attributes of the synthesis network
+
+
+@pytest.mark.parametrize("sides", [(4, 6), (7, 4), (2, 5)])
+def test_a_stylegan2_whose_images_are_not_square_is_built_as_its_file_has_it(
+    tmp_path: Path, capsys, sides: tuple[int, int]
+) -> None:
+    arguments = {
+        "z_dim": 4, "c_dim": 0, "w_dim": 5, "img_resolution": 16, "img_channels": 3,
+        "mapping_kwargs": {"num_layers": 2},
+        "synthesis_kwargs": {"channel_base": 64, "channel_max": 4},
+    }  # fmt: skip
+    built = stylegan2.build(arguments={**arguments, "init_res": sides})
+    SYNTHESIS.clear()
+    SYNTHESIS.update(block_resolutions=[4, 8, 16])
+    source, target = tmp_path / "network.pkl", tmp_path / "clean.safetensors"
+    given = {"_init_args": (), "_init_kwargs": arguments}
+    source.write_bytes(file(pickled(built.network, class_name="Generator", **given)))
+    assert main(["convert", str(source), str(target)]) == 0
+    pivot = yaml.safe_load(capsys.readouterr().out)["pivot"]
+    assert pivot["arguments"]["init_res"] == list(sides)
+    loaded = load(ModelSpec(**pivot), target, device=CPU)
+    latents = built.sample_latents([0])
+    with torch.no_grad():
+        images = loaded.generate(latents, None)
+        assert torch.equal(images, built.generate(latents, None))
+    assert images.shape == (1, 3, 4 * sides[0], 4 * sides[1])
+    layers = [layer.name for layer in layers_of(ModelSpec(**pivot), loaded)]
+    assert set(check_generator_geometry(loaded, layers).values()) == {"follows"}
+
+
+@pytest.mark.parametrize("sides", [4, [4], [4, 0], [4, 4.5], "44", [True, 4]])
+def test_sides_of_the_constant_input_are_two_numbers(sides: object) -> None:
+    arguments = {"z_dim": 4, "c_dim": 0, "w_dim": 5, "img_resolution": 8, "img_channels": 3}
+    with pytest.raises(RosettaError, match=r"stylegan2: init_res is .*; give the height and the"):
+        stylegan2.build(arguments={**arguments, "synthesis_kwargs": {}, "init_res": sides})
 
 
 def test_a_stylegan_xl_without_classes_is_converted_with_its_unused_embedding(
@@ -96,7 +133,8 @@ def test_a_stylegan_xl_without_classes_is_converted_with_its_unused_embedding(
     torch.manual_seed(0)
     built = stylegan_xl.build(arguments={**arguments, "class_embedding_shape": [6, 2]}).network
     expected = built.state_dict()
-    STYLEGAN_XL.update(conv_kernel=3, layer_names=list(built.synthesis.layer_names))
+    SYNTHESIS.clear()
+    SYNTHESIS.update(conv_kernel=3, layer_names=list(built.synthesis.layer_names))
     built.mapping.embed = nn.Embedding(6, 2)
     source, target = tmp_path / "network.pkl", tmp_path / "clean.safetensors"
     generator = pickled(built, class_name="Generator", _init_args=(), _init_kwargs=arguments)

@@ -68,7 +68,7 @@ def _check_files(config: Config, job: Job) -> None:
         targets = [target for target in job.targets if target.file is not None]
     images = [(Path(target.file or ""), target.bit_depth) for target in targets]
     if isinstance(job, Edit) and job.mask:
-        images.append((Path(job.mask), None))
+        images.append((Path(job.mask), 16))  # dark masks are refused with a line of their own
     function = job.function if isinstance(job, Edit) else None
     paths = [path for path, _ in images]
     for path in [*paths, *([Path(function.rpartition(":")[0])] if function else [])]:
@@ -99,10 +99,10 @@ def _check_files(config: Config, job: Job) -> None:
 
 
 def _check_mask(config: Config, mask: str, pixels: int) -> None:
-    """Check that a mask has the size of the pivot's images."""
-    from rosetta_core.io.images import read_image
+    """Check that a mask has the size of the pivot's images, and bright pixels."""
+    from rosetta_core.io.images import read_mask
 
-    height, width = read_image(Path(mask), max_pixels=config.max_pixels).shape[:2]
+    height, width = read_mask(Path(mask), max_pixels=config.max_pixels).shape
     if height * width != pixels:
         side = isqrt(pixels)
         raise RosettaError(

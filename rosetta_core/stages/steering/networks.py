@@ -14,7 +14,7 @@ from rosetta_core.config import Config
 from rosetta_core.config.images import DistanceSpec, TargetImage
 from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.images import crop_square, read_image, resize_image
+from rosetta_core.io.images import crop_square, read_image, read_mask, resize_image
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.devices import resolve_device
@@ -151,7 +151,9 @@ def load_target(
     return resize_image(image, (generated.shape[0], generated.shape[1]))
 
 
-def load_mask(file: Path, *, size: tuple[int, int], max_pixels: int | None) -> NDArray[np.float32]:
+def load_mask(
+    file: Path, *, size: tuple[int, int], max_pixels: int | None = None
+) -> NDArray[np.float32]:
     """Return an image file as a mask (h, w) from 0 to 1.
 
     Args:
@@ -160,16 +162,16 @@ def load_mask(file: Path, *, size: tuple[int, int], max_pixels: int | None) -> N
         max_pixels: largest image file, as in `read_image`.
 
     Raises:
-        RosettaError: the file is not an image of that size.
+        RosettaError: the file is not an image of that size, or has no bright pixel.
     """
-    image = read_image(file, max_pixels=max_pixels)
-    if image.shape[:2] != size:
-        height, width = image.shape[:2]
+    mask = read_mask(file, max_pixels=max_pixels)
+    if mask.shape != size:
+        height, width = mask.shape
         raise RosettaError(
             f"mask {file}: has {width}×{height} pixels, but the generator's images have "
             f"{size[1]}×{size[0]}; give a mask of that size"
         )
-    return image.mean(axis=2).astype(np.float32) / 255
+    return mask
 
 
 def settings_of(kind: type[Settings], job: Job) -> Settings:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURES", "arguments_of", "build"]
 
 FAMILY = "stylegan2"
+SQUARE = (4, 4)  # sides of the constant input
 # minima of further integer arguments
 MAPPING_SIZES = {"num_layers": 1, "embed_features": 1, "layer_features": 1}
 SYNTHESIS_SIZES = {"channel_base": 4, "channel_max": 1}
@@ -82,7 +83,9 @@ def build(
         architecture: name of a published network, in `ARCHITECTURES`.
         arguments: in its place, keyword arguments of the official constructor. Those of the
             synthesis network are in `synthesis_kwargs` (stylegan2-ada-pytorch) or at the top level
-            (stylegan3). Arguments for half precision and training have no effect.
+            (stylegan3). Arguments for half precision and training have no effect. `init_res`, as in
+            forks for images that are not square, is the height and the width of the constant input
+            in place of 4 and 4; `img_resolution` is the side of a square image.
         truncation: ψ, the share of the distance of w from its mean that is retained.
 
     Raises:
@@ -111,6 +114,7 @@ def build(
         resample_filter=synthesis_arguments["resample_filter"],
         use_noise=synthesis_arguments["use_noise"],
         conv_clamp=synthesis_arguments["conv_clamp"],
+        first_sides=_first_sides(sizes["init_res"]),
     )
     synthesis = SynthesisNetwork(design, resolution=resolution, num_ws=slots)
     submodules = {"synthesis": synthesis, "mapping": mapping}
@@ -133,9 +137,8 @@ def _complete_arguments(
     outer: dict[str, Any] = (
         {"synthesis_kwargs": {}} if nested else {**SYNTHESIS, "conv_clamp": FLAT_CLAMP}
     )
-    complete = fill_defaults(
-        arguments, sizes=SIZES, defaults={"mapping_kwargs": {}, **outer}, family=FAMILY
-    )
+    defaults = {"mapping_kwargs": {}, "init_res": SQUARE, **outer}
+    complete = fill_defaults(arguments, sizes=SIZES, defaults=defaults, family=FAMILY)
     mapping = fill_defaults(
         complete["mapping_kwargs"],
         sizes=MAPPING_SIZES,
@@ -166,6 +169,16 @@ def _complete_arguments(
     return complete, mapping, synthesis
 
 
+def _first_sides(sides: Any) -> tuple[int, int]:
+    """Return the height and the width of the constant input."""
+    values = list(sides) if isinstance(sides, list | tuple) else []
+    if len(values) != 2 or not all(type(side) is int and 1 <= side <= 64 for side in values):
+        raise RosettaError(
+            f"{FAMILY}: init_res is {sides!r}; give the height and the width of the constant input"
+        )
+    return values[0], values[1]
+
+
 def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
     """Return the constructor arguments of a pickled generator; None if it is not a StyleGAN2."""
     synthesis = module.modules.get("synthesis")
@@ -173,4 +186,9 @@ def arguments_of(module: "PickledModule") -> dict[str, Any] | None:
         return None
     if "block_resolutions" not in synthesis.attributes:
         return None
-    return to_builtin(constructor_arguments(module))
+    arguments: dict[str, Any] = to_builtin(constructor_arguments(module))
+    first = synthesis.modules.get("b4")
+    const = first.parameters.get("const") if first else None
+    if const is not None and tuple(const.shape[1:]) != SQUARE:
+        arguments["init_res"] = list(const.shape[1:])
+    return arguments

@@ -33,6 +33,7 @@ class Design:
         resample_filter: taps of the low-pass filter, along rows and along columns.
         use_noise: whether layers add constant noise.
         conv_clamp: largest magnitude of a layer's outputs; None for no clamp.
+        first_sides: height and width of the constant input, at resolution 4.
     """
 
     w_dim: int
@@ -42,6 +43,12 @@ class Design:
     resample_filter: Sequence[float]
     use_noise: bool
     conv_clamp: float | None
+    first_sides: tuple[int, int] = (4, 4)
+
+    def sides(self, resolution: int) -> tuple[int, int]:
+        """Return the height and the width of features at a resolution."""
+        height, width = self.first_sides
+        return height * resolution // 4, width * resolution // 4
 
     def channels(self, resolution: int) -> int:
         """Return the number of channels at a resolution."""
@@ -65,7 +72,7 @@ class SynthesisLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.register_buffer("resample_filter", fir_kernel(design.resample_filter))
         if design.use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.register_buffer("noise_const", torch.randn(design.sides(resolution)))
             self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
@@ -118,7 +125,7 @@ class SynthesisBlock(nn.Module):
                 self.in_channels, channels, design, resolution=resolution, up=2
             )
         else:
-            self.const = nn.Parameter(torch.randn(channels, resolution, resolution))
+            self.const = nn.Parameter(torch.randn(channels, *design.sides(resolution)))
         self.conv1 = SynthesisLayer(channels, channels, design, resolution=resolution)
         self.torgb = ToRGBLayer(channels, design)
 
