@@ -328,7 +328,8 @@ def _layout(content: Any) -> _Layout:
         raise ValueError("its shape and its chunks have different numbers of axes")
     if any(side % chunk for side, chunk in zip(file_shape, chunk_shape, strict=True)):
         raise ValueError("its chunks do not divide its shards")
-    if any(part > max(side, 1) for part, side in zip(file_shape, shape, strict=True)):
+    # blocks of images are powers of two: up to twice as long as the array is
+    if any(part > 2 * max(side, 1) for part, side in zip(file_shape, shape, strict=True)):
         raise ValueError("its chunks are larger than the array")
     return layout
 

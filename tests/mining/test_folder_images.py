@@ -199,7 +199,17 @@ def truncate(folder: Path, name: str) -> None:
         (
             lambda f: (f / "photograph 07.png").rename(f / "a {b}.png"),
             {},
-            "photos/a {b}.png: Snakemake reads braces as wildcards; rename the file",
+            "'photos/a {b}.png': Snakemake reads '{' in a path as a wildcard or a",
+        ),
+        (
+            lambda f: (f / "photograph 07.png").rename(f / "a\nb.png"),
+            {},
+            "'photos/a\\nb.png': Snakemake reads '\\n' in a path as",
+        ),
+        (
+            lambda f: (f / "photograph 07.png").rename(f / "<b>7.png"),
+            {},
+            "'photos/<b>7.png': Snakemake reads '<b>' in a path as",
         ),
         (lambda f: None, {"folder": "."}, "sampling.folder: . and results: results are nested"),
         (

@@ -113,3 +113,19 @@ def test_activations_that_are_no_numbers_are_refused_in_any_type(value: float) -
             maps.load(range(6), workers)
         offered = "float32_layers" in str(caught.value)
         assert offered == (not types and value == float("inf"))
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 6])
+def test_shards_of_any_number_of_images_are_read_as_they_were_written(
+    tmp_path: Path, count: int
+) -> None:
+    """Blocks are powers of two, so the last one may reach beyond the images."""
+    maps = source(lambda x: x)
+    maps.images = count
+    store = tmp_path / "a.zarr"
+    record_shard(
+        maps, store, images=range(count), memory_budget=2**26, threads=1, about={"model": "mine"}
+    )
+    expected = torch.from_numpy(IMAGES[:count]).permute(0, 3, 1, 2).half() / 255
+    read = StoredActivations([store]).read(0, range(count))
+    torch.testing.assert_close(read, expected, rtol=1e-3, atol=1e-3)

@@ -1,5 +1,6 @@
 """Checks of a configuration before a run: models, layers, weights, images and steering jobs."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -33,6 +34,7 @@ __all__ = ["check_config"]
 
 PROBE_IMAGES = 4  # generated before a run
 PROBE_FLOPS = 4 * 10**11  # of all of them: seconds on a CPU
+UNSUITABLE = re.compile(r"[{\n\r]|<[a-z][a-z0-9_]*>")  # in paths of Snakemake
 UNPLACED = {  # verdicts on layers whose maps show no places, and what they mean
     "single": "have one position; only their values are compared",
     "even": "respond everywhere to each part of the image, so their layout cannot be verified; "
@@ -192,8 +194,11 @@ def _check_image_folder(config: Config) -> None:
     for note in paths.image_folder.notes(len(files)) if paths.image_folder else []:
         log.warning("%s", note)
     for file in files:
-        if "{" in str(file):
-            raise RosettaError(f"{file}: Snakemake reads braces as wildcards; rename the file")
+        if found := UNSUITABLE.search(str(file)):
+            raise RosettaError(
+                f"{str(file)!r}: Snakemake reads {found[0]!r} in a path as a wildcard or a "
+                "variable; rename the file or its folder"
+            )
     check_images(
         files,
         paths.resources / "images",
