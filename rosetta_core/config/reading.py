@@ -123,9 +123,11 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
         case "extra_forbidden":
             known = _known_keys(model, parts[:-1])
             hint = did_you_mean(str(parts[-1]), known)
+            key = key if key.isascii() else ascii(key)  # letters of other scripts look alike
             return f"{key}: unknown key{hint or '; known keys: ' + ', '.join(known)}"
         case "invalid_key":  # a number or a date; pydantic puts the place into its own words
-            return f"{key or parts[-1]}: not a key; keys are names"
+            named = key if parts and isinstance(parts[-1], str) else ""
+            return f"{named or repr(value)}: not a key; keys are names"
         case "missing":
             return f"{key}: required key is missing; add it"
         case "string_pattern_mismatch" if error["ctx"]["pattern"] in PATTERN_MESSAGES:

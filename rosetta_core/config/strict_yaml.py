@@ -2,7 +2,8 @@
 
 PyYAML's SafeLoader keeps the last of duplicate keys, and aliases of aliases multiply without bound.
 Both are errors of one line here, with line and column. Numbers such as 1e-3, which YAML 1.1 takes
-for text, are numbers as in YAML 1.2; `write_yaml` quotes texts that look like them.
+for text, are numbers as in YAML 1.2; `write_yaml` quotes texts that look like them. 010 and 1:30,
+which YAML 1.1 takes for 8 and 90, are errors.
 """
 
 import codecs
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode
+from yaml.reader import ReaderError
 
 from rosetta_core.errors import RosettaError
 
@@ -24,9 +26,11 @@ TYPED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "null"
 
 
 FLOAT = "tag:yaml.org,2002:float"
+NUMBERS = (FLOAT, "tag:yaml.org,2002:int")
 EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")  # YAML 1.1 wants a point and a sign
 FIRST = list("-+0123456789")
-OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+OTHER_BASE = re.compile(r"[-+]?(0[0-9_]+$|[0-9][0-9_]*:)")  # octal numbers, and those of base 60
 
 
 class _InvalidError(ConstructorError):
@@ -49,6 +53,11 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
+        if node.tag in NUMBERS and OTHER_BASE.match(node.value):
+            problem = (
+                f"{_shown(node)} is not a decimal number; write one, or quote it if it is text"
+            )
+            raise _InvalidError(problem, node)
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError, AttributeError) as error:
@@ -86,7 +95,9 @@ def read_yaml(path: Path) -> Any:
         content = path.read_bytes()
         text = content.decode()
     except UnicodeDecodeError as error:
-        encoding = "UTF-16" if content.startswith(OTHER_ENCODINGS) else "not UTF-8 text"
+        encoding = "not UTF-8 text"
+        if content.startswith(OTHER_ENCODINGS):
+            encoding = "UTF-16 or UTF-32"
         raise RosettaError(f"{path}: is {encoding}; save it as UTF-8") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -99,6 +110,13 @@ def read_yaml(path: Path) -> Any:
         _check_size(node)
         content = loader.construct_document(node)
         return {} if content is None else content
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        cure = "save it as UTF-8" if "\0" in text else "remove it"
+        raise RosettaError(
+            f"{path}: line {line}: has the character {chr(error.character)!a}, which YAML does not "
+            f"allow; {cure}"
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""

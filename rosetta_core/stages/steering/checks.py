@@ -100,15 +100,17 @@ def _check_files(config: Config, job: Job) -> None:
 
 def _check_mask(config: Config, mask: str, pixels: int) -> None:
     """Check that a mask has the size of the pivot's images, and bright pixels."""
-    from rosetta_core.io.images import read_mask
+    from rosetta_core.io.images import MAX_BIT_DEPTH, read_image, read_mask
 
-    height, width = read_mask(Path(mask), max_pixels=config.max_pixels).shape
+    image = read_image(Path(mask), bit_depth=MAX_BIT_DEPTH, max_pixels=config.max_pixels)
+    height, width = image.shape[:2]
     if height * width != pixels:
         side = isqrt(pixels)
         raise RosettaError(
             f"mask: {mask} has {width}×{height} pixels, but images of {config.pivot.name} have "
             f"{side}×{side}; give a mask of that size"
         )
+    read_mask(Path(mask), max_pixels=config.max_pixels)
 
 
 def check_units(config: Config, layers: list["Layer"]) -> None:
