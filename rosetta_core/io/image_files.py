@@ -33,7 +33,8 @@ class ImageFolder:
         folder: the folder.
         images: its image files, sorted by path.
         left_out: number of files and folders that are left out, by reason.
-        repeated: folders whose content is listed a second time, under another path.
+        repeated: folders whose content is listed a second time, under another path; and links to
+            files that are listed too.
     """
 
     folder: Path
@@ -57,8 +58,8 @@ class ImageFolder:
             )
         if self.repeated:
             lines.append(
-                f"{self.folder}: images are listed twice, because links lead to folders that are "
-                f"listed too: {_name_some(self.repeated)}"
+                f"{self.folder}: images are listed twice, because links lead to files or folders "
+                f"that are listed too: {_name_some(self.repeated)}"
             )
         return lines
 
@@ -94,6 +95,7 @@ def list_images(folder: Path, *, key: str = "sampling.folder") -> ImageFolder:
             _check_name(path)
             content.images.append(path)
     content.images.sort()
+    content.repeated.extend(_repeated_files(content.images))
     if not content.images:
         left_out = content.describe_left_out()
         state = f" (left out: {left_out})" if left_out else ""
@@ -141,6 +143,19 @@ def _walk(
             yield from _walk(path, content, seen, ancestors=ancestors)
         else:
             yield path
+
+
+def _repeated_files(images: Sequence[Path]) -> list[Path]:
+    """Return the links among files that lead to a file that is listed already, or directly."""
+    links = [path for path in images if path.is_symlink()]
+    seen = {_identity(path) for path in images if not path.is_symlink()} if links else set()
+    repeated = []
+    for path in links:
+        identity = _identity(path)
+        if identity in seen:
+            repeated.append(path)
+        seen.add(identity)
+    return repeated
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -51,6 +51,7 @@ SEQUENCES = {"AVIF", "FLI", "GIF", "HEIF", "PNG", "TIFF", "WEBP"}  # may have se
 MAX_BIT_DEPTH = 16
 DARK = 2**14  # values of 16 bits below this are at most a quarter as bright as white
 MAX_PIXELS = 2**26  # of an image: takes up to 1 GiB while it is decoded
+HEAD = 256  # bytes in which a file that is not an image is recognised
 MIN_MASK = 0.1  # smallest value of the brightest pixel of a mask
 LARGE = 2**24  # pixels of images of which a process decodes one at a time
 _opening, _decoding = RLock(), RLock()
@@ -98,8 +99,7 @@ def open_image(path: Path, *, max_pixels: int | None = None) -> Iterator[Image.I
         with opened as image, _decoding if large else nullcontext():
             yield image
     except UnidentifiedImageError:
-        problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
-        raise RosettaError(f"{path}: {problem}; use a PNG or JPEG file") from None
+        raise RosettaError(f"{path}: {_describe_foreign(path)}") from None
     except Image.DecompressionBombError as error:
         number = re.search(r"\d+", str(error))
         size = f"{int(number[0]):,}" if number else "too many"
@@ -114,6 +114,20 @@ def open_image(path: Path, *, max_pixels: int | None = None) -> Iterator[Image.I
     except Exception as error:  # a damaged file can raise anything
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise RosettaError(f"{path}: cannot be read: {text.splitlines()[0]}") from error
+
+
+def _describe_foreign(path: Path) -> str:
+    """Return what a file is that is not an image, and what to do."""
+    with path.open("rb") as file:
+        head = file.read(HEAD).lstrip().lower()
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the image; run git lfs pull"
+    if head.startswith((b"../.git/annex/", b"/annex/objects/")):
+        return "is a git-annex pointer, not the image; run git annex get"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "is a web page, not an image; download the image itself"
+    problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
+    return f"{problem}; use a PNG or JPEG file"
 
 
 def _largest_tile(image: Image.Image) -> int:

@@ -79,6 +79,7 @@ def test_linked_class_folders_are_followed(tmp_path: Path) -> None:
     # a folder and its link: the images count twice, which is said
     (note,) = list_images(photos).notes()
     assert "images are listed twice" in note and f"{photos}/dogs" in note
+    assert f"{photos}/4.png" in note
 
 
 @pytest.mark.parametrize("target", [".", "..", "../../photos", "../.."])
@@ -122,6 +123,63 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     assert left_out.startswith(f"{tmp_path}: left out: 3 × dangling link, 2 × suffix .txt, 1 × ")
     assert used == f"{tmp_path}: the first 0 of 1 images are used, in path order"
     assert list_images(draw(tmp_path / "only" / "a.png").parent).notes(1) == []
+
+
+def test_links_to_one_file_are_named_whether_it_is_in_the_folder_or_not(tmp_path: Path) -> None:
+    outside, photos = draw(tmp_path / "outside" / "0.png"), tmp_path / "photos"
+    draw(photos / "1.png")
+    for name, target in (("2.png", outside), ("3.png", outside), ("4.png", photos / "1.png")):
+        (photos / name).symlink_to(target)
+    content = list_images(photos)
+    assert len(content.images) == 4
+    assert content.repeated == [photos / "3.png", photos / "4.png"]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda p: p.write_bytes(b""), "is empty; use a PNG or JPEG"),
+        (lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "Git LFS pointer"),
+        (lambda p: p.write_bytes(b"\n<!DOCTYPE html><html>"), "is a web page, not an image"),
+        (lambda p: p.write_bytes(b"/annex/objects/MD5-1"), "git-annex pointer"),
+        (lambda p: p.write_bytes(b"\x93NUMPY\1\0"), "not an image that Pillow reads"),
+        (cut, "cannot be read: "),
+        (lambda p: Image.fromarray(PIXELS[..., 0] / np.float32(9)).save(p, "TIFF"), "float pixels"),
+    ],
+)
+def test_files_that_are_no_images_are_one_line(tmp_path: Path, spoil, problem: str) -> None:
+    path = draw(tmp_path / "a.png")
+    spoil(path)
+    with pytest.raises(RosettaError) as caught:
+        check_images([path], tmp_path / "cache")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("CMYK", ".jpg"), ("CMYK", ".tif"), ("LA", ".png"), ("1", ".png"), ("P", ".gif"),
+     ("YCbCr", ".jpg"), ("LAB", ".tif"), ("I;16", ".png"), ("RGBA", ".webp")],
+)  # fmt: skip
+def test_every_mode_is_read_as_rgb_of_about_the_same_colours(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    colour = (200, 120, 40)
+    image = Image.new("RGB", (16, 16), colour)
+    if mode == "I;16":
+        image = Image.fromarray(np.full((16, 16), 150 * 257, np.uint16))
+    else:
+        image = image.convert(mode)
+    image.save(tmp_path / f"a{suffix}")
+    found = read_image(tmp_path / f"a{suffix}")
+    assert found.shape == (16, 16, 3)
+    expected = {"LA": 135, "1": 135, "I;16": 150}.get(mode, colour)
+    assert np.abs(found.mean((0, 1)) - expected).max() <= 12  # palettes are dithered
 
 
 def test_many_kinds_stay_one_line(tmp_path: Path) -> None:
