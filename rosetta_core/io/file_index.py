@@ -34,6 +34,7 @@ __all__ = [
 INDEX_NAME = "contents.json"
 SNAKEMAKE_TIMESTAMP = ".snakemake_timestamp"  # Snakemake writes it into every output folder
 SMALL_FILE = 64 * 2**10  # bytes up to which files, as metadata are, are read at every opening
+MAX_NAME = 1000  # characters of a name, with its folders
 BUFFER = 2**20  # bytes read at once
 
 
@@ -109,7 +110,8 @@ def check_file_index(
     except (OSError, ValueError) as error:
         raise RosettaError(f"{path}: is damaged ({_reason(error)}); {cure}") from error
     if content["of"] != qualified_name(folder):
-        raise RosettaError(f"{folder}: is {content['of']!r} under another name; {cure}")
+        name = content["of"][:80]
+        raise RosettaError(f"{folder}: is {name!r} under another name; {cure}")
     _check_folders(folder, files, cure=cure)
     for name, file in files.items():
         _check_file(folder / name, file, cure=cure, max_checksum_bytes=max_checksum_bytes)
@@ -121,25 +123,27 @@ def check_file_index(
 def _files(content: dict[str, Any]) -> dict[str, IndexedFile]:
     """Return the files of an index; ValueError if `write_file_index` does not write such ones."""
     if content.keys() != {"files", "of", "checksum"} or not isinstance(content["of"], str):
-        raise ValueError(f"has the keys {', '.join(content)}, not checksum, files, of")
+        raise ValueError(f"has the keys {', '.join(content)[:80]}, not checksum, files, of")
     if not isinstance(content["files"], dict):
         raise ValueError("files: not a mapping of names")
     files = {}
     for name, entry in content["files"].items():
         if not _is_inside(name):
-            raise ValueError(f"files: {name!r} is not the name of a file in the folder")
+            raise ValueError(f"files: {name[:80]!r} is not the name of a file in the folder")
         match entry:
             case {"bytes": int(size), "crc32c": str(crc32c)} if len(entry) == 2 and size >= 0:
                 files[name] = IndexedFile(size, crc32c)
             case _:
-                raise ValueError(f"files: {name!r} has no size and checksum")
+                raise ValueError(f"files: {name[:80]!r} has no size and checksum")
     return files
 
 
 def _is_inside(name: str) -> bool:
     """Return whether a name is a relative path with plain parts."""
-    parts = name.split("/")
-    plain = all(part not in ("", ".", "..") and part.isprintable() for part in parts)
+    parts = name.split("/") if len(name) < MAX_NAME else []
+    plain = bool(parts) and all(
+        part not in ("", ".", "..") and part.isprintable() for part in parts
+    )
     return plain and "\\" not in name and name != INDEX_NAME
 
 

@@ -168,6 +168,17 @@ class ArrayReader:
         assert result is not None
         return result
 
+    def check(self) -> None:
+        """Read the first chunk, whose size shows whether the metadata is that of the chunks.
+
+        Raises:
+            ValueError: as in `read`.
+            OSError: as in `read`.
+            RuntimeError: as in `read`.
+        """
+        if math.prod(self.shape):
+            self._read_chunk((0,) * len(self.shape))
+
     def _read_chunk(self, position: tuple[int, ...]) -> NDArray:
         """Read, verify and decompress the chunk at a position in the grid of all chunks."""
         counts = self._layout.inner_counts
@@ -220,7 +231,7 @@ def chunk_files(array: str, files: Mapping[str, IndexedFile]) -> dict[str, int]:
 
 
 def check_metadata(store: Path, files: Mapping[str, IndexedFile]) -> None:
-    """Check the metadata of all groups and arrays of a store, and that every chunk has its file.
+    """Check the metadata of all groups and arrays of a store, their files, and their first chunks.
 
     Args:
         store: folder of the store.
@@ -240,8 +251,8 @@ def check_metadata(store: Path, files: Mapping[str, IndexedFile]) -> None:
             continue
         chunks = chunk_files(folder, files)
         try:
-            ArrayReader(store / folder, chunks)
-        except ValueError as error:
+            ArrayReader(store / folder, chunks).check()
+        except (RuntimeError, ValueError) as error:
             raise ValueError(f"{folder}: {error}") from error
         unknown -= {f"{folder}/c/{chunk}" for chunk in chunks}
     if unknown:
