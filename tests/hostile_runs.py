@@ -19,14 +19,13 @@ from rosetta_core.stages.tools.prepare import write_config
 PIVOT, ENCODER, JOB = "dcgan", "mtcnn_onet", "strongest"
 
 
-def hostile_config(results: Path, **changes: Any) -> dict[str, Any]:
+def hostile_config(**changes: Any) -> dict[str, Any]:
     """Two networks with random weights, four images in two shards, and a steering job."""
-    content = tiny(results=str(results))
+    content = tiny(results="results", resources="resources")
     encoder = next(model for model in content["encoders"] if model["name"] == ENCODER)
     for model in (content["pivot"], encoder):
         model["weights"] = {"random": 0}
     return content | {
-        "resources": str(results.parent / "resources"),
         "encoders": [encoder],
         "sampling": content["sampling"] | {"images": 4, "shard_size": 2},
         "steering": {"show": [{"name": JOB, "concept": 0, "steps": 1, "restarts": 1}]},
@@ -34,9 +33,9 @@ def hostile_config(results: Path, **changes: Any) -> dict[str, Any]:
     }
 
 
-def build_run(results: Path) -> Path:
-    """Run all stages but those that measure; return the folder of the run."""
-    config = parse_config(hostile_config(results))
+def build_run() -> Path:
+    """Run all stages but those that measure, in the working directory; return the run's folder."""
+    config = parse_config(hostile_config())
     write_config(config)
     for shard in config.shards:
         stages.sample.run(config, shard=shard)
@@ -56,7 +55,7 @@ def build_run(results: Path) -> Path:
     stages.steering_pages.run(config)
     stages.dictionary.run(config)
     stages.provenance.run(config)
-    return RunPaths(config).run
+    return RunPaths(config).run.absolute()
 
 
 def rewrite_json(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -86,8 +85,8 @@ def seal_table(path: Path, table: pa.Table) -> None:
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
-def change_config(run: Path, **changes: Any) -> Config:
-    """Write another configuration into a run."""
-    config = parse_config(hostile_config(run.parent, **changes))
+def change_config(**changes: Any) -> Config:
+    """Write another configuration into the run of the working directory."""
+    config = parse_config(hostile_config(**changes))
     write_config(config)
     return config

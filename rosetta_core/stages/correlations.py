@@ -131,9 +131,18 @@ def _rows(units: int, blocks: int, block: int | None) -> range:
 
 def jobs(config: Config) -> list[Job]:
     """Return one job per pass and block."""
+    return _jobs(config, passes(config))
+
+
+def output_jobs(config: Config) -> list[Job]:
+    """Return one job per model and block, which together write the same as all jobs."""
+    return _jobs(config, [[model.name] for model in config.models])
+
+
+def _jobs(config: Config, passes: Sequence[Sequence[str]]) -> list[Job]:
     blocks = config.correlation.blocks
     numbers: list[int | None] = list(range(blocks)) if blocks > 1 else [None]
-    return [{"models": models, "block": block} for models in passes(config) for block in numbers]
+    return [{"models": models, "block": block} for models in passes for block in numbers]
 
 
 def settings(config: Config, **_: object) -> list[Any]:
@@ -181,6 +190,7 @@ STAGE = Stage(
     jobs=jobs,
     settings=settings,
     writes=writes,
+    output_jobs=output_jobs,
     cost=cost,
     models=lambda config, **_: [] if config.stores_activations else config.models,
     modules=lambda config, **_: [] if config.stores_activations else [LIVE_SOURCE],

@@ -29,7 +29,7 @@ from rosetta_core.stages import (
 )
 from rosetta_core.stages.stage import Job, Stage, job_name
 
-__all__ = ["STAGES", "benchmarks", "jobs_of"]
+__all__ = ["STAGES", "benchmarks", "jobs_of", "verified_outputs"]
 
 _ORDER = (
     *(sample, activations, units, correlations, join, neighbours, concepts),
@@ -46,6 +46,21 @@ def jobs_of(config: Config) -> Iterator[tuple[Stage, Job]]:
         if stage.default:
             for job in stage.jobs(config):
                 yield stage, job
+
+
+def verified_outputs(config: Config) -> list[Path]:
+    """Return the outputs of a run that carry checksums, in the order of the stages.
+
+    No network is built, since the run may come from others.
+    """
+    paths = RunPaths(config)
+    return [
+        path
+        for stage in STAGES.values()
+        if stage.default and stage.verified
+        for job in (stage.output_jobs or stage.jobs)(config)
+        for path in stage.writes(paths, job)
+    ]
 
 
 def benchmarks(config: Config) -> list[Path]:

@@ -49,6 +49,8 @@ class Stage:
         jobs: jobs of a configuration, in order; empty where the stage is left out.
         settings: part of the configuration that a job reads; the job reruns when it changes.
         writes: files and stores that a job writes, as its rule lists them.
+        output_jobs: jobs that together write the same as `jobs`, for stages whose jobs depend on a
+            network; a run by others is verified without building its networks. None: `jobs`.
         cost: estimate for all jobs; None: not planned, since it takes seconds.
         models: models whose networks a job runs, so that their code is part of its fingerprint.
         modules: modules that a job imports by name, which reading its imports does not find.
@@ -64,6 +66,7 @@ class Stage:
     jobs: Callable[[Config], Sequence[Job]]
     settings: Callable[..., Any] = _nothing
     writes: "Callable[[RunPaths, Job], list[Path]]" = _nothing
+    output_jobs: Callable[[Config], Sequence[Job]] | None = None
     cost: "Callable[[RunShapes], Cost] | None" = None
     models: "Callable[..., Sequence[ModelSpec]]" = _nothing
     modules: Callable[..., Sequence[str]] = _nothing

@@ -53,18 +53,10 @@ def verify_run(config: Config, *, everything: bool = False) -> Verification:
     """
     from rosetta_core.runs.artifacts import list_artifacts
     from rosetta_core.runtime.progress import Progress
-    from rosetta_core.stages.registry import jobs_of
+    from rosetta_core.stages.registry import verified_outputs
 
     paths = RunPaths(config)
-    artifacts = list_artifacts(
-        config,
-        [
-            path
-            for stage, job in jobs_of(config)
-            if stage.verified
-            for path in stage.writes(paths, job)
-        ],
-    )
+    artifacts = list_artifacts(config, verified_outputs(config))
     sizes = [artifact.size for artifact in artifacts]
     problems: list[str] = []
     damaged: dict[Path, tuple[Path, ...]] = {}
