@@ -85,17 +85,23 @@ def list_images(folder: Path, *, key: str = "sampling.folder") -> ImageFolder:
         RosettaError: the folder does not exist, cannot be read, contains no image, is linked from
             within itself, or has an image whose name is not UTF-8.
     """
-    if not folder.is_dir():
-        raise RosettaError(f"{key}: there is no folder {folder}; correct the path")
     content = ImageFolder(folder)
-    for path in _walk(folder, content, {_identity(folder): folder}, ancestors=frozenset()):
-        if reason := _reason_to_omit(path):
-            content.left_out[reason] += 1
-        else:
-            _check_name(path)
-            content.images.append(path)
-    content.images.sort()
-    content.repeated.extend(_repeated_files(content.images))
+    try:
+        if not folder.is_dir():
+            raise RosettaError(f"{key}: there is no folder {folder}; correct the path")
+        for path in _walk(folder, content, {_identity(folder): folder}, ancestors=frozenset()):
+            if reason := _reason_to_omit(path):
+                content.left_out[reason] += 1
+            else:
+                _check_name(path)
+                content.images.append(path)
+        content.images.sort()
+        content.repeated.extend(_repeated_files(content.images))
+    except OSError as error:  # in a folder whose files may be listed but not read, or behind a link
+        raise RosettaError(
+            f"{_printable(Path(error.filename or folder))}: cannot be read ({error.strerror}); make "
+            "it and its folder readable, or move it elsewhere"
+        ) from error
     if not content.images:
         left_out = content.describe_left_out()
         state = f" (left out: {left_out})" if left_out else ""

@@ -272,3 +272,48 @@ def test_a_folder_that_cannot_be_written_keeps_no_record(home: str) -> None:
         assert list(cache.iterdir()) == []
         kept = [path for path in user.rglob("*") if path.is_file()]
         assert len(kept) == (home == "writable")
+
+
+def closed_folder(folder: Path) -> None:
+    draw(folder / "s" / "c.png")
+    (folder / "s").chmod(0)
+
+
+def behind_a_link(folder: Path) -> None:
+    closed_folder(folder)
+    (folder / "s").rename(folder.parent / "closed")
+    (folder / "l.png").symlink_to(folder.parent / "closed" / "c.png")
+
+
+def listable_only(folder: Path) -> None:
+    closed_folder(folder)
+    (folder / "s").chmod(0o644)
+
+
+def closed_file(folder: Path) -> None:
+    draw(folder / "b.png").chmod(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (closed_folder, "s: cannot be read (Permission denied); make the folder readable"),
+        (behind_a_link, "l.png: cannot be read (Permission denied); make it and its folder rea"),
+        (listable_only, "c.png: cannot be read (Permission denied); make it and its folder rea"),
+        (closed_file, "b.png: cannot be read: Permission denied"),
+    ],
+)
+def test_what_a_user_may_not_read_is_one_line(spoil, problem: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "photos"
+        draw(folder / "a.png")
+        spoil(folder)
+
+        def check() -> None:
+            check_images(list_images(folder).images, Path(name) / "cache")
+
+        error = UserProcess(SECOND, check, umask=0o022).error()
+        assert error.startswith("RosettaError: ")
+        assert problem in error
