@@ -99,8 +99,8 @@ def list_images(folder: Path, *, key: str = "sampling.folder") -> ImageFolder:
         content.repeated.extend(_repeated_files(content.images))
     except OSError as error:  # in a folder whose files may be listed but not read, or behind a link
         raise RosettaError(
-            f"{_printable(Path(error.filename or folder))}: cannot be read ({error.strerror}); make "
-            "it and its folder readable, or move it elsewhere"
+            f"{_printable(Path(error.filename or folder))}: cannot be read ({error.strerror}); "
+            "make it and its folder readable, or move it elsewhere"
         ) from error
     if not content.images:
         left_out = content.describe_left_out()

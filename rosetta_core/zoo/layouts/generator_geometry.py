@@ -6,7 +6,7 @@ weights suffice, as for encoders.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -141,8 +141,8 @@ def _collect_responses(
 ) -> dict[str, dict[str | None, list[Tensor]]]:
     """Return responses to each patch, by layer and by the key that sets a layout; None: as it is.
 
-    Layers are left out whose output is not a floating-point tensor, and all layers of generators
-    that cannot be differentiated.
+    Layers are left out whose output has no floating-point tensor, and all layers of generators that
+    cannot be differentiated.
     """
     height, width = generator.image_sides
     count = max(1, AT_ONCE // (height * width))
@@ -167,10 +167,10 @@ def _gradients(
     latents: Tensor,
     classes: Tensor | None,
     patches: Sequence[tuple[slice, slice]],
-) -> dict[str, Tensor]:
-    """Return the gradient of one patch of each image, at the outputs of layers."""
+) -> dict[str, Any]:
+    """Return the gradient of one patch of each image, in the form of the outputs of layers."""
     noise = torch.Generator("cpu").manual_seed(0)
-    probes: dict[str, Tensor] = {}
+    probes: dict[str, Any] = {}
     latents = latents.clone().requires_grad_(True)
     with _probes(generator, layers, probes):
         images = _generate(generator, latents, classes)
@@ -180,15 +180,31 @@ def _gradients(
     for number, (rows, columns) in enumerate(patches):
         patch = images[number, :, rows, columns].float()
         total = total + (patch * torch.randn(patch.shape, generator=noise)).sum()
-    gradients = torch.autograd.grad(total, list(probes.values()), allow_unused=True)
-    return {
-        layer: torch.zeros_like(probes[layer]) if gradient is None else gradient
-        for layer, gradient in zip(probes, gradients, strict=True)
-    }
+    tensors: list[Tensor] = []
+    _map_tensors(probes, tensors.append)
+    found = iter(torch.autograd.grad(total, tensors, allow_unused=True))
+
+    def gradient_at(probe: Tensor) -> Tensor:
+        gradient = next(found)
+        return torch.zeros_like(probe) if gradient is None else gradient
+
+    gradients: dict[str, Any] = _map_tensors(probes, gradient_at)
+    return gradients
+
+
+def _map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
+    """Apply a function to the floating-point tensors in an output, in order."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return function(value)
+    if type(value) in (tuple, list):
+        return type(value)(_map_tensors(part, function) for part in value)
+    if type(value) is dict:
+        return {key: _map_tensors(part, function) for key, part in value.items()}
+    return value
 
 
 def _layer_responses(
-    generator: Generator, layer: str, gradient: Tensor
+    generator: Generator, layer: str, gradient: Any
 ) -> Iterator[tuple[str | None, Tensor]]:
     """Yield the responses of a layer's positions under its layout, and under others."""
     converted = generator.convert(layer, gradient)
@@ -199,18 +215,24 @@ def _layer_responses(
 
 
 @contextmanager
-def _probes(
-    generator: Generator, layers: Sequence[str], probes: dict[str, Tensor]
-) -> Iterator[None]:
-    """Add a tensor of zeros to the output of each layer, at which gradients are taken."""
+def _probes(generator: Generator, layers: Sequence[str], probes: dict[str, Any]) -> Iterator[None]:
+    """Add tensors of zeros to the output of each layer, at which gradients are taken."""
     modules = dict(generator.network.named_modules())
 
     def hook_for(layer: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            if not isinstance(output, Tensor) or not output.is_floating_point():
+            added: list[Tensor] = []
+
+            def add(tensor: Tensor) -> Tensor:
+                added.append(torch.zeros_like(tensor, requires_grad=True))
+                return tensor + added[-1]
+
+            changed = _map_tensors(output, add)
+            if not added:
                 return None
-            probes[layer] = torch.zeros_like(output, requires_grad=True)
-            return output + probes[layer]
+            parts = iter(added)
+            probes[layer] = _map_tensors(output, lambda _: next(parts))
+            return changed
 
         return hook
 

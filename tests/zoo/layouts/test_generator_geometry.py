@@ -101,6 +101,15 @@ OWN: list[tuple[str, Generator, str, tuple[int, int]]] = [
         "nchw",
         (8, 8),
     ),
+    (
+        "tuple of others",
+        generator(
+            Painter(lambda m: (3, None, [tokens_of(m)]), lambda t: maps_of(t[2][0])),
+            to_maps=lambda layer, output: output[2][0] if isinstance(output, tuple) else output,
+        ),
+        "tokens",
+        (8, 8),
+    ),
 ]
 
 
@@ -113,8 +122,7 @@ def test_generators_of_ones_own_follow_their_images(
     (layer,) = probe_layers(built, ["layer"])
     assert (layer.channels, layer.grid, built.layout("layer").kind) == (6, grid, kind)
     verdicts = check_generator_geometry(built, ["first", "up", "layer"])
-    expected = "opaque" if built.to_maps else "follows"
-    assert verdicts == {"first": "single", "up": "follows", "layer": expected}
+    assert verdicts == {"first": "single", "up": "follows", "layer": "follows"}
 
 
 @pytest.mark.parametrize(
