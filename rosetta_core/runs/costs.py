@@ -4,12 +4,15 @@ Snakemake writes one benchmark file per job, {stage}/{job}.tsv; its megabytes ar
 """
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rosetta_core.errors import RosettaError
+from rosetta_core.io.regular_files import read_regular
 from rosetta_core.runtime.progress import duration
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobCost", "cost_table", "read_benchmark", "summary_lines"]
 
+MAX_BYTES = 2**20  # of a benchmark file
 COLUMNS = {  # columns of a benchmark file, and of the cost table
     "s": "seconds",
     "cpu_time": "cpu_seconds",
@@ -54,7 +58,8 @@ def cost_table(benchmarks: Iterable[Path]) -> "pd.DataFrame":
     rows = []
     for path in benchmarks:
         try:
-            measured = pd.read_csv(path, sep="\t", na_values="-").iloc[0][list(COLUMNS)]
+            content = BytesIO(read_regular(path, max_bytes=MAX_BYTES))
+            measured = pd.read_csv(content, sep="\t", na_values="-").iloc[0][list(COLUMNS)]
         except (OSError, ValueError, LookupError) as error:
             raise RosettaError(
                 f"{path}: not a readable benchmark; delete the job's output and run again"
@@ -66,11 +71,13 @@ def cost_table(benchmarks: Iterable[Path]) -> "pd.DataFrame":
 def read_benchmark(path: Path) -> JobCost | None:
     """Read the measured cost of a job; None if the job has not run."""
     try:
-        with path.open(encoding="utf-8") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
+        lines = read_regular(path, max_bytes=MAX_BYTES).decode().splitlines()
+        row = next(csv.DictReader(lines, delimiter="\t"))
         memory = 0.0 if row["max_rss"] == "-" else float(row["max_rss"])
         seconds, finished = float(row["s"]), path.stat().st_mtime
-    except (OSError, ValueError, LookupError, StopIteration):
+    except (OSError, TypeError, ValueError, LookupError, StopIteration, csv.Error):
+        return None
+    if not (math.isfinite(memory) and math.isfinite(seconds)):
         return None
     return JobCost(path.parent.name, seconds, memory, finished)
 

@@ -85,7 +85,7 @@ def check_digests(
             return None
         return RosettaError(
             f"{run / name}: SHA-256 is {found[:12]}…, not {listed[name][:12]}… as in {PROVENANCE}; "
-            "delete it and run again"
+            "run rosetta provenance if you changed it, or else delete it and run again"
         )
 
     with ThreadPoolExecutor(THREADS) as workers:

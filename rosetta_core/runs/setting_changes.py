@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rosetta_core.config import Config, read_yaml
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import atomic_path
+from rosetta_core.io.strict_json import read_json
 from rosetta_core.runs.paths import RunPaths
 
 __all__ = [
@@ -63,10 +64,12 @@ def setting_changes(config: Config) -> dict[str, tuple[Any, Any]]:
     paths, now = RunPaths(config), config.model_dump(mode="json")
     try:
         before = read_yaml(paths.config)
-        earlier = json.loads((paths.run / RECORD).read_text(encoding="utf-8"))
+        earlier = read_json(paths.run / RECORD)
     except RosettaError:
         return {}
     except (OSError, ValueError):
+        earlier = {}
+    if not isinstance(earlier, dict):
         earlier = {}
     changes = {key: old for key, old, _ in differing_settings(before, now) if key not in LOCATIONS}
     values = dict(_flatten(now))
@@ -101,7 +104,7 @@ def describe_changes(run: str, changes: Mapping[str, tuple[Any, Any]]) -> list[s
     ]
     if len(lines) > MAX_LINES:
         lines[MAX_LINES - 1 :] = [f"{run}: {len(lines) - MAX_LINES + 1} more settings changed"]
-    return lines
+    return [one_line(line) for line in lines]
 
 
 def _shorten(value: Any) -> str:

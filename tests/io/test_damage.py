@@ -469,7 +469,7 @@ def test_only_a_damaged_piece_is_made_again(
         shutil.copytree(finished.run, rerun.run)
         damage(rerun.run / file)
         assert main(["verify", "results/tiny", "--delete", "--yes"]) == 1
-        problem, deleted, last = capsys.readouterr().out.splitlines()
+        problem, *_, deleted, last = capsys.readouterr().out.splitlines()
         assert problem.startswith(f"results/tiny/{made[0].removesuffix('.json')}")
         assert last.endswith(": 1 damaged")
         targets = deleted.partition(" -- ")[2].split()
