@@ -116,7 +116,7 @@ def _compare_provenance(first: dict[str, Any], second: dict[str, Any]) -> list[D
     """Differences of code, libraries, weights and machine; none if a run has no provenance."""
     if not first or not second:
         return []
-    of_run = ("run", "written", "seed", "device")
+    of_run = ("run", "written", "seed", "device", "artifacts")  # results are compared themselves
     sides = [{k: v for k, v in side.items() if k not in of_run} for side in (first, second)]
     return [
         Difference("provenance", f"{key}: {old} and {new}", True)

@@ -151,4 +151,5 @@ def test_concepts_are_compared_whatever_their_numbers(corr: np.ndarray) -> None:
 
 def test_provenance_survives_json(corr: np.ndarray, tmp_path: Path) -> None:
     provenance = json.loads(json.dumps(contents(corr).provenance))
+    provenance["artifacts"] = {"config.yaml": "0" * 64}  # which name folders
     assert compare(contents(corr), contents(corr, provenance=provenance)).inputs == []
