@@ -5,6 +5,7 @@
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
 # make test-cluster runs on a SLURM that it installs and starts (as root, on Debian)
 # make test-faults a run that is interrupted 40 times, and simultaneous runs (half an hour)
+# make fuzz    readers of weights, YAML, manifests and pages with changed files (ten minutes each)
 # make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint, and lint-pages
 # make lint-pages types and lint of the pages' JavaScript (needs Node 20 or newer and npm)
 # make docs    the documentation site, in build/site; broken links are errors
@@ -14,11 +15,12 @@
 PYTHON ?= python3
 VENV := .venv
 CORES ?= all
+FUZZ_SECONDS ?= 600
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c envs/requirements.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-ui test-runs test-paper test-cluster test-faults lint lint-pages docs mutants coverage bench clean
+.PHONY: run test test-ui test-runs test-paper test-cluster test-faults fuzz lint lint-pages docs mutants coverage bench clean
 
 run: $(VENV)/run
 	rosetta check > /dev/null
@@ -42,6 +44,9 @@ test-cluster: $(VENV)/test $(VENV)/slurm
 
 test-faults: $(VENV)/test
 	pytest tests/faults
+
+fuzz: $(VENV)/test
+	FUZZ_SECONDS=$(FUZZ_SECONDS) pytest -s tests/fuzz
 
 lint: lint-pages $(VENV)/test
 	ruff check

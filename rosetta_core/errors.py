@@ -5,7 +5,9 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["RosettaError", "describe_exception", "did_you_mean", "one_line"]
+__all__ = ["MAX_LINE", "RosettaError", "describe_exception", "did_you_mean", "one_line"]
+
+MAX_LINE = 2000  # characters of an error or a line of a log
 
 
 class RosettaError(ValueError):
@@ -38,9 +40,20 @@ def describe_exception(error: BaseException, source: Path | None = None) -> str:
     return f"{text} ({source.name}, line {lines[-1]})" if source and lines else text
 
 
-def one_line(error: BaseException | str) -> str:
-    """Return an error in one line, with newlines and control characters escaped."""
+def one_line(error: BaseException | str, *, longest: int | None = None) -> str:
+    """Return an error or another text in one line.
+
+    Newlines, control characters, escape codes, invisible characters and marks that change the
+    direction of writing are escaped.
+
+    Args:
+        error: error or text, which may contain text from outside.
+        longest: number of characters from which on the middle is left out; None: no limit.
+    """
+    text = str(error)
+    if longest is not None and len(text) > longest:
+        text = f"{text[: 2 * longest // 3]} … {text[-longest // 3 :]}"
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(error)
+        for letter in text
     )

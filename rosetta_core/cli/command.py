@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-from rosetta_core.errors import one_line
+from rosetta_core.errors import MAX_LINE, one_line
 from rosetta_core.runtime.failures import INVALID
 from rosetta_core.runtime.progress import red
 
@@ -49,7 +49,7 @@ def show(*lines: str, in_red: bool = False) -> None:
 def fail(message: str, code: int) -> int:
     """Print one line of error; return the exit code."""
     with suppress(OSError):  # stderr may be a log on a full disk
-        print(f"rosetta: {one_line(message)}", file=sys.stderr)
+        print(f"rosetta: {one_line(message, longest=MAX_LINE)}", file=sys.stderr)
     return code
 
 

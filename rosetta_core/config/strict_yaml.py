@@ -21,6 +21,8 @@ from rosetta_core.errors import RosettaError
 __all__ = ["read_yaml", "typed_values", "write_yaml"]
 
 MAX_VALUES = 100_000  # an alias counts as what it stands for
+MAX_BYTES = 2**20  # of a file
+MAX_DEPTH = 64  # levels; PyYAML takes time that grows with their square
 MAX_SHOWN = 40  # characters of a value in a message
 TYPED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "null")}
 
@@ -51,6 +53,16 @@ class _StrictLoader(yaml.SafeLoader):
                 raise _InvalidError(f"duplicate key {_shown(key)}; remove one", key)
             seen.add((key.tag, str(key.value)))
         return node
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        super().fetch_flow_collection_start(token)
+        if self.flow_level > MAX_DEPTH:
+            raise RecursionError
+
+    def add_indent(self, column: int) -> bool:
+        if len(self.indents) > MAX_DEPTH:
+            raise RecursionError
+        return bool(super().add_indent(column))
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
         if node.tag in NUMBERS and OTHER_BASE.match(node.value):
@@ -88,11 +100,15 @@ def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file, an empty mapping if the file is empty.
 
     Raises:
-        RosettaError: the file cannot be read, is not YAML, has duplicate keys, or holds more than
-            100,000 values, where an alias counts as what it stands for.
+        RosettaError: the file cannot be read, is not YAML, has duplicate keys, has
+            more than 1 MiB or 64 levels, or holds more than 100,000 values, where an alias counts
+            as what it stands for.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
         text = content.decode()
     except UnicodeDecodeError as error:
         encoding = "not UTF-8 text"

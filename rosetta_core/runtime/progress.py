@@ -12,7 +12,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from rosetta_core.errors import one_line
+from rosetta_core.errors import MAX_LINE, one_line
 
 __all__ = ["NOTHING_LEARNED", "EscapeFilter", "Progress", "duration", "log", "red"]
 
@@ -33,7 +33,7 @@ class EscapeFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Replace the message of the record."""
         if not getattr(record, "escaped", False):
-            text = one_line(record.getMessage())
+            text = one_line(record.getMessage(), longest=MAX_LINE)
             record.msg = red(text, sys.stderr) if getattr(record, "in_red", False) else text
             record.args, record.escaped = (), True
         return True

@@ -45,6 +45,14 @@ def check(printed: str, text: str) -> None:
     assert "\\" in printed and text not in printed
 
 
+def test_endless_errors_are_cut_in_the_middle(capsys) -> None:
+    """What to do stands at the end."""
+    assert fail(f"a.yaml: {'9' * 10**6} is wrong; correct it", 2) == 2
+    printed = capsys.readouterr().err
+    assert len(printed) < 2100
+    assert printed.startswith("rosetta: a.yaml: 99") and printed.endswith(" is wrong; correct it\n")
+
+
 @SAFE
 def test_errors(capsys, text: str) -> None:
     assert fail(f"{text}: wrong", 2) == 2

@@ -21,7 +21,7 @@ os.environ.update(
 )
 
 from rosetta_core.config import load_config, parse_config, typed_values
-from rosetta_core.errors import one_line
+from rosetta_core.errors import MAX_LINE, one_line
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
@@ -50,7 +50,7 @@ def refuse(error):
     explained = explain_failure(error)
     if explained is None:
         raise error
-    print(f"rosetta: {one_line(explained[0])}", file=sys.stderr)
+    print(f"rosetta: {one_line(explained[0], longest=MAX_LINE)}", file=sys.stderr)
     os._exit(explained[1])
 
 

@@ -7,6 +7,7 @@ that starts with a magic number. Other files are named in the error, with what t
 
 import json
 import pickletools
+import struct
 import zipfile
 from collections.abc import Iterator
 from itertools import islice
@@ -93,6 +94,8 @@ def file_format(path: Path) -> Format:
         raise RosettaError(
             f"{path}: is a folder; give the file of weights in it, for example model.safetensors"
         )
+    if path.exists() and not path.is_file():  # reading would wait, or never end
+        raise RosettaError(f"{path}: is a pipe, a socket or a device; give a file of weights")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -220,12 +223,16 @@ def _json_format(path: Path, size: int) -> Format:
     return "sharded"
 
 
+# of names that are not in their encoding, later versions of the format, and lengths out of range
+ZIP_ERRORS = (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error)
+
+
 def _zip_format(path: Path) -> Format:
     """Return the format of a zip file: one of torch.save, and not of programs or arrays."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except ZIP_ERRORS:
         raise RosettaError(
             f"{path}: is a torch.save or another zip file, cut short or damaged; {DOWNLOAD}"
         ) from None
