@@ -252,6 +252,8 @@ def read_array(store: Store, name: str, images: slice | range = slice(None)) -> 
     """Read an array of a store, or a part of its first axis; RosettaError if it is damaged."""
     try:
         return store[name].read(images)
+    except RosettaError:
+        raise
     except (RuntimeError, ValueError, OSError) as error:
         raise _is_damaged(store, name, error) from error
 

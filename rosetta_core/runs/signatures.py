@@ -42,6 +42,8 @@ def read_secret_key(path: Path) -> "minisign.SecretKey":
                     "the command in a terminal, or use a key without password (minisign -G -W)"
                 )
             key.decrypt(getpass.getpass(f"Password of {path}: "))
+    except RosettaError:
+        raise
     except ValueError as error:
         raise RosettaError(
             f"{path}: cannot be used as a secret key ({one_line(error)}); create one with "
@@ -57,6 +59,8 @@ def read_public_key(path: Path) -> "minisign.PublicKey":
 
     try:
         return PublicKey.from_bytes(_read_key(path))
+    except RosettaError:
+        raise
     except ValueError as error:
         raise RosettaError(
             f"{path}: cannot be used as a public key ({one_line(error)}); give the .pub file of "

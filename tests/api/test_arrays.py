@@ -178,8 +178,16 @@ NAN = {"early": np.where(np.arange(8) == 3, np.nan, PIVOT["early"])}
             "pivot: the layers have different numbers of images ({'a': 6, 'b': 2})",
         ),
         (PIVOT["early"][:4], MODEL, "model: has maps of 6 images, and the pivot of 4; use the"),
-        (NAN, MODEL, "pivot: layer 'early', image 0, channel 0: the map is not finite"),
-        (PIVOT, {"x": np.float32(np.inf) + MODEL["a"]}, "model: layer 'x', image 0, channel 0"),
+        (
+            NAN,
+            MODEL,
+            "pivot: layer 'early', image 0, channel 0, position (0, 3): the map contains nan",
+        ),
+        (
+            PIVOT,
+            {"x": np.float32(np.inf) + MODEL["a"]},
+            "image 0, channel 0, position (0, 0): the map contains inf; remove",
+        ),
         (
             {"a": torch.ones(6, 1, 1, 1), "b": torch.ones(6, 1, 1, 1, device="meta")},
             MODEL,

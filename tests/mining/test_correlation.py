@@ -177,7 +177,8 @@ def test_working_memory_stays_within_the_budget() -> None:
                 self.images = images
 
             def read(self, layer, images, channels):
-                _, c, h, w = self._arrays[layer][:, channels].shape
+                h, w = self.layers[layer].grid
+                c = len(range(self.layers[layer].channels)[channels])
                 maps = np.random.default_rng(layer).random((len(images), c, h, w), np.float32)
                 return torch.from_numpy(maps)
 
@@ -250,9 +251,10 @@ def test_blocks_of_rows_make_up_the_matrix() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_map_that_is_not_finite_is_named(value: float) -> None:
     pivot, encoder = zoo(20)
-    encoder["y"][13, 4, 50, 3] = value
+    source = InMemoryActivations(encoder, name="net")
+    encoder["y"][13, 4, 50, 3] = value  # after the maps were checked, as in a store
     with pytest.raises(RosettaError) as caught:
-        correlate(Split(pivot, 8), InMemoryActivations(encoder, name="net"))
+        correlate(Split(pivot, 8), source)
     assert "net: layer 'y', image 13, channel 4, position (50, 3): the map contains" in str(
         caught.value
     )

@@ -134,7 +134,7 @@ def test_a_batch_takes_half_the_budget_and_is_a_power_of_two(
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        ({}, "no arrays; give one array"),
+        ({}, "no maps; give an array"),
         ({"a": np.zeros((2, 3, 4))}, r"maps, layer 'a': shape \(2, 3, 4\) is not \(n, c, h, w\)"),
         (
             {"a": np.zeros((2, 1, 1, 1)), "b": np.zeros((3, 1, 1, 1))},

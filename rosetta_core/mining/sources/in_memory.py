@@ -84,10 +84,11 @@ class InMemoryActivations(ActivationSource):
             deviation[channels] = values.square_().sum(dim=(0, 2, 3)).cpu()
         bad = (~torch.isfinite(mean)).nonzero().flatten().tolist()
         if bad:
-            image = int((~torch.isfinite(maps[:, bad[0]])).flatten(1).any(1).nonzero()[0])
+            values = maps[:, bad[0]]  # (n, h, w)
+            image, row, column = (~torch.isfinite(values)).nonzero()[0].tolist()
             raise RosettaError(
-                f"{self.describe(layer, image)}, channel {bad[0]}: the map is not finite; remove "
-                "the image or the layer"
+                f"{self.describe(layer, image)}, channel {bad[0]}, position ({row}, {column}): the "
+                f"map contains {float(values[image, row, column]):g}; remove the image or the layer"
             )
         return Moments(count, mean.numpy(), deviation.numpy())
 

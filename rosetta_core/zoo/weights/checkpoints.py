@@ -237,6 +237,8 @@ def _recognise(module: PickledModule, path: Path) -> tuple[str | None, dict[str,
     for family in (family for family in FAMILIES.values() if family.pickled):
         try:
             arguments = family.module().arguments_of(module)
+        except RosettaError:
+            raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise RosettaError(
                 f"{path}: resembles {family.name}, but lacks an attribute of its networks "
