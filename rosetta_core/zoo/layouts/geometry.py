@@ -66,7 +66,18 @@ def check_geometry(encoder: Encoder, layers: Sequence[str]) -> dict[str, Verdict
     probe = _Probe(encoder, alone[0])
     with report_failures("a batch of images of random pixels"), probe.hooks(layers):
         encoder.forward(images.clone())
+    second = _sample_maps(encoder, layers, images[[-1, 0]], place=1)
+    for layer in layers:
+        if differ(alone[0][layer], second[layer]):
+            raise _depends_on_batch(layer)
     return {layer: probe.verdicts[layer] for layer in layers}
+
+
+def _depends_on_batch(layer: str) -> RosettaError:
+    return RosettaError(
+        f"layer {layer!r}: the maps of an image change with the other images of its batch; "
+        "switch batch normalisation to evaluation mode, and dynamic quantisation off"
+    )
 
 
 def _probe_images(encoder: Encoder) -> Tensor:
@@ -86,12 +97,14 @@ def _probe_images(encoder: Encoder) -> Tensor:
     return torch.cat([*images, 3 * noise(height, width) + 1])
 
 
-def _sample_maps(encoder: Encoder, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """Return some activations of the first image, by layer."""
+def _sample_maps(
+    encoder: Encoder, layers: Sequence[str], images: Tensor, *, place: int = 0
+) -> dict[str, Tensor]:
+    """Return some activations of the first image, or of that at another place, by layer."""
     samples: dict[str, Tensor] = {}
 
     def receive(layer: str, maps: Tensor) -> None:
-        samples[layer] = sample(maps)
+        samples[layer] = sample(maps[place:])
 
     failures = report_failures("an image of random pixels")
     with failures, encoder.capture(layers, receive=receive):
@@ -129,10 +142,7 @@ class _Probe:
     def _check(self, layer: str, output: Any) -> Verdict:
         maps = self.encoder.activation_maps(layer, output)
         if differ(self.alone[layer], sample(maps)):
-            raise RosettaError(
-                f"layer {layer!r}: the maps of an image change with the other images of its batch; "
-                "switch batch normalisation to evaluation mode, and dynamic quantisation off"
-            )
+            raise _depends_on_batch(layer)
         converted = self.encoder.convert(layer, output)
         others = (
             (cure, _responses(layout.to_maps(converted)))

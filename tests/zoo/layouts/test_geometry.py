@@ -1,8 +1,11 @@
 """The geometry check: right layouts pass, wrong ones are refused with the keys that mend them."""
 
+import random
+import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_layouts import Patches, encoder, tokens_of
@@ -133,6 +136,22 @@ class Unsteady(nn.Module):
         return self.last(self.act(self.patches(x)))
 
 
+class Remembers(nn.Module):
+    """Maps that depend on what the network saw before: a counter, or a mean over all images."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.calls = kind, 0
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        self.calls += 1
+        if self.kind == "counter":
+            return maps * (1 + 0.1 * self.calls)
+        self.seen = 0.5 * self.seen + maps.mean()
+        return maps + self.seen
+
+
 def fails_on_pixels(maps: Tensor) -> Tensor:
     if maps.std() > 0.2:
         raise ValueError("too\nbright")
@@ -149,6 +168,15 @@ def fails_on_pixels(maps: Tensor) -> Tensor:
         ),
         (lambda m: m - m.mean(0, keepdim=True), "change with the other images of its batch"),
         (lambda m: m.flip(0), "change with the other images of its batch"),
+        (lambda m: m / m.norm(), "change with the other images of its batch"),
+        (lambda m: m + torch.linspace(0, 1, len(m))[:, None, None, None], "with the other images"),
+        (lambda m: m * torch.rand(()), "two passes over one image differ"),
+        (lambda m: m + torch.randn_like(m), "two passes over one image differ"),
+        (lambda m: m + np.random.default_rng().normal(), "two passes over one image differ"),
+        (lambda m: m * random.SystemRandom().random(), "two passes over one image differ"),
+        (lambda m: m * (time.perf_counter_ns() % 997), "two passes over one image differ"),
+        (Remembers("counter"), "two passes over one image differ"),
+        (Remembers("mean"), "two passes over one image differ|the other images of its batch"),
         (fails_on_pixels, r"the network fails on an image of random pixels \(ValueError: too br"),
     ],
 )
