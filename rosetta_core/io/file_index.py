@@ -180,9 +180,7 @@ def _check_file(
             raise RosettaError(f"{path}: is damaged; {cure}")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RosettaError(f"{path}: is missing; {cure}") from error
-    except RosettaError:
-        raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise RosettaError(f"{path}: cannot be read ({_reason(error)}); {cure}") from error
 
 

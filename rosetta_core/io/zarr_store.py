@@ -250,10 +250,9 @@ def repair_hint(store: Path) -> str:
 
 def read_array(store: Store, name: str, images: slice | range = slice(None)) -> NDArray:
     """Read an array of a store, or a part of its first axis; RosettaError if it is damaged."""
+    array = store[name]
     try:
-        return store[name].read(images)
-    except RosettaError:
-        raise
+        return array.read(images)
     except (RuntimeError, ValueError, OSError) as error:
         raise _is_damaged(store, name, error) from error
 

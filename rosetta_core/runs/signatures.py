@@ -33,22 +33,22 @@ def read_secret_key(path: Path) -> "minisign.SecretKey":
     _import()
     from minisign import SecretKey
 
+    content = _read_key(path)
     try:
-        key = SecretKey.from_bytes(_read_key(path))
-        if key.is_encrypted():
-            if not sys.stdin.isatty():
-                raise RosettaError(
-                    f"{path}: is encrypted, and there is no terminal to ask for its password; run "
-                    "the command in a terminal, or use a key without password (minisign -G -W)"
-                )
+        key = SecretKey.from_bytes(content)
+        encrypted = key.is_encrypted()
+        if encrypted and sys.stdin.isatty():
             key.decrypt(getpass.getpass(f"Password of {path}: "))
-    except RosettaError:
-        raise
     except ValueError as error:
         raise RosettaError(
             f"{path}: cannot be used as a secret key ({one_line(error)}); create one with "
             "minisign -G"
         ) from error
+    if encrypted and not sys.stdin.isatty():
+        raise RosettaError(
+            f"{path}: is encrypted, and there is no terminal to ask for its password; run the "
+            "command in a terminal, or use a key without password (minisign -G -W)"
+        )
     return key
 
 
@@ -57,10 +57,9 @@ def read_public_key(path: Path) -> "minisign.PublicKey":
     _import()
     from minisign import PublicKey
 
+    content = _read_key(path)
     try:
-        return PublicKey.from_bytes(_read_key(path))
-    except RosettaError:
-        raise
+        return PublicKey.from_bytes(content)
     except ValueError as error:
         raise RosettaError(
             f"{path}: cannot be used as a public key ({one_line(error)}); give the .pub file of "
@@ -115,8 +114,9 @@ def _read_key(path: Path) -> bytes:
     """Return the content of a key file, which may be a link; RosettaError if it cannot be read."""
     try:
         return read_regular(path.resolve(), max_bytes=MAX_BYTES)
-    except OSError as error:
-        raise RosettaError(f"{path}: cannot be read ({error.strerror}); give a key file") from error
+    except (OSError, ValueError) as error:
+        reason = one_line((isinstance(error, OSError) and error.strerror) or error)
+        raise RosettaError(f"{path}: cannot be read ({reason}); give a key file") from error
 
 
 def _import() -> None:

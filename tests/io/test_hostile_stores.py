@@ -156,6 +156,7 @@ def refuse(store: Path, action: Callable[[], object]) -> None:
     message = str(caught.value)
     assert message.isprintable()
     assert len(message) < 600
+    assert message.count("run again") <= 1  # no error within another
     assert str(store) in message or str(store.with_suffix(".json")) in message
     assert not Path("executed").exists()
 
