@@ -95,3 +95,28 @@ def test_a_run_that_is_killed_forty_times(finished: Checkout, tmp_path: Path) ->
         assert not list(checkout.run.rglob("*.part"))
     assert refused
     assert len(struck) >= STAGES, "the moments fell on few stages"
+
+
+def test_a_job_killed_for_memory_is_one_line_and_the_others_go_on(
+    finished: Checkout, tmp_path: Path
+) -> None:
+    """The kernel's out-of-memory killer sends SIGKILL, and a job cannot say so itself."""
+    checkout = copy_checkout(tmp_path / "checkout", of=finished.folder)
+    checkout.configure(tiny(steering={}))
+    start = Start(checkout, tmp_path / "first.log")
+    killed = None
+    while killed is None and start.await_job():
+        encoders = [job for job in start.jobs() if job.info["cmdline"][3] == "activations"]
+        if encoders:
+            killed = encoders[0].info["cmdline"][4]
+            encoders[0].kill()
+    assert killed is not None
+    assert start.process.wait(PATIENCE) == 1
+    log = start.log.read_text()
+    assert "Traceback" not in log
+    assert log.count("rosetta: killed (SIGKILL), probably by the kernel for memory; lower") == 1
+    others = [path for path in checkout.run.glob("activations/*/*.json") if killed not in str(path)]
+    assert len(others) >= STAGES
+    again = Start(checkout, tmp_path / "second.log")
+    assert again.process.wait(PATIENCE) == 0, again.log.read_text()
+    assert contents(checkout.run).keys() <= contents(finished.run).keys()
