@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -33,8 +34,9 @@ def check_once(
     states = [[str(file.absolute()), *_size_and_time(file)] for file in files]
     digest = sha256(json.dumps([states, key]).encode()).hexdigest()[:24]
     record = cache / f"{digest}.json"
-    if text := read_cached(record):
-        return json.loads(text)["result"]
+    with suppress(ValueError, LookupError, TypeError, RecursionError):  # a damaged record
+        if text := read_cached(record):
+            return json.loads(text)["result"]
     result = check()
     write_cached(record, json.dumps({"files": len(files), "result": result}))
     return result

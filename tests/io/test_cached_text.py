@@ -6,6 +6,7 @@ import pytest
 from read_only import read_only
 
 from rosetta_core.io.cached_text import can_be_written, read_cached, user_cache, write_cached
+from rosetta_core.io.checked_files import check_once
 
 
 @pytest.fixture
@@ -53,3 +54,23 @@ def test_the_users_cache_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/someone")
     assert user_cache() == Path("/home/someone/.cache")
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", "{}", "3", "[" * 99_999, "\x00"])
+def test_a_damaged_record_of_a_check_repeats_the_check(tmp_path: Path, record: str) -> None:
+    checks = []
+    for _ in range(2):
+        result = check_once([], lambda: checks.append(1) or [3], key="a", cache=tmp_path / "c")
+        assert result == [3]
+        for path in (tmp_path / "c").glob("*.json"):
+            path.write_text(record)
+    assert len(checks) == 2
+
+
+def test_a_file_swapped_after_its_check_is_checked_again(tmp_path: Path) -> None:
+    file, checks = tmp_path / "w", []
+    for content in ("a", "bb", "bb"):
+        if not checks or content != file.read_text():
+            file.write_text(content)
+        check_once([file], lambda: checks.append(1) or 0, key="a", cache=tmp_path / "c")
+    assert len(checks) == 2
