@@ -18,6 +18,11 @@ os.environ.update(
     ROSETTA_PYTHON=(
         "python" if workflow.deployment_settings.deployment_method else sys.executable
     ),
+    # last line of the log of a job that the kernel killed, which cannot write it itself
+    ROSETTA_KILLED=(
+        "rosetta: killed (SIGKILL), probably by the kernel for memory; lower memory_budget, run "
+        "fewer jobs at once (--cores), or give the job more memory"
+    ),
 )
 
 from rosetta_core.config import load_config, parse_config, typed_values
@@ -133,20 +138,13 @@ def trigger(stage, **job):
     )
 
 
-# last line of the log of a job that the kernel killed, which cannot write it itself
-KILLED = (
-    "rosetta: killed (SIGKILL), probably by the kernel for memory; lower memory_budget, run fewer "
-    "jobs at once (--cores), or give the job more memory"
-)
-
-
 def command(stage, arguments="", threads=False):
     """Return the shell command of a stage's job; it reads the configuration that the run wrote."""
     options = " --threads {threads}" if threads else ""
     return (
         f'"$ROSETTA_PYTHON" -m rosetta_core {STAGES[stage].command} {arguments} '
         f"--config {{params.config:q}}{options} > {{log:q}} 2>&1 "
-        f"|| (code=$?; [ $code != 137 ] || echo '{KILLED}' >> {{log:q}}; exit $code)"
+        '|| (code=$?; [ $code != 137 ] || echo "$ROSETTA_KILLED" >> {log:q}; exit $code)'
     )
 
 
