@@ -17,6 +17,7 @@ from rosetta_core.stages.registry import jobs_of
 
 CONFIG = tiny(steering={})
 STAGES = list(dict.fromkeys(s.name for s, _ in jobs_of(parse_config(CONFIG)) if s != costs.STAGE))
+LONG = ("sample", "activations", "correlations", "null_models")  # are still at work after 0.1 s
 # says which stage starts, since the command does not
 ANNOUNCE = """
 import sys
@@ -49,7 +50,7 @@ def test_an_interrupted_stage_is_one_line(finished: Checkout, tmp_path: Path, nu
         assert process.stdout is not None
         for line in process.stdout:
             if line == f"stage {STAGES[number]}\n":
-                time.sleep(0.05 * number % 0.3)
+                time.sleep(0.1 if STAGES[number] in LONG else 0)
                 process.send_signal(way)
                 break
         process.stdout.read()
