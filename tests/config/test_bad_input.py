@@ -740,7 +740,8 @@ def test_no_shell_interprets_the_folders_of_a_run(folder: Path) -> None:
         words = shlex.split(command)
         if "fetch-file" not in words:
             assert words[words.index("--config") + 1] == f"{results}/tiny/config.yaml"
-        assert words[-3] == ">"
-        assert words[-2].startswith(f"{results}/tiny/logs/")
-        assert words[-1] == "2>&1"
+        log = words[words.index(">") + 1]
+        assert log.startswith(f"{results}/tiny/logs/")
+        assert words[words.index(">") + 2] == "2>&1"
+        assert words[words.index(">>") + 1] == f"{log};"
     assert not os.path.lexists("x")

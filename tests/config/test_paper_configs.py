@@ -78,6 +78,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return found
 
 
+@pytest.mark.whole_run
 @pytest.mark.parametrize("path", OF_EACH_PIVOT, ids=named)
 def test_a_dry_run_plans_fetching_every_file_of_weights(path: Path, checkout: Checkout) -> None:
     checkout.configure(yaml.safe_load(path.read_text()))

@@ -213,6 +213,7 @@ def test_a_shard_that_was_lost_is_the_only_one_made_again(rerun: Checkout) -> No
     assert rerun.planned(NEURONS) == []
 
 
+@pytest.mark.whole_run
 def test_a_failed_job_says_why_and_leaves_nothing(rerun: Checkout) -> None:
     encoders = tiny()["encoders"]
     name = encoders[2]["name"]
