@@ -1,7 +1,7 @@
 """Compression ratio and speed of codecs for stored maps: `python benchmarks/stores.py CONFIG`.
 
 Reads the stored maps of a finished run, at most 128 of its images. Four layers of the face zoo's
-CNNs are written with the layout of `zarr_store.create_array`, and read back. Ratios are bytes of
+CNNs are written with the layout of `stores.store.create_array`, and read back. Ratios are bytes of
 the maps over bytes stored; speeds are megabytes of maps per second of CPU time, over all four
 layers: one thread, best of 5, files in the page cache. Blosc shuffles only where it is stated; a
 crc32c follows unless stated otherwise. Maps are read by zarr's own pipeline, by the pipeline in
@@ -28,8 +28,8 @@ from torch import Tensor
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from rosetta_core import load_config
-from rosetta_core.io import zarr_store as stores
-from rosetta_core.io.zarr_reader import ArrayReader
+from rosetta_core.io.stores import store as stores
+from rosetta_core.io.stores.reader import ArrayReader
 from rosetta_core.mining.sources.stored import StoredActivations
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.memory import keep_freed_memory

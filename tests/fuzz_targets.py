@@ -28,11 +28,11 @@ from rosetta_core.config import load_config, load_recipe
 from rosetta_core.config.strict_yaml import read_yaml
 from rosetta_core.errors import MAX_LINE, RosettaError, one_line
 from rosetta_core.io.file_index import INDEX_NAME, check_file_index, sign
+from rosetta_core.io.stores.store import read_manifest
 from rosetta_core.io.strict_json import parse_json
-from rosetta_core.io.zarr_store import read_manifest
 from rosetta_core.pages.data_files import write_data
 from rosetta_core.pages.steering_page import write_steering_page
-from rosetta_core.runs.provenance import read_provenance
+from rosetta_core.runs.provenance.record import read_provenance
 from rosetta_core.steering.result_reader import read_description
 from rosetta_core.zoo.weights.assignment import Reading, check_weights
 from rosetta_core.zoo.weights.checkpoints import read_checkpoint, read_metadata

@@ -40,7 +40,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     _check_verify_options(arguments)
     secret = public = None
     if arguments.sign or arguments.key:
-        from rosetta_core.runs.signatures import check_signature, read_public_key, read_secret_key
+        from rosetta_core.runs.provenance.signatures import (
+            check_signature,
+            read_public_key,
+            read_secret_key,
+        )
 
         folder = run_folder(arguments.folder)
         secret = read_secret_key(arguments.sign) if arguments.sign else None

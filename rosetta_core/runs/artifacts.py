@@ -75,7 +75,7 @@ def finished_job(config: Config, name: str) -> Path:
 
 
 def _check_store(path: Path, *, manifest: bool) -> None:
-    from rosetta_core.io.zarr_store import check_store  # zarr takes long to import
+    from rosetta_core.io.stores.store import check_store  # zarr takes long to import
 
     check_store(path, manifest=manifest)
 

@@ -23,7 +23,7 @@ def run(config: Config, *, model: str, shard: str) -> Path:
 
     from rosetta_core.mining.sources.recording import record_shard
     from rosetta_core.runs.live_source import live_activations
-    from rosetta_core.runs.weights import model_digest
+    from rosetta_core.runs.provenance.weights import model_digest
     from rosetta_core.zoo.network import Encoder
 
     images = config.shard_images(shard)  # an unknown shard fails before a network is loaded

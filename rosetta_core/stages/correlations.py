@@ -65,7 +65,7 @@ def run(config: Config, *, models: Sequence[str], block: int | None = None) -> t
     from rosetta_core.mining.correlation.pearson import correlate_blocks
     from rosetta_core.mining.correlation.store import write_correlations
     from rosetta_core.mining.matching.topk_store import TopKCollector, write_topk
-    from rosetta_core.runs.weights import model_digest
+    from rosetta_core.runs.provenance.weights import model_digest
     from rosetta_core.runtime.devices import resolve_device
 
     paths, pivot = RunPaths(config), config.pivot.name

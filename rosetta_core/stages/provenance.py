@@ -11,7 +11,7 @@ __all__ = ["STAGE", "run"]
 
 def run(config: Config) -> Path:
     """Write code, libraries, weights, artifacts, seeds and machine of a run; return the file."""
-    from rosetta_core.runs.provenance import describe_provenance, write_provenance
+    from rosetta_core.runs.provenance.record import describe_provenance, write_provenance
     from rosetta_core.stages.registry import jobs_of
     from rosetta_core.stages.triggers import code
 

@@ -25,7 +25,7 @@ def run(config: Config, *, shard: str) -> Path:
     """
     from rosetta_core.mining.sampling.folder import import_shard
     from rosetta_core.mining.sampling.generator import sample_shard
-    from rosetta_core.runs.weights import model_digest
+    from rosetta_core.runs.provenance.weights import model_digest
     from rosetta_core.runtime.devices import resolve_device
     from rosetta_core.zoo.loading import load_generator
     from rosetta_core.zoo.model_spec import has_image_range

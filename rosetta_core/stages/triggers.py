@@ -11,7 +11,7 @@ from typing import Any
 
 from rosetta_core.config import Config
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.weights import model_digest
+from rosetta_core.runs.provenance.weights import model_digest
 from rosetta_core.runtime import user_code
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.stages.stage import Stage

@@ -16,7 +16,7 @@ from hostile_runs import rewrite_json, seal_store
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.file_index import INDEX_NAME, sign
-from rosetta_core.io.zarr_store import (
+from rosetta_core.io.stores.store import (
     ZSTD,
     check_store,
     create_array,

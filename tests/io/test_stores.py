@@ -16,7 +16,7 @@ from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.file_index import write_file_index
-from rosetta_core.io.zarr_store import (
+from rosetta_core.io.stores.store import (
     create_array,
     new_store,
     open_group,

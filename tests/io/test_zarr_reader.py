@@ -10,8 +10,8 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_reader import ArrayReader
-from rosetta_core.io.zarr_store import LZ4, ZSTD, create_array, new_store, write_manifest
+from rosetta_core.io.stores.reader import ArrayReader
+from rosetta_core.io.stores.store import LZ4, ZSTD, create_array, new_store, write_manifest
 from rosetta_core.mining.sources.stored import StoredActivations
 
 SHAPE, SHARD = (11, 6, 5, 4), (4, 6, 5, 4)

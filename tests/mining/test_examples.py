@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import new_store
+from rosetta_core.io.stores.store import new_store
 from rosetta_core.mining.examples.concepts import PairBlock, concept_scores, write_concept_examples
 from rosetta_core.mining.examples.heat_maps import downsample, quantise
 from rosetta_core.mining.examples.near_duplicates import (

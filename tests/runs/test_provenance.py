@@ -12,7 +12,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
 from rosetta_core.runs.finished.location import run_config
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.provenance import read_provenance
+from rosetta_core.runs.provenance.record import read_provenance
 
 
 def test_the_provenance_of_a_finished_run(finished: Checkout, monkeypatch) -> None:

@@ -11,8 +11,14 @@ from checkout import ROOT
 from signing_keys import write_keys
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.runs.digests import PROVENANCE, SIGNATURE, check_digests, digest, unlisted_files
-from rosetta_core.runs.signatures import (
+from rosetta_core.runs.provenance.digests import (
+    PROVENANCE,
+    SIGNATURE,
+    check_digests,
+    digest,
+    unlisted_files,
+)
+from rosetta_core.runs.provenance.signatures import (
     check_signature,
     read_public_key,
     read_secret_key,

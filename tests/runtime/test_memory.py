@@ -20,7 +20,7 @@ from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
-from rosetta_core.io.zarr_store import read_manifest
+from rosetta_core.io.stores.store import read_manifest
 from rosetta_core.runtime.memory import exhaustion_message, out_of_memory_device
 from rosetta_core.stages.retry import retry_with_less_memory
 from rosetta_core.validation import parse_bytes

@@ -32,10 +32,10 @@ NOT_CALLED = {
         "rosetta_core.zoo.layers",
     },
     "steer": {  # stores of other artifacts than a job's folder; a distance of other runs
-        "rosetta_core.io.zarr_store",
+        "rosetta_core.io.stores.store",
         "rosetta_core.steering.metrics.lpips",
     },
-    "steering_pages": {"rosetta_core.io.zarr_store"},
+    "steering_pages": {"rosetta_core.io.stores.store"},
     "sweep": {  # what reads match sets, beside the sizes of image subsets
         "rosetta_core.mining.matching.best_buddies",
         "rosetta_core.mining.matching.concepts",

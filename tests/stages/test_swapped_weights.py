@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
+from rosetta_core.io.stores.store import read_manifest
 from rosetta_core.io.tables import read_table, read_weights_digest, write_table
-from rosetta_core.io.zarr_store import read_manifest
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.weights import find_stale_stores, model_digest
+from rosetta_core.runs.provenance.weights import find_stale_stores, model_digest
 from rosetta_core.stages import activations, correlations, sample, triggers
 from rosetta_core.stages.registry import STAGES
 from rosetta_core.stages.tools.check import check_config

@@ -31,9 +31,9 @@ from rosetta_core.cli.main import all_commands, main
 from rosetta_core.config import load_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.file_index import INDEX_NAME
-from rosetta_core.runs.digests import check_digests
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.provenance import listed_digests
+from rosetta_core.runs.provenance.digests import check_digests
+from rosetta_core.runs.provenance.record import listed_digests
 from rosetta_core.stages.registry import STAGES, jobs_of
 
 SECONDS = 60  # after which a reader waits for something that never comes

@@ -15,7 +15,7 @@ from small_zoo import GENERATORS
 
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import open_store, read_array
+from rosetta_core.io.stores.store import open_store, read_array
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages import sample
 from rosetta_core.stages.tools.check import check_config

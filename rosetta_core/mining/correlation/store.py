@@ -12,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
-from rosetta_core.io.zarr_store import ZSTD, new_store, open_group, read_array
+from rosetta_core.io.stores.store import ZSTD, new_store, open_group, read_array
 from rosetta_core.mining.correlation.channel_blocks import AliveMask, CorrelationBlock
 from rosetta_core.mining.matching.topk_store import TopKCollector, join_subsets, write_subsets
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.codecs import Crc32cCodec
 
-from rosetta_core.io.zarr_store import ZSTD, create_array, new_store
+from rosetta_core.io.stores.store import ZSTD, create_array, new_store
 from rosetta_core.mining.correlation.resize import apply_adjoint
 from rosetta_core.mining.examples.heat_maps import LARGEST_SIDE, downsample, quantise
 from rosetta_core.mining.matching.concepts import representative_units

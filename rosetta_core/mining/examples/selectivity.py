@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rosetta_core.io.zarr_store import open_group, read_array, read_count
+from rosetta_core.io.stores.store import open_group, read_array, read_count
 
 __all__ = ["MEASURES", "ResponseSums", "read_selectivity", "treves_rolls_sparseness"]
 

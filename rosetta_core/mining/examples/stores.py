@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import (
+from rosetta_core.io.stores.store import (
     ZSTD,
     create_array,
     new_store,

@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_store import Store, create_array, new_store, open_group, read_array
+from rosetta_core.io.stores.store import Store, create_array, new_store, open_group, read_array
 from rosetta_core.mining.correlation.channel_blocks import AliveMask, CorrelationBlock
 from rosetta_core.mining.matching.topk import TopK, mask_self, merge_topk, topk
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from rosetta_core.io.atomic import file_sha256
 from rosetta_core.io.images import crop_square, read_image, resize_image
-from rosetta_core.io.zarr_store import library_versions
+from rosetta_core.io.stores.store import library_versions
 from rosetta_core.mining.sampling.samples import UNCONDITIONAL, write_samples
 from rosetta_core.runtime.progress import Progress
 

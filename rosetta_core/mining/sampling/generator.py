@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rosetta_core.io.zarr_store import library_versions
+from rosetta_core.io.stores.store import library_versions
 from rosetta_core.mining.sampling.samples import UNCONDITIONAL, write_samples
 from rosetta_core.runtime.progress import Progress
 from rosetta_core.zoo.encoders.preprocessing import to_bytes

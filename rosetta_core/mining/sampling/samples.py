@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rosetta_core.io.zarr_store import (
+from rosetta_core.io.stores.store import (
     create_array,
     manifest_images,
     new_store,

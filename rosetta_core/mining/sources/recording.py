@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import zarr
 
-from rosetta_core.io.zarr_store import create_array, library_versions, new_store, write_manifest
+from rosetta_core.io.stores.store import create_array, library_versions, new_store, write_manifest
 from rosetta_core.mining.sources.base import MAX_BATCH_IMAGES
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.runtime.progress import Progress

@@ -10,7 +10,7 @@ from typing import Any
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import manifest_path
-from rosetta_core.io.zarr_store import manifest_images, open_store, read_array, repair_hint
+from rosetta_core.io.stores.store import manifest_images, open_store, read_array, repair_hint
 from rosetta_core.mining.correlation.moments import Moments, pool_moments
 from rosetta_core.zoo.layers import Layer
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from rosetta_core.errors import RosettaError
-from rosetta_core.io.zarr_reader import ArrayReader
-from rosetta_core.io.zarr_store import Store, repair_hint
+from rosetta_core.io.stores.reader import ArrayReader
+from rosetta_core.io.stores.store import Store, repair_hint
 from rosetta_core.mining.correlation.moments import Moments
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.shards import ActivationShards

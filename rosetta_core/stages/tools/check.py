@@ -14,7 +14,7 @@ from rosetta_core.config.steering import PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.checked_files import check_once
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.weights import find_stale_stores
+from rosetta_core.runs.provenance.weights import find_stale_stores
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.runtime.progress import log
 from rosetta_core.runtime.user_code import fingerprint, report_errors

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rosetta_core.io.tables import read_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.provenance import read_provenance
+from rosetta_core.runs.provenance.record import read_provenance
 
 if TYPE_CHECKING:
     from rosetta_core.runs.finished.comparison import Comparison, RunContents

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rosetta_core.config import Config
-from rosetta_core.io.zarr_store import create_array, new_store, open_group, read_array
+from rosetta_core.io.stores.store import create_array, new_store, open_group, read_array
 from rosetta_core.mining.correlation.accumulator import CorrelationAccumulator
 from rosetta_core.mining.correlation.channel_blocks import split_layers
 from rosetta_core.mining.correlation.matmul import matmul_transposed

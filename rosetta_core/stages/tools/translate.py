@@ -8,7 +8,7 @@ from urllib.parse import quote
 from rosetta_core.config import Config
 from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.runs.provenance import read_provenance
+from rosetta_core.runs.provenance.record import read_provenance
 from rosetta_core.zoo.weights.local import RandomWeights
 
 if TYPE_CHECKING:

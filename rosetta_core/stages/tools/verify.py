@@ -111,9 +111,9 @@ def sign_run(config: Config, key: "minisign.SecretKey", unlisted: Sequence[Path]
         key: secret key, decrypted.
         unlisted: files of the run that its provenance does not list; they are added to it.
     """
-    from rosetta_core.runs.digests import digests
-    from rosetta_core.runs.provenance import read_provenance, write_provenance
-    from rosetta_core.runs.signatures import sign_provenance
+    from rosetta_core.runs.provenance.digests import digests
+    from rosetta_core.runs.provenance.record import read_provenance, write_provenance
+    from rosetta_core.runs.provenance.signatures import sign_provenance
 
     paths = RunPaths(config)
     if unlisted:
@@ -145,7 +145,7 @@ def _unit_problems(
 
 def _listed(paths: RunPaths) -> tuple[dict[str, str], str]:
     """Return the digests that the provenance of a run lists, or why there are none."""
-    from rosetta_core.runs.provenance import listed_digests
+    from rosetta_core.runs.provenance.record import listed_digests
 
     try:
         return listed_digests(paths.provenance), ""
@@ -154,7 +154,7 @@ def _listed(paths: RunPaths) -> tuple[dict[str, str], str]:
 
 
 def _unlisted(run: Path, listed: Mapping[str, str]) -> list[Path]:
-    from rosetta_core.runs.digests import unlisted_files
+    from rosetta_core.runs.provenance.digests import unlisted_files
 
     return unlisted_files(run, listed)
 
@@ -167,7 +167,7 @@ def _digest_problems(
     Folders of artifacts carry checksums of their own, which were compared; they are left out unless
     everything is compared.
     """
-    from rosetta_core.runs.digests import check_digests
+    from rosetta_core.runs.provenance.digests import check_digests
 
     names = [
         name
@@ -180,7 +180,7 @@ def _digest_problems(
 
 def _stale_stores(config: Config) -> Iterator[tuple[tuple[Path, ...], str]]:
     """Yield the parts of stores that other weights computed, with a line each; none for errors."""
-    from rosetta_core.runs.weights import stale_stores
+    from rosetta_core.runs.provenance.weights import stale_stores
 
     for model in config.models:
         try:

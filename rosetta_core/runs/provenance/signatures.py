@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import atomic_path, explain_read_only
 from rosetta_core.io.regular_files import read_regular
-from rosetta_core.runs.digests import PROVENANCE, SIGNATURE
+from rosetta_core.runs.provenance.digests import PROVENANCE, SIGNATURE
 
 if TYPE_CHECKING:
     import minisign

@@ -3,7 +3,7 @@
 A store is a folder with a file index; stores of samples and activations also have a manifest, a
 JSON file next to them. Opening a store compares its index with its files: all sizes, and the
 checksums of small files, such as metadata. Large files carry a CRC32C in every chunk, which is
-compared when the chunk is read. Stores are written with zarr and read by `zarr_reader` alone.
+compared when the chunk is read. Stores are written with zarr and read by `reader` alone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,8 +29,8 @@ from rosetta_core.io.file_index import (
     write_file_index,
 )
 from rosetta_core.io.regular_files import read_regular
-from rosetta_core.io.zarr_reader import (
-    METADATA,
+from rosetta_core.io.stores.layout import METADATA
+from rosetta_core.io.stores.reader import (
     ArrayReader,
     check_metadata,
     chunk_files,

@@ -14,8 +14,8 @@ from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.io.strict_json import read_json
-from rosetta_core.runs.digests import digests
 from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
+from rosetta_core.runs.provenance.digests import digests
 from rosetta_core.runtime.machine import command_output, describe_machine
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.checksums import read_record

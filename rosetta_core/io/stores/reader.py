@@ -13,7 +13,6 @@ size, and only if its header declares the same size.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,81 +25,18 @@ from numpy.typing import NDArray
 
 from rosetta_core.io.file_index import IndexedFile
 from rosetta_core.io.regular_files import open_regular
+from rosetta_core.io.stores.layout import METADATA, ArrayLayout, check_group, parse_layout
 from rosetta_core.io.strict_json import read_json
 
-__all__ = ["METADATA", "ArrayReader", "check_metadata", "chunk_files", "read_group"]
+__all__ = ["ArrayReader", "check_metadata", "chunk_files", "read_group"]
 
-METADATA = "zarr.json"
 CHECKSUM_BYTES = 4  # of a CRC32C
 ENTRY_BYTES = 16  # of a chunk in the index of a shard: offset and length
 MISSING = 2**64 - 1  # offset of a chunk that was never written
-MAX_AXES = 6
 MAX_RATIO = 1000  # of sizes before and after compression; LZ4 reaches 255
 MAX_FREE_BYTES = 2**30  # up to which an array may be smaller still, for example constant
-DTYPES = {"bool", "float16", "float32", "float64"} | {
-    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
-ARRAY_KEYS = {
-    *("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs"),
-    *("attributes", "zarr_format", "node_type", "storage_transformers"),
-}
-GROUP_KEYS = {"attributes", "zarr_format", "node_type"}
-FILL_VALUES = ("NaN", 0, False)
-CHUNK_KEYS = {"name": "default", "configuration": {"separator": "/"}}
-BYTE = {"name": "bytes"}
-LITTLE_ENDIAN = {"name": "bytes", "configuration": {"endian": "little"}}
-CRC32C = {"name": "crc32c"}
-BLOSC = {"typesize", "cname", "clevel", "shuffle", "blocksize"}  # settings of compressors, which
-ZSTD = {"level", "checksum"}  # decompression does not depend on
-DECOMPRESSORS = {
-    "blosc": (BLOSC, numcodecs.blosc.decompress),
-    "zstd": (ZSTD, numcodecs.zstd.decompress),
-}
 
 numcodecs.blosc.use_threads = False  # several threads decompress one chunk each
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Layout of an array.
-
-    Attributes:
-        shape: shape of the array.
-        dtype: data type of its values.
-        file_shape: shape of the part of the array in one file, a chunk or a shard.
-        chunk_shape: shape of a chunk, which is decompressed at once.
-        compressor: name of the codec that compresses chunks.
-        sharded: whether files are shards of several chunks.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    file_shape: tuple[int, ...]
-    chunk_shape: tuple[int, ...]
-    compressor: str
-    sharded: bool
-
-    @property
-    def bytes(self) -> int:
-        return self.dtype.itemsize * math.prod(self.shape)
-
-    @property
-    def chunk_bytes(self) -> int:
-        return self.dtype.itemsize * math.prod(self.chunk_shape)
-
-    @property
-    def inner_counts(self) -> tuple[int, ...]:
-        """Chunks of a file along each axis."""
-        return tuple(
-            side // chunk for side, chunk in zip(self.file_shape, self.chunk_shape, strict=True)
-        )
-
-    @property
-    def file_counts(self) -> tuple[int, ...]:
-        """Files along each axis."""
-        return tuple(
-            -(-side // part) for side, part in zip(self.shape, self.file_shape, strict=True)
-        )
 
 
 class ArrayReader:
@@ -123,7 +59,7 @@ class ArrayReader:
 
     def __init__(self, folder: Path, chunk_files: Mapping[str, int]) -> None:
         self._folder = folder
-        self._layout = _layout(read_json(folder / METADATA))
+        self._layout = parse_layout(read_json(folder / METADATA))
         _check_chunk_files(self._layout, chunk_files)
         self.shape, self.dtype = self._layout.shape, self._layout.dtype
         self.chunks = self._layout.chunk_shape
@@ -212,12 +148,7 @@ def read_group(folder: Path) -> dict[str, Any]:
         ValueError: the metadata is not that of a group that this package writes.
         OSError: the metadata is missing or cannot be read.
     """
-    content = read_json(folder / METADATA)
-    _check_keys(content, GROUP_KEYS, "group")
-    attributes = content["attributes"]
-    if not isinstance(attributes, dict):
-        raise ValueError("attributes: not a mapping")
-    return attributes
+    return check_group(read_json(folder / METADATA))
 
 
 def chunk_files(array: str, files: Mapping[str, IndexedFile]) -> dict[str, int]:
@@ -259,7 +190,7 @@ def check_metadata(store: Path, files: Mapping[str, IndexedFile]) -> None:
         raise ValueError(f"{min(unknown)}: is not part of an array")
 
 
-def _check_chunk_files(layout: _Layout, chunk_files: Mapping[str, int]) -> None:
+def _check_chunk_files(layout: ArrayLayout, chunk_files: Mapping[str, int]) -> None:
     """Check that an array has a file for each chunk, and a size that these files can have."""
     counts = layout.file_counts
     complete = len(chunk_files) == math.prod(counts)
@@ -297,84 +228,7 @@ def _overlap(wanted: range, start: int, side: int) -> tuple[slice, slice]:
     return slice(first - start, stop - start), slice(first - wanted.start, stop - wanted.start)
 
 
-def _layout(content: Any) -> _Layout:
-    """Return the layout of an array; ValueError unless this package writes such arrays."""
-    _check_keys(content, ARRAY_KEYS, "array")
-    dtype, codecs = content["data_type"], content["codecs"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ValueError(f"data type {str(dtype)[:40]!r} is not a type of numbers")
-    shape = _sides(content["shape"], "shape", least=0)
-    grid = content["chunk_grid"]
-    match grid:
-        case {"name": "regular", "configuration": {"chunk_shape": sides}} if len(grid) == 2:
-            file_shape = _sides(sides, "chunk shape", least=1)
-        case _:
-            raise ValueError("its grid of chunks is not regular")
-    for key, allowed in (
-        ("chunk_key_encoding", (CHUNK_KEYS,)),
-        ("attributes", ({},)),
-        ("storage_transformers", ([],)),
-        ("fill_value", FILL_VALUES),
-    ):
-        if content[key] not in allowed:
-            raise ValueError(f"{key} {str(content[key])[:40]!r} is not supported")
-    serializer = BYTE if np.dtype(dtype).itemsize == 1 else LITTLE_ENDIAN
-    chunk_shape, sharded = file_shape, False
-    match codecs:
-        case [{"name": "sharding_indexed", "configuration": dict(sharding)} as codec] if (
-            len(codec) == 2
-        ):
-            if sharding.keys() != {"chunk_shape", "codecs", "index_codecs", "index_location"} or (
-                [sharding["index_codecs"], sharding["index_location"]]
-                != [[LITTLE_ENDIAN, CRC32C], "end"]
-            ):
-                raise ValueError("its shards have another layout")
-            chunk_shape, sharded = _sides(sharding["chunk_shape"], "chunk shape", least=1), True
-            codecs = sharding["codecs"]
-    layout = _Layout(
-        shape, np.dtype(dtype).newbyteorder("<"), file_shape, chunk_shape,
-        _compressor(codecs, serializer), sharded,
-    )  # fmt: skip
-    if not len(shape) == len(file_shape) == len(chunk_shape):
-        raise ValueError("its shape and its chunks have different numbers of axes")
-    if any(side % chunk for side, chunk in zip(file_shape, chunk_shape, strict=True)):
-        raise ValueError("its chunks do not divide its shards")
-    # blocks of images are powers of two: up to twice as long as the array is
-    if any(part > 2 * max(side, 1) for part, side in zip(file_shape, shape, strict=True)):
-        raise ValueError("its chunks are larger than the array")
-    return layout
-
-
-def _compressor(codecs: Any, serializer: Mapping[str, Any]) -> str:
-    """Return the name of the compressor; ValueError if codecs are not (numbers, it, CRC32C)."""
-    match codecs:
-        case [bytes_codec, {"name": str(name), "configuration": dict(settings)} as codec, checksum]:
-            others = (bytes_codec, checksum) == (serializer, CRC32C) and len(codec) == 2
-            if others and name in DECOMPRESSORS and settings.keys() <= DECOMPRESSORS[name][0]:
-                return name
-    raise ValueError("its codecs are not those that rosetta writes")
-
-
-def _check_keys(content: Any, keys: set[str], kind: str) -> None:
-    if not isinstance(content, dict) or content.keys() != keys:
-        found = ", ".join(map(str, content))[:80] if isinstance(content, dict) else "no keys"
-        raise ValueError(f"{METADATA} is not that of an {kind} ({found})")
-    version, node = content["zarr_format"], content["node_type"]
-    if type(version) is not int or version != 3 or node != kind:
-        raise ValueError(f"{METADATA} is not that of an {kind} of Zarr format 3")
-
-
-def _sides(value: Any, name: str, *, least: int) -> tuple[int, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_AXES:
-        raise ValueError(f"{name}: not a list of up to {MAX_AXES} numbers")
-    if any(type(side) is not int or not least <= side < 2**40 for side in value):
-        raise ValueError(f"{name}: {str(value)[:40]} has sides that are not from {least} to 2^40")
-    if math.prod(max(side, 1) for side in value) >= 2**50:
-        raise ValueError(f"{name}: {str(value)[:40]} is too large")
-    return tuple(value)
-
-
-def _decompress(compressed: bytes, layout: _Layout) -> NDArray:
+def _decompress(compressed: bytes, layout: ArrayLayout) -> NDArray:
     """Decompress a chunk into an array of its size; ValueError if its header declares another."""
     declared = DECLARED[layout.compressor](compressed)
     if declared != layout.chunk_bytes:
@@ -382,7 +236,7 @@ def _decompress(compressed: bytes, layout: _Layout) -> NDArray:
     if declared > MAX_FREE_BYTES + MAX_RATIO * len(compressed):
         raise ValueError(f"{len(compressed):,} bytes declare {declared:,} bytes of values")
     chunk = np.empty(layout.chunk_shape, layout.dtype)
-    DECOMPRESSORS[layout.compressor][1](compressed, chunk)
+    DECOMPRESSORS[layout.compressor](compressed, chunk)
     return chunk
 
 
@@ -408,6 +262,7 @@ def _zstd_bytes(compressed: bytes) -> int:
 
 
 DECLARED = {"blosc": _blosc_bytes, "zstd": _zstd_bytes}
+DECOMPRESSORS = {"blosc": numcodecs.blosc.decompress, "zstd": numcodecs.zstd.decompress}
 
 
 def _verified(content: bytes, name: str) -> bytes:

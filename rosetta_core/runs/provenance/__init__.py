@@ -1,0 +1,1 @@
+"""Provenance of a run: its record, the digests of files and weights, and signatures."""
