@@ -26,6 +26,7 @@ __all__ = [
     "Section",
     "Seed",
     "Sha256",
+    "check_name",
     "parse_bytes",
     "to_json",
 ]
@@ -48,8 +49,8 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * 2 ** POWER[match[2]])
 
 
-def _is_name(text: str) -> str:
-    """Check a name; it becomes part of file names, in which `--` separates two models."""
+def check_name(text: str) -> str:
+    """Return a name, which becomes part of file names; ValueError if it cannot."""
     if len(text) > 64 or "--" in text or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
         raise ValueError(
             f"{text!r} is not a name; use up to 64 letters, digits, '_', '.' and single '-', "
@@ -109,7 +110,7 @@ def _is_path(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_is_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 Folder = Annotated[str, AfterValidator(_is_folder)]
 File = Annotated[str, AfterValidator(_is_file)]
 Memory = Annotated[str, AfterValidator(_is_memory)]

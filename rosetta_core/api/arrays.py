@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.api.arguments import check_share, memory_bytes, whole_number
+from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.mining.correlation.moments import alive_units
 from rosetta_core.mining.correlation.pearson import correlate_blocks
 from rosetta_core.mining.matching.best_buddies import best_buddies as mutual_neighbours
@@ -19,7 +20,6 @@ from rosetta_core.mining.matching.concepts import concept_table, rosetta_table
 from rosetta_core.mining.matching.topk import mask_self, topk
 from rosetta_core.mining.sources.in_memory import InMemoryActivations, Maps
 from rosetta_core.runtime.devices import resolve_device
-from rosetta_core.validation import parse_bytes
 
 __all__ = ["best_buddies", "concepts", "correlate", "rosetta_neurons"]
 
@@ -57,6 +57,7 @@ def correlate(
         RosettaError: the maps are not real, finite (n, c, h, w); or they differ in the number of
             images or in their device.
     """
+    check_share("min_relative_std", min_relative_std)
     rows, columns = _source(pivot, "pivot"), _source(model, "model")
     if rows.images != columns.images:
         raise RosettaError(
@@ -71,7 +72,7 @@ def correlate(
     blocks = correlate_blocks(
         rows,
         [columns],
-        memory_budget=_bytes(memory_budget),
+        memory_budget=memory_bytes("memory_budget", memory_budget),
         device=rows.device if device is None else resolve_device(str(device)),
         threads=torch.get_num_threads(),
     )
@@ -95,13 +96,6 @@ def _units(source: InMemoryActivations) -> pd.MultiIndex:
     return pd.MultiIndex.from_tuples(units, names=UNIT)
 
 
-def _bytes(size: str) -> int:
-    try:
-        return parse_bytes(size)
-    except (ValueError, TypeError) as error:
-        raise RosettaError(f"memory_budget: {error}") from None
-
-
 def best_buddies(
     corr: pd.DataFrame | NDArray[np.floating], *, k: int = 5, same_model: bool = False
 ) -> pd.DataFrame:
@@ -123,15 +117,17 @@ def best_buddies(
         RosettaError: the correlations are not a matrix within -1..1, k is less than 1, or
             `same_model` contradicts the correlations.
     """
-    values = np.asarray(corr, dtype=np.float32)
+    try:
+        values = np.asarray(corr, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise RosettaError(f"corr: is not a matrix of numbers ({one_line(error)})") from None
     if values.ndim != 2 or 0 in values.shape:
         raise RosettaError(f"corr: shape {values.shape} is not a matrix; use correlate")
     if not np.all(np.isnan(values) | (np.abs(values) <= 1 + 1e-5)):
         raise RosettaError(
             f"corr: has {np.nanmax(np.abs(values)):g}, beyond -1..1; give correlations"
         )
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise RosettaError(f"k: {k!r} is not a number of neighbours; give 1 or more")
+    whole_number("k", k)
     same = _is_same_model(values)
     if same_model and not same:
         raise RosettaError(
@@ -188,14 +184,17 @@ def rosetta_neurons(
     Raises:
         RosettaError: there are no encoders, or a table is not one of best buddies.
     """
-    if not buddies:
-        raise RosettaError("buddies: is empty; give the best buddies of at least one encoder")
+    if not isinstance(buddies, Mapping) or not buddies:
+        raise RosettaError(
+            "buddies: give a dictionary of the best buddies of at least one encoder by its name"
+        )
     for name, table in {**buddies, "within_pivot": within_pivot}.items():
         missing = {"pivot_unit", "unit", "corr"} - set(getattr(table, "columns", ()))
         if missing:
             raise RosettaError(
                 f"{name}: is not a table of best_buddies, it lacks {', '.join(sorted(missing))}"
             )
+    _check_same_pivot(buddies, within_pivot)
     table = rosetta_table(buddies, within_pivot)
     named = [column for column in NAMES if all(column in part for part in buddies.values())]
     if not named:
@@ -203,6 +202,26 @@ def rosetta_neurons(
     keys = ["pivot_unit", "model", "unit"]
     parts = [part.assign(model=model)[[*keys, *named]] for model, part in buddies.items()]
     return table.merge(pd.concat(parts, ignore_index=True), how="left", on=keys)
+
+
+def _check_same_pivot(buddies: Mapping[str, pd.DataFrame], within: pd.DataFrame) -> None:
+    """Refuse tables of different pivots, by their pairs and by the names of their units."""
+    pairs = set(zip(within["pivot_unit"], within["unit"], strict=True))
+    if pairs != {(other, unit) for unit, other in pairs}:
+        raise RosettaError(
+            "within_pivot: is not of the pivot with itself; use best_buddies(…, same_model=True)"
+        )
+    names: dict[int, tuple[str, int]] = {}
+    for model, table in {"within_pivot": within, **buddies}.items():
+        if not {"pivot_layer", "pivot_channel"} <= set(table.columns):
+            continue
+        own = table[["pivot_unit", "pivot_layer", "pivot_channel"]].drop_duplicates()
+        for unit, layer, channel in own.itertuples(index=False):
+            if names.setdefault(unit, (layer, channel)) != (layer, channel):
+                raise RosettaError(
+                    f"{model}: unit {unit} of the pivot is {layer}/{channel}, but "
+                    f"{'/'.join(map(str, names[unit]))} in another table; use one pivot"
+                )
 
 
 def concepts(rosetta: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Images for mining in memory: drawn by a generator, or from folders, arrays and data sets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from rosetta_core.api.models import Model
-from rosetta_core.errors import RosettaError
+from rosetta_core.api.arguments import whole_number
+from rosetta_core.api.models import Model, check_evaluation, load_model
+from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.io.image_files import list_images
-from rosetta_core.io.images import crop_square, read_image, resize_image
+from rosetta_core.io.images import convert_image, crop_square, read_image, resize_image
 from rosetta_core.mining.sampling.generator import draw_samples
 from rosetta_core.mining.sampling.samples import UNCONDITIONAL
 from rosetta_core.runtime.progress import Progress, log
@@ -22,6 +24,7 @@ from rosetta_core.zoo.network import Generator
 
 __all__ = ["ImageSet", "images", "sample"]
 
+MAX_SIDE = 8192  # of images, in pixels
 SIZE = 256  # default side of images that are read from files
 RANGE = 1e-3  # pixels may lie so far outside 0..1
 COLUMNS = ("image", "img", "jpg", "png")  # of images, in rows of data sets
@@ -38,6 +41,7 @@ class ImageSet:
         classes: class of each drawn image (n,) int64; -1 for none.
         source: folder or kind of source, for pages; None for drawn images.
         seed: random seed of drawn images.
+        generator: model that drew the images; None if they were not drawn.
     """
 
     pixels: NDArray[np.uint8]
@@ -46,6 +50,7 @@ class ImageSet:
     classes: NDArray[np.int64] | None = None
     source: str | None = None
     seed: int = 0
+    generator: Model | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -60,12 +65,12 @@ class ImageSet:
 
 
 def sample(
-    generator: Model, count: int, *, seed: int = 0, classes: Sequence[int] | None = None
+    generator: Model | str, count: int, *, seed: int = 0, classes: Sequence[int] | None = None
 ) -> ImageSet:
     """Draw images from a generator; image i depends on the seed and i only.
 
     Args:
-        generator: the generator; its truncation is set in `load_model`.
+        generator: the generator, or its name; its truncation is set in `load_model`.
         count: number of images.
         seed: random seed.
         classes: classes to draw from, for a class-conditional generator; None for all.
@@ -74,10 +79,17 @@ def sample(
         RosettaError: the model is not a generator, there is no such class, or what it returns are
             not images.
     """
+    if isinstance(generator, str):
+        generator = load_model(generator)
+    if not isinstance(generator, Model):
+        kind = type(generator).__name__
+        raise RosettaError(f"sample: {kind} is not a model; use load_model or wrap")
     network = generator.network
     if not isinstance(network, Generator):
         raise RosettaError(f"{generator.name}: is not a generator; use images(…) for an encoder")
-    _check_count(count)
+    whole_number("count", count)
+    whole_number("seed", seed, least=0)
+    check_evaluation(generator.name, network.network)
     if classes is not None and not network.classes:
         raise RosettaError(f"classes: {generator.name} has no classes; leave them out")
     wrong = [label for label in classes or () if not 0 <= label < network.classes]
@@ -93,7 +105,11 @@ def sample(
         checks=checks,
     )
     return ImageSet(
-        arrays["images"], latents=arrays["latents"], classes=arrays["classes"], seed=seed
+        arrays["images"],
+        latents=arrays["latents"],
+        classes=arrays["classes"],
+        seed=seed,
+        generator=generator,
     )
 
 
@@ -123,7 +139,11 @@ def images(
             0..255.
     """
     if count is not None:
-        _check_count(count)
+        whole_number("count", count)
+    if size is not None:
+        whole_number("size", size, most=MAX_SIDE)
+    if bit_depth is not None:
+        whole_number("bit_depth", bit_depth, least=8, most=16)
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, np.ndarray | Tensor):
@@ -135,23 +155,22 @@ def images(
         found = [_to_bytes(part) for part in source[:count]]
         return _collect([_resized(part, size) for part in found], "array")
     if isinstance(source, str | Path):
+        if Path(source).is_file():
+            return _read_files([Path(source)], size or SIZE, bit_depth, str(source))
         folder = list_images(Path(source), key="images")
         for line in folder.notes(count):
             log.warning("%s", line)
         return _read_files(folder.images[:count], size or SIZE, bit_depth, str(source))
     if isinstance(source, Sequence) and source and all(isinstance(x, str | Path) for x in source):
         return _read_files([Path(x) for x in source[:count]], size or SIZE, bit_depth, "files")
-    if not isinstance(source, Iterable) and not hasattr(source, "__getitem__"):
+    if isinstance(source, type) or not (
+        isinstance(source, Iterable) or hasattr(source, "__getitem__")
+    ):
         raise RosettaError(
             f"images: {type(source).__name__} is no source of images; give a folder, files, an "
             "array, a tensor or a data set"
         )
-    return _read_rows(source, size=size, count=count, column=column)
-
-
-def _check_count(count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise RosettaError(f"count: {count!r} is not a number of images; give 1 or more")
+    return _read_rows(source, size=size, count=count, column=column, bit_depth=bit_depth)
 
 
 def _read_files(files: Sequence[Path], size: int, bit_depth: int | None, source: str) -> ImageSet:
@@ -163,19 +182,26 @@ def _read_files(files: Sequence[Path], size: int, bit_depth: int | None, source:
     return _collect(pixels, source, names=[file.name for file in files])
 
 
-def _read_rows(source: Any, *, size: int | None, count: int | None, column: str | None) -> ImageSet:
+def _read_rows(
+    source: Any,
+    *,
+    size: int | None,
+    count: int | None,
+    column: str | None,
+    bit_depth: int | None,
+) -> ImageSet:
     """Read a data set or a loader, whose batches are taken apart."""
     pixels: list[NDArray[np.uint8]] = []
     labels: list[str] = []
-    rows = iter(source) if hasattr(source, "__iter__") else (source[i] for i in range(len(source)))
+    kinds = getattr(source, "classes", None)  # names of classes, as torchvision's data sets have
     with Progress("images", total=count or 0) as progress:
-        for row in rows:
+        for row in _rows(source):
             image, label = _split(row, column)
             batched = isinstance(image, np.ndarray | Tensor) and image.ndim == 4
             parts = list(image) if batched else [image]
-            pixels += [_resized(_to_bytes(x), size, crop=_is_picture(x)) for x in parts]
+            pixels += [_resized(_to_bytes(x, bit_depth), size, crop=_is_picture(x)) for x in parts]
             names = list(label) if batched and label is not None else [label] * len(parts)
-            labels += ["" if name is None else str(_plain(name)) for name in names]
+            labels += [_label(name, kinds) for name in names]
             progress.advance(len(parts))
             if count is not None and len(pixels) >= count:
                 break
@@ -199,18 +225,39 @@ def _split(row: Any, column: str | None) -> tuple[Any, Any]:
     return row, None
 
 
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic | Tensor) and label.ndim == 0 else label
+def _rows(source: Any) -> Iterator[Any]:
+    """Yield the rows of a data set; RosettaError with the number of a row that fails."""
+    rows = iter(source) if hasattr(source, "__iter__") else map(source.__getitem__, count_from(0))
+    for number in count_from(0):
+        try:
+            row = next(rows)
+        except (StopIteration, IndexError):
+            return
+        except RosettaError:
+            raise
+        except Exception as error:  # of the user's data set
+            raise RosettaError(
+                f"images: the data set fails on row {number} ({describe_exception(error)}); "
+                "correct it"
+            ) from error
+        yield row
+
+
+def _label(label: Any, classes: Any) -> str:
+    """Return a label as text: the name of its class, if the data set has names."""
+    plain = label.item() if isinstance(label, np.generic | Tensor) and label.ndim == 0 else label
+    named = isinstance(classes, list | tuple) and type(plain) is int and 0 <= plain < len(classes)
+    return "" if plain is None else str(classes[plain] if named else plain)
 
 
 def _is_picture(image: Any) -> bool:
     return isinstance(image, Image.Image)
 
 
-def _to_bytes(image: Any) -> NDArray[np.uint8]:
+def _to_bytes(image: Any, bit_depth: int | None = None) -> NDArray[np.uint8]:
     """Return one image as bytes (h, w, 3)."""
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return convert_image(image, bit_depth=bit_depth)
     if not isinstance(image, np.ndarray | Tensor) or image.ndim != 3:
         shape = tuple(getattr(image, "shape", ())) or type(image).__name__
         raise RosettaError(f"images: {shape} is not an image; give (h, w, 3), (3, h, w) or PIL")
@@ -228,9 +275,13 @@ def _to_bytes(image: Any) -> NDArray[np.uint8]:
     if array.dtype != np.uint8:
         if array.dtype.kind != "f":
             kind = array.dtype
-            raise RosettaError(f"images: type {kind} is neither uint8 nor float; convert it")
+            raise RosettaError(
+                f"images: type {kind} is neither uint8 nor float; convert it to uint8"
+            )
         low, high = float(array.min()), float(array.max())
-        if not (low >= -RANGE and high <= 1 + RANGE):
+        if not np.isfinite([low, high]).all():
+            raise RosettaError("images: pixels are not finite; remove the image")
+        if low < -RANGE or high > 1 + RANGE:
             raise RosettaError(
                 f"images: pixels are in {low:.3g}..{high:.3g}, not in 0..1; give uint8, or pixels "
                 "before their normalisation"

@@ -131,7 +131,11 @@ class Mined(MiningResult):
         Raises:
             RosettaError: the folder holds something else.
         """
+        if not isinstance(folder, str | Path):
+            raise RosettaError(f"folder: {type(folder).__name__} is not a path; give a folder")
         target = Path(folder)
+        if target.is_file():
+            raise RosettaError(f"{target}: is a file; give a folder")
         if target.exists() and not (target / "index.html").is_file() and any(target.iterdir()):
             raise RosettaError(f"{target}: is not empty and has no pages; give another folder")
         with atomic_path(target) as pages:

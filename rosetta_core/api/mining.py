@@ -1,15 +1,16 @@
 """Mining in memory: from models and images to Rosetta neurons and concepts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rosetta_core.api.arguments import check_share, memory_bytes, model_name, whole_number
 from rosetta_core.api.arrays import MIN_RELATIVE_STD
 from rosetta_core.api.images import ImageSet, images
 from rosetta_core.api.mined import Mined
-from rosetta_core.api.models import Model, load_model
+from rosetta_core.api.models import Model, check_evaluation, load_model
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.moments import alive_units
 from rosetta_core.mining.correlation.pearson import correlate_blocks
@@ -29,7 +30,6 @@ from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.mining.sources.unit_table import unit_table
-from rosetta_core.validation import parse_bytes
 from rosetta_core.zoo.network import Generator
 
 __all__ = ["mine"]
@@ -70,14 +70,21 @@ def mine(
         RosettaError: names repeat, the images do not suit the pivot, models are on different
             devices, or a network fails.
     """
-    models = [x if isinstance(x, Model) else load_model(x) for x in (pivot, *encoders)]
-    _check(models, k=k, batch_size=batch_size)
+    if isinstance(encoders, str | Model) or not isinstance(encoders, Iterable):
+        raise RosettaError("encoders: give a list of models")
+    whole_number("k", k)
+    if batch_size is not None:
+        whole_number("batch_size", batch_size)
+    check_share("min_relative_std", min_relative_std)
+    budget, name = memory_bytes("memory_budget", memory_budget), model_name(name)
+    models = [_model(x) for x in (pivot, *encoders)]
+    _check(models)
     samples = image_set if isinstance(image_set, ImageSet) else images(image_set)
-    budget = _bytes(memory_budget)
     first = models[0]
-    if isinstance(first.network, Generator) and samples.latents is None:
+    drawn_by = samples.generator.network.network if samples.generator else None
+    if isinstance(first.network, Generator) and drawn_by is not first.network.network:
         raise RosettaError(
-            f"{first.name}: the images were not drawn by it; use sample({first.name}, n)"
+            f"{first.name}: the images were not drawn by it; use sample(…) with the same model"
         )
     sources = {model.name: _source(model, samples, batch_size) for model in models}
     tables, examples = _mine(
@@ -88,8 +95,17 @@ def mine(
     )
 
 
-def _check(models: Sequence[Model], *, k: int, batch_size: int | None) -> None:
-    """Refuse what would fail later."""
+def _model(given: Model | str) -> Model:
+    """Return a model, loaded if it is a name; RosettaError for anything else."""
+    if isinstance(given, Model):
+        return given
+    if not isinstance(given, str):
+        raise RosettaError(f"mine: {type(given).__name__} is not a model; use load_model or wrap")
+    return load_model(given)
+
+
+def _check(models: Sequence[Model]) -> None:
+    """Refuse models that cannot be mined together."""
     names = [model.name for model in models]
     if len(models) < 2:
         raise RosettaError("encoders: there are none; give at least one")
@@ -99,22 +115,13 @@ def _check(models: Sequence[Model], *, k: int, batch_size: int | None) -> None:
         )
     if generators := [model.name for model in models[1:] if model.is_generator]:
         raise RosettaError(f"encoders: {generators[0]} is a generator; it can only be the pivot")
+    for model in models:
+        check_evaluation(model.name, model.network.network)
     devices = {str(model.network.device) for model in models}
     if len(devices) > 1:
         raise RosettaError(
             f"models are on different devices ({', '.join(sorted(devices))}); move them to one"
         )
-    for key, value in (("k", k), ("batch_size", batch_size)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if value is not None and not (whole and value >= 1):
-            raise RosettaError(f"{key}: {value!r} is not a number from 1 on")
-
-
-def _bytes(size: str) -> int:
-    try:
-        return parse_bytes(size)
-    except (ValueError, TypeError) as error:
-        raise RosettaError(f"memory_budget: {error}") from None
 
 
 def _source(model: Model, samples: ImageSet, batch_size: int | None) -> LiveActivations:

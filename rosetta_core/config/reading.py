@@ -45,13 +45,16 @@ def load_config(
     """Read and check the configuration of a run.
 
     Args:
-        sources: YAML files, or their content; later ones change keys of earlier ones, section by
-            section. Without any, every key has its default.
+        sources: paths of YAML files, or dictionaries of keys; later ones change keys of earlier
+            ones, section by section. Without any, every key has its default.
         changes: further changes of keys.
 
     Raises:
         RosettaError: a file cannot be read, or the configuration is wrong.
     """
+    for given in (*sources, {} if changes is None else changes):
+        if not isinstance(given, str | Path | Mapping) or str(given) == "" or "\n" in str(given):
+            raise RosettaError(f"{CONTENT}: {_shorten(given)} is no path and no keys; give either")
     names = [CONTENT if isinstance(source, Mapping) else str(source) for source in sources]
     content: dict[str, Any] = {}
     for source, name in zip(sources, names, strict=True):

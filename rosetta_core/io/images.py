@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rosetta_core.errors import RosettaError
+from rosetta_core.errors import RosettaError, one_line
 
 __all__ = [
     "HEIF_SUFFIXES",
     "MAX_BIT_DEPTH",
     "MAX_PIXELS",
+    "convert_image",
     "crop_square",
     "has_frames",
     "image_suffixes",
@@ -173,6 +174,20 @@ def read_image(
     """
     with open_image(path, max_pixels=max_pixels) as image:
         return np.array(_to_rgb(image, bit_depth))
+
+
+def convert_image(image: Image.Image, *, bit_depth: int | None = None) -> NDArray[np.uint8]:
+    """Return the pixels (h, w, 3) of an open image, as `read_image` returns those of a file.
+
+    Raises:
+        RosettaError: the image is damaged, or its pixels have no known range.
+    """
+    try:
+        duplicate = image.copy()  # rotated in place
+        duplicate.format = image.format
+        return np.array(_to_rgb(duplicate, bit_depth))
+    except (_RangeError, OSError, SyntaxError) as error:
+        raise RosettaError(f"image: {one_line(error)}") from error
 
 
 def read_mask(path: Path, *, max_pixels: int | None = None) -> NDArray[np.float32]:

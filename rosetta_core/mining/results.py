@@ -133,6 +133,8 @@ class MiningResult(ABC):
             RosettaError: there is no such concept.
         """
         count = len(self._tables.concepts)
+        if type(number) is not int and not isinstance(number, np.integer):
+            raise RosettaError(f"concept: {number!r} is not the number of a concept")
         if not 0 <= number < count:
             cure = f"use 0 to {count - 1}" if count else "the run has no concepts"
             raise RosettaError(f"run {self.name!r}: there is no concept {number}; {cure}")
@@ -216,6 +218,8 @@ class MiningResult(ABC):
     def _find_unit(self, unit: Unit) -> tuple[str, int]:
         """Return the model and number of a unit; RosettaError if there is no such unit."""
         if not isinstance(unit, str):
+            if not isinstance(unit, tuple) or len(unit) != 2:
+                raise RosettaError(f"unit: {unit!r} is not a unit; use model/layer/channel")
             model, number = unit
             count = len(self._tables.units[self._model_name(model)])
             if not 0 <= number < count:

@@ -46,6 +46,7 @@ Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator
 
 
 MAX_SIDE = 16_384
+MAX_MEAN = 2  # of a channel, for pixels in 0..1
 
 
 def _is_size(size: Any) -> Any:
@@ -79,6 +80,12 @@ Size = Annotated[
 ]
 
 
+def _check_mean(value: float) -> float:
+    if abs(value) > MAX_MEAN:
+        raise ValueError(f"{value:g} is for pixels in 0..255, but they are in 0..1; divide by 255")
+    return value
+
+
 class Input(Section):
     """Preprocessing of an encoder's images: centre crop, resize, normalise (pixels in 0..1)."""
 
@@ -87,7 +94,9 @@ class Input(Section):
     interpolation: Literal["bilinear", "bicubic"] = Field(
         "bicubic", description="interpolation of the resize, with antialiasing"
     )
-    mean: list[float] = Field(description="mean of each channel", min_length=3, max_length=3)
+    mean: list[Annotated[float, AfterValidator(_check_mean)]] = Field(
+        description="mean of each channel", min_length=3, max_length=3
+    )
     std: list[Annotated[float, Field(gt=0)]] = Field(
         description="standard deviation of each channel", min_length=3, max_length=3
     )

@@ -205,6 +205,10 @@ def test_maps_that_cannot_be_read_are_refused(pivot, model, message: str) -> Non
 CORR = correlate(PIVOT, MODEL)
 SELF = correlate(PIVOT, PIVOT)
 BUDDIES = best_buddies(CORR)
+WITHIN = best_buddies(SELF, same_model=True)
+OTHER = {"other": PIVOT["early"], "late": PIVOT["late"]}
+OTHER_WITHIN = best_buddies(correlate(OTHER, OTHER), same_model=True)
+DOUBLE = PIVOT["early"].astype(np.float64)
 
 
 @pytest.mark.parametrize(
@@ -214,15 +218,22 @@ BUDDIES = best_buddies(CORR)
         (lambda: correlate(PIVOT, MODEL, memory_budget=2**31), "memory_budget: "),
         (lambda: correlate(PIVOT, MODEL, device="cuda:99"), "device: 'cuda:99' is not available"),
         (lambda: correlate(PIVOT, MODEL, device="gpu"), "device: 'gpu' is not a device"),
-        (lambda: best_buddies(CORR, k=0), "k: 0 is not a number of neighbours; give 1 or more"),
-        (lambda: best_buddies(CORR, k=2.5), "k: 2.5 is not a number of neighbours"),
+        (lambda: best_buddies(CORR, k=0), "k: 0 is not a whole number from 1 on"),
+        (lambda: best_buddies(CORR, k=2.5), "k: 2.5 is not a whole number"),
         (lambda: best_buddies(CORR.to_numpy()[0]), "corr: shape (10,) is not a matrix"),
         (lambda: best_buddies(2 * CORR), "beyond -1..1; give correlations"),
         (lambda: best_buddies(SELF), "the models are the same; give same_model=True"),
         (lambda: best_buddies(CORR, same_model=True), "same_model: the correlations are not"),
-        (lambda: rosetta_neurons({}, BUDDIES), "buddies: is empty; give the best buddies of"),
+        (lambda: rosetta_neurons({}, BUDDIES), "buddies: give a dictionary of"),
         (lambda: rosetta_neurons({"a": CORR}, BUDDIES), "a: is not a table of best_buddies, it"),
         (lambda: rosetta_neurons({"a": BUDDIES}, None), "within_pivot: is not a table of"),
+        (lambda: rosetta_neurons([BUDDIES], WITHIN), "buddies: give a dictionary of"),
+        (lambda: rosetta_neurons({"a": BUDDIES}, BUDDIES), "within_pivot: is not of the pivot"),
+        (lambda: rosetta_neurons({"a": BUDDIES}, OTHER_WITHIN), "in another table; use one pivot"),
+        (lambda: best_buddies("a"), "corr: is not a matrix of numbers"),
+        (lambda: correlate(PIVOT, MODEL, min_relative_std="a"), "min_relative_std: 'a' is not a"),
+        (lambda: correlate({"x": 1e-25 * DOUBLE}, MODEL), "a unit has a std of"),
+        (lambda: correlate({"x": 1e25 * DOUBLE}, MODEL), "outside 1e-15 to 1e+15; scale the maps"),
         (lambda: concepts(BUDDIES), "rosetta: is not a table of rosetta_neurons, it lacks concept"),
     ],
 )

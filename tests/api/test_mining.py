@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 from conftest import CNNS, LAYERS, ROOT, Checkout
 from near_ties import unlike
+from PIL import Image
 from torch import nn
 
 import rosetta_core as rosetta
@@ -115,13 +117,120 @@ def test_a_module_is_left_as_it_was(pictures: np.ndarray) -> None:
     assert not any(module._forward_hooks for module in model.network.network.modules())
 
 
+class Broken:
+    """A data set of which a row cannot be read."""
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if number == 2:
+            raise KeyError("gone")
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+class Toy(nn.Module):
+    """A generator of images of 8 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grow = nn.ConvTranspose2d(4, 6, 4)
+        self.paint = nn.ConvTranspose2d(6, 3, 2, stride=2)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.paint(self.grow(latents[:, :, None, None]).relu()).tanh()
+
+
+def toy() -> rosetta.Model:
+    return rosetta.wrap(Toy().eval(), "grow", latent_size=4)
+
+
+def test_a_generator_of_ones_own_is_mined() -> None:
+    generator = toy()
+    samples = rosetta.sample(generator, 12)
+    mined = rosetta.mine(generator, [small(1)], samples, k=2)
+    assert (mined.images() == samples.pixels).all()
+    assert mined.maps("Toy/grow/0").shape == (12, 4, 4)
+
+
+def test_a_module_that_was_put_into_training_mode_is_refused(pictures: np.ndarray) -> None:
+    model = small(5)
+    model.network.network.train()
+    with pytest.raises(RosettaError, match="small5: is in training mode; call its eval"):
+        rosetta.mine(model, [small(6)], pictures)
+
+
+def test_pictures_are_read_as_their_files(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    made = {
+        "sixteen.png": Image.fromarray(ramp),
+        "clear.png": Image.new("RGBA", (16, 16), (0, 0, 0, 0)),
+        "grey.png": Image.fromarray((ramp // 256).astype(np.uint8)),
+    }
+    for name, picture in made.items():
+        picture.save(tmp_path / name)
+    turned = Image.fromarray(np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3))
+    exif = turned.getexif()
+    exif[274] = 6  # orientation: turned by a quarter
+    turned.save(tmp_path / "turned.png", exif=exif)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    files = rosetta.images(tmp_path, size=16)
+    opened = rosetta.images([Image.open(tmp_path / name) for name in names], size=16)
+    assert (files.pixels == opened.pixels).all()
+    with pytest.raises(RosettaError, match="float pixels have no known range"):
+        rosetta.images([Image.fromarray(np.ones((8, 8), np.float32))])
+
+
+def test_a_timm_transformer_needs_no_layouts() -> None:
+    network = timm.create_model("test_vit", num_classes=0).eval()
+    data = network.pretrained_cfg
+    given = {"size": 160, "mean": data["mean"], "std": data["std"]}  # tuples
+    model = rosetta.wrap(network, "blocks.*.mlp.act", input=given)
+    assert {layer.grid for layer in model.layers} == {(10, 10)}
+
+
+def test_layouts_are_given_as_in_a_configuration() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cut = nn.Conv2d(3, 6, 4, stride=4)
+            self.out = nn.Identity()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            tokens = self.cut(images).flatten(2).mT  # (n, t, c)
+            return self.out(torch.cat([tokens[:, :1] * 0, tokens[:, :1] * 0, tokens], 1))
+
+    given = {"**": {"prefix_tokens": 2}}
+    model = rosetta.wrap(Tokens().eval(), "out", input={"size": 32, **GREY}, layouts=given)
+    assert model.layers[0].grid == (8, 8)
+    with pytest.raises(RosettaError, match="prefix"):
+        rosetta.wrap(Tokens().eval(), "out", input=EIGHT, layouts={"**": {"prefix": 2}})
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda x: rosetta.mine(small(0), [], x), "encoders: there are none; give at least one"),
         (lambda x: rosetta.mine(small(0), [small(0)], x), "encoders: small0 is there twice; give"),
-        (lambda x: rosetta.mine(small(0), [small(1)], x, k=0), "k: 0 is not a number from 1 on"),
+        (lambda x: rosetta.mine(small(0), [small(1)], x, k=0), "k: 0 is not a whole number from"),
         (lambda x: rosetta.mine(small(0), [small(1)], x, batch_size=True), "batch_size: True is"),
+        (lambda x: rosetta.mine(small(0), "mobilenet_v2", x), "encoders: give a list of models"),
+        (lambda x: rosetta.mine(small(0), small(1), x), "encoders: give a list of models"),
+        (lambda x: rosetta.mine(network(), [small(1)], x), "mine: Sequential is not a model; use"),
+        (lambda x: rosetta.mine(small(0), [None], x), "mine: NoneType is not a model; use"),
+        (lambda x: rosetta.mine(small(0), [small(1)], x, min_relative_std=np.nan), "nan is not a"),
+        (lambda x: rosetta.mine(small(0), [small(1)], x, name="../x"), "name: '../x' is not a"),
+        (lambda x: rosetta.images(x, size=0), "size: 0 is not a whole number from 1 to 8192"),
+        (lambda x: rosetta.images(x, size=(32, 32)), "size: (32, 32) is not a whole number"),
+        (lambda x: rosetta.images(x, bit_depth=99), "bit_depth: 99 is not a whole number"),
+        (lambda x: rosetta.images(list), "images: type is no source of images"),
+        (lambda x: rosetta.images(Broken()), "the data set fails on row 2 (KeyError: 'gone')"),
+        (lambda x: rosetta.images(x / 255 * np.nan), "images: pixels are not finite; remove"),
+        (lambda x: rosetta.sample(network(), 3), "sample: Sequential is not a model; use"),
+        (lambda x: rosetta.sample(toy(), 3, seed=-1), "seed: -1 is not a whole number from 0 on"),
+        (lambda x: rosetta.sample(toy(), 3, classes=[0]), "classes: Toy has no classes"),
+        (lambda x: rosetta.mine(toy(), [small(1)], x), "Toy: the images were not drawn by it"),
+        (
+            lambda x: rosetta.mine(toy(), [small(1)], rosetta.sample(toy(), 3)),
+            "Toy: the images were not drawn by it; use sample(…) with the same model",
+        ),
         (lambda x: rosetta.mine(small(0), [small(1)], x, memory_budget="2"), "memory_budget: '2'"),
         (lambda x: rosetta.mine("mobilenet_v3", [small(1)], x), "did you mean 'mobilenet_v2'?"),
         (lambda x: rosetta.mine(small(0), [small(1)], x / 127.5 - 1), "not in 0..1; give uint8"),
@@ -131,7 +240,7 @@ def test_a_module_is_left_as_it_was(pictures: np.ndarray) -> None:
         (lambda x: rosetta.images([x[0], x[1, :20]]), "differ in size (20 × 24, 24 × 24)"),
         (lambda x: rosetta.images(iter([])), "images: there is none in list_iterator; give at"),
         (lambda x: rosetta.images([{"picture": x[0]}]), "rows have the columns picture; name"),
-        (lambda x: rosetta.images(x, count=0), "count: 0 is not a number of images"),
+        (lambda x: rosetta.images(x, count=0), "count: 0 is not a whole number"),
         (lambda x: rosetta.images(3), "images: int is no source of images"),
         (lambda x: rosetta.images("nowhere"), "images: there is no folder nowhere"),
         (lambda x: rosetta.images(x.astype(int)), "images: type int64 is neither uint8 nor"),
@@ -168,6 +277,27 @@ def network() -> nn.Sequential:
             lambda: rosetta.wrap(network().eval(), "0", input=EIGHT, colour=1),
             "colour",
         ),
+        (lambda: rosetta.wrap(network().eval(), 3, input=EIGHT), "layers is 3; give patterns"),
+        (lambda: rosetta.wrap(network().eval(), "0", input=EIGHT, name="a b"), "name: 'a b' is"),
+        (lambda: rosetta.wrap(network().eval(), "0", input=EIGHT, name=3), "name: 3 is not a"),
+        (lambda: rosetta.wrap(network().to("meta").eval(), "0", input=EIGHT), "meta device"),
+        (
+            lambda: rosetta.wrap(
+                network().eval(), "0", input={"size": 8, "mean": [123.0] * 3, "std": [58.0] * 3}
+            ),
+            "divide by 255",
+        ),
+        (lambda: rosetta.wrap(nn.Sequential(nn.Linear(7, 2)).eval(), "0", input=EIGHT), "fails on"),
+        (lambda: rosetta.wrap(Toy().eval(), "grow", latent_size=5), "Toy: fails on an example"),
+        (lambda: rosetta.wrap(Toy().eval(), "grow", latent_size="4"), "latent_size: '4' is not"),
+        (lambda: rosetta.wrap(Toy().eval(), "grow", latent_size=4, classes=3), "Toy: fails on an"),
+        (lambda: rosetta.load_model(3), "model: int is not a name; give a name, or wrap"),
+        (lambda: rosetta.load_model("dcgan", truncation=np.nan), "truncation: nan is not a number"),
+        (lambda: rosetta.load_model("dcgan", device=3), "device is a text"),
+        (lambda: rosetta.load_config(3), "configuration: 3 is no path and no keys"),
+        (lambda: rosetta.load_config("run: x\nk: 1"), "is no path and no keys; give either"),
+        (lambda: rosetta.load_config(""), "configuration: '' is no path and no keys"),
+        (lambda: rosetta.open_run(3), "run: int is not a path; give the folder of a run"),
         (lambda: rosetta.load_model("timm:resnet18", weights="radnom"), "weights"),
         (lambda: rosetta.load_model("foo:resnet18"), "is not a model of a library; write timm:"),
         (lambda: rosetta.load_model("torchvision:resnet81", weights="random"), "resnet18"),

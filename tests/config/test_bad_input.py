@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.config.images import SAMPLES
+from rosetta_core.errors import RosettaError
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.tools.check import check_config
 from rosetta_core.steering.images import SAMPLES as NAMES
@@ -745,3 +746,19 @@ def test_no_shell_interprets_the_folders_of_a_run(folder: Path) -> None:
         assert words[words.index(">") + 2] == "2>&1"
         assert words[words.index(">>") + 1] == f"{log};"
     assert not os.path.lexists("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("torchvision:resnet18/IMAGENET1K_V9", "resnet18 has no weights 'IMAGENET1K_V9' (did you"),
+        ("torchvision:resnet19", "torchvision has no model 'resnet19' (did you mean 'resnet18'"),
+        ("timm:resnet188", "timm:resnet188: timm has no weights with this name (did you mean"),
+        ("open_clip:RN50/nobody", "open_clip:RN50/nobody: RN50 has no weights 'nobody'"),
+    ],
+)
+def test_names_of_weights_that_no_library_has(name: str, message: str, tmp_path: Path) -> None:
+    config = parse_config(tiny(encoders=[name], resources=str(tmp_path)))
+    with pytest.raises(RosettaError) as error:
+        check_config(config)
+    assert message in str(error.value)

@@ -17,6 +17,7 @@ __all__ = ["InMemoryActivations", "Maps"]
 
 Maps = NDArray | Tensor  # maps of a layer (n, c, h, w)
 
+LEAST_STD, LARGEST_STD = 1e-15, 1e15  # beyond, float32 products are 0 or infinite
 BLOCK = 2**24  # values whose deviations are computed at once
 
 
@@ -90,7 +91,15 @@ class InMemoryActivations(ActivationSource):
                 f"{self.describe(layer, image)}, channel {bad[0]}, position ({row}, {column}): the "
                 f"map contains {float(values[image, row, column]):g}; remove the image or the layer"
             )
-        return Moments(count, mean.numpy(), deviation.numpy())
+        moments = Moments(count, mean.numpy(), deviation.numpy())
+        varying = moments.std[moments.std > 0]
+        if varying.size and not (varying.min() > LEAST_STD and varying.max() < LARGEST_STD):
+            wrong = varying.min() if varying.min() <= LEAST_STD else varying.max()
+            raise RosettaError(
+                f"{self.name}, layer {self.layers[layer].name!r}: a unit has a std of {wrong:g}, "
+                f"outside {LEAST_STD:g} to {LARGEST_STD:g}; scale the maps"
+            )
+        return moments
 
 
 def _as_tensor(maps: Maps, where: str) -> Tensor:

@@ -41,6 +41,8 @@ def run_config(path: str | Path) -> Config:
 
 def run_folder(path: str | Path) -> Path:
     """Return the resolved folder of a finished run; RosettaError if it is not one."""
+    if not isinstance(path, str | Path):
+        raise RosettaError(f"run: {type(path).__name__} is not a path; give the folder of a run")
     try:
         folder = Path(path).expanduser().resolve()
         missing = [

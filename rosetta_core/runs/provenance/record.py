@@ -88,7 +88,8 @@ def listed_digests(path: Path) -> dict[str, str]:
     if not listed:
         command = ["rosetta", "provenance", "--config", str(path.with_name("config.yaml"))]
         raise RosettaError(
-            f"{path}: lists no artifacts with their SHA-256; run {shlex.join(command)}"
+            f"{path}: lists no artifacts with their SHA-256; run {shlex.join(command)}, in the "
+            "folder in which the run was made"
         )
     for name, sha256 in listed.items():
         plain = "\0" not in name and not {"", ".", ".."}.intersection(name.split("/"))

@@ -25,7 +25,7 @@ from rosetta_core.zoo.model_spec import ModelSpec, has_image_range
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights
 from rosetta_core.zoo.weights.shards import weights_files
-from rosetta_core.zoo.weights.sources import RemoteWeights, StoredWeights
+from rosetta_core.zoo.weights.sources import HubWeights, RemoteWeights, StoredWeights
 
 if TYPE_CHECKING:
     from rosetta_core.zoo.layers import Layer
@@ -110,12 +110,15 @@ def _check_folders(config: Config) -> None:
 
 
 def _check_weights(config: Config) -> None:
-    """Check weights files that are not fetched: the user's own, and those in this package."""
+    """Check the user's own files of weights, those in this package, and names of others."""
     from rosetta_core.zoo.weights.checksums import verify_weights
 
     paths = RunPaths(config)
     for model in config.models:
         path = paths.weights(model)
+        if path is not None and isinstance(model.weights, HubWeights) and not path.exists():
+            with _naming(model):
+                _check_hub_name(model.weights.hub, cache=paths.resources / "checked")
         if path is None or not isinstance(model.weights, FileWeights | ShippedWeights):
             continue
         if not path.exists():
@@ -125,6 +128,19 @@ def _check_weights(config: Config) -> None:
             )
         if isinstance(model.weights, ShippedWeights):  # small, while the user's may be large
             verify_weights(path, model.weights)
+
+
+def _check_hub_name(hub: str, *, cache: Path) -> None:
+    """Check that a library has weights of a name; imports the library, once for each version."""
+    from rosetta_core.zoo.weights.hub import resolve_hub_name
+
+    def check() -> None:
+        resolve_hub_name(hub)
+
+    packages = {"timm": "timm", "torchvision": "torchvision", "open_clip": "open_clip_torch"}
+    library = packages.get(hub.partition(":")[0])
+    if library:
+        check_once([], check, key=[hub, version(library)], cache=cache)
 
 
 def _check_fits(config: Config) -> None:
