@@ -19,6 +19,7 @@ from rosetta_core.stages.stage import Job, Stage
 
 ALL = ("steer", "sweep")
 EVERYTHING = {"costs", "provenance"}  # list the jobs and record the code of all stages
+STORES = {f"rosetta_core.io.stores{name}" for name in ("", ".layout", ".reader", ".store")}
 # imports of functions that these jobs do not call
 NOT_CALLED = {
     "correlations": {"rosetta_core.mining.sources.unit_table"},  # where no maps are stored
@@ -32,10 +33,12 @@ NOT_CALLED = {
         "rosetta_core.zoo.layers",
     },
     "steer": {  # stores of other artifacts than a job's folder; a distance of other runs
-        "rosetta_core.io.stores.store",
+        *STORES,
         "rosetta_core.steering.metrics.lpips",
+        "rosetta_core.zoo.weights.connections",
+        "rosetta_core.zoo.weights.download",
     },
-    "steering_pages": {"rosetta_core.io.stores.store"},
+    "steering_pages": STORES,
     "sweep": {  # what reads match sets, beside the sizes of image subsets
         "rosetta_core.mining.matching.best_buddies",
         "rosetta_core.mining.matching.concepts",
