@@ -53,7 +53,8 @@ def load_config(
         RosettaError: a file cannot be read, or the configuration is wrong.
     """
     for given in (*sources, {} if changes is None else changes):
-        if not isinstance(given, str | Path | Mapping) or str(given) == "" or "\n" in str(given):
+        text = isinstance(given, str) and (not given or "\n" in given)  # content, not a path
+        if text or not isinstance(given, str | Path | Mapping):
             raise RosettaError(f"{CONTENT}: {_shorten(given)} is no path and no keys; give either")
     names = [CONTENT if isinstance(source, Mapping) else str(source) for source in sources]
     content: dict[str, Any] = {}
