@@ -55,6 +55,7 @@ def words(text: str) -> list[str]:
     return re.sub(r"<[^>]*>|``", "", text).split()
 
 
+@pytest.mark.whole_run
 def test_the_report(finished: Checkout, tmp_path: Path) -> None:
     finished.snakemake("--report", str(tmp_path / "report.zip"))
     with ZipFile(tmp_path / "report.zip") as report:

@@ -71,6 +71,7 @@ def test_a_new_encoder(rerun: Checkout, weights: Config) -> None:
     )
 
 
+@pytest.mark.whole_run
 def test_another_run_of_the_same_models_fetches_nothing(rerun: Checkout) -> None:
     shutil.copytree(ROOT / "resources", rerun.folder / "resources")
     rerun.configure(tiny(resources="resources"))
