@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from rosetta_core.api.arguments import check_share, memory_bytes, whole_number
+from rosetta_core.config.sections import Activations
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.mining.correlation.moments import alive_units
 from rosetta_core.mining.correlation.pearson import correlate_blocks
@@ -25,7 +26,7 @@ __all__ = ["best_buddies", "concepts", "correlate", "rosetta_neurons"]
 
 UNIT = ["layer", "channel"]  # names of the levels of an index of units
 NAMES = ["pivot_layer", "pivot_channel", "layer", "channel"]
-MIN_RELATIVE_STD = 0.01  # as in the configuration
+MIN_RELATIVE_STD = Activations().min_relative_std
 SAME = 0.9999  # least correlation of a unit with itself
 
 

@@ -11,6 +11,7 @@ from rosetta_core.api.arrays import MIN_RELATIVE_STD
 from rosetta_core.api.images import ImageSet, images
 from rosetta_core.api.mined import Mined
 from rosetta_core.api.models import Model, check_evaluation, load_model
+from rosetta_core.config.sections import GPU_BATCH, Dictionary
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.moments import alive_units
 from rosetta_core.mining.correlation.pearson import correlate_blocks
@@ -34,8 +35,7 @@ from rosetta_core.zoo.network import Generator
 
 __all__ = ["mine"]
 
-UNIT_EXAMPLES = 8  # top images of each unit
-GPU_BATCH = 16  # images per forward pass on a GPU
+UNIT_EXAMPLES = Dictionary().unit_examples  # top images of each unit, as in the configuration
 
 
 def mine(

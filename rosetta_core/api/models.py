@@ -15,6 +15,7 @@ from rosetta_core.api.arguments import check_share, model_name, whole_number
 from rosetta_core.config.reading import parse_model, parse_section
 from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.mining.run_tables import ModelFacts
+from rosetta_core.runs.finished.run_tables import model_facts
 from rosetta_core.runs.paths import weights_file
 from rosetta_core.runtime.devices import resolve_device
 from rosetta_core.zoo.encoders.timm import preset_of
@@ -23,14 +24,13 @@ from rosetta_core.zoo.layers import Layer, select_layers
 from rosetta_core.zoo.layouts.geometry import check_geometry
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.model_info import check_layers
-from rosetta_core.zoo.model_spec import Input, LayoutSpec, ModelSpec
+from rosetta_core.zoo.model_spec import Input, LayoutSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
 from rosetta_core.zoo.probing import probe_layers
 from rosetta_core.zoo.weights.fetch import fetch
-from rosetta_core.zoo.weights.local import RandomWeights
 from rosetta_core.zoo.weights.sources import RemoteWeights
 
-__all__ = ["Model", "check_evaluation", "load_model", "model_facts", "wrap"]
+__all__ = ["Model", "check_evaluation", "load_model", "wrap"]
 
 
 @dataclass(frozen=True)
@@ -103,23 +103,11 @@ def load_model(
     if path is not None and isinstance(spec.weights, RemoteWeights):
         fetch(spec.weights, path)
     network = load(spec, path, device=where, truncation=truncation)
-    if isinstance(network, Encoder):
-        check_layers(spec, folder)
+    check_layers(spec, folder)
     layers = layers_of(spec, network)
     names = [layer.name for layer in layers]
     float32 = tuple(select_layers(names, spec.float32_layers or []))
     return Model(spec.name, network, layers, model_facts(spec), float32, truncation)
-
-
-def model_facts(model: ModelSpec) -> ModelFacts:
-    """Return the description of a model for readers."""
-    return ModelFacts(
-        name=model.name,
-        network=model.architecture or model.target or model.family,
-        source=model.weights.source if model.weights else "user-defined function",
-        licence=(model.weights and model.weights.licence) or "licence unknown",
-        random=isinstance(model.weights, RandomWeights),
-    )
 
 
 def wrap(

@@ -9,13 +9,11 @@ from torch.nn import functional
 
 from rosetta_core import RosettaError
 from rosetta_core.api.arrays import (
-    MIN_RELATIVE_STD,
     best_buddies,
     concepts,
     correlate,
     rosetta_neurons,
 )
-from rosetta_core.config import Config
 
 IMAGES = 6
 
@@ -93,7 +91,6 @@ def test_memory_mapped_maps_are_not_copied(tmp_path) -> None:
 
 
 def test_dead_units_are_those_of_the_workflow() -> None:
-    assert Config().activations.min_relative_std == MIN_RELATIVE_STD
     still = {"early": PIVOT["early"].copy()}
     still["early"][:, 1] = 3
     still["early"][:, 2] = 1 + 1e-4 * still["early"][:, 0]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkout import ROOT
-from PIL import Image
+from PIL import Image, ImageFile
 
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.image_files import check_images
@@ -249,19 +249,19 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path: Path, monkeypatch) -> 
     """Threads that check images must not hold one large image each."""
     monkeypatch.setattr("rosetta_core.io.images.LARGE", 99)
     open_now, most = 0, 0
-    original = Image.Image.convert
+    original = ImageFile.ImageFile.load
 
-    def convert(self: Image.Image, *arguments: object, **named: object) -> Image.Image:
+    def load(self: ImageFile.ImageFile) -> object:
         nonlocal open_now, most
         open_now += 1
         most = max(most, open_now)
-        time.sleep(0.01)
+        time.sleep(0.05)
         open_now -= 1
-        return original(self, *arguments, **named)
+        return original(self)
 
     files = [tmp_path / f"{number}.png" for number in range(6)]
     for file in files:
         Image.fromarray(np.zeros((20, 20), np.uint8)).save(file)
-    monkeypatch.setattr(Image.Image, "convert", convert)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     check_images(files, tmp_path / "cache")
     assert most == 1

@@ -10,9 +10,21 @@ from rosetta_core.io.tables import read_table
 from rosetta_core.mining.run_tables import ModelFacts, RunTables, SignificanceTables
 from rosetta_core.runs.finished.table_checks import check_columns, check_units, table_kinds
 from rosetta_core.runs.paths import RunPaths
+from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.weights.local import RandomWeights
 
-__all__ = ["read_run_tables"]
+__all__ = ["model_facts", "read_run_tables"]
+
+
+def model_facts(model: ModelSpec) -> ModelFacts:
+    """Return the description of a model for readers."""
+    return ModelFacts(
+        name=model.name,
+        network=model.architecture or model.target or model.family,
+        source=model.weights.source if model.weights else "user-defined function",
+        licence=(model.weights and model.weights.licence) or "licence unknown",
+        random=isinstance(model.weights, RandomWeights),
+    )
 
 
 def read_run_tables(config: Config) -> RunTables:
@@ -29,16 +41,6 @@ def read_run_tables(config: Config) -> RunTables:
         check_columns(path, read[path], kind=kinds[path][0])
         return read[path]
 
-    facts = [
-        ModelFacts(
-            name=model.name,
-            network=model.architecture or model.target or model.family,
-            source=model.weights.source if model.weights else "user-defined function",
-            licence=(model.weights and model.weights.licence) or "licence unknown",
-            random=isinstance(model.weights, RandomWeights),
-        )
-        for model in config.models
-    ]
     names = [model.name for model in config.models]
     tables = RunTables(
         run=config.run,
@@ -46,7 +48,7 @@ def read_run_tables(config: Config) -> RunTables:
         seed=config.sampling.seed,
         truncation=config.sampling.truncation,
         k=config.neighbours.k,
-        models=facts,
+        models=[model_facts(model) for model in config.models],
         units={name: table(paths.units(name)) for name in names},
         neighbours={name: table(paths.neighbours(name)) for name in names},
         best_buddies={name: table(paths.best_buddies(name)) for name in names},
