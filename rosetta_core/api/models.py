@@ -21,12 +21,13 @@ from rosetta_core.runtime.devices import resolve_device
 from rosetta_core.zoo.encoders.timm import preset_of
 from rosetta_core.zoo.encoders.timm_layouts import hints_of
 from rosetta_core.zoo.layers import Layer, select_layers
+from rosetta_core.zoo.layouts.generator_geometry import check_generator_geometry
 from rosetta_core.zoo.layouts.geometry import check_geometry
 from rosetta_core.zoo.loading import layers_of, load
-from rosetta_core.zoo.model_info import check_layers
+from rosetta_core.zoo.model_info import affordable_patches, check_layers
 from rosetta_core.zoo.model_spec import Input, LayoutSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
-from rosetta_core.zoo.probing import probe_layers
+from rosetta_core.zoo.probing import measure_forward, probe_layers
 from rosetta_core.zoo.weights.fetch import fetch
 from rosetta_core.zoo.weights.sources import RemoteWeights
 
@@ -133,7 +134,7 @@ def wrap(
         name: name of the model; None: the name of the module's class.
         layouts: layout, grid and prefix_tokens of layers by patterns of their names, as in a
             configuration, for example {"**": {"prefix_tokens": 1}}; None: derived.
-        check: check that the layers of an encoder follow the image, on a copy of the module.
+        check: check that the layers follow the image, on a copy of the module.
         **options: further fields of `Encoder` or `Generator`, for example to_maps or classes.
 
     Raises:
@@ -159,7 +160,7 @@ def wrap(
         found = probe_layers(built, select_layers(modules, patterns))
         if isinstance(built, Generator):
             _check_generator(built)
-        elif check and isinstance(built, Encoder):
+        if check:
             _check_on_copy(built, [layer.name for layer in found])
     except RosettaError as error:
         raise RosettaError(f"{name}: {error}") from None
@@ -245,12 +246,12 @@ def _check_generator(generator: Generator) -> None:
     generator.generate(latents.to(generator.device), labels if generator.classes else None)
 
 
-def _check_on_copy(encoder: Encoder, layers: Sequence[str]) -> None:
+def _check_on_copy(built: Network, layers: Sequence[str]) -> None:
     """Check the geometry of layers on a copy of a network, whose weights the check changes."""
-    options = {
-        key: getattr(encoder, key)
-        for key in ("input", "prefix_tokens", "hints", "hint_for", "margins", "to_maps")
-    }
-    duplicate = copy.deepcopy(encoder.network).cpu()
+    duplicate = replace(built, network=copy.deepcopy(built.network).cpu())
     with torch.random.fork_rng(devices=[]):
-        check_geometry(Encoder(network=duplicate, **options), layers)
+        if isinstance(duplicate, Generator):
+            _, flops = measure_forward(duplicate)
+            check_generator_geometry(duplicate, layers, patches=affordable_patches(flops))
+        elif isinstance(duplicate, Encoder):
+            check_geometry(duplicate, layers)

@@ -19,7 +19,7 @@ from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import FAMILIES, GENERATORS
 from rosetta_core.zoo.weights.sources import StoredWeights
 
-__all__ = ["ModelInfo", "check_fit", "check_layers", "describe"]
+__all__ = ["ModelInfo", "affordable_patches", "check_fit", "check_layers", "describe"]
 
 TRIAL_FLOPS = 4 * 10**11  # of a geometry check: seconds on a CPU
 PASSES = 28  # forward passes that the check of a generator costs
@@ -161,7 +161,7 @@ def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
         names = [layer.name for layer in layers_of(model, built)]
         try:
             if isinstance(built, Generator):
-                patches = _affordable_patches(describe(model, resources).flops)
+                patches = affordable_patches(describe(model, resources).flops)
                 verdicts = dict(check_generator_geometry(built, names, patches=patches))
             else:
                 assert isinstance(built, Encoder)
@@ -172,7 +172,7 @@ def check_layers(model: ModelSpec, resources: Path) -> dict[str, str]:
     return verdicts
 
 
-def _affordable_patches(flops: int) -> int | None:
+def affordable_patches(flops: int) -> int | None:
     """Return how many patches of a generator's image are checked; None: all."""
     if flops * PASSES <= TRIAL_FLOPS:
         return None

@@ -329,6 +329,23 @@ def test_a_layer_that_does_not_follow_the_image_is_refused() -> None:
         rosetta.wrap(Transposed().eval(), "turned", input={"size": 32, **GREY})
 
 
+class TurnedToy(Toy):
+    """A generator with a layer that holds the turned maps of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turned = nn.Identity()
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        maps = self.turned(self.grow(latents[:, :, None, None]).relu().mT)
+        return self.paint(maps.mT).tanh()
+
+
+def test_a_generator_s_layer_that_does_not_follow_its_image_is_refused() -> None:
+    with pytest.raises(RosettaError, match="turned"):
+        rosetta.wrap(TurnedToy().eval(), "turned", latent_size=4)
+
+
 def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
     images = torch.arange(6 * 3 * 8 * 8, dtype=torch.float32).reshape(6, 3, 8, 8) / 1152
     return list(zip(images.split(2), torch.arange(6).split(2), strict=True))
