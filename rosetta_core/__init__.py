@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from rosetta_core.api.mined import Mined
     from rosetta_core.api.mining import mine
     from rosetta_core.api.models import Model, load_model, wrap
+    from rosetta_core.api.runs import Run, open_run
     from rosetta_core.config import Config, load_config
     from rosetta_core.errors import RosettaError
-    from rosetta_core.runs.finished.run import Run, open_run
     from rosetta_core.zoo.model_spec import Input
 
     __version__: str
@@ -66,7 +66,7 @@ _MODULES = {
     "Mined": "api.mined",
     "Model": "api.models",
     "RosettaError": "errors",
-    "Run": "runs.finished.run",
+    "Run": "api.runs",
     "best_buddies": "api.arrays",
     "concepts": "api.arrays",
     "correlate": "api.arrays",
@@ -74,7 +74,7 @@ _MODULES = {
     "load_config": "config",
     "load_model": "api.models",
     "mine": "api.mining",
-    "open_run": "runs.finished.run",
+    "open_run": "api.runs",
     "rosetta_neurons": "api.arrays",
     "sample": "api.images",
     "wrap": "api.models",

@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rosetta_core.api.images import ImageSet
+from rosetta_core.api.models import Model
+from rosetta_core.api.results import Result
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.mining.examples.concepts import write_concept_examples
 from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
 from rosetta_core.mining.examples.selection import top_examples
 from rosetta_core.mining.examples.stores import LayerExamples, StoredConceptExamples
-from rosetta_core.mining.results import MiningResult
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.mining.sources.base import ActivationSource
 from rosetta_core.pages.dictionary.site import write_site
@@ -34,7 +35,7 @@ __all__ = ["Mined"]
 SHOWN = 10  # concepts in a notebook's table
 
 
-class Mined(MiningResult):
+class Mined(Result):
     """The result of `mine`; tables, images and maps are read as those of a finished run.
 
     Scores and heat maps of concepts are computed when they are first used, in one more pass over
@@ -42,6 +43,7 @@ class Mined(MiningResult):
 
     Args:
         tables: tables of the result.
+        models: the models, the pivot first.
         sources: activation maps by model, the pivot's first.
         images: the images.
         unit_examples: by model and layer the top images of its units.
@@ -52,12 +54,14 @@ class Mined(MiningResult):
         self,
         tables: RunTables,
         *,
+        models: Sequence[Model],
         sources: Mapping[str, ActivationSource],
         images: ImageSet,
         unit_examples: Mapping[str, Sequence[LayerExamples]],
         memory_budget: int,
     ) -> None:
         super().__init__(tables, memory_budget=memory_budget)
+        self._models = {model.name: model for model in models}
         self._sources, self._image_set = sources, images
         self._unit_examples = unit_examples
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -183,6 +187,15 @@ class Mined(MiningResult):
     def _unit_label(self, unit: int) -> str:
         row = self._tables.units[self.pivot].iloc[unit]
         return f"{row['layer']}/{row['channel']}"
+
+    def _load_model(self, model: str) -> Model:
+        return self._models[model]
+
+    def _origins(self) -> list[str]:
+        return list(self._image_set.names)
+
+    def _labels(self) -> list[str]:
+        return []
 
     def _source(self, model: str) -> ActivationSource:
         return self._sources[model]

@@ -91,7 +91,12 @@ def mine(
         models, sources, samples, k=k, budget=budget, min_relative_std=min_relative_std, name=name
     )
     return Mined(
-        tables, sources=sources, images=samples, unit_examples=examples, memory_budget=budget
+        tables,
+        models=models,
+        sources=sources,
+        images=samples,
+        unit_examples=examples,
+        memory_budget=budget,
     )
 
 

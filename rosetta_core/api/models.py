@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from rosetta_core.api.arguments import check_share, model_name, whole_number
+from rosetta_core.config import Config
 from rosetta_core.config.reading import parse_model, parse_section
 from rosetta_core.errors import RosettaError, describe_exception
 from rosetta_core.mining.run_tables import ModelFacts
 from rosetta_core.runs.finished.run_tables import model_facts
-from rosetta_core.runs.paths import weights_file
+from rosetta_core.runs.paths import RunPaths, weights_file
 from rosetta_core.runtime.devices import resolve_device
 from rosetta_core.zoo.encoders.timm import preset_of
 from rosetta_core.zoo.encoders.timm_layouts import hints_of
@@ -25,13 +26,13 @@ from rosetta_core.zoo.layouts.generator_geometry import check_generator_geometry
 from rosetta_core.zoo.layouts.geometry import check_geometry
 from rosetta_core.zoo.loading import layers_of, load
 from rosetta_core.zoo.model_info import affordable_patches, check_layers
-from rosetta_core.zoo.model_spec import Input, LayoutSpec
+from rosetta_core.zoo.model_spec import Input, LayoutSpec, ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
 from rosetta_core.zoo.probing import measure_forward, probe_layers
 from rosetta_core.zoo.weights.fetch import fetch
 from rosetta_core.zoo.weights.sources import RemoteWeights
 
-__all__ = ["Model", "check_evaluation", "load_model", "wrap"]
+__all__ = ["Model", "check_evaluation", "load_model", "model_of_run", "wrap"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,27 @@ def load_model(
         fetch(spec.weights, path)
     network = load(spec, path, device=where, truncation=truncation)
     check_layers(spec, folder)
+    return _model(spec, network, truncation)
+
+
+def model_of_run(config: Config, name: str) -> Model:
+    """Load a model of a run from its weights, which are not fetched.
+
+    Args:
+        config: configuration of the run.
+        name: name of the model.
+
+    Raises:
+        RosettaError: the weights are missing or damaged.
+    """
+    spec, device = config.model(name), resolve_device(config.device)
+    truncation = config.sampling.truncation
+    network = load(spec, RunPaths(config).weights(spec), device=device, truncation=truncation)
+    return _model(spec, network, truncation)
+
+
+def _model(spec: ModelSpec, network: Network, truncation: float) -> Model:
+    """Return a loaded network with its mined layers."""
     layers = layers_of(spec, network)
     names = [layer.name for layer in layers]
     float32 = tuple(select_layers(names, spec.float32_layers or []))

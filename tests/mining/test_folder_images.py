@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core import open_run, stages
+from rosetta_core.api.runs import Run
 from rosetta_core.cli.main import main
 from rosetta_core.config import Config, parse_config
 from rosetta_core.errors import RosettaError
@@ -21,7 +22,6 @@ from rosetta_core.io.atomic import manifest_path
 from rosetta_core.io.images import crop_square, resize_image
 from rosetta_core.mining.correlation.store import read_correlations
 from rosetta_core.mining.sampling.samples import Samples
-from rosetta_core.runs.finished.run import Run
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.correlations import passes
 from rosetta_core.stages.tools.check import check_config

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rosetta_core.api.results import Result
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.results import MiningResult
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.runs.finished.location import relocated_config
 from rosetta_core.runs.finished.run_tables import read_run_tables
@@ -20,6 +20,7 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
+    from rosetta_core.api.models import Model
     from rosetta_core.mining.examples.stores import ConceptExamples
     from rosetta_core.mining.sampling.samples import Samples
     from rosetta_core.mining.sources.base import ActivationSource
@@ -48,7 +49,7 @@ def open_run(path: str | Path, *, trust_code: bool = False) -> "Run":
     return Run(config, read_run_tables(config), trust_code=trust_code)
 
 
-class Run(MiningResult):
+class Run(Result):
     """A finished run, as `open_run` returns it.
 
     Args:
@@ -66,6 +67,7 @@ class Run(MiningResult):
         self._trust_code = trust_code
         self._paths = RunPaths(config)
         self._sources: dict[str, ActivationSource] = {}
+        self._models: dict[str, Model] = {}
 
     def correlations(self, model: str) -> NDArray[np.float32]:
         """Return the correlations of the pivot's units with a model's.
@@ -103,16 +105,35 @@ class Run(MiningResult):
 
         return StoredConceptExamples(self._paths.concept_examples, self._tables.units)
 
+    def _origins(self) -> list[str]:
+        return self._samples.file_names()
+
+    def _labels(self) -> list[str]:
+        return [] if self._origins() else self._samples.origins()  # "class 3", where there is one
+
+    def _load_model(self, model: str) -> "Model":
+        from rosetta_core.api.models import model_of_run
+
+        if model not in self._models:
+            self._check_code(model, "running the network")
+            self._models[model] = model_of_run(self.config, model)
+        return self._models[model]
+
+    def _check_code(self, model: str, action: str) -> None:
+        """Refuse to execute code that the configuration names, unless it is trusted."""
+        target = self.config.model(model).target
+        if target and not self._trust_code:
+            raise RosettaError(
+                f"{model}: {action} executes {target!r}, code that came with the run; read it, "
+                "then use open_run(…, trust_code=True)"
+            )
+
     def _source(self, model: str) -> "ActivationSource":
         """Return a model's activation source; a network is loaded once."""
         from rosetta_core.runs.sources import activation_source
 
-        target = self.config.model(model).target
-        if target and not self.config.stores_activations and not self._trust_code:
-            raise RosettaError(
-                f"{model}: the run stores no maps, and computing them executes {target!r}, code "
-                "that came with it; read it, then use open_run(…, trust_code=True)"
-            )
+        if not self.config.stores_activations:
+            self._check_code(model, "the run stores no maps, and computing them")
         if model not in self._sources:
             source = activation_source(self.config, model)
             _check_count(source.images, self.config, f"maps of {model}")
