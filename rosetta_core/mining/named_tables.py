@@ -30,9 +30,9 @@ COLUMNS = {
     "units": [*UNIT, "height", "width", "mean", "std", "alive", "sparsity", "selectivity"],
     "neighbours": ["side", *UNIT, "rank", *NEIGHBOUR, "corr"],
     "best_buddies": [*PIVOT_UNIT, *UNIT, "corr", "pivot_rank", "unit_rank", *PAIR_COLUMNS],
-    "rosetta": ["concept", *PIVOT_UNIT, *UNIT, "corr", *PAIR_COLUMNS],
+    "rosetta": ["concept", "concept_id", *PIVOT_UNIT, *UNIT, "corr", *PAIR_COLUMNS],
     "concepts": [
-        *("concept", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr"),
+        *("concept", "concept_id", "size", "pivot_ids", "pivot_units", "mean_corr", "min_corr"),
         *CONCEPT_COLUMNS,
     ],
     "layers": [
@@ -85,7 +85,9 @@ def best_buddies_table(tables: RunTables, models: Iterable[str] | None = None) -
 
 def rosetta_table(tables: RunTables) -> pd.DataFrame:
     """Return one row per Rosetta neuron and best buddy."""
-    return _name_both(_add_significance(tables.rosetta, tables), tables)[COLUMNS["rosetta"]]
+    ids = np.array(tables.concept_ids, dtype=object)
+    rows = tables.rosetta.assign(concept_id=ids[tables.rosetta["concept"].to_numpy()])
+    return _name_both(_add_significance(rows, tables), tables)[COLUMNS["rosetta"]]
 
 
 def concepts_table(tables: RunTables) -> pd.DataFrame:
@@ -93,7 +95,9 @@ def concepts_table(tables: RunTables) -> pd.DataFrame:
     ids = units_table(tables, [tables.pivot])["id"].to_numpy()
     numbers = [[int(unit) for unit in units] for units in tables.concepts["pivot_units"]]
     pivot_ids = [[ids[unit] for unit in units] for units in numbers]
-    table = tables.concepts.assign(pivot_units=numbers, pivot_ids=pivot_ids)
+    table = tables.concepts.assign(
+        concept_id=tables.concept_ids, pivot_units=numbers, pivot_ids=pivot_ids
+    )
     if tables.significance is not None:
         table = table.merge(tables.significance.concepts, on="concept", how="left")
     return table.reindex(columns=COLUMNS["concepts"])

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.mining.matching.concept_ids import find_concept
 from rosetta_core.mining.named_tables import (
     best_buddies_table,
     concepts_table,
@@ -126,19 +127,16 @@ class MiningResult(ABC):
         """Vargha–Delaney A of Rosetta units and other units, one row per model and measure."""
         return vargha_delaney_table(self._tables)
 
-    def concept(self, number: int) -> pd.DataFrame:
+    def concept(self, concept: int | str) -> pd.DataFrame:
         """Return the rows of `rosetta` of one concept.
+
+        Args:
+            concept: number of the concept, or its id (column `concept_id` of `concepts`).
 
         Raises:
             RosettaError: there is no such concept.
         """
-        count = len(self._tables.concepts)
-        if type(number) is not int and not isinstance(number, np.integer):
-            raise RosettaError(f"concept: {number!r} is not the number of a concept")
-        if not 0 <= number < count:
-            cure = f"use 0 to {count - 1}" if count else "the run has no concepts"
-            raise RosettaError(f"run {self.name!r}: there is no concept {number}; {cure}")
-        table = self.rosetta
+        number, table = self._concept_number(concept), self.rosetta
         return table[table["concept"] == number].reset_index(drop=True)
 
     def images(self, images: Images = None) -> NDArray[np.uint8]:
@@ -200,6 +198,16 @@ class MiningResult(ABC):
     def _model_names(self, model: str | None) -> list[str] | None:
         """Return a model's name in a list, or None for all models; RosettaError if unknown."""
         return None if model is None else [self._model_name(model)]
+
+    def _concept_number(self, concept: int | str) -> int:
+        """Return the number of a concept, given its number or its id; RosettaError if unknown."""
+        return find_concept(
+            concept,
+            run=self.name,
+            pivot=self.pivot,
+            rosetta=self._tables.rosetta,
+            units=self._tables.units[self.pivot],
+        )
 
     def _image_numbers(self, images: Images) -> NDArray[np.int64]:
         """Return image numbers as an array (n,); RosettaError if one is out of range."""

@@ -5,8 +5,11 @@ The columns of every table are those of the Parquet files under `tables/`, which
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
+
+from rosetta_core.mining.matching.concept_ids import concept_ids
 
 __all__ = ["ModelFacts", "RunTables", "SignificanceTables", "unit_id"]
 
@@ -101,6 +104,11 @@ class RunTables:
     def encoders(self) -> list[str]:
         """Names of the encoders."""
         return self.names[1:]
+
+    @cached_property
+    def concept_ids(self) -> list[str]:
+        """Stable ids of the concepts, layer/channel of their representative neurons."""
+        return concept_ids(self.rosetta, self.units[self.pivot])
 
 
 def unit_id(model: str, layer: str, channel: int) -> str:

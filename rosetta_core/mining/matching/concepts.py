@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["cluster", "concept_table", "representative_units", "rosetta_neurons", "rosetta_table"]
+__all__ = [
+    "cluster",
+    "concept_table",
+    "representative_neurons",
+    "representative_units",
+    "rosetta_neurons",
+    "rosetta_table",
+]
 
 
 def rosetta_neurons(buddies: Mapping[str, pd.DataFrame]) -> NDArray[np.int32]:
@@ -99,21 +106,43 @@ def concept_table(rosetta: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def representative_neurons(rosetta: pd.DataFrame) -> pd.Series:
+    """Return the representative Rosetta neuron of each concept, by its number.
+
+    It is the neuron whose best buddies, one per encoder, have the highest mean correlation. Ties go
+    to the lower unit.
+
+    Args:
+        rosetta: table of Rosetta neurons.
+
+    Returns:
+        Pivot units, with the numbers of their concepts as the index, ascending.
+    """
+    best = _best_per_encoder(rosetta).groupby(["concept", "pivot_unit"])["corr"].mean()
+    order = best.reset_index().sort_values(
+        ["concept", "corr", "pivot_unit"], ascending=[True, False, True]
+    )
+    return order.drop_duplicates("concept").set_index("concept")["pivot_unit"]
+
+
 def representative_units(concept: pd.DataFrame, *, pivot: str) -> dict[str, int]:
     """Return the representative unit of a concept in each model, the pivot's first.
 
-    The pivot's is the Rosetta neuron whose best buddies, one per encoder, have the highest mean
-    correlation; the encoders' are these buddies. Ties go to the lower unit.
+    The pivot's is the representative Rosetta neuron; the encoders' are its best buddies with the
+    highest correlation. Ties go to the lower unit.
 
     Args:
         concept: rows of the concept in the table of Rosetta neurons.
         pivot: name of the pivot.
     """
-    best = concept.sort_values(["corr", "unit"], ascending=[False, True]).drop_duplicates(
-        ["pivot_unit", "model"]
-    )
-    mean = best.groupby("pivot_unit")["corr"].mean()
-    neuron = mean.index[int(np.argmax(mean.to_numpy()))]
+    best = _best_per_encoder(concept)
+    neuron = representative_neurons(concept.assign(concept=0)).iloc[0]
     buddies = best[best["pivot_unit"] == neuron].set_index("model")["unit"]
     encoders = concept["model"].drop_duplicates()
     return {pivot: int(neuron), **{model: int(buddies[model]) for model in encoders}}
+
+
+def _best_per_encoder(rosetta: pd.DataFrame) -> pd.DataFrame:
+    """Return the best buddy with the highest correlation of each Rosetta neuron and encoder."""
+    order = rosetta.sort_values(["corr", "unit"], ascending=[False, True])
+    return order.drop_duplicates(["pivot_unit", "model"])

@@ -163,6 +163,8 @@ def check_units(
             members = [unit for row in table["pivot_units"] for unit in row]
             if members and not 0 <= min(members) <= max(members) < units[models[0]]:
                 yield path, _error(path, "column 'pivot_units' names units that the run lacks")
+        if kind == "rosetta" and concepts < MAX_SIDE and table["concept"].nunique() < concepts:
+            yield path, _error(path, f"{concepts} concepts, of which some have no rows")
 
 
 def _unknown_models(table: pd.DataFrame, units: Mapping[str, int]) -> list[str]:
