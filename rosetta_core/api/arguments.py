@@ -8,7 +8,7 @@ import numpy as np
 from rosetta_core.errors import RosettaError
 from rosetta_core.validation import check_name, parse_bytes
 
-__all__ = ["check_share", "memory_bytes", "model_name", "whole_number"]
+__all__ = ["check_neighbours", "check_share", "memory_bytes", "model_name", "whole_number"]
 
 
 def whole_number(key: str, value: Any, *, least: int = 1, most: int = 2**63 - 1) -> int:
@@ -26,6 +26,14 @@ def check_share(key: str, value: Any, *, most: float = 1.0, zero: bool = True) -
     if not number or math.isnan(value) or not 0 <= value <= most or (value == 0 and not zero):
         raise RosettaError(f"{key}: {value!r} is not a number from 0 to {most:g}")
     return float(value)
+
+
+def check_neighbours(k: int, units: int, *, what: str) -> None:
+    """Check that a unit can have k neighbours among `units` units; RosettaError otherwise."""
+    if k > units:
+        raise RosettaError(
+            f"k: {k} is more than the {units} {what} that can be neighbours; use a smaller k"
+        )
 
 
 def memory_bytes(key: str, value: Any) -> int:

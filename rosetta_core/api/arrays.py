@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from rosetta_core.api.arguments import check_share, memory_bytes, whole_number
+from rosetta_core.api.arguments import check_neighbours, check_share, memory_bytes, whole_number
 from rosetta_core.config.sections import Activations
 from rosetta_core.errors import RosettaError, one_line
 from rosetta_core.mining.correlation.moments import alive_units
@@ -139,6 +139,7 @@ def best_buddies(
             "corr: every unit correlates with itself, so the models are the same; give "
             "same_model=True"
         )
+    check_neighbours(k, min(values.shape) - same_model, what="units of a model")
     if same_model:
         table = mutual_neighbours(neighbour_table(topk(mask_self(values), k), None))
     else:

@@ -97,7 +97,7 @@ class Mined(Result):
             shown={concept: numbers},
             images=self._read_images,
             models=[self._model_name(model) for model in models or self.models],
-            names=self._image_set.names,
+            names=self._image_set.captions,
         )
 
     def plot_image(self, image: int, *, concepts: Sequence[int] | None = None) -> Figure:
@@ -115,7 +115,7 @@ class Mined(Result):
             self.concept(concept)
         if not len(self._tables.concepts):
             raise RosettaError(f"{self.name}: there are no concepts to draw; increase k")
-        names = self._image_set.names
+        names = self._image_set.captions
         return image_figure(
             self._tables,
             self._concept_examples,
@@ -152,7 +152,7 @@ class Mined(Result):
                 images=self._read_images,
                 duplicates=self._duplicates,
                 examples=examples,
-                origins=self._image_set.names,
+                origins=self._image_set.captions,
             )
             (pages / "figures").mkdir()
             write_default_figures(
@@ -161,7 +161,7 @@ class Mined(Result):
                 self._concept_examples,
                 self._read_images,
                 self._duplicates,
-                names=self._image_set.names,
+                names=self._image_set.captions,
             )
         return target / "index.html"
 
@@ -195,7 +195,7 @@ class Mined(Result):
         return list(self._image_set.names)
 
     def _labels(self) -> list[str]:
-        return []
+        return list(self._image_set.label_texts)
 
     def _source(self, model: str) -> ActivationSource:
         return self._sources[model]

@@ -6,9 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rosetta_core.api.arguments import check_share, memory_bytes, model_name, whole_number
+from rosetta_core.api.arguments import (
+    check_neighbours,
+    check_share,
+    memory_bytes,
+    model_name,
+    whole_number,
+)
 from rosetta_core.api.arrays import MIN_RELATIVE_STD
 from rosetta_core.api.images import ImageSet, images
+from rosetta_core.api.images.drawn import drawn_by
 from rosetta_core.api.mined import Mined
 from rosetta_core.api.models import Model, check_evaluation, load_model
 from rosetta_core.config.sections import GPU_BATCH, Dictionary
@@ -78,13 +85,13 @@ def mine(
     check_share("min_relative_std", min_relative_std)
     budget, name = memory_bytes("memory_budget", memory_budget), model_name(name)
     models = [_model(x) for x in (pivot, *encoders)]
-    _check(models)
+    _check(models, k)
     samples = image_set if isinstance(image_set, ImageSet) else images(image_set)
     first = models[0]
-    drawn_by = samples.generator.network.network if samples.generator else None
-    if isinstance(first.network, Generator) and drawn_by is not first.network.network:
+    if first.is_generator and not drawn_by(samples, first):
         raise RosettaError(
-            f"{first.name}: the images were not drawn by it; use sample(…) with the same model"
+            f"{first.name}: the images were not drawn by it; draw them with sample(pivot, …), and "
+            "give mine the same pivot"
         )
     sources = {model.name: _source(model, samples, batch_size) for model in models}
     tables, examples = _mine(
@@ -109,8 +116,8 @@ def _model(given: Model | str) -> Model:
     return load_model(given)
 
 
-def _check(models: Sequence[Model]) -> None:
-    """Refuse models that cannot be mined together."""
+def _check(models: Sequence[Model], k: int) -> None:
+    """Refuse models that cannot be mined together, or with this number of neighbours."""
     names = [model.name for model in models]
     if len(models) < 2:
         raise RosettaError("encoders: there are none; give at least one")
@@ -122,6 +129,9 @@ def _check(models: Sequence[Model]) -> None:
         raise RosettaError(f"encoders: {generators[0]} is a generator; it can only be the pivot")
     for model in models:
         check_evaluation(model.name, model.network.network)
+        units = sum(layer.channels for layer in model.layers)
+        neighbours = units - 1 if model is models[0] else units  # a unit is not its own neighbour
+        check_neighbours(k, neighbours, what=f"units of {model.name}")
     devices = {str(model.network.device) for model in models}
     if len(devices) > 1:
         raise RosettaError(

@@ -6,7 +6,6 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from rosetta_core.mining.results import MiningResult
@@ -43,10 +42,6 @@ class Result(MiningResult):
     @property
     def image_table(self) -> pd.DataFrame:
         """Images, one row each: image (number), name and label; NaN where there is none."""
-        count = self._tables.images
-        columns = {"name": self._origins(), "label": self._labels()}
-        table = pd.DataFrame({"image": np.arange(count)})
-        for name, values in columns.items():
-            texts = pd.Series(values or [""] * count, dtype="str")
-            table[name] = texts.mask(texts == "")
-        return table
+        from rosetta_core.api.images.image_set import image_table
+
+        return image_table(self._tables.images, self._origins(), self._labels())

@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -76,12 +77,16 @@ def image_suffixes() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_image(path: Path, *, max_pixels: int | None = None) -> Iterator[Image.Image]:
+def open_image(
+    path: Path, *, max_pixels: int | None = None, content: bytes | None = None
+) -> Iterator[Image.Image]:
     """Open an image file whose pixels are not decoded yet.
 
     Args:
         path: image file.
         max_pixels: largest number of pixels (width × height); None: `MAX_PIXELS`.
+        content: content of the file, for example of a member of an archive; then `path` only names
+            the image in errors.
 
     Yields:
         The image.
@@ -93,14 +98,15 @@ def open_image(path: Path, *, max_pixels: int | None = None) -> Iterator[Image.I
     limit = max_pixels or MAX_PIXELS
     try:
         with _opening, _pixel_limit(limit):
-            opened = Image.open(path, formats=_formats())
+            file = path if content is None else BytesIO(content)
+            opened = Image.open(file, formats=_formats())
         if (pixels := _largest_tile(opened)) > limit:
             raise Image.DecompressionBombError(f"{pixels} pixels in a tile")
         large = opened.width * opened.height > LARGE
         with opened as image, _decoding if large else nullcontext():
             yield image
     except UnidentifiedImageError:
-        raise RosettaError(f"{path}: {_describe_foreign(path)}") from None
+        raise RosettaError(f"{path}: {_describe_foreign(path, content)}") from None
     except Image.DecompressionBombError as error:
         number = re.search(r"\d+", str(error))
         size = f"{int(number[0]):,}" if number else "too many"
@@ -117,17 +123,18 @@ def open_image(path: Path, *, max_pixels: int | None = None) -> Iterator[Image.I
         raise RosettaError(f"{path}: cannot be read: {text.splitlines()[0]}") from error
 
 
-def _describe_foreign(path: Path) -> str:
+def _describe_foreign(path: Path, content: bytes | None) -> str:
     """Return what a file is that is not an image, and what to do."""
-    with path.open("rb") as file:
-        head = file.read(HEAD).lstrip().lower()
+    with path.open("rb") if content is None else BytesIO(content) as file:
+        start = file.read(HEAD)
+    head = start.lstrip().lower()
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the image; run git lfs pull"
     if head.startswith((b"../.git/annex/", b"/annex/objects/")):
         return "is a git-annex pointer, not the image; run git annex get"
     if head.startswith((b"<!doctype html", b"<html")):
         return "is a web page, not an image; download the image itself"
-    problem = "not an image that Pillow reads" if path.stat().st_size else "is empty"
+    problem = "not an image that Pillow reads" if start else "is empty"
     return f"{problem}; use a PNG or JPEG file"
 
 
@@ -155,7 +162,11 @@ def _pixel_limit(limit: int) -> Iterator[None]:
 
 
 def read_image(
-    path: Path, *, bit_depth: int | None = None, max_pixels: int | None = None
+    path: Path,
+    *,
+    bit_depth: int | None = None,
+    max_pixels: int | None = None,
+    content: bytes | None = None,
 ) -> NDArray[np.uint8]:
     """Read an image file; of an animation the first frame.
 
@@ -164,6 +175,7 @@ def read_image(
         bit_depth: number of bits that the values of a grey 16-bit file use; None: 16, and an error
             if all values are below a quarter of the range. Other files ignore it.
         max_pixels: as in `open_image`.
+        content: as in `open_image`.
 
     Returns:
         Pixels (h, w, 3).
@@ -172,7 +184,7 @@ def read_image(
         RosettaError: the file is missing, damaged, too large, not an image, or its pixels have no
             known range.
     """
-    with open_image(path, max_pixels=max_pixels) as image:
+    with open_image(path, max_pixels=max_pixels, content=content) as image:
         return np.array(_to_rgb(image, bit_depth))
 
 

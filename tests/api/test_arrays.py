@@ -110,7 +110,7 @@ def literal_best_buddies(corr: np.ndarray, k: int, *, same: bool = False) -> set
     return {(i, j) for i, j in pairs if corr[i, j] > -np.inf and j in near[i] and i in back[j]}
 
 
-@pytest.mark.parametrize("k", [1, 3, 50])
+@pytest.mark.parametrize("k", [1, 3, 10])
 def test_best_buddies_are_those_of_the_definition(k: int) -> None:
     corr = correlate(PIVOT, MODEL)
     found = best_buddies(corr, k=k)

@@ -11,26 +11,12 @@ from conftest import CNNS, LAYERS, ROOT, Checkout
 from near_ties import unlike
 from PIL import Image
 from torch import nn
+from toy_networks import EIGHT, GREY, Toy, small, toy
 
 import rosetta_core as rosetta
 from rosetta_core import RosettaError
 
 SIDES = ["side", "unit", "rank", "neighbour", "corr"]
-GREY = {"mean": [0.5] * 3, "std": [0.5] * 3}
-
-EIGHT = {"size": 8, **GREY}
-
-
-def small(seed: int, *, channels: int = 6, side: int = 16) -> rosetta.Model:
-    """A random network of two layers on images of `side` pixels."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            nn.Conv2d(3, channels, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        ).eval()
-    return rosetta.wrap(network, ["1", "2"], input={"size": side, **GREY}, name=f"small{seed}")
 
 
 @pytest.fixture(scope="module")
@@ -126,22 +112,6 @@ class Broken:
         return np.zeros((8, 8, 3), np.uint8)
 
 
-class Toy(nn.Module):
-    """A generator of images of 8 pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.grow = nn.ConvTranspose2d(4, 6, 4)
-        self.paint = nn.ConvTranspose2d(6, 3, 2, stride=2)
-
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.paint(self.grow(latents[:, :, None, None]).relu()).tanh()
-
-
-def toy() -> rosetta.Model:
-    return rosetta.wrap(Toy().eval(), "grow", latent_size=4)
-
-
 def test_a_generator_of_ones_own_is_mined() -> None:
     generator = toy()
     samples = rosetta.sample(generator, 12)
@@ -220,7 +190,7 @@ def test_layouts_are_given_as_in_a_configuration() -> None:
         (lambda x: rosetta.images(x, size=0), "size: 0 is not a whole number from 1 to 8192"),
         (lambda x: rosetta.images(x, size=(32, 32)), "size: (32, 32) is not a whole number"),
         (lambda x: rosetta.images(x, bit_depth=99), "bit_depth: 99 is not a whole number"),
-        (lambda x: rosetta.images(list), "images: type is no source of images"),
+        (lambda x: rosetta.images(list), "images: type is not a source of images"),
         (lambda x: rosetta.images(Broken()), "the data set fails on row 2 (KeyError: 'gone')"),
         (lambda x: rosetta.images(x / 255 * np.nan), "images: pixels are not finite; remove"),
         (lambda x: rosetta.sample(network(), 3), "sample: Sequential is not a model; use"),
@@ -228,8 +198,8 @@ def test_layouts_are_given_as_in_a_configuration() -> None:
         (lambda x: rosetta.sample(toy(), 3, classes=[0]), "classes: Toy has no classes"),
         (lambda x: rosetta.mine(toy(), [small(1)], x), "Toy: the images were not drawn by it"),
         (
-            lambda x: rosetta.mine(toy(), [small(1)], rosetta.sample(toy(), 3)),
-            "Toy: the images were not drawn by it; use sample(…) with the same model",
+            lambda x: rosetta.mine(toy(), [small(1)], rosetta.sample(toy(1), 3)),
+            "Toy: the images were not drawn by it; draw them with sample(pivot, …), and",
         ),
         (lambda x: rosetta.mine(small(0), [small(1)], x, memory_budget="2"), "memory_budget: '2'"),
         (lambda x: rosetta.mine("mobilenet_v3", [small(1)], x), "did you mean 'mobilenet_v2'?"),
@@ -241,7 +211,7 @@ def test_layouts_are_given_as_in_a_configuration() -> None:
         (lambda x: rosetta.images(iter([])), "images: there is none in list_iterator; give at"),
         (lambda x: rosetta.images([{"picture": x[0]}]), "rows have the columns picture; name"),
         (lambda x: rosetta.images(x, count=0), "count: 0 is not a whole number"),
-        (lambda x: rosetta.images(3), "images: int is no source of images"),
+        (lambda x: rosetta.images(3), "images: int is not a source of images"),
         (lambda x: rosetta.images("nowhere"), "images: there is no folder nowhere"),
         (lambda x: rosetta.images(x.astype(int)), "images: type int64 is neither uint8 nor"),
     ],
@@ -356,7 +326,8 @@ def test_a_loader_s_batches_and_labels_are_read() -> None:
     assert found.pixels.shape == (6, 8, 8, 3)
     expected = (torch.cat([images for images, _ in batches()]) * 255).round()
     assert (found.pixels.transpose(0, 3, 1, 2) == expected.numpy()).all()
-    assert found.names == ("0", "1", "2", "3", "4", "5")
+    assert found.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    assert found.label_texts == ("0", "1", "2", "3", "4", "5")
     assert len(rosetta.images(batches(), count=3)) == 3
 
 

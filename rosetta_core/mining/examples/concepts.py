@@ -29,7 +29,7 @@ from rosetta_core.runtime.progress import Progress
 from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.layers import Grid, common_grids
 
-__all__ = ["PairBlock", "concept_scores", "write_concept_examples"]
+__all__ = ["PairBlock", "concept_scores", "pair_blocks", "write_concept_examples"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def write_concept_examples(
     by_concept = [representative_units(members, pivot=pivot) for members in concepts]
     representative = np.array([[one[model] for model in units] for one in by_concept], np.int32)
     representative = representative.reshape(-1, len(units))
-    blocks = [_pair_blocks(members, chosen, pivot=pivot) for members in concepts]
+    blocks = [pair_blocks(members, chosen, pivot=pivot) for members in concepts]
     scores = np.zeros((len(concepts), count), np.float32)
     bytes_per_image = sum(positions.bytes_per_image() for positions in chosen.values())
     batch_size = fit_batch_size(bytes_per_image, memory_budget=memory_budget)
@@ -163,7 +163,7 @@ def _write(group: zarr.Group, name: str, values: NDArray) -> None:
     array[...] = values
 
 
-def _pair_blocks(
+def pair_blocks(
     members: pd.DataFrame, chosen: Mapping[str, UnitPositions], *, pivot: str
 ) -> list[PairBlock]:
     """Group the best-buddy pairs of a concept by encoder and layers."""
