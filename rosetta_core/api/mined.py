@@ -191,6 +191,9 @@ class Mined(Result):
     def _load_model(self, model: str) -> Model:
         return self._models[model]
 
+    def _pivot_generates(self) -> bool:
+        return self._models[self.pivot].is_generator
+
     def _origins(self) -> list[str]:
         return list(self._image_set.names)
 

@@ -105,6 +105,9 @@ class Run(Result):
 
         return StoredConceptExamples(self._paths.concept_examples, self._tables.units)
 
+    def _pivot_generates(self) -> bool:
+        return self.config.sampling.folder is None
+
     def _origins(self) -> list[str]:
         return self._samples.file_names()
 

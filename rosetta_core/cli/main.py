@@ -16,6 +16,7 @@ from rosetta_core import __version__
 from rosetta_core.cli.command import Command, Parser, fail, format_overview
 from rosetta_core.cli.inspect_commands import INSPECT_COMMANDS
 from rosetta_core.cli.run_commands import RUN_COMMANDS
+from rosetta_core.cli.score_command import SCORE_COMMAND
 from rosetta_core.cli.stage_commands import stage_commands
 from rosetta_core.errors import did_you_mean, one_line
 from rosetta_core.runtime.failures import TERMINATED, explain_failure
@@ -27,7 +28,7 @@ __all__ = ["all_commands", "main"]
 
 def all_commands() -> dict[str, Command]:
     """Return all commands by name, in the order of the help."""
-    commands = (*RUN_COMMANDS, *INSPECT_COMMANDS, *stage_commands())
+    commands = (*RUN_COMMANDS, *INSPECT_COMMANDS, SCORE_COMMAND, *stage_commands())
     return {command.name: command for command in commands}
 
 

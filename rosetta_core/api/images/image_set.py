@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from rosetta_core.api.models import Model
 
-__all__ = ["UNLABELLED", "ImageSet", "Label", "image_captions", "image_table", "number_labels"]
+__all__ = [
+    "UNLABELLED",
+    "ImageSet",
+    "Label",
+    "image_captions",
+    "image_table",
+    "label_texts",
+    "number_labels",
+]
 
 Label = int | str | None  # of one image: a class number, a text, or none
 UNLABELLED = -1
@@ -57,13 +65,7 @@ class ImageSet:
     @property
     def label_texts(self) -> tuple[str, ...]:
         """Label of each image as text, "" for none; empty if no image has one."""
-        if self.labels is None:
-            return ()
-        names = self.label_names
-        return tuple(
-            "" if label == UNLABELLED else names[label] if names else str(label)
-            for label in self.labels.tolist()
-        )
+        return label_texts(self.labels, self.label_names)
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -74,6 +76,16 @@ class ImageSet:
     def table(self) -> pd.DataFrame:
         """Images, one row each: image (number), name and label; NaN where there is none."""
         return image_table(len(self), self.names, self.label_texts)
+
+
+def label_texts(labels: NDArray[np.int64] | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Return labels as texts, "" for none; empty if there are no labels."""
+    if labels is None:
+        return ()
+    return tuple(
+        "" if label == UNLABELLED else names[label] if names else str(label)
+        for label in labels.tolist()
+    )
 
 
 def image_captions(names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
