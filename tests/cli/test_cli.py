@@ -86,7 +86,7 @@ GROUPS = {
         *("check", "plan", "mine", "fetch", "list-layers", "zoo", "convert", "train"),
         *("defaults", "schema"),
     ),
-    "inspect": ("where", "figure", "export", "verify", "compare", "translate"),
+    "inspect": ("where", "figure", "export", "verify", "compare", "translate", "score"),
     "steer": ("steer",),
     "stages (called by the workflow)": (
         *("sample", "activations", "units", "correlations", "join", "neighbours", "concepts"),
