@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from rosetta_core.drawing.canvas import (
 from rosetta_core.drawing.heatmap import picture
 from rosetta_core.errors import RosettaError
 
-__all__ = ["sheet", "write_curve", "write_sheet"]
+__all__ = ["curve", "sheet", "write_curve", "write_sheet"]
 
 STEP = TILE + GAP
 EDGE = 12  # around everything
@@ -136,13 +137,21 @@ def _wrapped(text: str, *, width: float, lines: int | None = MAX_LINES) -> list[
 def write_curve(
     path: Path, terms: Mapping[str, NDArray[np.floating]], *, best: int, about: str
 ) -> Path:
-    """Write the loss and its terms against the step as PNG; return the path.
+    """Write the loss and its terms against the step as PNG, replacing an existing one.
+
+    Arguments are those of `curve`. Returns the path.
+    """
+    with _styled():
+        return save(curve(terms, best=best, about=about), path)
+
+
+def curve(terms: Mapping[str, NDArray[np.floating]], *, best: int, about: str) -> Figure:
+    """Draw the loss and its terms against the step.
 
     Each has its own scale. The total comes first and has the largest panel. The best start is in
     colour and ends in a dot with its last value; all other starts are thin and pale.
 
     Args:
-        path: path of the PNG; an existing one is replaced.
         terms: by name the values (steps, starts), the first one before any step; `total` is one.
         best: number of the best start.
         about: one line about the job.
@@ -152,7 +161,7 @@ def write_curve(
     """
     if TOTAL not in terms:
         raise RosettaError(
-            f"{path}: {TOTAL!r} is missing from the terms ({', '.join(terms)}); add it"
+            f"loss curve: {TOTAL!r} is missing from the terms ({', '.join(terms)}); add it"
         )
     others = [name for name in terms if name != TOTAL]
     down = min(2, max(1, len(others)))
@@ -160,7 +169,7 @@ def write_curve(
     wide = (WIDTH - LEFT - RIGHT - across * BETWEEN) / (
         2 + across
     )  # of the panel of a term; the total has twice the width
-    with matplotlib.style.context(["default", _style()], after_reset=True):
+    with _styled():
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=RESOLUTION, facecolor="white")
         grid = figure.add_gridspec(
             down,
@@ -185,7 +194,12 @@ def write_curve(
         title = fitted([about], width=room, size=SIZE, smallest=SIZE)[1][0]
         figure.text(0.022, 0.935, title, ha="left", color=GREY, parse_math=False)
         figure.text(0.978, 0.935, note, ha="right", color=GREY)
-        return save(figure, path)
+        return figure
+
+
+def _styled() -> AbstractContextManager[None]:
+    """Return a context in which figures have the style of curves, whatever the user's style is."""
+    return matplotlib.style.context(["default", _style()], after_reset=True)
 
 
 def _style() -> dict[str, Any]:

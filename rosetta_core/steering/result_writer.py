@@ -5,7 +5,6 @@ checksums of its files. `result_reader` documents the contents.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
-from rosetta_core.drawing.canvas import TILE
+from rosetta_core.drawing.canvas import save
 from rosetta_core.drawing.contact_sheets import write_curve, write_sheet
-from rosetta_core.drawing.heatmap import contrast, overlay
 from rosetta_core.drawing.video import write_video
 from rosetta_core.io.file_index import write_file_index
 from rosetta_core.steering.metrics.evaluation_table import to_markdown
+from rosetta_core.steering.result_figures import image_sheet, map_sheet
 from rosetta_core.steering.result_reader import (
     CONTACT_SHEET,
     DESCRIPTION,
@@ -42,11 +41,10 @@ from rosetta_core.steering.result_reader import (
 if TYPE_CHECKING:
     from rosetta_core.steering.jobs.evaluation import EvaluationResult
     from rosetta_core.steering.jobs.pivotal_tuning import TuningResult
-    from rosetta_core.steering.optimise.result import JobResult, MapPanel
+    from rosetta_core.steering.optimise.result import JobResult
 
 __all__ = ["write_evaluation", "write_result", "write_tuning"]
 
-MOST_ROWS = 8  # rows or columns of a contact sheet
 MOST_IMAGES = 12  # rows of the contact sheet of an evaluation
 
 
@@ -77,20 +75,11 @@ def write_result(
     np.savez_compressed(folder / LATENTS, latents=result.latents, best=np.array(result.best))
     Image.fromarray(result.after[0]).save(folder / RESULT)
     result.table.to_parquet(folder / METRICS, index=False)
-    _write_contact_sheet(folder, result)
+    save(image_sheet(result.image_kinds), folder / CONTACT_SHEET)
     if result.panels:
-        labels = list(result.panels)[:MOST_ROWS]
-        write_sheet(
-            folder / MAPS,
-            [_overlays(result.panels[label]) for label in labels],
-            rows=labels,
-            columns=list(result.columns),
-        )
-    optimisation, best = result.optimisation, result.best[0]
-    losses: dict[str, NDArray[np.float32]] = {"total": optimisation.total}
-    losses |= {str(term): values for term, values in optimisation.terms.items()}
-    write_curve(folder / LOSS_CURVE, losses, best=best, about=result.about)
-    write_video(folder / TRAJECTORY, optimisation.frames[:, best])
+        save(map_sheet(result), folder / MAPS)
+    write_curve(folder / LOSS_CURVE, result.losses, best=result.best[0], about=result.about)
+    write_video(folder / TRAJECTORY, result.optimisation.frames[:, result.best[0]])
     _finish(
         folder,
         JobDescription(name, kind, result.about, settings, list(result.summary), concept),
@@ -156,24 +145,3 @@ def _finish(folder: Path, description: JobDescription) -> None:
     text = json.dumps(asdict(description), indent=1, ensure_ascii=False)
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
     write_file_index(folder, final_path=Path(KINDS[description.kind], description.name))
-
-
-def _write_contact_sheet(folder: Path, result: "JobResult") -> None:
-    """Write images before and after: one row for a single item, else one column per item."""
-    kinds = [("before", result.before), ("after", result.after)]
-    if result.target is not None:
-        kinds = [("target", result.target), ("start", result.before), ("result", result.after)]
-    names = [name for name, _ in kinds]
-    shown = min(MOST_ROWS, len(result.after))
-    if shown == 1:
-        tiles = [[images[0] for _, images in kinds]]
-        write_sheet(folder / CONTACT_SHEET, tiles, rows=[""], columns=names)
-    else:
-        tiles = [list(images[:shown]) for _, images in kinds]
-        write_sheet(folder / CONTACT_SHEET, tiles, rows=names, columns=[""] * shown)
-
-
-def _overlays(panels: Sequence["MapPanel"]) -> list[NDArray[np.uint8]]:
-    """Return the maps of a unit over their images, on a common colour scale."""
-    full = contrast(np.concatenate([panel.map.ravel() for panel in panels]))
-    return [overlay(panel.image, panel.map, full=full, size=TILE) for panel in panels]

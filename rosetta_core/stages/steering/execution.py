@@ -27,7 +27,7 @@ from rosetta_core.stages.triggers import trigger
 if TYPE_CHECKING:
     from rosetta_core.steering.optimise.gradient_descent import Checkpoint
 
-__all__ = ["needed", "steer"]
+__all__ = ["limited_threads", "needed", "steer"]
 
 # with more threads sums are added in another order, and every step of the optimisation magnifies
 # the difference: results would depend on the machine
@@ -66,7 +66,7 @@ def steer(config: Config, *, job: str) -> Path:
     folder = RunPaths(config).job(configured)
     checkpoint = _checkpoint(config, configured, folder)
     try:
-        with atomic_path(folder) as temporary, _limited_threads():
+        with atomic_path(folder) as temporary, limited_threads():
             temporary.mkdir()
             runner = import_module(RUNNERS[type(configured)])
             runner.run(config, configured, temporary, checkpoint)
@@ -78,7 +78,7 @@ def steer(config: Config, *, job: str) -> Path:
 
 
 @contextmanager
-def _limited_threads() -> Iterator[None]:
+def limited_threads() -> Iterator[None]:
     """Let torch use `THREADS` threads within the context."""
     import torch
 

@@ -1,6 +1,6 @@
 """Networks, images and settings of steering jobs, as a run's configuration names them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from rosetta_core.zoo.network import Encoder
 
 __all__ = [
     "SteeringNetworks",
+    "build_distance",
     "concept_units",
     "description_of",
     "load_mask",
@@ -104,18 +105,35 @@ class SteeringNetworks:
 
     def distance(self, spec: DistanceSpec) -> PerceptualDistance:
         """Return a perceptual distance."""
-        if spec.lpips:
-            from rosetta_core.steering.metrics.lpips import Lpips
+        resources = Path(self.config.resources)
+        return build_distance(spec, self.encoder, resources=resources, device=self.device)
 
-            folder = Path(self.config.resources) / "torch"
-            return Lpips(spec.lpips, folder=folder, device=self.device)
 
-        assert spec.encoder
-        encoder = self.encoder(spec.encoder)
-        if spec.size:
-            resized = encoder.input.model_copy(update={"size": spec.size})
-            encoder = replace(encoder, input=resized)
-        return FeatureDistance(encoder, name=spec.encoder, layers=spec.layers)
+def build_distance(
+    spec: DistanceSpec,
+    encoder: Callable[[str], Encoder],
+    *,
+    resources: Path,
+    device: torch.device,
+) -> PerceptualDistance:
+    """Return the perceptual distance of a specification.
+
+    Args:
+        spec: the specification.
+        encoder: returns an encoder by name.
+        resources: folder of fetched weights.
+        device: device of the images.
+    """
+    if spec.lpips:
+        from rosetta_core.steering.metrics.lpips import Lpips
+
+        return Lpips(spec.lpips, folder=resources / "torch", device=device)
+    assert spec.encoder
+    chosen = encoder(spec.encoder)
+    if spec.size:
+        resized = chosen.input.model_copy(update={"size": spec.size})
+        chosen = replace(chosen, input=resized)
+    return FeatureDistance(chosen, name=spec.encoder, layers=spec.layers)
 
 
 def load_target(

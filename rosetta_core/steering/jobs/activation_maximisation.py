@@ -18,6 +18,7 @@ from rosetta_core.steering.optimise.loss import Loss, activation_loss
 from rosetta_core.steering.optimise.prepared_targets import MapTarget
 from rosetta_core.steering.optimise.result import JobResult, MapPanel, MetricValue
 from rosetta_core.steering.optimise.settings import OptimisationSettings
+from rosetta_core.steering.optimise.stopping import Stopping
 from rosetta_core.steering.result_reader import ACTIVITY_AFTER, ACTIVITY_BEFORE
 
 __all__ = ["MAXIMISATION_SETTINGS", "maximise_activation"]
@@ -34,6 +35,7 @@ def maximise_activation(
     target_std: float = 5.0,
     settings: OptimisationSettings = MAXIMISATION_SETTINGS,
     checkpoint: Checkpoint | None = None,
+    stopping: Stopping | None = None,
     name: str = "activation maximisation",
     label: str = "the units",
 ) -> JobResult:
@@ -47,6 +49,7 @@ def maximise_activation(
         target_std: target activity, in standard deviations above the mean over random images.
         settings: settings of the optimisation.
         checkpoint: file to resume from and to save to.
+        stopping: callback and early stopping; None for neither.
         name: name of the job, for progress and errors.
         label: the units in a few words.
 
@@ -81,6 +84,7 @@ def maximise_activation(
         space=space,
         classes=classes,
         checkpoint=checkpoint,
+        stopping=stopping,
         name=name,
     )
     before, maps_before = generator.render(start, space=space, classes=classes)

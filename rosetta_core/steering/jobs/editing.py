@@ -24,6 +24,7 @@ from rosetta_core.steering.optimise.result import (
     best_restarts,
 )
 from rosetta_core.steering.optimise.settings import OptimisationSettings
+from rosetta_core.steering.optimise.stopping import Stopping
 
 __all__ = ["EDITS", "EDIT_SETTINGS", "EditSource", "edit"]
 
@@ -53,10 +54,11 @@ def edit(
     source: EditSource,
     change: MapEdit,
     *,
-    evaluation_distance: PerceptualDistance,
+    evaluation_distance: PerceptualDistance | None = None,
     settings: OptimisationSettings = EDIT_SETTINGS,
     similarity: Similarity | None = None,
     checkpoint: Checkpoint | None = None,
+    stopping: Stopping | None = None,
     name: str = "edit",
 ) -> JobResult:
     """Find the latent whose maps are the edited maps of an image.
@@ -68,10 +70,11 @@ def edit(
         generator: the generator.
         source: the image to edit.
         change: the edit.
-        evaluation_distance: perceptual distance between the image before and after.
+        evaluation_distance: perceptual distance between the image before and after, if any.
         settings: settings of the optimisation.
         similarity: similarity to the edited maps; None for the default of the edit.
         checkpoint: file to resume from and to save to.
+        stopping: callback and early stopping; None for neither.
         name: name of the job, for progress and errors.
 
     Raises:
@@ -101,6 +104,7 @@ def edit(
         space=space,
         classes=classes,
         checkpoint=checkpoint,
+        stopping=stopping,
         name=name,
     )
     after, maps_after = generator.render(optimised.latents, space=space, classes=classes)

@@ -21,6 +21,7 @@ from rosetta_core.steering.optimise.result import (
     best_restarts,
 )
 from rosetta_core.steering.optimise.settings import GuidedSettings
+from rosetta_core.steering.optimise.stopping import Stopping
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
 __all__ = ["INVERSION_SETTINGS", "invert"]
@@ -34,10 +35,11 @@ def invert(
     image: NDArray[np.uint8],
     encoders: Sequence[EncoderView],
     *,
-    evaluation_distance: PerceptualDistance,
+    evaluation_distance: PerceptualDistance | None = None,
     loss_distance: PerceptualDistance | None = None,
     settings: GuidedSettings = INVERSION_SETTINGS,
     checkpoint: Checkpoint | None = None,
+    stopping: Stopping | None = None,
     name: str = "inversion",
     title: str = "an image",
 ) -> JobResult:
@@ -47,10 +49,11 @@ def invert(
         generator: the generator.
         image: image (h, w, 3), of the size of the generator's images.
         encoders: the encoders, with the pairs that guide the inversion.
-        evaluation_distance: perceptual distance that measures the results.
+        evaluation_distance: perceptual distance that measures the results, if any.
         loss_distance: perceptual distance in the loss; None if its weight is 0.
         settings: settings of the optimisation.
         checkpoint: file to resume from and to save to.
+        stopping: callback and early stopping; None for neither.
         name: name of the job, for progress and errors.
         title: the image in a few words.
 
@@ -84,6 +87,7 @@ def invert(
         space=space,
         classes=classes,
         checkpoint=checkpoint,
+        stopping=stopping,
         name=name,
     )
     before, maps_before = generator.render(start, space=space, classes=classes)

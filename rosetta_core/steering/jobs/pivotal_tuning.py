@@ -19,8 +19,9 @@ from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.steering.metrics.reconstruction import reconstruction_metrics
 from rosetta_core.steering.optimise.gradient_descent import Checkpoint, optimise
 from rosetta_core.steering.optimise.latents import class_labels, initial_latents
-from rosetta_core.steering.optimise.loss import Term
+from rosetta_core.steering.optimise.loss import Term, check_distance
 from rosetta_core.steering.optimise.result import JobResult, MetricValue
+from rosetta_core.steering.optimise.stopping import Stopping
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 from rosetta_core.zoo.network import Generator, LatentSpace
 
@@ -49,7 +50,7 @@ class _ReconstructionLoss:
 
     weights: Mapping[Term, float]
     target: Tensor  # (1, 3, h, w) in -1..1
-    distance: PerceptualDistance
+    distance: PerceptualDistance | None
     target_features: Sequence[Tensor]
 
     @property
@@ -59,10 +60,12 @@ class _ReconstructionLoss:
     def terms(
         self, latents: Tensor, generated: GeneratedImages, *, start: Tensor
     ) -> dict[Term, Tensor]:
-        return {
-            "pixels": (generated.images - self.target).square().mean((1, 2, 3)),
-            "perceptual": self.distance(generated.images, self.target_features),
+        terms: dict[Term, Tensor] = {
+            "pixels": (generated.images - self.target).square().mean((1, 2, 3))
         }
+        if self.distance is not None:
+            terms["perceptual"] = self.distance(generated.images, self.target_features)
+        return terms
 
     def total(self, terms: Mapping[Term, Tensor]) -> Tensor:
         return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum(dim=0)
@@ -73,8 +76,8 @@ def tune(
     latent: Tensor,
     image: NDArray[np.uint8],
     *,
-    loss_distance: PerceptualDistance,
-    evaluation_distance: PerceptualDistance,
+    loss_distance: PerceptualDistance | None = None,
+    evaluation_distance: PerceptualDistance | None = None,
     steps: int = 200,
     learning_rate: float = 0.0003,
     pixel_weight: float = 1.0,
@@ -82,6 +85,7 @@ def tune(
     space: str = "z",
     class_label: int | None = None,
     checkpoint: Checkpoint | None = None,
+    stopping: Stopping | None = None,
     name: str = "tuning",
     title: str = "an inversion",
 ) -> TuningResult:
@@ -91,8 +95,8 @@ def tune(
         generator: the generator, which does not change.
         latent: latent of the image (1, …), in its space.
         image: image (h, w, 3), of the size of the generator's images.
-        loss_distance: perceptual distance in the loss.
-        evaluation_distance: perceptual distance that measures the results.
+        loss_distance: perceptual distance in the loss; None if its weight is 0.
+        evaluation_distance: perceptual distance that measures the results, if any.
         steps: number of Adam steps.
         learning_rate: peak learning rate of the weights.
         pixel_weight: weight of the mean squared pixel difference.
@@ -100,19 +104,21 @@ def tune(
         space: latent space of the latent.
         class_label: class of the image; None for the generator's default class.
         checkpoint: file to resume from and to save to.
+        stopping: callback and early stopping; None for neither.
         name: name of the job, for progress and errors.
         title: the origin of the latent in a few words.
 
     Raises:
-        RosettaError: the loss is not finite.
+        RosettaError: the loss is not finite, or a perceptual distance is missing.
     """
+    check_distance(loss_distance, weight=perceptual_weight)
     classes = class_labels(generator, class_label, count=1)
     target = to_pixels(image[None], device=generator.device)
     loss = _ReconstructionLoss(
         {"pixels": pixel_weight, "perceptual": perceptual_weight},
         target,
         loss_distance,
-        loss_distance.features(target),
+        () if loss_distance is None else loss_distance.features(target),
     )
     parameters = dict(generator.generator.network.named_parameters())
     optimised = optimise(
@@ -124,6 +130,7 @@ def tune(
         space="weights",
         classes=classes,
         checkpoint=checkpoint,
+        stopping=stopping,
         name=name,
     )
     state = {

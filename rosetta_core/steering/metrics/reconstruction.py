@@ -14,7 +14,7 @@ __all__ = ["reconstruction_metrics"]
 def reconstruction_metrics(
     images: NDArray[np.uint8],
     target: NDArray[np.uint8],
-    distance: PerceptualDistance,
+    distance: PerceptualDistance | None,
     *,
     device: torch.device,
 ) -> dict[str, NDArray[np.float64]]:
@@ -23,18 +23,20 @@ def reconstruction_metrics(
     Args:
         images: images (n, h, w, 3).
         target: their targets (n, h, w, 3).
-        distance: perceptual distance, which also names its metric.
+        distance: perceptual distance, which also names its metric; None leaves it out.
         device: device of the perceptual distance.
 
     Returns:
         PSNR, SSIM and perceptual distance of each image (n,), by the name of the metric.
     """
+    pairs = list(zip(images, target, strict=True))
+    metrics = {
+        PSNR: np.array([psnr(*pair) for pair in pairs]),
+        SSIM: np.array([ssim(*pair) for pair in pairs]),
+    }
+    if distance is None:
+        return metrics
     with torch.no_grad():
         features = distance.features(to_pixels(target, device=device))
         distances = distance(to_pixels(images, device=device), features).cpu().numpy()
-    pairs = list(zip(images, target, strict=True))
-    return {
-        PSNR: np.array([psnr(*pair) for pair in pairs]),
-        SSIM: np.array([ssim(*pair) for pair in pairs]),
-        distance.name: distances.astype(np.float64),
-    }
+    return {**metrics, distance.name: distances.astype(np.float64)}

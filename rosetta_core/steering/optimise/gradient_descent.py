@@ -24,6 +24,7 @@ from rosetta_core.runtime.progress import Progress
 from rosetta_core.steering.generator import GeneratedImages, SteeredGenerator
 from rosetta_core.steering.optimise.adam import Adam
 from rosetta_core.steering.optimise.loss import Term
+from rosetta_core.steering.optimise.stopping import Plateau, Stopping
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
 
 __all__ = ["Checkpoint", "LossFunction", "OptimisationResult", "learning_rate_factor", "optimise"]
@@ -87,7 +88,7 @@ class OptimisationResult:
 
     Attributes:
         latents: final latents (n, …), on the CPU.
-        terms: terms of the loss at the start and after each step (steps + 1, n).
+        terms: terms of the loss at the start and after each step taken (steps + 1, n).
         total: their weighted sum (steps + 1, n).
         frames: images of some steps, the first and the last among them (t, n, h, w, 3).
     """
@@ -125,9 +126,13 @@ def optimise(
     space: str = "z",
     classes: Tensor | None = None,
     checkpoint: Checkpoint | None = None,
+    stopping: Stopping | None = None,
     name: str = "optimisation",
 ) -> OptimisationResult:
     """Minimise the loss of each latent of a batch.
+
+    An optimisation that stops early ends with the latents of its last step; the learning rate does
+    not fall before.
 
     Args:
         generator: the generator, which does not change.
@@ -138,6 +143,7 @@ def optimise(
         space: name of the latent space.
         classes: class labels (n,), None for an unconditional generator.
         checkpoint: file to resume from and to save to.
+        stopping: callback and early stopping; None for neither.
         name: name of the job, for progress and errors.
 
     Raises:
@@ -148,12 +154,16 @@ def optimise(
     latents = start.clone().requires_grad_(True)
     adam = Adam(latents)
     history, first = _History(), 0
+    stopping = stopping or Stopping()
+    plateau = Plateau(stopping)
     if checkpoint and (saved := checkpoint.load()):
         with torch.no_grad():
             latents.copy_(saved["latents"])
         adam.load(saved["adam"])
         history = _History(saved["terms"], saved["total"], saved["frames"])
         first = saved["step"]
+        for total in history.total:
+            plateau.add(total)
     frame_steps = set(np.linspace(0, steps, min(FRAMES, steps + 1)).round().astype(int).tolist())
     last_saved = time.monotonic()
     with Progress(name, total=steps, unit="steps") as progress:
@@ -171,10 +181,13 @@ def optimise(
             total = loss.total(terms)
             history.terms.append({term: value.detach().cpu() for term, value in terms.items()})
             history.total.append(total.detach().cpu())
-            if step in frame_steps:
-                history.frames.append(_frame(generated.images))
             _check_finite(history.total[-1], step=step, name=name)
-            if step == steps:
+            plateau.add(history.total[-1])
+            last = step == steps or plateau.reached
+            last |= stopping.report(step, history.total[-1], latents, last=last)
+            if last or step in frame_steps:
+                history.frames.append(_frame(generated.images))
+            if last:
                 break  # the loss of the result has been recorded
             total.sum().backward()
             adam.step(learning_rate * learning_rate_factor(step, steps))

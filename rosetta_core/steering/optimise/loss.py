@@ -25,7 +25,7 @@ from rosetta_core.steering.optimise.settings import (
     Regulariser,
 )
 
-__all__ = ["Loss", "Term", "activation_loss", "guided_loss"]
+__all__ = ["Loss", "Term", "activation_loss", "check_distance", "guided_loss"]
 
 Term = Literal["similarity", "activity", "regulariser", "pixels", "perceptual"]
 
@@ -145,11 +145,7 @@ def guided_loss(
     Raises:
         RosettaError: the perceptual distance has a weight, but is missing.
     """
-    if distance is None and settings.perceptual_weight:
-        raise RosettaError(
-            f"perceptual_weight: is {settings.perceptual_weight:g} without a perceptual distance; "
-            "give one or set the weight to 0"
-        )
+    check_distance(distance, weight=settings.perceptual_weight)
     weights: dict[Term, float] = {
         "similarity": settings.activation_weight,
         "regulariser": settings.regulariser_weight,
@@ -164,6 +160,15 @@ def guided_loss(
         distance=distance,
         target_features=() if distance is None else distance.features(images),
     )
+
+
+def check_distance(distance: PerceptualDistance | None, *, weight: float) -> None:
+    """Check that there is a perceptual distance if it has a weight; RosettaError otherwise."""
+    if distance is None and weight:
+        raise RosettaError(
+            f"perceptual_weight: is {weight:g} without a perceptual distance; give one or set the "
+            "weight to 0"
+        )
 
 
 def _regulariser(latents: Tensor, start: Tensor, kind: Regulariser) -> Tensor:

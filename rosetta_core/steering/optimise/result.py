@@ -70,6 +70,19 @@ class JobResult:
     columns: Sequence[str] = ()
 
     @property
+    def losses(self) -> dict[str, NDArray[np.float32]]:
+        """The total loss and its terms at the start and after each step (steps + 1, rows)."""
+        terms = self.optimisation.terms.items()
+        return {"total": self.optimisation.total, **{str(term): values for term, values in terms}}
+
+    @property
+    def image_kinds(self) -> dict[str, NDArray[np.uint8]]:
+        """Images (n, h, w, 3) by kind, in the order of figures."""
+        if self.target is None:
+            return {"before": self.before, "after": self.after}
+        return {"target": self.target, "start": self.before, "result": self.after}
+
+    @property
     def table(self) -> pd.DataFrame:
         """The metrics as a table: item, restart, best, metric, value."""
         return pd.DataFrame(
