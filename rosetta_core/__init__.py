@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from rosetta_core.api.mining import mine
     from rosetta_core.api.models import Model, load_model, wrap
     from rosetta_core.api.runs import Run, open_run
+    from rosetta_core.api.steering.functions import edit, invert, show, tune
+    from rosetta_core.api.steering.results import SteeringResult, TuningResult
     from rosetta_core.config import Config, load_config
     from rosetta_core.errors import RosettaError
     from rosetta_core.zoo.model_spec import Input
@@ -44,18 +46,24 @@ __all__ = [
     "Model",
     "RosettaError",
     "Run",
+    "SteeringResult",
+    "TuningResult",
     "__version__",
     "best_buddies",
     "concepts",
     "correlate",
+    "edit",
     "images",
+    "invert",
     "load_config",
     "load_model",
     "mine",
     "open_run",
     "rosetta_neurons",
     "sample",
+    "show",
     "stages",
+    "tune",
     "wrap",
 ]
 
@@ -67,16 +75,22 @@ _MODULES = {
     "Model": "api.models",
     "RosettaError": "errors",
     "Run": "api.runs",
+    "SteeringResult": "api.steering.results",
+    "TuningResult": "api.steering.results",
     "best_buddies": "api.arrays",
     "concepts": "api.arrays",
     "correlate": "api.arrays",
+    "edit": "api.steering.functions",
     "images": "api.images",
+    "invert": "api.steering.functions",
     "load_config": "config",
     "load_model": "api.models",
     "mine": "api.mining",
     "open_run": "api.runs",
     "rosetta_neurons": "api.arrays",
     "sample": "api.images",
+    "show": "api.steering.functions",
+    "tune": "api.steering.functions",
     "wrap": "api.models",
 }
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.api.images import ImageSet
 from rosetta_core.api.models import Model
-from rosetta_core.api.results import Result
+from rosetta_core.api.steering.methods import SteerableResult
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.mining.examples.concepts import write_concept_examples
@@ -35,7 +35,7 @@ __all__ = ["Mined"]
 SHOWN = 10  # concepts in a notebook's table
 
 
-class Mined(Result):
+class Mined(SteerableResult):
     """The result of `mine`; tables, images and maps are read as those of a finished run.
 
     Scores and heat maps of concepts are computed when they are first used, in one more pass over
@@ -199,6 +199,16 @@ class Mined(Result):
 
     def _labels(self) -> list[str]:
         return list(self._image_set.label_texts)
+
+    @property
+    def _default_class(self) -> int | None:
+        classes = self._image_set.classes
+        labels = np.unique(classes) if classes is not None else np.zeros(0, np.int64)
+        return int(labels[0]) if len(labels) == 1 and labels[0] >= 0 else None
+
+    @property
+    def _default_distances(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"encoder": self.encoders[0]}, {"encoder": self.encoders[-1]}
 
     def _source(self, model: str) -> ActivationSource:
         return self._sources[model]

@@ -5,12 +5,12 @@ Tables are read when the run is opened, arrays when they are requested.
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rosetta_core.api.results import Result
+from rosetta_core.api.steering.methods import SteerableResult
 from rosetta_core.config import Config
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.run_tables import RunTables
@@ -49,7 +49,7 @@ def open_run(path: str | Path, *, trust_code: bool = False) -> "Run":
     return Run(config, read_run_tables(config), trust_code=trust_code)
 
 
-class Run(Result):
+class Run(SteerableResult):
     """A finished run, as `open_run` returns it.
 
     Args:
@@ -121,6 +121,16 @@ class Run(Result):
             self._check_code(model, "running the network")
             self._models[model] = model_of_run(self.config, model)
         return self._models[model]
+
+    @property
+    def _default_class(self) -> int | None:
+        classes = self.config.sampling.classes or []
+        return classes[0] if len(classes) == 1 else None
+
+    @property
+    def _default_distances(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        loss, evaluation = self.config.loss_distance, self.config.evaluation_distance
+        return loss.model_dump(), evaluation.model_dump()
 
     def _check_code(self, model: str, action: str) -> None:
         """Refuse to execute code that the configuration names, unless it is trusted."""

@@ -29,6 +29,7 @@ __all__ = [
     "HEIF_SUFFIXES",
     "MAX_BIT_DEPTH",
     "MAX_PIXELS",
+    "MIN_MASK",
     "convert_image",
     "crop_square",
     "has_frames",

@@ -104,7 +104,7 @@ def tune(
         space: latent space of the latent.
         class_label: class of the image; None for the generator's default class.
         checkpoint: file to resume from and to save to.
-        stopping: callback and early stopping; None for neither.
+        stopping: callback, which receives the latent, and early stopping; None for neither.
         name: name of the job, for progress and errors.
         title: the origin of the latent in a few words.
 
@@ -130,7 +130,7 @@ def tune(
         space="weights",
         classes=classes,
         checkpoint=checkpoint,
-        stopping=stopping,
+        stopping=stopping and stopping.with_latents(latent),
         name=name,
     )
     state = {

@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 
 from rosetta_core.errors import RosettaError
 
-__all__ = ["PSNR", "SSIM", "check_comparable", "psnr", "ssim"]
+__all__ = ["PSNR", "SSIM", "WINDOW", "check_comparable", "psnr", "ssim"]
 
 PSNR, SSIM = "PSNR (dB)", "SSIM"  # names of the metrics
 PEAK = 255

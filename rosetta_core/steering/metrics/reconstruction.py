@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rosetta_core.steering.metrics.image_similarity import PSNR, SSIM, psnr, ssim
+from rosetta_core.steering.metrics.image_similarity import PSNR, SSIM, WINDOW, psnr, ssim
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
 from rosetta_core.zoo.encoders.preprocessing import to_pixels
 
@@ -27,13 +27,13 @@ def reconstruction_metrics(
         device: device of the perceptual distance.
 
     Returns:
-        PSNR, SSIM and perceptual distance of each image (n,), by the name of the metric.
+        PSNR, SSIM and perceptual distance of each image (n,), by the name of the metric. SSIM is
+        left out if images are smaller than its window.
     """
     pairs = list(zip(images, target, strict=True))
-    metrics = {
-        PSNR: np.array([psnr(*pair) for pair in pairs]),
-        SSIM: np.array([ssim(*pair) for pair in pairs]),
-    }
+    metrics = {PSNR: np.array([psnr(*pair) for pair in pairs])}
+    if min(images.shape[1:3]) >= WINDOW:
+        metrics[SSIM] = np.array([ssim(*pair) for pair in pairs])
     if distance is None:
         return metrics
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """Callbacks and early stopping of optimisations."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,13 @@ class Stopping:
     every: int = 1
     patience: int | None = None
     tolerance: float = 0.0
+
+    def with_latents(self, latents: Tensor) -> "Stopping":
+        """Return the same with a callback that receives fixed latents, for other parameters."""
+        callback = self.callback
+        if callback is None:
+            return self
+        return replace(self, callback=lambda step, loss, _: callback(step, loss, latents.clone()))
 
     def report(self, step: int, total: Tensor, latents: Tensor, *, last: bool) -> bool:
         """Call the callback if it is due; return whether it ends the optimisation.

@@ -1,0 +1,1 @@
+"""Steering in memory: inversion, activation maximisation, edits and tuning."""
