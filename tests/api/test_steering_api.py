@@ -1,7 +1,9 @@
 """Steering in memory gives the jobs' numbers, leaves models as they are, refuses bad input."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +54,12 @@ def seeded(seed: int, build: Callable[[], nn.Module]) -> nn.Module:
         return build().eval()
 
 
+@cache
 def toy() -> rosetta.Model:
-    return rosetta.wrap(seeded(0, Toy), "grow", latent_size=4)
+    return rosetta.wrap(seeded(0, Toy), "grow", latent_size=4, check=False)
 
 
+@cache
 def small(seed: int) -> rosetta.Model:
     network = seeded(
         seed,
@@ -63,7 +67,9 @@ def small(seed: int) -> rosetta.Model:
             nn.Conv2d(3, 6, 3, padding=1), nn.Sigmoid(), nn.Conv2d(6, 4, 3, stride=2, padding=1)
         ),
     )
-    return rosetta.wrap(network, ["1", "2"], input={"size": SIDE, **NORMAL}, name=f"small{seed}")
+    return rosetta.wrap(
+        network, ["1", "2"], input={"size": SIDE, **NORMAL}, name=f"small{seed}", check=False
+    )
 
 
 def conditional() -> rosetta.Model:
@@ -487,8 +493,9 @@ def units_of(mined: rosetta.Mined, **changes: Any) -> pd.DataFrame:
 
 def meta(model: rosetta.Model) -> rosetta.Model:
     """A model that is on another device."""
-    model.network.network.to("meta")
-    return model
+    network = deepcopy(model.network)
+    network.network.to("meta")
+    return replace(model, network=network)
 
 
 NAN = float("nan")
@@ -652,7 +659,7 @@ def test_bad_input_is_refused_in_one_line_before_any_work(
 
 
 def test_small_images_are_measured_without_ssim(mined: rosetta.Mined) -> None:
-    model = rosetta.wrap(seeded(0, lambda: Toy(2)), "grow", latent_size=4, name="Toy")
+    model = rosetta.wrap(seeded(0, lambda: Toy(2)), "grow", latent_size=4, name="Toy", check=False)
     result = rosetta.edit(model, 0, "shift", mined.neurons(), **FEW)
     assert result.images.shape == (1, 8, 8, 3)
     assert "PSNR (dB) between before and after" in result.measures.columns

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from rosetta_core.api.arguments import whole_number
-from rosetta_core.api.images import ImageSet, images
+from rosetta_core.api.images import ImageSet
+from rosetta_core.api.images.pixels import to_bytes
 from rosetta_core.api.steering.results import SteeringResult
 from rosetta_core.config.images import TargetImage
 from rosetta_core.config.reading import parse_section
@@ -94,7 +95,7 @@ def _pixels(image: Any, number: int) -> tuple[NDArray[np.uint8], str]:
             f"image: shape {tuple(image.shape)} is not one of an image; give (h, w, 3) or a tensor "
             "(3, h, w)"
         )
-    return images(image[None]).pixels[0], f"image {number}"
+    return to_bytes(image), f"image {number}"
 
 
 def latents_of(

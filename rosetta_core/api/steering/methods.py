@@ -276,7 +276,7 @@ class SteerableResult(Result):
         if concept is not None:
             return self.neurons(concept)
         several = isinstance(units, Iterable) and not isinstance(units, str)
-        names = list(units) if several else [units]
+        names: list[Any] = list(units or ()) if several else [units]
         if not names or not all(isinstance(unit, str) for unit in names):
             raise RosettaError(f"{name}: {key}: {units!r} is not layer/channel of {self.pivot}")
         prefix = f"{self.pivot}/"
