@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 
 from rosetta_core.api.images import ImageSet
 from rosetta_core.api.models import Model
+from rosetta_core.api.saving import ResultParts, check_target, save_result
 from rosetta_core.api.steering.methods import SteerableResult
+from rosetta_core.config.sections import Dictionary
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path
 from rosetta_core.mining.examples.concepts import write_concept_examples
 from rosetta_core.mining.examples.near_duplicates import find_near_duplicates
 from rosetta_core.mining.examples.selection import top_examples
 from rosetta_core.mining.examples.stores import LayerExamples, StoredConceptExamples
+from rosetta_core.mining.matching.topk_store import TopKCollector
 from rosetta_core.mining.run_tables import RunTables
 from rosetta_core.mining.sources.base import ActivationSource
+from rosetta_core.mining.sources.live import LiveActivations
 from rosetta_core.pages.dictionary.site import write_site
 from rosetta_core.pages.figures import concepts_figure, image_figure, write_default_figures
 
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Mined"]
 
 SHOWN = 10  # concepts in a notebook's table
+EXAMPLES = Dictionary().examples  # images per concept and group on pages, as in the configuration
 
 
 class Mined(SteerableResult):
@@ -47,6 +52,8 @@ class Mined(SteerableResult):
         sources: activation maps by model, the pivot's first.
         images: the images.
         unit_examples: by model and layer the top images of its units.
+        neighbours: nearest neighbours of all units.
+        min_relative_std: fraction of |mean| below which the std of a dead unit is.
         memory_budget: bytes of working memory.
     """
 
@@ -55,15 +62,18 @@ class Mined(SteerableResult):
         tables: RunTables,
         *,
         models: Sequence[Model],
-        sources: Mapping[str, ActivationSource],
+        sources: Mapping[str, LiveActivations],
         images: ImageSet,
         unit_examples: Mapping[str, Sequence[LayerExamples]],
+        neighbours: TopKCollector,
+        min_relative_std: float,
         memory_budget: int,
     ) -> None:
         super().__init__(tables, memory_budget=memory_budget)
         self._models = {model.name: model for model in models}
         self._sources, self._image_set = sources, images
-        self._unit_examples = unit_examples
+        self._unit_examples, self._neighbours = unit_examples, neighbours
+        self._min_relative_std = min_relative_std
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def plot_concept(
@@ -125,7 +135,7 @@ class Mined(SteerableResult):
             name=names[image] if names else "",
         )
 
-    def write_site(self, folder: str | Path, *, examples: int = 8) -> Path:
+    def write_site(self, folder: str | Path, *, examples: int = EXAMPLES) -> Path:
         """Write the pages of the dictionary; return the path of the first page.
 
         Args:
@@ -143,27 +153,64 @@ class Mined(SteerableResult):
         if target.exists() and not (target / "index.html").is_file() and any(target.iterdir()):
             raise RosettaError(f"{target}: is not empty and has no pages; give another folder")
         with atomic_path(target) as pages:
-            pages.mkdir()
-            write_site(
-                pages,
-                self._tables,
-                unit_examples=self._unit_examples,
-                concept_examples=self._concept_examples,
-                images=self._read_images,
-                duplicates=self._duplicates,
-                examples=examples,
-                origins=self._image_set.captions,
-            )
-            (pages / "figures").mkdir()
-            write_default_figures(
-                pages / "figures",
-                self._tables,
-                self._concept_examples,
-                self._read_images,
-                self._duplicates,
-                names=self._image_set.captions,
-            )
+            self._write_pages(pages, self._tables, examples=examples)
         return target / "index.html"
+
+    def save(self, folder: str | Path, *, activations: bool = False) -> Path:
+        """Save the result as a run folder, like one of the workflow; return its path.
+
+        `open_run`, `rosetta figure`, `export`, `verify`, `compare` and `translate` read it; stages
+        and steering jobs are refused. Models that were loaded by name are loaded again when their
+        maps are requested; of a network that was given as a module, only the description is saved.
+
+        Args:
+            folder: folder of the run, for example results/mine, which is missing or empty. Its name
+                is the name of the run.
+            activations: also store all activation maps, in one more pass over the images.
+
+        Raises:
+            RosettaError: the folder is not empty, its name is not that of a run, or it cannot be
+                written.
+        """
+        target = check_target(folder)
+        examples = self._concept_store  # computed before anything is written
+        parts = ResultParts(
+            tables=self._tables,
+            models=list(self._models.values()),
+            sources=self._sources,
+            images=self._image_set,
+            labels=self._labels(),
+            unit_examples=self._unit_examples,
+            concept_examples=examples,
+            neighbours=self._neighbours,
+            min_relative_std=self._min_relative_std,
+            memory_budget=self._memory_budget,
+            write_pages=self._write_pages,
+        )
+        return save_result(parts, target, activations=activations)
+
+    def _write_pages(self, pages: Path, tables: RunTables, *, examples: int = EXAMPLES) -> None:
+        """Write the pages and their figures into a folder that does not exist."""
+        pages.mkdir()
+        write_site(
+            pages,
+            tables,
+            unit_examples=self._unit_examples,
+            concept_examples=self._concept_examples,
+            images=self._read_images,
+            duplicates=self._duplicates,
+            examples=examples,
+            origins=self._image_set.captions,
+        )
+        (pages / "figures").mkdir()
+        write_default_figures(
+            pages / "figures",
+            tables,
+            self._concept_examples,
+            self._read_images,
+            self._duplicates,
+            names=self._image_set.captions,
+        )
 
     def _repr_html_(self) -> str:
         """Return a summary and the first concepts, for notebooks."""
@@ -210,6 +257,9 @@ class Mined(SteerableResult):
     def _default_distances(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"encoder": self.encoders[0]}, {"encoder": self.encoders[-1]}
 
+    def _device(self) -> torch.device:
+        return self._models[self.pivot].network.device
+
     def _source(self, model: str) -> ActivationSource:
         return self._sources[model]
 
@@ -222,8 +272,13 @@ class Mined(SteerableResult):
 
     @cached_property
     def _concept_examples(self) -> "ConceptExamples":
+        return StoredConceptExamples(self._concept_store, self._tables.units)
+
+    @cached_property
+    def _concept_store(self) -> Path:
+        """Temporary store of the scores and heat maps of concepts, named as in a run."""
         self._folder = tempfile.TemporaryDirectory(prefix="rosetta-")
-        store = Path(self._folder.name) / "concepts.zarr"
+        store = Path(self._folder.name) / "examples" / "concepts.zarr"
         write_concept_examples(
             store,
             self._tables.rosetta,
@@ -232,4 +287,4 @@ class Mined(SteerableResult):
             memory_budget=self._memory_budget,
             threads=torch.get_num_threads(),
         )
-        return StoredConceptExamples(store, self._tables.units)
+        return store

@@ -18,7 +18,7 @@ from rosetta_core.api.images import ImageSet, images
 from rosetta_core.api.images.drawn import drawn_by
 from rosetta_core.api.mined import Mined
 from rosetta_core.api.models import Model, check_evaluation, load_model
-from rosetta_core.config.sections import GPU_BATCH, Dictionary
+from rosetta_core.config.sections import GPU_BATCH, MIN_PARTNERS, Dictionary
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.correlation.moments import alive_units
 from rosetta_core.mining.correlation.pearson import correlate_blocks
@@ -94,7 +94,7 @@ def mine(
             "give mine the same pivot"
         )
     sources = {model.name: _source(model, samples, batch_size) for model in models}
-    tables, examples = _mine(
+    tables, examples, collector = _mine(
         models, sources, samples, k=k, budget=budget, min_relative_std=min_relative_std, name=name
     )
     return Mined(
@@ -103,6 +103,8 @@ def mine(
         sources=sources,
         images=samples,
         unit_examples=examples,
+        neighbours=collector,
+        min_relative_std=min_relative_std,
         memory_budget=budget,
     )
 
@@ -163,6 +165,14 @@ def _source(model: Model, samples: ImageSet, batch_size: int | None) -> LiveActi
     )
 
 
+def _source_name(pivot: Model, samples: ImageSet) -> str | None:
+    """Return the source of images, for pages; None if the pivot drew them."""
+    if pivot.is_generator:
+        return None
+    drawer = samples.generator.name if samples.generator else "memory"
+    return samples.source or f"images of {drawer}"
+
+
 def _mine(
     models: Sequence[Model],
     sources: Mapping[str, ActivationSource],
@@ -172,8 +182,8 @@ def _mine(
     budget: int,
     min_relative_std: float,
     name: str,
-) -> tuple[RunTables, dict[str, list[LayerExamples]]]:
-    """Return the tables of models on images, and the top images of their units."""
+) -> tuple[RunTables, dict[str, list[LayerExamples]], TopKCollector]:
+    """Return the tables of models on images, the top images of their units, and all neighbours."""
     names = list(sources)
     maps, threads = list(sources.values()), torch.get_num_threads()
 
@@ -185,12 +195,13 @@ def _mine(
         maps[0], maps, memory_budget=budget, device=models[0].network.device, threads=threads
     )
     rows = range(sum(layer.channels for layer in maps[0].layers))
-    collector = TopKCollector(rows=rows, alive=alive, pivot_index=0, k=k)
+    collector = TopKCollector(rows=rows, alive=alive, pivot_index=0, k=max(MIN_PARTNERS, k))
     for block in blocks:
         collector.add(block)
-    neighbours = {
-        model: neighbour_table(*collector.result(number)) for number, model in enumerate(names)
-    }
+    neighbours = {}
+    for number, model in enumerate(names):
+        of_pivot, of_model = collector.result(number)
+        neighbours[model] = neighbour_table(of_pivot.truncate(k), of_model and of_model.truncate(k))
     buddies = {model: best_buddies(table) for model, table in neighbours.items()}
     of_encoders = {model: buddies[model] for model in names[1:]}
     rosetta = rosetta_table(of_encoders, buddies[names[0]])
@@ -232,6 +243,6 @@ def _mine(
         selectivity=selectivity,
         layers=layer_table(units, selectivity, **known),
         vargha_delaney=vargha_delaney_table(units, selectivity, **known),
-        folder=samples.source,
+        folder=_source_name(models[0], samples),
     )
-    return tables, examples
+    return tables, examples, collector

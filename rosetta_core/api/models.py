@@ -46,6 +46,8 @@ class Model:
         facts: description of the model, for pages.
         float32: names of the layers whose maps are kept as float32.
         truncation: truncation psi of a generator's latents.
+        spec: definition from which the network was loaded; None if it was given as a module.
+        resources: folder of fetched weights from which it was loaded.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Model:
     facts: ModelFacts
     float32: tuple[str, ...] = ()
     truncation: float = 1.0
+    spec: ModelSpec | None = None
+    resources: Path = Path("resources")
 
     @property
     def is_generator(self) -> bool:
@@ -106,7 +110,7 @@ def load_model(
         fetch(spec.weights, path)
     network = load(spec, path, device=where, truncation=truncation)
     check_layers(spec, folder)
-    return _model(spec, network, truncation)
+    return _model(spec, network, truncation, folder)
 
 
 def model_of_run(config: Config, name: str) -> Model:
@@ -122,15 +126,16 @@ def model_of_run(config: Config, name: str) -> Model:
     spec, device = config.model(name), resolve_device(config.device)
     truncation = config.sampling.truncation
     network = load(spec, RunPaths(config).weights(spec), device=device, truncation=truncation)
-    return _model(spec, network, truncation)
+    return _model(spec, network, truncation, Path(config.resources))
 
 
-def _model(spec: ModelSpec, network: Network, truncation: float) -> Model:
+def _model(spec: ModelSpec, network: Network, truncation: float, resources: Path) -> Model:
     """Return a loaded network with its mined layers."""
     layers = layers_of(spec, network)
     names = [layer.name for layer in layers]
     float32 = tuple(select_layers(names, spec.float32_layers or []))
-    return Model(spec.name, network, layers, model_facts(spec), float32, truncation)
+    facts = model_facts(spec)
+    return Model(spec.name, network, layers, facts, float32, truncation, spec, resources)
 
 
 def wrap(

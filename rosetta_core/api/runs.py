@@ -20,6 +20,8 @@ from rosetta_core.runs.paths import RunPaths
 from rosetta_core.validation import parse_bytes
 
 if TYPE_CHECKING:
+    import torch
+
     from rosetta_core.api.models import Model
     from rosetta_core.mining.examples.stores import ConceptExamples
     from rosetta_core.mining.sampling.samples import Samples
@@ -69,24 +71,26 @@ class Run(SteerableResult):
         self._sources: dict[str, ActivationSource] = {}
         self._models: dict[str, Model] = {}
 
-    def correlations(self, model: str) -> NDArray[np.float32]:
-        """Return the correlations of the pivot's units with a model's.
-
-        Returns:
-            Pearson's r (units of the pivot, units of the model); NaN where a unit is dead.
-
-        Raises:
-            RosettaError: the run did not keep the correlations, or their store is damaged.
-        """
+    def _stored_correlations(self, model: str) -> NDArray[np.float32] | None:
         from rosetta_core.mining.correlation.store import read_correlations
 
-        store = self._paths.correlations(self.config.model(model).name)
         if not self.config.keeps_matrix:
-            raise RosettaError(
-                f"run {self.name!r}: only the {self.config.partners} highest correlations of each "
-                "unit were stored; run it again with correlation.keep_matrix: true"
-            )
-        return read_correlations(store)
+            return None
+        return read_correlations(self._paths.correlations(model))
+
+    def _not_kept(self) -> str:
+        if self.config.keeps_matrix or self.config.origin == "memory":
+            return ""
+        return (
+            f"run {self.name!r}: only the {self.config.partners} highest correlations of each "
+            "unit were stored; compute them from the maps by naming both models, or run it "
+            "again with correlation.keep_matrix: true"
+        )
+
+    def _device(self) -> "torch.device":
+        from rosetta_core.runtime.devices import resolve_device
+
+        return resolve_device(self.config.device)
 
     @cached_property
     def _samples(self) -> "Samples":
@@ -106,12 +110,14 @@ class Run(SteerableResult):
         return StoredConceptExamples(self._paths.concept_examples, self._tables.units)
 
     def _pivot_generates(self) -> bool:
-        return self.config.sampling.folder is None
+        return self._tables.folder is None
 
     def _origins(self) -> list[str]:
         return self._samples.file_names()
 
     def _labels(self) -> list[str]:
+        if labels := self._samples.labels():
+            return labels
         return [] if self._origins() else self._samples.origins()  # "class 3", where there is one
 
     def _load_model(self, model: str) -> "Model":

@@ -52,6 +52,12 @@ def _verify(arguments: argparse.Namespace) -> int:
         if public:  # before anything of the run is read
             show(f"signature of {folder.name}: valid ({check_signature(folder, public)})")
     config = run_config(arguments.folder)
+    saved = config.origin == "memory"  # no stage can write its files again
+    if saved and arguments.delete:
+        raise RosettaError(
+            f"--delete: run {config.run!r} was mined in memory and cannot be regenerated; mine and "
+            "save it again"
+        )
     paths = RunPaths(config)
     with run_lock(paths.run) if arguments.delete or arguments.sign else nullcontext():
         result = verify_run(config, everything=bool(secret or public))
@@ -65,7 +71,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             show(problem)
         if arguments.delete and result.damaged:
             _delete(config, result.damaged, yes=arguments.yes)
-        elif result.damaged:
+        elif result.damaged and not saved:
             text = shlex.join(["rosetta", "verify", str(paths.run), "--delete"])
             show(f"to delete damaged artifacts: {text}")
         state = f"{len(problems)} damaged" if problems else "no damage"

@@ -66,7 +66,7 @@ def _command(stage: Stage) -> Command:
     return Command(
         stage.command,
         stage.summary,
-        locked(stage.run, *(parameter.name for parameter in parameters)),
+        locked(stage.run, *(parameter.name for parameter in parameters), runs_stages=True),
         group="steer" if stage.name == "steer" else "stages",
         arguments=tuple(map(_argument, parameters)),
     )
@@ -80,16 +80,21 @@ def _argument(parameter: inspect.Parameter) -> Argument:
     return Argument(option.names, {**option.options, "default": parameter.default})
 
 
-def locked(function: Callable[..., Any], *names: str) -> Callable[[argparse.Namespace], None]:
+def locked(
+    function: Callable[..., Any], *names: str, runs_stages: bool = False
+) -> Callable[[argparse.Namespace], None]:
     """Wrap a function of the configuration as a command that holds the job lock of its run.
 
     Args:
         function: takes the configuration and keyword arguments; returns the paths that it wrote.
         names: keyword arguments, taken from the command line.
+        runs_stages: whether it computes a part of the run, which saved results refuse.
     """
 
     def run(arguments: argparse.Namespace) -> None:
         config = load_config(arguments.config)
+        if runs_stages:
+            config.check_runnable()
         with job_lock(RunPaths(config).run):
             result = function(config, **{name: getattr(arguments, name) for name in names})
         for path in result if isinstance(result, tuple) else (result,):

@@ -4,7 +4,7 @@
 network are made here; `rosetta check` makes the others.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,11 @@ class Config(Section):
         description="jobs that invert, maximise, edit and tune; without this key, a run with other "
         "models has no jobs",
     )
+    origin: Literal["workflow", "memory"] = Field(
+        "workflow",
+        description="what computed the run; memory: rosetta.mine, whose saved results are read but "
+        "not run",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -102,8 +107,27 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _only_memory_is_not_loaded(self) -> "Config":
+        given = [model.name for model in self.models if model.family == "in_memory"]
+        if self.origin == "memory":
+            if self.steering.jobs:
+                raise ValueError("steering: a saved result of rosetta.mine has no jobs; remove it")
+        elif given:
+            raise ValueError(
+                f"{given[0]}: family in_memory is a network that was given to rosetta.mine, which "
+                "cannot be loaded; choose another family"
+            )
+        elif self.sampling.source is not None:
+            raise ValueError("sampling.source: only saved results have it; use sampling.folder")
+        return self
+
+    @model_validator(mode="after")
     def _one_source_of_images(self) -> "Config":
         family, sampling = self.pivot.family, self.sampling
+        if self.origin == "memory":
+            if sampling.folder is not None:
+                raise ValueError("sampling.folder: images were given in memory; use source")
+            return self
         if sampling.folder is None:
             if family not in (*GENERATORS, "python"):
                 raise ValueError(
@@ -186,6 +210,18 @@ class Config(Section):
                         f"{did_you_mean(name, known)}"
                     )
         return self
+
+    def check_runnable(self) -> None:
+        """Refuse to run stages of a saved result, which they would overwrite.
+
+        Raises:
+            RosettaError: the run was computed in memory.
+        """
+        if self.origin == "memory":
+            raise RosettaError(
+                f"run {self.run!r}: was mined in memory and saved, so its stages cannot be run; "
+                "mine and save it again, or write a configuration of another run"
+            )
 
     @property
     def loss_distance(self) -> DistanceSpec:

@@ -61,6 +61,11 @@ class Sampling(Section):
         ge=1,
         le=65_536,
     )
+    source: str | None = Field(
+        None,
+        description="only in results that rosetta.mine saved: the folder or the kind of the images "
+        "that it was given; null: they were drawn by the pivot",
+    )
 
 
 class Activations(Section):

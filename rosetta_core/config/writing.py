@@ -31,6 +31,7 @@ RARE = (
     *("architecture", "arguments", "target", "layers", "input", "output_range", "untrained"),
     *("layout", "grid", "prefix_tokens", "layouts", "float32_layers"),
     *("entry", "match", "prefix", "absent", "ignore", "bit_depth", "max_size"),
+    *("origin", "source"),
 )
 
 
@@ -50,10 +51,10 @@ def _lines(section: BaseModel, explained: set[str], *, brief: bool = False) -> I
     """Yield the lines of a section; if `brief`, omit keys with their default."""
     for key, field in _in_order(section):
         value = getattr(section, key)
+        if value == field.default and (brief or key in RARE):
+            continue
         if isinstance(section, Config):
             yield ""
-        elif value == field.default and (brief or key in RARE):
-            continue
         if field.description and field.description not in explained:
             explained.add(field.description)
             yield f"# {field.description}"

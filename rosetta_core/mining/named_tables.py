@@ -13,6 +13,7 @@ __all__ = [
     "best_buddies_table",
     "concepts_table",
     "layers_table",
+    "model_pairs_table",
     "neighbours_table",
     "rosetta_table",
     "units_table",
@@ -81,6 +82,22 @@ def best_buddies_table(tables: RunTables, models: Iterable[str] | None = None) -
     parts = [tables.best_buddies[model].assign(model=model) for model in names]
     pairs = _add_significance(pd.concat(parts, ignore_index=True), tables)
     return _name_both(pairs, tables)[COLUMNS["best_buddies"]]
+
+
+def model_pairs_table(
+    pairs: pd.DataFrame, tables: RunTables, *, first: str, second: str
+) -> pd.DataFrame:
+    """Return one row per pair of best buddies of two models, the first in the pivot's columns.
+
+    Args:
+        pairs: best buddies, with the first model's units as pivot_unit.
+        tables: tables of the run.
+        first: model of the column pivot_unit.
+        second: model of the column unit.
+    """
+    named = _name_units(pairs.assign(pivot_model=first, model=second), tables, PIVOT_UNIT)
+    named = _name_units(named, tables, UNIT)
+    return named[[name for name in COLUMNS["best_buddies"] if name not in PAIR_COLUMNS]]
 
 
 def rosetta_table(tables: RunTables) -> pd.DataFrame:

@@ -6,19 +6,23 @@ docs/reference/tables-and-stores.md describes all columns.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.errors import RosettaError, did_you_mean
+from rosetta_core.mining.matching.best_buddies import best_buddies as mutual_neighbours
+from rosetta_core.mining.matching.best_buddies import neighbour_table
 from rosetta_core.mining.matching.concept_ids import find_concept
 from rosetta_core.mining.named_tables import (
     best_buddies_table,
     concepts_table,
     layers_table,
+    model_pairs_table,
     neighbours_table,
     rosetta_table,
     units_table,
@@ -27,7 +31,10 @@ from rosetta_core.mining.named_tables import (
 from rosetta_core.mining.run_tables import RunTables
 
 if TYPE_CHECKING:
+    import torch
+
     from rosetta_core.mining.examples.stores import ConceptExamples
+    from rosetta_core.mining.matching.model_pairs import ModelPairs
     from rosetta_core.mining.sources.base import ActivationSource
 
 __all__ = ["Images", "MiningResult", "Unit"]
@@ -99,9 +106,83 @@ class MiningResult(ABC):
         """Return the units of a model or of all models, one row per unit."""
         return units_table(self._tables, self._model_names(model))
 
-    def best_buddies(self, model: str | None = None) -> pd.DataFrame:
-        """Return the best buddies of the pivot in a model or in all models, one row per pair."""
-        return best_buddies_table(self._tables, self._model_names(model))
+    def best_buddies(
+        self, model: str | None = None, other: str | None = None, *, k: int | None = None
+    ) -> pd.DataFrame:
+        """Return pairs of best buddies, one row each.
+
+        Those of the pivot are in the tables. Those of any two models, or for another K, are
+        computed when they are first requested, from stored maps or by running the networks, and
+        kept in memory.
+
+        Args:
+            model: a model, of which the best buddies with the pivot are returned; None: of all
+                models. With `other`: the model in the pivot's columns.
+            other: a second model; the same for the best buddies within a model.
+            k: K of the mutual nearest neighbours; None: that of the result.
+
+        Raises:
+            RosettaError: there is no such model, k is not a number from 1 on, or the maps of a
+                model are neither stored nor can its network be run.
+        """
+        if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1):
+            raise RosettaError(f"k: {k!r} is not a whole number from 1 on")
+        if other is None and k is None:
+            return best_buddies_table(self._tables, self._model_names(model))
+        if model is None:
+            raise RosettaError("best_buddies: give a model with k or a second model")
+        first, second = (self.pivot, model) if other is None else (model, other)
+        first, second = self._model_name(first), self._model_name(second)
+        self._add_stored_correlations(first, second)
+        neighbours = self._pairs.neighbours(first, second, int(k or self._tables.k))
+        return model_pairs_table(
+            mutual_neighbours(neighbour_table(*neighbours)),
+            self._tables,
+            first=first,
+            second=second,
+        )
+
+    @overload
+    def correlations(self, model: str) -> NDArray[np.float32]: ...
+    @overload
+    def correlations(self, model: str, other: str) -> pd.DataFrame: ...
+    def correlations(
+        self, model: str, other: str | None = None
+    ) -> NDArray[np.float32] | pd.DataFrame:
+        """Return the correlations of the pivot's units with a model's, or of any two models.
+
+        They are read from the run if it has them, or computed when they are first requested, and
+        kept in memory.
+
+        Args:
+            model: the model; with `other`, the model in the rows.
+            other: model in the columns.
+
+        Returns:
+            Pearson's r, NaN where a unit is dead. Of one model an array (units of the pivot, units
+            of the model); of two models a DataFrame with layer and channel as the index and as the
+            columns, as `rosetta_core.correlate` returns it.
+
+        Raises:
+            RosettaError: there is no such model; or a run did not keep the correlations of the
+                pivot, or their store is damaged; or the maps of a model are neither stored nor can
+                its network be run.
+        """
+        first, second = (self.pivot, model) if other is None else (model, other)
+        first, second = self._model_name(first), self._model_name(second)
+        if other is None and (reason := self._not_kept()):
+            raise RosettaError(reason)
+        self._add_stored_correlations(first, second)
+        corr = self._pairs.correlations(first, second)
+        if other is None:
+            return corr
+        index, columns = (
+            pd.MultiIndex.from_frame(
+                self._tables.units[name][["layer", "channel"]].astype({"channel": np.int64})
+            )
+            for name in (first, second)
+        )
+        return pd.DataFrame(corr, index=index, columns=columns)
 
     def neighbours(self, model: str | None = None) -> pd.DataFrame:
         """Return the nearest neighbours between the pivot and a model or all models, both ways."""
@@ -180,6 +261,37 @@ class MiningResult(ABC):
     def concept_scores(self) -> NDArray[np.float32]:
         """Concept scores (concepts, images): strength of each concept in each image."""
         return self._concept_examples.scores
+
+    @abstractmethod
+    def _device(self) -> "torch.device":
+        """Return the device on which correlations are computed."""
+
+    def _stored_correlations(self, model: str) -> NDArray[np.float32] | None:
+        """Return the stored correlations of the pivot with a model; None if there are none."""
+        return None
+
+    def _not_kept(self) -> str:
+        """Return the error of a run that could have kept correlations; empty if there is none."""
+        return ""
+
+    def _add_stored_correlations(self, first: str, second: str) -> None:
+        """Use the stored correlations of two models, if one is the pivot and they were kept."""
+        if self.pivot not in (first, second):
+            return
+        model = second if first == self.pivot else first
+        if (corr := self._stored_correlations(model)) is not None:
+            self._pairs.add(self.pivot, model, corr)
+
+    @cached_property
+    def _pairs(self) -> "ModelPairs":
+        from rosetta_core.mining.matching.model_pairs import ModelPairs
+
+        return ModelPairs(
+            source=self._source,
+            alive=lambda model: self._tables.units[model]["alive"].to_numpy(),
+            memory_budget=self._memory_budget,
+            device=self._device,
+        )
 
     def _max_images(self, source: "ActivationSource") -> int:
         """Return the number of images to load at once, within half of the memory budget."""

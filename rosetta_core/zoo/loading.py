@@ -44,6 +44,8 @@ def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
             built = module.build(model.architecture, arguments=model.arguments)
         case "user":
             built = module.build(model.target, arguments=model.arguments, truncation=truncation)
+        case "memory":
+            built = module.build(model.name, arguments=model.arguments, truncation=truncation)
         case _:
             assert_never(family.kind)
     _freeze(model.name, built.network)

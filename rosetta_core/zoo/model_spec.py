@@ -165,9 +165,10 @@ class ModelSpec(Section):
     """A model: a network of a family, its weights, and the layers that are mined."""
 
     name: Name = Field(description="name of the model in files, tables and pages")
-    family: Literal[GeneratorFamily, EncoderFamily, "python"] = Field(
+    family: Literal[GeneratorFamily, EncoderFamily, "python", "in_memory"] = Field(
         description=f"family of networks; generators: {', '.join(GENERATORS)}; encoders: "
-        f"{', '.join(ENCODERS)}; python: a function of your own that returns either"
+        f"{', '.join(ENCODERS)}; python: a function of your own that returns either (in_memory: "
+        "only in saved results of rosetta.mine)"
     )
     architecture: str | None = Field(
         None, description="architecture within the family, by its name in the library or the docs"
@@ -269,7 +270,7 @@ class ModelSpec(Section):
     @model_validator(mode="after")
     def _check_kind(self) -> "ModelSpec":
         family = FAMILIES[self.family]
-        if self.weights is None and family.kind != "user":
+        if self.weights is None and family.kind not in ("user", "memory"):
             raise ValueError("weights is missing; give a source, or random for an untrained model")
         if self.input and family.kind == "generator":
             raise ValueError(f"family {family.name} is a generator and takes no input")
@@ -290,7 +291,7 @@ def has_image_range(model: ModelSpec) -> bool:
 class EncoderSpec(ModelSpec):
     """An encoder, optionally with random weights in place of its own."""
 
-    family: Literal[EncoderFamily, "python"] = Field(
+    family: Literal[EncoderFamily, "python", "in_memory"] = Field(
         description=f"family of encoders: {', '.join(ENCODERS)}, or python for your own function"
     )
     untrained: bool | Seed = Field(

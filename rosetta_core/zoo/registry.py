@@ -33,7 +33,7 @@ class Family:
     Attributes:
         name: name of the family, in configurations and files of weights.
         kind: whether its networks are generators or encoders; a function of the user's own may
-            return either.
+            return either, and so may a network that was given in memory.
         path: dotted name of the module with `build`, under `rosetta_core.zoo`.
         selected_by: setting that selects a network of the family. `either` is an architecture or
             constructor arguments; `nothing` is for families of a single network.
@@ -42,8 +42,8 @@ class Family:
             if the network is of another family.
     """
 
-    name: GeneratorFamily | EncoderFamily | Literal["python"]
-    kind: Literal["generator", "encoder", "user"]
+    name: GeneratorFamily | EncoderFamily | Literal["python", "in_memory"]
+    kind: Literal["generator", "encoder", "user", "memory"]
     path: str
     selected_by: Literal["architecture", "either", "nothing", "target"]
     pickled: bool = False
@@ -74,5 +74,6 @@ FAMILIES: dict[str, Family] = {
         Family("open_clip", "encoder", "encoders.open_clip", "architecture"),
         Family("mtcnn_onet", "encoder", "encoders.mtcnn_onet", "nothing"),
         Family("python", "user", "user_model", "target"),
+        Family("in_memory", "memory", "in_memory_model", "architecture"),
     )
 }

@@ -65,6 +65,7 @@ def sample(
         classes=arrays["classes"],
         seed=seed,
         generator=generator,
+        drawn_from=None if classes is None else tuple(int(label) for label in classes),
     )
 
 

@@ -37,6 +37,7 @@ class ImageSet:
         source: folder or kind of source, for pages; None for drawn images.
         seed: random seed of drawn images.
         generator: model that drew the images; None if they were not drawn.
+        drawn_from: classes that the images were drawn from; None for all.
     """
 
     pixels: NDArray[np.uint8]
@@ -48,6 +49,7 @@ class ImageSet:
     source: str | None = None
     seed: int = 0
     generator: Model | None = None
+    drawn_from: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)

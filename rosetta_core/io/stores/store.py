@@ -53,6 +53,7 @@ __all__ = [
     "read_count",
     "read_manifest",
     "read_pairs",
+    "read_texts",
     "repair_hint",
     "write_manifest",
 ]
@@ -276,6 +277,16 @@ def read_pairs(store: Store, name: str) -> list[tuple[str, str]]:
         raise RosettaError(
             f"{store.path}: attribute {name!r} is not a list of pairs; {repair_hint(store.path)}"
         ) from error
+
+
+def read_texts(store: Store, name: str) -> list[str]:
+    """Read an attribute that is a list of texts; RosettaError if it is not."""
+    texts = read_attribute(store, name)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise RosettaError(
+            f"{store.path}: attribute {name!r} is not a list of texts; {repair_hint(store.path)}"
+        )
+    return texts
 
 
 def _is_damaged(store: Store, name: str, error: Exception) -> RosettaError:

@@ -17,12 +17,14 @@ from rosetta_core.io.stores.store import (
     open_store,
     read_array,
     read_pairs,
+    read_texts,
     write_manifest,
 )
 
-__all__ = ["UNCONDITIONAL", "Samples", "write_samples"]
+__all__ = ["LABELS", "NAMES", "UNCONDITIONAL", "Samples", "write_samples"]
 
 UNCONDITIONAL = -1  # class of images without a class
+NAMES, LABELS = "names", "labels"  # attributes of images that were given in memory
 
 
 def write_samples(
@@ -82,10 +84,12 @@ class Samples:
         return self._read("images", images)
 
     def origins(self) -> list[str]:
-        """Return the origin of every image: its file, "class 3", or "" for no class."""
+        """Return the origin of every image: its file or name, "class 3", or "" for no class."""
         origins: list[str] = []
         for group in self._groups:
-            if "sources" in group.attrs:
+            if NAMES in group.attrs:
+                origins += read_texts(group, NAMES)
+            elif "sources" in group.attrs:
                 origins += [file for file, _ in read_pairs(group, "sources")]
             else:
                 labels = read_array(group, "classes").tolist()
@@ -94,9 +98,17 @@ class Samples:
 
     def file_names(self) -> list[str]:
         """Return the name of every image's file, without its folder; none if they were drawn."""
+        if all(NAMES in group.attrs for group in self._groups):
+            return self.origins()
         if any("sources" not in group.attrs for group in self._groups):
             return []
         return [PurePath(origin).name for origin in self.origins()]
+
+    def labels(self) -> list[str]:
+        """Return the label of every image that was given with labels in memory; none otherwise."""
+        if any(LABELS not in group.attrs for group in self._groups):
+            return []
+        return [label for group in self._groups for label in read_texts(group, LABELS)]
 
     def _read(self, name: str, images: range) -> NDArray:
         parts = []

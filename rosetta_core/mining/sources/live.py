@@ -120,6 +120,20 @@ class LiveActivations(ActivationSource):
             self._pool(number, raw)
         self._pooled_images = max(self._pooled_images, images.stop)
 
+    def restrict(self, images: range) -> "LiveActivations":
+        """Return the activations of consecutive images, from the same network."""
+        return LiveActivations(
+            self.network,
+            name=self.name,
+            layers=self.layers,
+            inputs=lambda numbers: self._inputs(images[numbers.start : numbers.stop]),
+            images=len(images),
+            batch_size=self._batch_size,
+            device=self._device,
+            first_image=self._first_image + images.start,
+            float32=self.float32,
+        )
+
     def release(self) -> None:
         """Drop the loaded maps."""
         self._loaded, self._maps, self._raw = range(0), [], []

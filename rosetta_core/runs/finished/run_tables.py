@@ -21,10 +21,17 @@ def model_facts(model: ModelSpec) -> ModelFacts:
     return ModelFacts(
         name=model.name,
         network=model.architecture or model.target or model.family,
-        source=model.weights.source if model.weights else "user-defined function",
+        source=_source(model),
         licence=(model.weights and model.weights.licence) or "licence unknown",
         random=isinstance(model.weights, RandomWeights),
     )
+
+
+def _source(model: ModelSpec) -> str:
+    """Return where the weights of a model come from."""
+    if model.weights:
+        return model.weights.source
+    return "wrapped module" if model.family == "in_memory" else "user-defined function"
 
 
 def read_run_tables(config: Config) -> RunTables:
@@ -57,7 +64,7 @@ def read_run_tables(config: Config) -> RunTables:
         selectivity=table(paths.selectivity),
         layers=table(paths.layers),
         vargha_delaney=table(paths.vargha_delaney),
-        folder=config.sampling.folder,
+        folder=config.sampling.folder or config.sampling.source,
         significance=_read_significance(config, table) if config.has_significance else None,
     )
     for _, error in check_units(read, kinds, models=names):

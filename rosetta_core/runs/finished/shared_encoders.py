@@ -87,9 +87,11 @@ def _network(run: RunEncoders, name: str) -> dict[str, str]:
 def _weights(model: ModelSpec, run: RunEncoders) -> str:
     """Checksum of a model's weights; their source if the checksum is unknown."""
     weights = model.weights
+    recorded = run.provenance.get("weights", {}).get(model.name, {}).get("sha256")
+    if model.family == "in_memory":
+        return f"SHA-256 {recorded}" if recorded else "its own"
     if not isinstance(weights, StoredWeights):
         return f"random {weights.random}" if isinstance(weights, RandomWeights) else "its own"
-    recorded = run.provenance.get("weights", {}).get(model.name, {}).get("sha256")
     checksum = recorded or weights.sha256
     file = weights_file(model, Path(run.config.resources))
     if not checksum and file and file.is_file():

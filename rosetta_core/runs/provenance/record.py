@@ -27,7 +27,11 @@ SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def describe_provenance(
-    config: Config, *, code: Mapping[str, str], outputs: Sequence[Path]
+    config: Config,
+    *,
+    code: Mapping[str, str],
+    outputs: Sequence[Path],
+    networks: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the provenance of a run that is being finished; config.yaml has its configuration.
 
@@ -35,6 +39,7 @@ def describe_provenance(
         config: configuration of the run.
         code: fingerprints of the code of its jobs, by stage and, where they differ, by job.
         outputs: outputs of its jobs, of which those that exist are listed with their SHA-256.
+        networks: SHA-256 of the parameters of networks that were given in memory, by model.
     """
     paths = RunPaths(config)
     resources = paths.resources
@@ -48,7 +53,10 @@ def describe_provenance(
         "seed": config.sampling.seed,
         "libraries": _library_versions(),
         "code": dict(code),
-        "weights": {model.name: _describe_weights(model, resources) for model in config.models},
+        "weights": {
+            model.name: _describe_weights(model, resources, networks or {})
+            for model in config.models
+        },
         "artifacts": digests(paths.run, [paths.config, *written]),
     }
 
@@ -125,8 +133,12 @@ def _library_versions() -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
-def _describe_weights(model: ModelSpec, resources: Path) -> dict[str, Any]:
+def _describe_weights(
+    model: ModelSpec, resources: Path, networks: Mapping[str, str]
+) -> dict[str, Any]:
     """Return what identifies a model's weights: random seed, function, or file and SHA-256."""
+    if model.name in networks:
+        return {"network": model.architecture, "sha256": networks[model.name]}
     if isinstance(model.weights, RandomWeights):
         return {"random": model.weights.model_dump(mode="json")}
     file = weights_file(model, resources)

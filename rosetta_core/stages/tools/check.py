@@ -59,6 +59,7 @@ def check_config(config: Config, *, elsewhere: bool = False) -> dict[str, list["
             pattern without a match, K larger than the number of units, more examples than images,
             a steered unit that is not mined, an unreadable image, or a box outside an image.
     """
+    config.check_runnable()
     _check_folders(config)
     if config.device.startswith("cuda") and not elsewhere:
         from rosetta_core.runtime.devices import resolve_device

@@ -1,0 +1,276 @@
+"""Saved results of mining in memory are read as runs of the workflow, and left whole."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import rosetta_core as rosetta
+from rosetta_core import RosettaError
+from rosetta_core.cli.main import main
+from rosetta_core.runs.finished.location import run_config
+from rosetta_core.runs.paths import RunPaths
+from rosetta_core.stages.tools.verify import verify_run
+
+GREY = {"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3}
+TABLES = ("rosetta", "concepts", "layers", "vargha_delaney")
+RANDOM = {
+    "name": "named",
+    "family": "timm",
+    "architecture": "test_resnet",
+    "weights": {"random": 3},
+    "layers": ["layer1", "layer2"],
+    "input": GREY,
+}
+
+
+def small(seed: int, *, channels: int = 6) -> rosetta.Model:
+    """A random network of two layers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = nn.Sequential(
+            nn.Conv2d(3, channels, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        ).eval()
+    return rosetta.wrap(network, ["1", "2"], input=GREY, name=f"small{seed}")
+
+
+class Painter(nn.Module):
+    """A generator of images of 16 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = nn.Linear(4, 8 * 4 * 4)
+        self.up = nn.Sequential(nn.ConvTranspose2d(8, 6, 4, 2, 1), nn.ReLU())
+        self.out = nn.Sequential(nn.ConvTranspose2d(6, 3, 4, 2, 1), nn.Tanh())
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.out(self.up(self.start(latents).view(-1, 8, 4, 4)))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> rosetta.ImageSet:
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.random((20, 3, 5, 5)))
+    smooth = nn.functional.interpolate(coarse, size=(24, 24), mode="bicubic").clamp(0, 1)
+    pixels = (smooth.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
+    return replace(rosetta.images(pixels), names=tuple(f"photo {i}.png" for i in range(20)))
+
+
+@pytest.fixture(scope="module")
+def mined(pictures: rosetta.ImageSet) -> rosetta.Mined:
+    """A pivot and an encoder given as modules, and one loaded by its configuration."""
+    named = rosetta.load_model(RANDOM, device="cpu")
+    return rosetta.mine(small(0), [small(1), named], pictures, k=2)
+
+
+@pytest.fixture(scope="module")
+def saved(mined: rosetta.Mined, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "mine"
+    folder.mkdir()  # an empty folder is filled
+    return mined.save(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (".job.lock", ".run.lock")
+    }
+
+
+def test_it_opens_as_a_run_with_the_same_tables(mined: rosetta.Mined, saved: Path) -> None:
+    run = rosetta.open_run(saved)
+    assert (run.name, run.models) == ("mine", mined.models)
+    for name in run.models:
+        pd.testing.assert_frame_equal(run.units(name), mined.units(name))
+        pd.testing.assert_frame_equal(run.neighbours(name), mined.neighbours(name))
+        pd.testing.assert_frame_equal(run.best_buddies(name), mined.best_buddies(name))
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(run, name), getattr(mined, name))
+    assert (run.images() == mined.images()).all()
+    assert (run.concept_scores == mined.concept_scores).all()
+    pd.testing.assert_frame_equal(run.image_table, mined.image_table)
+    assert repr(run).replace("Run 'mine'", "Mined 'mined'") == repr(mined)
+
+
+def test_it_is_verified_whole(saved: Path) -> None:
+    result = verify_run(run_config(saved), everything=True)
+    assert result.problems == [] and result.unlisted == [] and result.artifacts > 15
+    provenance = json.loads((saved / "provenance.json").read_text())
+    weights = provenance["weights"]
+    assert weights["named"] == {"random": {"random": 3}}
+    assert len(weights["small0"]["sha256"]) == 64
+    assert weights["small0"]["sha256"] != weights["small1"]["sha256"]
+    assert provenance["run"] == "mine"
+
+
+@pytest.mark.parametrize("name", ["tables/rosetta.parquet", "samples/small0/00000.json"])
+def test_damage_is_found(saved: Path, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(saved, tmp_path / "mine")
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    assert verify_run(run_config(folder)).problems
+
+
+def test_pages_and_figures_are_those_of_a_run(saved: Path, tmp_path: Path) -> None:
+    pages = RunPaths(run_config(saved)).pages
+    assert all(page.is_file() for page in pages)
+    assert (saved / "dictionary/figures/concepts.png").is_file()
+    assert '"mine"' in (saved / "dictionary/data/index.js").read_text()
+    config = str(saved / "config.yaml")
+    assert main(["figure", "--config", config, "--concepts", "0", "--out", f"{tmp_path}/f"]) == 0
+    assert (tmp_path / "f.png").is_file()
+    assert main(["export", "--config", config, "--to", f"{tmp_path}/tables"]) == 0
+    assert main(["verify", str(saved)]) == 0
+    assert main(["compare", str(saved), str(saved)]) == 0
+
+
+def test_maps_come_from_networks_that_load_again(mined: rosetta.Mined, saved: Path) -> None:
+    run = rosetta.open_run(saved)
+    unit = mined.units("named")["id"].iloc[3]
+    np.testing.assert_allclose(run.maps(unit, [2, 0]), mined.maps(unit, [2, 0]), atol=1e-3)
+    assert run.config.model("named").family == "timm"
+    unit = mined.units("small1")["id"].iloc[0]
+    with pytest.raises(RosettaError, match=r"^small1: its network was given in memory .*; mine "):
+        run.maps(unit, [0])
+    with pytest.raises(RosettaError, match=r"^small1: its network was given in memory"):
+        run.model("small1")
+
+
+def test_a_generator_its_latents_and_stored_maps_are_saved(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    painter = rosetta.wrap(Painter().eval(), ["up"], latent_size=4, name="painter")
+    mined = rosetta.mine(painter, [small(1)], rosetta.sample(painter, 9, seed=5), k=2)
+    run = rosetta.open_run(mined.save(tmp_path / "drawn", activations=True))
+    assert run.config.sampling.source is None and run.config.sampling.seed == 5
+    for name in mined.models:
+        for unit in mined.units(name)["id"].iloc[[0, -1]]:
+            np.testing.assert_array_equal(run.maps(unit, [7, 3]), mined.maps(unit, [7, 3]))
+    assert (run.images() == mined.images()).all()
+    assert (run._samples.latents(range(9)) == mined._image_set.latents).all()
+    assert repr(run).replace("Run 'drawn'", "Mined 'mined'") == repr(mined)
+    assert verify_run(run.config, everything=True).problems == []
+
+
+def test_a_network_that_was_changed_is_not_loaded_again(
+    pictures: rosetta.ImageSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = rosetta.load_model(RANDOM, device="cpu")
+    with torch.no_grad():
+        next(named.network.network.parameters()).add_(0.1)
+    folder = rosetta.mine(small(0), [named], pictures, k=2).save(tmp_path / "tuned")
+    assert "named: its weights were changed after it was loaded" in caplog.text
+    with pytest.raises(RosettaError, match="named: its network was given in memory"):
+        rosetta.open_run(folder).maps(("named", 0), [0])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["plan"],
+        ["mine"],
+        ["sample", "--shard", "00000"],
+        ["activations", "named", "--shard", "00000"],
+        ["correlations", "named"],
+        ["concepts"],
+        ["unit-examples", "named"],
+        ["dictionary"],
+        ["provenance"],
+        ["steer", "job"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_stages_are_refused_and_the_run_is_left_whole(
+    saved: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    before = contents(saved)
+    assert main([*command, "--config", str(saved / "config.yaml")]) == 2
+    line = capsys.readouterr().err
+    assert "run 'mine': was mined in memory and saved" in line and line.count("\n") == 1
+    assert contents(saved) == before
+
+
+def test_its_damage_is_not_deleted(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(saved), "--delete", "--yes"]) == 2
+    assert "cannot be regenerated" in capsys.readouterr().err
+
+
+def _file(folder: Path) -> Path:
+    (folder / "taken").write_text("mine")
+    return folder / "taken"
+
+
+def _full(folder: Path) -> Path:
+    (folder / "full").mkdir()
+    (folder / "full/thesis.txt").write_text("mine")
+    return folder / "full"
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (_file, "is a file"),
+        (_full, "exists and is not empty"),
+        (lambda folder: folder / "a--b", "is not a name"),
+        (lambda folder: folder / "a b", "is not a name"),
+        (lambda folder: 3, "int is not a path"),
+        (lambda folder: _file(folder) / "run", "give another folder"),
+        (lambda folder: "nul\0", "give another folder"),
+    ],
+)
+def test_bad_targets_are_refused_before_any_work(
+    mined: rosetta.Mined, tmp_path: Path, place: Callable[[Path], object], message: str
+) -> None:
+    target = place(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(RosettaError) as raised:
+        mined.save(target)
+    assert message in str(raised.value) and "\n" not in str(raised.value)
+    assert contents(tmp_path) == before
+
+
+def test_a_failure_leaves_nothing(
+    mined: rosetta.Mined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rosetta_core.api.saving.write_topk", full)
+    with pytest.raises(RosettaError, match=r"empty: cannot be written \(No space left on device\)"):
+        mined.save(tmp_path / "empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    assert not any((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"pivot": {"name": "x", "family": "in_memory", "architecture": "Net"}},
+            "x: family in_memory is a network that was given to rosetta.mine",
+        ),
+        ({"sampling": {"source": "array"}}, "sampling.source: only saved results have it"),
+        ({"origin": "memory"}, "steering: a saved result of rosetta.mine has no jobs"),
+        (
+            {"origin": "memory", "steering": {}, "sampling": {"folder": "photos"}},
+            "sampling.folder: images were given in memory",
+        ),
+    ],
+)
+def test_only_saved_results_have_models_in_memory(keys: dict, message: str) -> None:
+    with pytest.raises(RosettaError) as raised:
+        rosetta.load_config(keys)
+    assert message in str(raised.value)
