@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from checkout import ROOT
 from hostile_runs import (
     ENCODER,
     JOB,
@@ -371,6 +373,8 @@ def test_maps_of_a_run_execute_no_code_without_consent(run: Path, monkeypatch, t
     unit = (ENCODER, 0)
     with pytest.raises(RosettaError, match=r"executes '.*evil.*trust_code=True") as caught:
         opened.maps(unit)
+    with pytest.raises(RosettaError, match=r"executes '.*evil.*trust_code=True"):
+        opened.score(np.zeros((1, 8, 8, 3), np.uint8))
     assert str(caught.value).isprintable()
     assert not list(run.parent.parent.rglob("executed"))
     assert sys.path == path
@@ -389,11 +393,12 @@ def test_maps_of_built_in_networks_need_no_consent(run: Path) -> None:
     assert open_run(run).maps((ENCODER, 0), [0]).shape[0] == 1
 
 
+SCORE = ["score", str(ROOT / "docs/viewer.png"), "--concept", "0", "--run"]
 READ_ONLY_VERBS = [
     ["verify", "{run}"], ["verify", "{run}", "--delete", "--yes"], ["compare", "{run}", "{run}"],
     ["translate", "{run}", "{run}"], ["where", "--config", "{run}/config.yaml"],
     ["figure", "--config", "{run}/config.yaml"], ["export", "--config", "{run}/config.yaml"],
-    ["figure", "--jobs", JOB, "--config", "{run}/config.yaml"],
+    ["figure", "--jobs", JOB, "--config", "{run}/config.yaml"], [*SCORE, "{run}"],
 ]  # fmt: skip
 
 
@@ -486,6 +491,7 @@ def verbs(run: Path) -> dict[str, list[str]]:
         "verify": ["verify", str(run), "--delete", "--yes"],
         "compare": ["compare", str(run), str(run)],
         "translate": ["translate", str(run), str(run)],
+        "score": [*SCORE, str(run), "--out", str(run / "scores.csv")],
     }
 
 
