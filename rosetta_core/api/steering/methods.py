@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.api.results import Result
 from rosetta_core.errors import RosettaError
-from rosetta_core.mining.named_tables import COLUMNS
+from rosetta_core.mining.named_tables import COLUMNS, best_buddies_table, units_table
 
 if TYPE_CHECKING:
     from rosetta_core.api.models import Model
@@ -80,11 +80,11 @@ class SteerableResult(Result):
             )
             if neurons is not None:
                 numbers = numbers[np.isin(numbers[:, 0], neurons)]
-            order = pd.DataFrame(numbers, columns=["pivot_unit", "unit"])
-            parts.append(order.merge(self.best_buddies(name), on=["pivot_unit", "unit"]))
-        table = pd.concat(parts, ignore_index=True)
+            parts.append(pd.DataFrame(numbers, columns=["pivot_unit", "unit"]).assign(model=name))
+        buddies = best_buddies_table(self._tables, names)
+        table = pd.concat(parts).merge(buddies, on=["model", "pivot_unit", "unit"])
         pivot = self.units(self.pivot)[["unit", *STATISTICS]].add_prefix("pivot_")
-        units = pd.concat([self.units(name) for name in names])[["model", "unit", *STATISTICS]]
+        units = units_table(self._tables, names)[["model", "unit", *STATISTICS]]
         table = table.merge(pivot, on="pivot_unit").merge(units, on=["model", "unit"])
         return table[[*COLUMNS["best_buddies"], "pivot_mean", "pivot_std", *STATISTICS]]
 
