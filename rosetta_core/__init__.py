@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rosetta_core.api.mining import mine
     from rosetta_core.api.models import Model, load_model, wrap
     from rosetta_core.api.runs import Run, open_run
-    from rosetta_core.api.scores import Scores
+    from rosetta_core.api.scoring.scores import Scores
     from rosetta_core.api.steering.functions import edit, invert, show, tune
     from rosetta_core.api.steering.results import SteeringResult, TuningResult
     from rosetta_core.config import Config, load_config
@@ -77,7 +77,7 @@ _MODULES = {
     "Model": "api.models",
     "RosettaError": "errors",
     "Run": "api.runs",
-    "Scores": "api.scores",
+    "Scores": "api.scoring.scores",
     "SteeringResult": "api.steering.results",
     "TuningResult": "api.steering.results",
     "best_buddies": "api.arrays",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rosetta_core.api.models import Model
-    from rosetta_core.api.scores import Scores
+    from rosetta_core.api.scoring.scores import Scores
 
 __all__ = ["Result"]
 
@@ -95,7 +95,7 @@ class Result(MiningResult):
             RosettaError: there is no such concept, unit or model, a unit's model cannot take part,
                 weights are missing, or the images cannot be read.
         """
-        from rosetta_core.api.scoring import score_images
+        from rosetta_core.api.scoring.score_images import score_images
 
         return score_images(
             self,

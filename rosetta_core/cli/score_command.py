@@ -12,7 +12,7 @@ from rosetta_core.io.atomic import atomic_path, explain_read_only
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rosetta_core.api.scores import Scores
+    from rosetta_core.api.scoring.scores import Scores
 
 __all__ = ["SCORE_COMMAND"]
 
@@ -37,8 +37,7 @@ def _score(arguments: argparse.Namespace) -> None:
         column=arguments.column,
     )
     above = -math.inf if arguments.above is None else arguments.above
-    ids = run.concepts["concept_id"]
-    table = _table(scores, ids, top=arguments.top, above=above)
+    table = _table(scores, top=arguments.top, above=above)
     show(repr(scores)[1:-1])
     for name, rows in table.groupby(["concept", "unit"], dropna=False, sort=False):
         title = f"concept {name[0]}" if isinstance(name[1], float) else str(name[1])
@@ -68,14 +67,14 @@ def _number_or_id(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text
 
 
-def _table(scores: "Scores", ids: "pd.Series", *, top: int, above: float) -> "pd.DataFrame":
+def _table(scores: "Scores", *, top: int, above: float) -> "pd.DataFrame":
     """Return one row per concept or unit and image, the highest scores first."""
     import pandas as pd
 
     parts = []
-    for concept in scores.concepts:
+    for concept, name in zip(scores.concepts, scores.concept_ids, strict=True):
         part = scores.top(concept, top, above=above)
-        parts.append(part.assign(concept=concept, concept_id=ids.iloc[concept], unit=None))
+        parts.append(part.assign(concept=concept, concept_id=name, unit=None))
     for unit in scores.units:
         part = scores.top(count=top, unit=unit, above=above)
         parts.append(part.assign(concept=None, concept_id=None, unit=unit))

@@ -352,9 +352,7 @@ def test_samples_without_an_image_are_counted(
     assert "left out: 1 samples with no image" in caplog.text
 
 
-def test_features_of_hub_files_are_read_as_strict_json(
-    tmp_path: Path, encoded: list[bytes]
-) -> None:
+def test_features_in_parquet_are_strict_json(tmp_path: Path, encoded: list[bytes]) -> None:
     table = pa.table({"image": [{"bytes": encoded[0], "path": None}]})
     table = table.replace_schema_metadata({b"huggingface": b'{"info": NaN}'})
     pq.write_table(table, tmp_path / "a.parquet")

@@ -16,7 +16,6 @@ from toy_networks import small, toy
 
 import rosetta_core as rosetta
 from rosetta_core import RosettaError
-from rosetta_core.api import runs
 from rosetta_core.cli.main import main
 
 COUNT, NEW = 14, 9
@@ -221,7 +220,11 @@ def test_the_strongest_images_are_listed_with_their_labels(
 def test_a_concept_has_a_number_or_an_id(mined: rosetta.Mined, new: np.ndarray) -> None:
     ids = mined.concepts["concept_id"]
     assert mined.score(new, concepts=ids[1]).concepts == (1,)
-    assert mined.score(new, concepts=[ids[1], 0, 1]).concepts == (1, 0)
+    scores = mined.score(new, concepts=[ids[1], 0, 1])
+    assert scores.concepts == (1, 0)
+    assert scores.concept_ids == (ids[1], ids[0])
+    pd.testing.assert_frame_equal(scores.top(ids[0]), scores.top(0))
+    np.testing.assert_array_equal(scores.maps(ids[1]), scores.maps(1))
 
 
 @pytest.mark.parametrize(
@@ -283,10 +286,23 @@ def test_a_generator_without_its_latents_is_refused(
     assert message in str(error.value)
 
 
+def loadable(name: str, seed: int) -> rosetta.Model:
+    """A tiny random network that a saved run loads again."""
+    keys = {"family": "timm", "architecture": "test_resnet", "weights": {"random": seed}}
+    size = {"input": {"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}}
+    return rosetta.load_model({"name": name, "layers": ["layer1"], **keys, **size}, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def saved(pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of networks that load again."""
+    result = rosetta.mine(loadable("one", 1), [loadable("two", 2)], pictures, k=3)
+    return result.save(tmp_path_factory.mktemp("results") / "mine")
+
+
 @pytest.fixture
-def folder(new: np.ndarray, tmp_path: Path, monkeypatch, mined: rosetta.Mined) -> Path:
-    """A folder of images; runs that are opened are the mined result."""
-    monkeypatch.setattr(runs, "open_run", lambda path, trust_code: mined)
+def folder(new: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a folder of images."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for number, image in enumerate(new):
@@ -294,24 +310,30 @@ def folder(new: np.ndarray, tmp_path: Path, monkeypatch, mined: rosetta.Mined) -
     return tmp_path
 
 
+def test_a_saved_run_scores_as_the_result(saved: Path) -> None:
+    run = rosetta.open_run(saved)
+    np.testing.assert_array_equal(run.score(run.images()).scores.T, run.concept_scores)
+
+
 @pytest.mark.parametrize(("out", "sheet"), [("a.csv", "a.png"), ("b/a.parquet", "c.jpg")])
 def test_the_command_writes_a_table_and_a_contact_sheet(
-    out: str, sheet: str, folder: Path, mined: rosetta.Mined, capsys: pytest.CaptureFixture
+    out: str, sheet: str, folder: Path, saved: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    command = ["score", "photos", "--run", "results/x", "--concept", "1", "--concept", "0"]
-    options = ["--units", "small1/1/0", "--top", "3", "--out", out]
+    command = ["score", "photos", "--run", str(saved), "--concept", "1", "--concept", "0"]
+    options = ["--units", "two/layer1/0", "--top", "3", "--out", out]
     assert main([*command, *options, *(["--sheet", sheet] if sheet != "a.png" else [])]) == 0
     read = pd.read_csv if out.endswith("csv") else pd.read_parquet
     table = read(folder / out)
     assert len(table) == 9
-    scores = mined.score(folder / "photos")
+    run = rosetta.open_run(saved)
+    scores = run.score(folder / "photos")
     for concept in (0, 1):
         rows = table[table["concept"] == concept]
         expected = scores.top(concept, 3)
         assert rows["name"].tolist() == expected["name"].tolist()
         np.testing.assert_allclose(rows["score"], expected["score"], rtol=1e-5)
-        assert set(rows["concept_id"]) == {mined.concepts["concept_id"][concept]}
-    assert table["unit"].dropna().tolist() == ["small1/1/0"] * 3
+        assert set(rows["concept_id"]) == {run.concepts["concept_id"][concept]}
+    assert table["unit"].dropna().tolist() == ["two/layer1/0"] * 3
     with Image.open(folder / sheet) as drawn:
         assert drawn.format == ("PNG" if sheet.endswith("png") else "JPEG")
     printed = capsys.readouterr().out
@@ -320,8 +342,10 @@ def test_the_command_writes_a_table_and_a_contact_sheet(
     assert sorted(path.name for path in folder.rglob(".*")) == []
 
 
-def test_the_command_leaves_out_low_scores(folder: Path, capsys: pytest.CaptureFixture) -> None:
-    command = ["score", "photos", "--run", "x", "--concept", "0", "--above"]
+def test_the_command_leaves_out_low_scores(
+    folder: Path, saved: Path, capsys: pytest.CaptureFixture
+) -> None:
+    command = ["score", "photos", "--run", str(saved), "--concept", "0", "--above"]
     assert main([*command, "1e6"]) == 0
     assert "no image has a score of at least 1e+06" in capsys.readouterr().out
     assert pd.read_csv(folder / "scores.csv").empty
@@ -343,19 +367,19 @@ def test_the_command_leaves_out_low_scores(folder: Path, capsys: pytest.CaptureF
     ],
 )
 def test_the_command_refuses_bad_options_and_writes_nothing(
-    options: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture
+    options: list[str], message: str, folder: Path, saved: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(["score", "photos", "--run", "x", *options]) == 2
+    assert main(["score", "photos", "--run", str(saved), *options]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert sum(line.startswith("rosetta: ") for line in error.splitlines()) == 1
     assert [path.name for path in folder.iterdir()] == ["photos"]
 
 
-def test_nothing_is_written_if_the_sheet_cannot_be(folder: Path) -> None:
+def test_nothing_is_written_if_the_sheet_cannot_be(folder: Path, saved: Path) -> None:
     (folder / "taken").write_text("a file")
     sheet = ["--sheet", "taken/a.png"]
-    assert main(["score", "photos", "--run", "x", "--concept", "0", *sheet]) in (1, 2)
+    assert main(["score", "photos", "--run", str(saved), "--concept", "0", *sheet]) in (1, 2)
     assert sorted(path.name for path in folder.iterdir()) == ["photos", "taken"]
 
 

@@ -16,7 +16,7 @@ from rosetta_core.errors import RosettaError, describe_exception
 
 __all__ = ["LABELS", "plain_label", "row_stream", "rows_of"]
 
-COLUMNS = ("image", "img", "jpg", "png")  # of images, in rows of data sets
+COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp")  # of images, in rows of data sets
 LABELS = ("label", "labels", "cls")  # columns of labels
 MAX_LEVELS = 8  # of data sets within each other
 

@@ -57,7 +57,7 @@ def images(
             unchanged.
         count: number of images to read, the first ones; None: all.
         column: column of images in rows, or their suffix in archives; None: found by its type or,
-            in rows, by its name (image, img, jpg or png).
+            in rows, by its name (image, img, jpg, jpeg, png or webp).
         bit_depth: bits of the values in 16-bit files.
 
     Raises:

@@ -18,10 +18,10 @@ from rosetta_core.api.images.drawn import drawn_by
 from rosetta_core.api.images.image_set import label_texts, number_labels
 from rosetta_core.api.images.sources import open_stream
 from rosetta_core.api.images.stream import StreamedImage
-from rosetta_core.api.kept_images import KeptImages
 from rosetta_core.api.models import Model, check_evaluation
 from rosetta_core.api.results import Result
-from rosetta_core.api.scores import Scores
+from rosetta_core.api.scoring.kept_images import KeptImages
+from rosetta_core.api.scoring.scores import Scores
 from rosetta_core.config.sections import GPU_BATCH
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.examples.new_images import BatchScores, NewImageScorer, units_to_score
@@ -115,6 +115,7 @@ def score_images(
         models=tuple(targets.models),
         left_out=targets.left_out,
         concepts=tuple(targets.concepts),
+        concept_ids=tuple(result.concepts["concept_id"].iloc[targets.concepts]),
         units=tuple(_unit_id(result, *unit) for unit in targets.units),
         scores=np.concatenate([part.concepts for part in parts]),
         unit_scores=np.concatenate([part.units for part in parts]),

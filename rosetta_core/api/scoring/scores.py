@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rosetta_core.api.arguments import whole_number
 from rosetta_core.api.images.image_set import image_captions, image_table
-from rosetta_core.api.kept_images import KeptImages, jpeg, tile
+from rosetta_core.api.scoring.kept_images import KeptImages, jpeg, tile
 from rosetta_core.drawing.canvas import TILE
 from rosetta_core.drawing.galleries import Gallery, gallery_figure
 from rosetta_core.drawing.heatmap import contrast
@@ -36,6 +36,7 @@ class Scores:
         models: models that took part.
         left_out: by model that did not take part the reason.
         concepts: numbers of the concepts.
+        concept_ids: their stable ids, which are accepted wherever a number is.
         units: ids of the units, model/layer/channel.
         scores: concept scores (images, concepts) float32.
         unit_scores: peak of each unit on each image (images, units) float32, in std above its mean.
@@ -47,6 +48,7 @@ class Scores:
     models: tuple[str, ...]
     left_out: Mapping[str, str]
     concepts: tuple[int, ...]
+    concept_ids: tuple[str, ...]
     units: tuple[str, ...]
     scores: NDArray[np.float32]
     unit_scores: NDArray[np.float32]
@@ -74,7 +76,7 @@ class Scores:
 
     def top(
         self,
-        concept: int | None = None,
+        concept: int | str | None = None,
         count: int = 10,
         *,
         unit: str | None = None,
@@ -83,7 +85,7 @@ class Scores:
         """Return the images with the highest scores, one row each, ties by number.
 
         Args:
-            concept: number of the concept; None: the only one, or the unit.
+            concept: number or id of the concept; None: the only one, or the unit.
             count: largest number of images.
             unit: id of a unit instead.
             above: images with lower scores are left out.
@@ -95,7 +97,11 @@ class Scores:
             RosettaError: the concept or unit was not scored.
         """
         whole_number("count", count)
-        if isinstance(above, bool) or not isinstance(above, int | float) or np.isnan(above):
+        if (
+            isinstance(above, bool)
+            or not isinstance(above, int | float | np.number)
+            or np.isnan(above)
+        ):
             raise RosettaError(f"above: {above!r} is not a number; give a score")
         values = self._values(self._target(concept, unit))
         order = np.argsort(-values, kind="stable")[:count]
@@ -104,7 +110,9 @@ class Scores:
         table.insert(0, "rank", np.arange(1, len(order) + 1))
         return table.assign(score=values[order]).reset_index(drop=True)
 
-    def maps(self, concept: int | None = None, *, unit: str | None = None) -> NDArray[np.float32]:
+    def maps(
+        self, concept: int | str | None = None, *, unit: str | None = None
+    ) -> NDArray[np.float32]:
         """Return the maps of a concept or unit on all images, in std above the mean.
 
         The map of a concept is the mean over the models of the maps of its representative units,
@@ -112,7 +120,7 @@ class Scores:
         precision of float16.
 
         Args:
-            concept: number of the concept; None: the only one, or the unit.
+            concept: number or id of the concept; None: the only one, or the unit.
             unit: id of a unit instead.
 
         Returns:
@@ -125,7 +133,7 @@ class Scores:
 
     def plot(
         self,
-        concept: int | None = None,
+        concept: int | str | None = None,
         count: int = 16,
         *,
         unit: str | None = None,
@@ -165,7 +173,7 @@ class Scores:
         """Titles of all targets: the concepts, then the units."""
         return [*(f"Concept {concept}" for concept in self.concepts), *self.units]
 
-    def _target(self, concept: int | None, unit: str | None) -> int:
+    def _target(self, concept: int | str | None, unit: str | None) -> int:
         """Return the number of a concept or unit among all targets; RosettaError if unknown."""
         if concept is not None and unit is not None:
             raise RosettaError("scores: concept and unit are both given; give one of them")
@@ -180,10 +188,12 @@ class Scores:
                 known = ", ".join(self.units[:10]) or "none"
                 raise RosettaError(f"scores: unit {unit!r} was not scored; scored are {known}")
             return len(self.concepts) + self.units.index(unit)
+        if isinstance(concept, str) and concept in self.concept_ids:
+            return self.concept_ids.index(concept)
         if isinstance(concept, bool) or concept not in self.concepts:
             known = ", ".join(map(str, self.concepts[:10])) or "none"
             raise RosettaError(f"scores: concept {concept!r} was not scored; scored are {known}")
-        return self.concepts.index(concept)
+        return self.concepts.index(int(concept))
 
     def _values(self, target: int) -> NDArray[np.float32]:
         """Return the scores (n,) of a target."""

@@ -1,0 +1,1 @@
+"""Scores of concepts and units on new images."""
