@@ -78,7 +78,7 @@ class Mined(SteerableResult):
 
     def plot_concept(
         self,
-        concept: int,
+        concept: int | str,
         *,
         examples: int = 4,
         images: Sequence[int] | None = None,
@@ -87,7 +87,7 @@ class Mined(SteerableResult):
         """Draw a concept on its top images, one column per model (figure 3 of the paper).
 
         Args:
-            concept: number of the concept.
+            concept: number or id of the concept.
             examples: number of images, those with the highest concept score.
             images: numbers of the images instead.
             models: models of the columns; None: all.
@@ -95,34 +95,33 @@ class Mined(SteerableResult):
         Raises:
             RosettaError: there is no such concept, image or model.
         """
-        self.concept(concept)
+        drawn = self._concept_number(concept)
         if images is None:
-            scores = self._concept_examples.scores[concept]
+            scores = self._concept_examples.scores[drawn]
             numbers = top_examples(scores, self._duplicates, count=examples)
         else:
             numbers = self._image_numbers(images).tolist()
         return concepts_figure(
             self._tables,
             self._concept_examples,
-            shown={concept: numbers},
+            shown={drawn: numbers},
             images=self._read_images,
             models=[self._model_name(model) for model in models or self.models],
             names=self._image_set.captions,
         )
 
-    def plot_image(self, image: int, *, concepts: Sequence[int] | None = None) -> Figure:
+    def plot_image(self, image: int, *, concepts: Sequence[int | str] | None = None) -> Figure:
         """Draw an image and the concepts on it, strongest first (figure 2 of the paper).
 
         Args:
             image: number of the image.
-            concepts: numbers of the concepts; None: all.
+            concepts: numbers or ids of the concepts; None: all.
 
         Raises:
             RosettaError: there is no such image or concept, or there are no concepts.
         """
         self._image_numbers(image)
-        for concept in concepts or ():
-            self.concept(concept)
+        drawn = [self._concept_number(concept) for concept in concepts or ()]
         if not len(self._tables.concepts):
             raise RosettaError(f"{self.name}: there are no concepts to draw; increase k")
         names = self._image_set.captions
@@ -131,7 +130,7 @@ class Mined(SteerableResult):
             self._concept_examples,
             image=image,
             images=self._read_images,
-            concepts=concepts,
+            concepts=list(dict.fromkeys(drawn)) or None,
             name=names[image] if names else "",
         )
 

@@ -5,6 +5,7 @@ line, `COMMAND: what is wrong; see rosetta COMMAND --help`, and exit with 2.
 """
 
 import argparse
+import re
 import shutil
 import sys
 import textwrap
@@ -18,7 +19,16 @@ from rosetta_core.errors import MAX_LINE, one_line
 from rosetta_core.runtime.failures import INVALID
 from rosetta_core.runtime.progress import red
 
-__all__ = ["Argument", "Command", "Parser", "argument", "fail", "format_overview", "show"]
+__all__ = [
+    "Argument",
+    "Command",
+    "Parser",
+    "argument",
+    "fail",
+    "format_overview",
+    "number_or_id",
+    "show",
+]
 
 MAX_THREADS = 4096
 LABEL_WIDTH, NAME_WIDTH = 10, 18  # columns of the overview: groups, commands
@@ -113,6 +123,15 @@ class Command:
             "--threads", type=_threads, metavar="N", help="number of CPU threads (default: all)"
         )
         return parser
+
+
+def number_or_id(text: str) -> int | str:
+    """Return the number of a concept, or its id, layer/channel."""
+    if re.fullmatch(r"-?[0-9]{1,9}", text):
+        return int(text)
+    if "/" not in text:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}")
+    return text
 
 
 def _threads(text: str) -> int:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rosetta_core.cli.command import Command, argument, show
+from rosetta_core.cli.command import Command, argument, number_or_id, show
 from rosetta_core.cli.stage_commands import locked
 from rosetta_core.config import Config, load_config
 from rosetta_core.errors import RosettaError
 from rosetta_core.runs.lock import run_lock
 from rosetta_core.runs.paths import RunPaths
-from rosetta_core.stages.tools.compare import compare_runs
+from rosetta_core.stages.tools.compare import compare_runs, describe_concepts
 from rosetta_core.stages.tools.export import export_run
 from rosetta_core.stages.tools.figure import draw_figure
 from rosetta_core.stages.tools.translate import translate_runs
@@ -112,6 +112,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     result = compare_runs(arguments.one, arguments.other)
     for difference in [*result.inputs, *result.results]:
         show(str(difference))
+    if result.results:
+        show(*describe_concepts(arguments.one, arguments.other))
     show(f"{arguments.one} and {arguments.other}: {result.verdict}")
     return DIFFERENT if result.different else 0
 
@@ -127,10 +129,11 @@ def _translate(arguments: argparse.Namespace) -> None:
 FIGURE_ARGUMENTS = (
     argument(
         "--concepts",
-        type=int,
+        type=number_or_id,
         nargs="+",
-        metavar="I",
-        help="concept numbers (default: the four strongest; all with --image)",
+        metavar="CONCEPT",
+        help="concept numbers or ids, for example 3 or layer3/17 (default: the four strongest; all "
+        "with --image)",
     ),
     argument(
         "--examples",

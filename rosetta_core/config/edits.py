@@ -14,6 +14,7 @@ from rosetta_core.config.optimisation import (
     REGULARISER_WEIGHT,
     RESTARTS,
     STEPS,
+    Concept,
     LatentOptimisation,
     Regulariser,
     Similarity,
@@ -74,8 +75,10 @@ class Edit(LatentOptimisation):
         0.25, description="shift, copy_paste: shift to the right, as a share of the image side"
     )
     dy: Share = Field(0.0, description="shift: downward shift, as a share of the image side")
-    concept: int | None = Field(
-        None, description="remove, add: concept whose Rosetta neurons change", ge=0
+    concept: Concept | None = Field(
+        None,
+        description="remove, add: concept whose Rosetta neurons change: number, or id, "
+        "layer/channel",
     )
     units: list[str] | None = Field(
         None, description="remove, add: units of the generator, layer/channel", min_length=1

@@ -5,7 +5,7 @@ Weights, steps and regularisers follow Eq. 5 to 7 of the paper.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from rosetta_core.validation import Name, Section, Seed
 
@@ -17,6 +17,7 @@ __all__ = [
     "REGULARISER_WEIGHT",
     "RESTARTS",
     "STEPS",
+    "Concept",
     "GuidedOptimisation",
     "LatentOptimisation",
     "Regulariser",
@@ -25,6 +26,25 @@ __all__ = [
     "any_weight",
 ]
 
+
+def _is_concept(value: object) -> object:
+    """Check the number or the id of a concept."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError(f"input should be greater than or equal to 0, not {value}")
+        return value
+    if isinstance(value, str) and "/" in value:
+        return value
+    raise ValueError(f"{value!r} is not a concept; give its number, or its id, layer/channel")
+
+
+Concept = Annotated[
+    int | str,
+    BeforeValidator(_is_concept),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "/"}]}
+    ),
+]
 Weight = Annotated[float, Field(ge=0)]
 Regulariser = Literal["l1", "l2", "start"]
 Similarity = Literal["image", "dataset", "distance"]

@@ -18,6 +18,7 @@ from rosetta_core.config.optimisation import (
     REGULARISER_WEIGHT,
     RESTARTS,
     STEPS,
+    Concept,
     GuidedOptimisation,
     LatentOptimisation,
     Regulariser,
@@ -65,8 +66,10 @@ class ActivationMaximisation(LatentOptimisation):
     restarts: int = Field(8, description=RESTARTS, ge=1, le=256)
     regulariser: Regulariser = Field("start", description=REGULARISER)
     regulariser_weight: Weight = Field(1.0, description=REGULARISER_WEIGHT)
-    concept: int | None = Field(
-        None, description="concept whose Rosetta neurons are maximised together", ge=0
+    concept: Concept | None = Field(
+        None,
+        description="concept whose Rosetta neurons are maximised together: number, or id, "
+        "layer/channel",
     )
     unit: str | None = Field(
         None, description="single unit of the generator, layer/channel", min_length=1

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.mining.matching.best_buddies import best_buddies as mutual_neighbours
 from rosetta_core.mining.matching.best_buddies import neighbour_table
-from rosetta_core.mining.matching.concept_ids import find_concept
+from rosetta_core.mining.matching.concept_map import map_concepts
 from rosetta_core.mining.named_tables import (
     best_buddies_table,
     concepts_table,
@@ -220,6 +220,26 @@ class MiningResult(ABC):
         number, table = self._concept_number(concept), self.rosetta
         return table[table["concept"] == number].reset_index(drop=True)
 
+    def map_concepts(self, new: "MiningResult") -> pd.DataFrame:
+        """Return what became of each concept in another result of the same pivot.
+
+        Args:
+            new: the other result, for example with another K or another number of images.
+
+        Returns:
+            One row per pair of concepts that share Rosetta neurons, and per concept of one result
+            only: old_id, new_id, n_shared, share_old, share_new, status (kept, split, merged, gone
+            or new), old_concept and new_concept.
+
+        Raises:
+            RosettaError: it is not a result, or its pivot is another network.
+        """
+        if not isinstance(new, MiningResult):
+            raise RosettaError(
+                f"map_concepts: {type(new).__name__} is not a result; use open_run or mine"
+            )
+        return map_concepts(self._tables, new._tables)
+
     def images(self, images: Images = None) -> NDArray[np.uint8]:
         """Return images that the pivot generated or that were read from a folder (n, h, w, 3)."""
         return _gather(self._read_images, self._image_numbers(images))
@@ -313,13 +333,7 @@ class MiningResult(ABC):
 
     def _concept_number(self, concept: int | str) -> int:
         """Return the number of a concept, given its number or its id; RosettaError if unknown."""
-        return find_concept(
-            concept,
-            run=self.name,
-            pivot=self.pivot,
-            rosetta=self._tables.rosetta,
-            units=self._tables.units[self.pivot],
-        )
+        return self._tables.concept_number(concept)
 
     def _image_numbers(self, images: Images) -> NDArray[np.int64]:
         """Return image numbers as an array (n,); RosettaError if one is out of range."""

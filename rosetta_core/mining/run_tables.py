@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from rosetta_core.mining.matching.concept_ids import concept_ids
+from rosetta_core.mining.matching.concept_ids import concept_ids, find_concept
 
 __all__ = ["ModelFacts", "RunTables", "SignificanceTables", "unit_id"]
 
@@ -109,6 +109,16 @@ class RunTables:
     def concept_ids(self) -> list[str]:
         """Stable ids of the concepts, layer/channel of their representative neurons."""
         return concept_ids(self.rosetta, self.units[self.pivot])
+
+    def concept_number(self, concept: int | str) -> int:
+        """Return the number of a concept, given its number or its id; RosettaError if unknown."""
+        return find_concept(
+            concept,
+            run=self.run,
+            pivot=self.pivot,
+            rosetta=self.rosetta,
+            units=self.units[self.pivot],
+        )
 
 
 def unit_id(model: str, layer: str, channel: int) -> str:

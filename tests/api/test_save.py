@@ -15,6 +15,7 @@ from torch import nn
 import rosetta_core as rosetta
 from rosetta_core import RosettaError
 from rosetta_core.cli.main import main
+from rosetta_core.io.tables import read_table, write_table
 from rosetta_core.runs.finished.location import run_config
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.stages.tools.verify import verify_run
@@ -122,17 +123,54 @@ def test_damage_is_found(saved: Path, tmp_path: Path, name: str) -> None:
     assert verify_run(run_config(folder)).problems
 
 
-def test_pages_and_figures_are_those_of_a_run(saved: Path, tmp_path: Path) -> None:
+def test_pages_and_figures_are_those_of_a_run(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pages = RunPaths(run_config(saved)).pages
     assert all(page.is_file() for page in pages)
     assert (saved / "dictionary/figures/concepts.png").is_file()
     assert '"mine"' in (saved / "dictionary/data/index.js").read_text()
     config = str(saved / "config.yaml")
-    assert main(["figure", "--config", config, "--concepts", "0", "--out", f"{tmp_path}/f"]) == 0
+    concept = rosetta.open_run(saved).concepts["concept_id"].iloc[-1]
+    figure = ["figure", "--config", config, "--examples", "1"]
+    assert main([*figure, "--concepts", concept, "--out", f"{tmp_path}/f"]) == 0
     assert (tmp_path / "f.png").is_file()
+    assert main([*figure, "--concepts", "0", "2/999"]) == 2
+    assert "there is no concept '2/999'" in capsys.readouterr().err
     assert main(["export", "--config", config, "--to", f"{tmp_path}/tables"]) == 0
     assert main(["verify", str(saved)]) == 0
     assert main(["compare", str(saved), str(saved)]) == 0
+
+
+def test_concepts_are_named_by_number_and_id(mined: rosetta.Mined) -> None:
+    concepts = mined.concepts
+    for number, name in zip(concepts["concept"], concepts["concept_id"], strict=True):
+        pd.testing.assert_frame_equal(mined.concept(name), mined.concept(number))
+        assert (mined.concept(name)["concept_id"] == name).all()
+    drawn = [mined.plot_concept(x, examples=1) for x in (number, name)]
+    assert [len(figure.axes) for figure in drawn] == [len(drawn[0].axes)] * 2
+    mined.plot_image(1, concepts=[name, number])
+    for call in (mined.concept, mined.plot_concept, lambda x: mined.plot_image(0, concepts=[x])):
+        with pytest.raises(RosettaError, match="there is no concept '2/999'"):
+            call("2/999")
+
+
+def test_a_comparison_says_what_became_of_concepts(
+    mined: rosetta.Mined, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = rosetta.open_run(saved)
+    assert set(mined.map_concepts(run)["status"]) == {"kept"}
+    with pytest.raises(RosettaError, match="int is not a result"):
+        mined.map_concepts(3)
+    folder = shutil.copytree(saved, tmp_path / "rerun")
+    last = len(run.concepts) - 1
+    for path in (folder / "tables/rosetta.parquet", folder / "tables/concepts.parquet"):
+        table = read_table(path)
+        write_table(table[table["concept"] < last].reset_index(drop=True), path)
+    assert main(["compare", str(saved), str(folder)]) == 0  # as if by rounding
+    out = capsys.readouterr().out
+    assert f"concepts by status: {last} kept, 0 split, 0 merged, 1 gone, 0 new" in out
+    assert f"concept gone: {run.concepts['concept_id'].iloc[-1]}" in out
 
 
 def test_maps_come_from_networks_that_load_again(mined: rosetta.Mined, saved: Path) -> None:

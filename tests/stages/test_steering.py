@@ -305,6 +305,7 @@ REFUSED = [
         "no channel '128' in main.8, which has 0 to 127; write layer/channel",
     ),
     (show(concept=9999), "no concept 9999 in run 'tiny'; they are 0 to "),
+    (show(concept="main.8/9999"), "run 'tiny': there is no concept 'main.8/9999'"),
     (
         edit(**REMOVE, mask="small.png"),
         "mask small.png: has 8×9 pixels, but the generator's images",

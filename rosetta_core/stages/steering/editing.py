@@ -65,7 +65,8 @@ def _map_edit(config: Config, job: Edit, generator: SteeredGenerator) -> MapEdit
     if "units" in parameters:
         del parameters["concept"], parameters["units"]
         if job.concept is not None:
-            units, label = concept_units(config, job.concept), f"concept {job.concept}"
+            _, units = concept_units(config, job.concept)
+            label = f"concept {job.concept}"
         else:
             names = job.units or []
             units = np.array([generator.unit_number(name) for name in names])

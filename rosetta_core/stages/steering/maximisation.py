@@ -27,8 +27,8 @@ def run(config: Config, job: ActivationMaximisation, folder: Path, checkpoint: C
     networks = SteeringNetworks(config)
     concept: int | None
     if job.concept is not None:
-        units, label = concept_units(config, job.concept), f"concept {job.concept}"
-        concept = job.concept
+        concept, units = concept_units(config, job.concept)
+        label = f"concept {job.concept}"
     else:
         unit = networks.generator.unit_number(job.unit or "")
         units, label = np.array([unit]), f"{config.pivot.name}/{job.unit}"

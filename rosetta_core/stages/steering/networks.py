@@ -16,6 +16,7 @@ from rosetta_core.config.steering import Job
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.images import crop_square, read_image, read_mask, resize_image
 from rosetta_core.io.tables import read_table
+from rosetta_core.mining.matching.concept_ids import find_concept
 from rosetta_core.runs.paths import RunPaths
 from rosetta_core.runtime.devices import resolve_device
 from rosetta_core.steering.generator import SteeredGenerator
@@ -202,10 +203,19 @@ def description_of(job: Job) -> dict[str, Any]:
     return {"name": job.name, "settings": job.model_dump(mode="json")}
 
 
-def concept_units(config: Config, concept: int) -> NDArray[np.int64]:
-    """Return the Rosetta neurons of a concept; RosettaError if there is no such concept."""
-    concepts = read_table(RunPaths(config).concepts)
+def concept_units(config: Config, concept: int | str) -> tuple[int, NDArray[np.int64]]:
+    """Return the number and the Rosetta neurons of a concept; RosettaError if it is unknown."""
+    paths, pivot = RunPaths(config), config.pivot.name
+    concepts = read_table(paths.concepts)
+    if isinstance(concept, str):
+        concept = find_concept(
+            concept,
+            run=config.run,
+            pivot=pivot,
+            rosetta=read_table(paths.rosetta),
+            units=read_table(paths.units(pivot)),
+        )
     if not 0 <= concept < len(concepts):
         known = f"they are 0 to {len(concepts) - 1}" if len(concepts) else "there are none"
         raise RosettaError(f"no concept {concept} in run {config.run!r}; {known}")
-    return np.array(concepts["pivot_units"].iloc[concept], np.int64)
+    return concept, np.array(concepts["pivot_units"].iloc[concept], np.int64)

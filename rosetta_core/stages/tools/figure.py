@@ -22,7 +22,7 @@ MAX_NAMED = 12  # longest list of concepts in a file name
 def draw_figure(
     config: Config,
     *,
-    concepts: Sequence[int] | None = None,
+    concepts: Sequence[int | str] | None = None,
     examples: int = 4,
     images: Sequence[int] | None = None,
     models: Sequence[str] | None = None,
@@ -34,8 +34,8 @@ def draw_figure(
 
     Args:
         config: configuration of a finished run.
-        concepts: concept numbers; None: the four with the highest mean correlation, or all with
-            `image`.
+        concepts: numbers or ids of concepts; None: the four with the highest mean correlation, or
+            all with `image`.
         examples: number of images per concept, those with the highest concept score.
         images: image numbers that every concept is shown on, instead of its own examples.
         models: encoders that are columns, in this order; None: all.
@@ -69,7 +69,11 @@ def draw_figure(
         raise RosettaError(
             f"run {config.run!r}: there are no concepts to draw; increase neighbours.k"
         )
-    _check_numbers(config, "concept", concepts or (), n_concepts)
+    chosen = [
+        tables.concept_number(concept) if isinstance(concept, str) else concept
+        for concept in concepts or ()
+    ]
+    _check_numbers(config, "concept", chosen, n_concepts)
     _check_numbers(config, "image", images or (), n_images)
     samples = Samples(paths.sample_stores)
     names_of_images = samples.file_names()
@@ -80,11 +84,11 @@ def draw_figure(
             concept_examples,
             image=image,
             images=samples.images,
-            concepts=concepts and list(dict.fromkeys(concepts)),
+            concepts=list(dict.fromkeys(chosen)) or None,
             name=names_of_images[image] if names_of_images else "",
         )
         return _save(figure, _without_suffix(out) or figures / f"image-{image}")
-    drawn = list(dict.fromkeys(concepts or range(min(CONCEPTS, n_concepts))))
+    drawn = list(dict.fromkeys(chosen or range(min(CONCEPTS, n_concepts))))
     if images:
         shown = {concept: list(images) for concept in drawn}
     else:

@@ -183,10 +183,30 @@ rosetta.pages.concept = (() => {
     ];
   }
 
+  /**
+   * Stable id of a concept: layer and channel of its representative unit in the pivot.
+   * @param {number} number
+   */
+  function conceptId(number) {
+    const { models, representatives } = rosetta.index;
+    return rosetta.unit(0, representatives[0][number]).id.slice(models[0].name.length + 1);
+  }
+
+  /**
+   * Number of a concept, by its number or its id; NaN if there is none.
+   * @param {string} text
+   */
+  function conceptNumber(text) {
+    if (/^[0-9]+$/.test(text)) return Number(text);
+    const number = rosetta.index.concepts.size.findIndex((_, i) => conceptId(i) === text);
+    return number < 0 ? NaN : number;
+  }
+
   /** @param {Address} address */
-  return async function conceptPage({ names: [text], settings }) {
+  return async function conceptPage({ names, settings }) {
     const { concepts, models, k, representatives } = rosetta.index;
-    const number = Number(text);
+    const text = names.join("/");
+    const number = conceptNumber(text);
     const total = concepts.size.length;
     if (!(number in concepts.size)) {
       return rosetta.notFound(
@@ -242,6 +262,19 @@ rosetta.pages.concept = (() => {
       after: () => viewer.draw(),
       content: [
         head(`Concept ${number}`, "Concepts", step),
+        h(
+          "p",
+          { class: "small" },
+          "Stable id: ",
+          h(
+            "a",
+            {
+              href: route.link(["concept", conceptId(number)]),
+              title: "layer/channel of the representative unit; a link to this concept by its id",
+            },
+            conceptId(number),
+          ),
+        ),
         summary(number, data),
         h(
           "div",
