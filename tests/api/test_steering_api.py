@@ -1,5 +1,6 @@
 """Steering in memory gives the jobs' numbers, leaves models as they are, refuses bad input."""
 
+import inspect
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -181,6 +182,18 @@ def test_options_left_out_are_the_configuration_s(section: type) -> None:
     assert found == {key: configured[key] for key in found}
     named = {"name", *SECTIONS[section], "encoders", "pairs", "concept", "unit", "units"}
     assert set(configured) - set(found) <= {*named, "source_job", "mask", "function", "kind"}
+
+
+@pytest.mark.parametrize("owner", [rosetta, rosetta.Mined, rosetta.Run])
+def test_help_shows_the_options_with_their_defaults(owner: Any) -> None:
+    for name, section in zip(("invert", "show", "edit", "tune"), SECTIONS, strict=True):
+        shown = inspect.signature(getattr(owner, name)).parameters
+        fields = section.model_fields
+        assert {"steps", "learning_rate", "space", "callback", "patience"} <= set(shown)
+        own = {"image", "encoders", "pairs", "concept", "unit", "units", "kind", "mask", "function"}
+        for option in set(shown) & set(fields) - own:
+            assert shown[option].default == fields[option].default
+        assert not any(part.kind is part.VAR_KEYWORD for part in shown.values())
 
 
 def test_nothing_is_written_and_models_stay_as_they_were(
@@ -646,6 +659,7 @@ NAN = float("nan")
         ),
         (lambda m, x: rosetta.show(toy(), units_of(m, channel=NAN)), "has no channel nan; use"),
         (lambda m, x: rosetta.show(toy(), units_of(m, std=0.0)), "is dead or has no mean and"),
+        (lambda m, x: rosetta.show(toy(), units_of(m, alive=False)), "is dead or has no mean and"),
         (lambda m, x: rosetta.show(toy(), units_of(m, mean=NAN)), "is dead or has no mean and"),
         (lambda m, x: rosetta.show(toy(), units_of(m, std="a")), "column std has no numbers"),
         (

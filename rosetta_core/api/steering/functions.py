@@ -21,6 +21,7 @@ from rosetta_core.api.steering.models import (
     encoders_of,
     generator_of,
     optimisation,
+    stopping_of,
 )
 from rosetta_core.api.steering.options import (
     EditOptions,
@@ -29,7 +30,7 @@ from rosetta_core.api.steering.options import (
     TuningOptions,
     job_of,
     settings_of_options,
-    stopping_of,
+    takes_options,
 )
 from rosetta_core.api.steering.results import SteeringResult, TuningResult
 from rosetta_core.api.steering.tables import (
@@ -59,6 +60,7 @@ from rosetta_core.steering.optimise.settings import GuidedSettings, Optimisation
 __all__ = ["edit", "invert", "show", "tune"]
 
 
+@takes_options(Inversion)
 def invert(
     generator: Model | str,
     image: Any,
@@ -120,6 +122,7 @@ def invert(
     return SteeringResult("inversion", jobs, settings_of_options(job))
 
 
+@takes_options(ActivationMaximisation)
 def show(
     generator: Model | str, units: pd.DataFrame, **options: Unpack[ShowOptions]
 ) -> SteeringResult:
@@ -152,6 +155,7 @@ def show(
     return SteeringResult("show", [result], settings_of_options(job))
 
 
+@takes_options(Edit)
 def edit(
     generator: Model | str,
     latents: Any,
@@ -229,6 +233,7 @@ def edit(
     return SteeringResult("edit", jobs, {"kind": kind, **settings_of_options(job)})
 
 
+@takes_options(PivotalTuning)
 def tune(
     generator: Model | str,
     latents: Any,

@@ -9,20 +9,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rosetta_core.api.results import Result
+from rosetta_core.api.steering.options import (
+    EditOptions,
+    InversionOptions,
+    ShowOptions,
+    TuningOptions,
+    takes_options,
+)
+from rosetta_core.config.edits import Edit, EditKind
+from rosetta_core.config.steering import ActivationMaximisation, Inversion, PivotalTuning
 from rosetta_core.errors import RosettaError
 from rosetta_core.mining.named_tables import COLUMNS, best_buddies_table, units_table
 
 if TYPE_CHECKING:
     from rosetta_core.api.models import Model
     from rosetta_core.api.steering.models import Distance
-    from rosetta_core.api.steering.options import (
-        EditOptions,
-        InversionOptions,
-        ShowOptions,
-        TuningOptions,
-    )
     from rosetta_core.api.steering.results import SteeringResult, TuningResult
-    from rosetta_core.config.edits import EditKind
     from rosetta_core.steering.jobs.transform_edits import EditFunction
 
 __all__ = ["SteerableResult"]
@@ -108,6 +110,7 @@ class SteerableResult(Result):
         concepts = concepts.rename(columns={"pivot_unit": "unit"})
         return self.units(self.pivot).merge(concepts, on="unit")
 
+    @takes_options(Inversion)
     def invert(
         self,
         image: Any,
@@ -118,7 +121,7 @@ class SteerableResult(Result):
         generator: "Model | None" = None,
         loss_distance: "Distance | None" = None,
         evaluation_distance: "Distance | None" = None,
-        **options: "Unpack[InversionOptions]",
+        **options: Unpack[InversionOptions],
     ) -> "SteeringResult":
         """Find latents whose activation maps match those of the encoders on images.
 
@@ -150,13 +153,14 @@ class SteerableResult(Result):
             **self._with_class(options),
         )
 
+    @takes_options(ActivationMaximisation)
     def show(
         self,
         concept: int | str | None = None,
         *,
         unit: str | None = None,
         generator: "Model | None" = None,
-        **options: "Unpack[ShowOptions]",
+        **options: Unpack[ShowOptions],
     ) -> "SteeringResult":
         """Optimise random latents so that a concept or a unit becomes more active.
 
@@ -174,10 +178,11 @@ class SteerableResult(Result):
         table = self._selected(concept, unit, name="show", key="unit")
         return show(self._generator(generator), table, **self._with_class(options))
 
+    @takes_options(Edit)
     def edit(
         self,
         latents: Any,
-        kind: "EditKind",
+        kind: EditKind,
         *,
         concept: int | str | None = None,
         units: str | Sequence[str] | None = None,
@@ -185,7 +190,7 @@ class SteerableResult(Result):
         function: "EditFunction | None" = None,
         generator: "Model | None" = None,
         evaluation_distance: "Distance | None" = None,
-        **options: "Unpack[EditOptions]",
+        **options: Unpack[EditOptions],
     ) -> "SteeringResult":
         """Change images through the activation maps of the Rosetta neurons.
 
@@ -221,6 +226,7 @@ class SteerableResult(Result):
             **self._with_class(options, latents),
         )
 
+    @takes_options(PivotalTuning)
     def tune(
         self,
         latents: Any,
@@ -228,7 +234,7 @@ class SteerableResult(Result):
         *,
         loss_distance: "Distance | None" = None,
         evaluation_distance: "Distance | None" = None,
-        **options: "Unpack[TuningOptions]",
+        **options: Unpack[TuningOptions],
     ) -> "TuningResult":
         """Fine-tune a copy of the pivot until a latent produces an image (pivotal tuning).
 

@@ -1,4 +1,4 @@
-"""Models, perceptual distances and gradients of steering functions."""
+"""Models, perceptual distances, gradients and callbacks of steering functions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from rosetta_core.api.arguments import whole_number
 from rosetta_core.api.models import Model, check_evaluation, load_model
 from rosetta_core.config import Config
 from rosetta_core.config.images import DistanceSpec
@@ -16,6 +18,7 @@ from rosetta_core.errors import RosettaError
 from rosetta_core.stages.steering.execution import limited_threads
 from rosetta_core.stages.steering.networks import build_distance
 from rosetta_core.steering.metrics.perceptual import PerceptualDistance
+from rosetta_core.steering.optimise.stopping import Stopping
 from rosetta_core.zoo.network import Encoder, Generator
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "encoders_of",
     "generator_of",
     "optimisation",
+    "stopping_of",
 ]
 
 # an encoder, its name, the keys of a distance as in a configuration, or a distance itself
@@ -160,3 +164,20 @@ def distance_of(
         return model.network if model.network.preset else replace(model.network, preset=names)
 
     return build_distance(spec, network, resources=RESOURCES, device=device)
+
+
+def stopping_of(options: Mapping[str, Any], *, name: str) -> Stopping:
+    """Return the callback and early stopping of a function's options; RosettaError if wrong."""
+    callback, patience = options.get("callback"), options.get("patience")
+    tolerance = options.get("tolerance", 0.0)
+    if callback is not None and not callable(callback):
+        raise RosettaError(f"{name}: callback: {callback!r} is not a function; give a function")
+    number = isinstance(tolerance, int | float | np.number) and not isinstance(tolerance, bool)
+    if not number or not 0 <= tolerance < np.inf:
+        raise RosettaError(f"{name}: tolerance: {tolerance!r} is not a number from 0 on")
+    return Stopping(
+        callback,
+        every=whole_number(f"{name}: every", options.get("every", 1)),
+        patience=None if patience is None else whole_number(f"{name}: patience", patience),
+        tolerance=float(tolerance),
+    )

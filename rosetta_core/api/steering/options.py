@@ -4,18 +4,20 @@ An option that is left out takes the default of the configuration
 (docs/reference/steering-jobs.md).
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, TypeVar
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 
-from rosetta_core.api.arguments import whole_number
 from rosetta_core.config.edits import EDIT_PARAMETERS, Edit
 from rosetta_core.config.optimisation import Regulariser, Similarity
 from rosetta_core.config.reading import parse_section
 from rosetta_core.config.steering import ActivationMaximisation, Inversion, PivotalTuning
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.steering.optimise.stopping import StepCallback, Stopping
+
+if TYPE_CHECKING:
+    from rosetta_core.steering.optimise.stopping import StepCallback
 
 __all__ = [
     "EditOptions",
@@ -26,9 +28,10 @@ __all__ = [
     "TuningOptions",
     "job_of",
     "settings_of_options",
-    "stopping_of",
+    "takes_options",
 ]
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Job = TypeVar("Job", Inversion, ActivationMaximisation, Edit, PivotalTuning)
 
 
@@ -43,7 +46,7 @@ class StoppingOptions(TypedDict, total=False):
         tolerance: decrease of the loss that counts as lower; 0 by default.
     """
 
-    callback: StepCallback | None
+    callback: "StepCallback | None"
     every: int
     patience: int | None
     tolerance: float
@@ -156,6 +159,45 @@ OPTIONS: Mapping[type, frozenset[str]] = {
     PivotalTuning: TuningOptions.__optional_keys__,
 }
 NOT_CONFIGURED: Mapping[type, set[str]] = {PivotalTuning: {"space", "class_label"}}
+DEFAULTS = {  # of options that are not in the section
+    "callback": None,
+    "every": 1,
+    "patience": None,
+    "tolerance": 0.0,
+    "space": "z",
+    "class_label": None,
+}
+
+
+def takes_options(section: type[Job]) -> Callable[[Function], Function]:
+    """Return a decorator that shows the options of a function, with their defaults, in its help.
+
+    Args:
+        section: section of the configuration that has the options.
+    """
+    fields: Mapping[str, Any] = section.model_fields
+    names = [*(name for name in fields if name in OPTIONS[section]), *DEFAULTS]
+    options: list[inspect.Parameter] = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=fields[name].default if name in fields else DEFAULTS[name],
+        )
+        for name in dict.fromkeys(names)
+        if name in OPTIONS[section]
+    ]
+
+    def show(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own: list[inspect.Parameter] = [
+            part
+            for part in signature.parameters.values()
+            if part.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        vars(function)["__signature__"] = signature.replace(parameters=[*own, *options])
+        return function
+
+    return show
 
 
 def job_of(section: type[Job], options: Mapping[str, Any], *, name: str, **given: Any) -> Job:
@@ -207,20 +249,3 @@ def settings_of_options(job: Any) -> dict[str, Any]:
     """Return the settings of a job, without what its section only requires."""
     content = job.model_dump(mode="json")
     return {key: value for key, value in content.items() if key in OPTIONS[type(job)]}
-
-
-def stopping_of(options: Mapping[str, Any], *, name: str) -> Stopping:
-    """Return the callback and early stopping of a function's options; RosettaError if wrong."""
-    callback, patience = options.get("callback"), options.get("patience")
-    tolerance = _plain(options.get("tolerance", 0.0))
-    if callback is not None and not callable(callback):
-        raise RosettaError(f"{name}: callback: {callback!r} is not a function; give a function")
-    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-    if not number or not 0 <= tolerance < np.inf:
-        raise RosettaError(f"{name}: tolerance: {tolerance!r} is not a number from 0 on")
-    return Stopping(
-        callback,
-        every=whole_number(f"{name}: every", options.get("every", 1)),
-        patience=None if patience is None else whole_number(f"{name}: patience", patience),
-        tolerance=float(tolerance),
-    )

@@ -71,6 +71,8 @@ def check_units(
             f"{channels[str(row.layer)] - 1}"
         )
     alive = np.isfinite(units["mean"]) & np.isfinite(units["std"]) & (units["std"] > 0)
+    if "alive" in table.columns:
+        alive &= table["alive"].to_numpy(bool)
     for row in units[~alive].itertuples():
         raise RosettaError(
             f"{key}: {model.name}/{row.layer}/{row.channel} is dead or has no mean and standard "
