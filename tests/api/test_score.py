@@ -310,6 +310,17 @@ def folder(new: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
+def test_a_network_that_was_not_saved_can_be_left_out(
+    saved: Path, pictures: np.ndarray, new: np.ndarray
+) -> None:
+    mined = rosetta.mine(loadable("one", 1), [small(1)], pictures, k=3)
+    run = rosetta.open_run(mined.save(saved.parent / "partly"))
+    with pytest.raises(RosettaError, match=r"^small1: its network was given .* models=\['one'\]$"):
+        run.score(new)
+    scores = run.score(new, models=["one"])
+    np.testing.assert_array_equal(scores.scores, mined.score(new, models=["one"]).scores)
+
+
 def test_a_saved_run_scores_as_the_result(saved: Path) -> None:
     run = rosetta.open_run(saved)
     np.testing.assert_array_equal(run.score(run.images()).scores.T, run.concept_scores)

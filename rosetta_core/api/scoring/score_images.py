@@ -85,9 +85,7 @@ def score_images(
         source = _with_latents(images(source, size=size, **options), latents)
         options, size = {"count": None}, None
     targets = _targets(result, source, concepts=concepts, units=units, models=models)
-    loaded = {model: result.model(model) for model in targets.models}
-    for name, model in loaded.items():
-        check_evaluation(name, model.network.network)
+    loaded = {name: _loaded(result, name, targets) for name in targets.models}
     batch = _Batch()
     scorer = _scorer(result, loaded, targets, batch)
     side = size or _side(result)
@@ -123,6 +121,19 @@ def score_images(
         labels=texts,
         _kept=kept,
     )
+
+
+def _loaded(result: Result, name: str, targets: Targets) -> Model:
+    """Return a model that takes part; RosettaError if it cannot be loaded or is being trained."""
+    try:
+        model = result.model(name)
+    except RosettaError as error:
+        if len(targets.models) == 1:
+            raise
+        others = ", ".join(repr(other) for other in targets.models if other != name)
+        raise RosettaError(f"{error}; or leave it out: models=[{others}]") from error
+    check_evaluation(name, model.network.network)
+    return model
 
 
 def _side(result: Result) -> int:

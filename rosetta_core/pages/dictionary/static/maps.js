@@ -128,6 +128,7 @@ const maps = (() => {
     h("img", {
       src: `pictures/images/${image}.webp`,
       alt: rosetta.imageName(image),
+      title: rosetta.imageName(image),
       width: SIDE,
       height: SIDE,
       loading: "lazy",
@@ -182,8 +183,11 @@ const maps = (() => {
       });
       const element = h(
         "div",
-        { class: "tile", title: `${map.label}\npeak ${fixed(peak(map), 1)} std` },
-        picture(image, { alt: "", "aria-hidden": "true" }),
+        {
+          class: "tile",
+          title: `${rosetta.imageName(image)}\n${map.label}\npeak ${fixed(peak(map), 1)} std`,
+        },
+        picture(image, { alt: "", title: null, "aria-hidden": "true" }),
         canvas,
       );
       this.tiles.push({ map, canvas });
