@@ -73,17 +73,17 @@ class Result(MiningResult):
         """Compute how strongly concepts and units fire on new images.
 
         Scores are the concept scores of the dictionary, computed with the mean and std of the mined
-        images. All encoders take part, and the pivot if it can: a generator needs latents. Without
+        images. All encoders are used, and the pivot if possible: a generator needs latents. Without
         the pivot, the score is the mean product between units of two encoders that are best buddies
         of the same Rosetta neuron; with a single encoder, the mean square of the positive part of
-        the maps of its units. Scores of other models are therefore on another scale.
+        the maps of its units. Scores by different models are on different scales.
 
         Args:
             images: images as `rosetta_core.images` takes them; they are read in batches. Images
                 that the pivot drew (`sample`) have their latents with them.
             concepts: numbers or ids of the concepts; None: all, or none if there are units.
             units: ids of units; their score is their peak, in std above the mean.
-            models: models that take part; None: all that can.
+            models: models to use; None: all that can process the images.
             latents: latents (n, z) of the images, for example of an inversion, for a generator.
             size: side of encoded images in pixels; None: that of the mined images.
             count: number of images to read, the first ones; None: all.
@@ -92,7 +92,7 @@ class Result(MiningResult):
             memory_budget: working memory, for example "2 GiB"; None: that of the result.
 
         Raises:
-            RosettaError: there is no such concept, unit or model, a unit's model cannot take part,
+            RosettaError: there is no such concept, unit or model, a unit's model is not used,
                 weights are missing, or the images cannot be read.
         """
         from rosetta_core.api.scoring.score_images import score_images

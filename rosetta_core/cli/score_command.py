@@ -148,7 +148,7 @@ SCORE_COMMAND = Command(
             "--models",
             nargs="+",
             metavar="MODEL",
-            help="models that take part (default: all; a generator cannot process images)",
+            help="models to use (default: all encoders, and the pivot unless it is a generator)",
         ),
         argument(
             "--size",

@@ -1,4 +1,4 @@
-"""Images from folders, files, archives, tables, arrays and data sets, told apart by their type."""
+"""Images from folders, files, archives, tables, arrays and data sets."""
 
 import glob
 import re

@@ -36,13 +36,13 @@ __all__ = ["Targets", "score_images"]
 
 @dataclass(frozen=True)
 class Targets:
-    """Concepts and units that are scored, and the models that take part.
+    """Concepts and units that are scored, and the models that are used.
 
     Attributes:
         concepts: numbers of the concepts.
         units: model and number of each unit.
-        models: models that take part.
-        left_out: by model that does not take part the reason.
+        models: models that are used.
+        left_out: reason for each model that is not used.
     """
 
     concepts: list[int]
@@ -124,7 +124,7 @@ def score_images(
 
 
 def _loaded(result: Result, name: str, targets: Targets) -> Model:
-    """Return a model that takes part; RosettaError if it cannot be loaded or is being trained."""
+    """Return a model that is used; RosettaError if it cannot be loaded or is being trained."""
     try:
         model = result.model(name)
     except RosettaError as error:
@@ -271,7 +271,7 @@ def _scorer(
 def _latents(
     source: ImageSet | None, numbers: range, models: Mapping[str, Model]
 ) -> tuple[NDArray, ...]:
-    """Return the inputs of a generator for some images; empty if none takes part."""
+    """Return the inputs of a generator for some images; empty if none is used."""
     if source is None or source.latents is None:
         return ()
     inside = slice(numbers.start, numbers.stop)

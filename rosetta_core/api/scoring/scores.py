@@ -33,8 +33,8 @@ class Scores:
 
     Attributes:
         run: name of the result.
-        models: models that took part.
-        left_out: by model that did not take part the reason.
+        models: models that were used.
+        left_out: reason for each model that was not used.
         concepts: numbers of the concepts.
         concept_ids: their stable ids, which are accepted wherever a number is.
         units: ids of the units, model/layer/channel.

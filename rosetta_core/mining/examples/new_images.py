@@ -1,6 +1,6 @@
 """Scores and heat maps of concepts and units on images that were not mined.
 
-Maps are standardised by the mean and std of the mined images. Where the pivot takes part, a score
+Maps are standardised by the mean and std of the mined images. Where the pivot is used, a score
 is the concept score of the dictionary (see `concepts`). A generator cannot process images: without
 the pivot, the product is taken between units of two encoders that are best buddies of the same
 Rosetta neuron, and averaged over all pairs of encoders. With a single encoder, it is the mean
@@ -57,7 +57,7 @@ def units_to_score(
 
     Args:
         rosetta: table of Rosetta neurons.
-        models: models that take part.
+        models: models that are used.
         pivot: name of the pivot.
         concepts: numbers of the concepts.
         units: model and number of further units.
@@ -80,7 +80,7 @@ class NewImageScorer:
     Args:
         rosetta: table of Rosetta neurons.
         units: by model its table of units.
-        maps: by model that takes part its activation maps; layers without a needed unit may be
+        maps: activation maps of each model that is used; layers without a needed unit may be
             missing.
         pivot: name of the pivot.
         concepts: numbers of the concepts.
@@ -146,7 +146,7 @@ def _terms(
 
     Args:
         members: rows of the concept in the table of Rosetta neurons.
-        positions: chosen units of the models that take part.
+        positions: chosen units of the models that are used.
         pivot: name of the pivot.
     """
     encoders = [model for model in positions if model != pivot]
