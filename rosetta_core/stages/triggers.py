@@ -16,6 +16,7 @@ from rosetta_core.runtime import user_code
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.stages.stage import Stage
 from rosetta_core.validation import to_json
+from rosetta_core.zoo.model_info import model_definition
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.local import FileWeights
 
@@ -34,9 +35,14 @@ def code_modules(stage: Stage, config: Config, **job: Any) -> list[str]:
 
 
 def code(stage: Stage, config: Config, **job: Any) -> str:
-    """Return the fingerprint of a job's code, and of the user's own that builds its networks."""
-    targets = sorted({m.target for m in stage.models(config, **job) if m.target})
+    """Return the fingerprint of a job's code, and of the user's own that builds its networks.
+
+    Files that define a network count as code.
+    """
+    models = stage.models(config, **job)
+    targets = sorted({model.target for model in models if model.target})
     own = [user_code.fingerprint(target, key="target") for target in targets]
+    own += [digest for model in models if (digest := model_definition(model))]
     return " ".join([code_fingerprint(*code_modules(stage, config, **job)), *sorted(own)])
 
 

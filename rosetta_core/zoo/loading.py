@@ -40,6 +40,8 @@ def build(model: ModelSpec, *, truncation: float = 1.0) -> Network:
             built = module.build(
                 model.architecture, arguments=model.arguments, truncation=truncation
             )
+        case "encoder" if family.defined_by_files:
+            built = module.build(model.architecture, arguments=model.arguments, input=model.input)
         case "encoder":
             built = module.build(model.architecture, arguments=model.arguments)
         case "user":

@@ -14,12 +14,20 @@ from rosetta_core.io.cached_text import read_cached, write_cached
 from rosetta_core.runtime import user_code
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.validation import to_json
+from rosetta_core.zoo.encoders.transformers_files import definition_digest
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import FAMILIES, GENERATORS
 from rosetta_core.zoo.weights.sources import StoredWeights
 
-__all__ = ["ModelInfo", "affordable_patches", "check_fit", "check_layers", "describe"]
+__all__ = [
+    "ModelInfo",
+    "affordable_patches",
+    "check_fit",
+    "check_layers",
+    "describe",
+    "model_definition",
+]
 
 TRIAL_FLOPS = 4 * 10**11  # of a geometry check: seconds on a CPU
 PASSES = 28  # forward passes that the check of a generator costs
@@ -217,13 +225,28 @@ def check_fit(model: ModelSpec, path: Path, resources: Path) -> None:
 
 def _cache_path(model: ModelSpec, resources: Path, *modules: str, parts: list[Any]) -> Path:
     """Return the path of a result that follows from a model's definition, code and libraries."""
+    family = FAMILIES[model.family]
     definition = model.model_dump(mode="json", exclude={"name", "weights"})
     libraries = {library: version(library) for library in LIBRARIES}
-    code = code_fingerprint(*modules, FAMILIES[model.family].module_name)
+    if family.extra:
+        libraries[family.name] = family.library_version()
+    code = code_fingerprint(*modules, family.module_name)
+    code += model_definition(model)
     if model.target:
         code += user_code.fingerprint(model.target, key="target")
     content = to_json([definition, parts, libraries, code])
     return resources / "layers" / f"{sha256(content.encode()).hexdigest()[:24]}.json"
+
+
+def model_definition(model: ModelSpec) -> str:
+    """Return the digest of the files that define a model's network; empty if there are none.
+
+    Raises:
+        RosettaError: a file is missing, damaged, or cannot be fetched.
+    """
+    if not FAMILIES[model.family].defined_by_files:
+        return ""
+    return definition_digest(model.architecture or "")
 
 
 @contextmanager

@@ -7,10 +7,12 @@ available. Weights of the face zoo are in the package index or in this package, 
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rosetta_core.errors import did_you_mean
 from rosetta_core.zoo.weights.local import SHIPPED
+from rosetta_core.zoo.weights.shards import saved_weights
 
 __all__ = ["LIBRARY_MODEL", "NAMED_MODELS", "expand_name"]
 
@@ -253,15 +255,22 @@ NAMED_MODELS: dict[str, Definition] = {
 }
 
 
-LIBRARY_MODEL = r"^(timm:[\w.-]+|torchvision:\w+(/\w+)?|open_clip:[\w.-]+/[\w.-]+)$"
-LIBRARY_NAMES = "timm:NAME, torchvision:NAME or open_clip:ARCHITECTURE/PRETRAINED"
+LIBRARY_MODEL = (
+    r"^(timm:[\w.-]+|torchvision:\w+(/\w+)?|open_clip:[\w.-]+/[\w.-]+"
+    r"|transformers:([\w.-]*[\w-][\w.-]*/[\w.-]+(@[\w.-]+)?|\.{0,2}/.+))$"
+)
+LIBRARY_NAMES = (
+    "timm:NAME, torchvision:NAME, open_clip:ARCHITECTURE/PRETRAINED, transformers:OWNER/NAME, "
+    "optionally with @REVISION, or transformers:./FOLDER"
+)
 
 
 def expand_name(content: Any) -> Any:
     """Expand `NAME` or `{zoo: NAME, key: value, …}` to the definition of a model.
 
     A name is one of the zoo, or that of a library's model with its weights: timm:NAME,
-    torchvision:NAME, torchvision:NAME/WEIGHTS or open_clip:ARCHITECTURE/PRETRAINED. A key of the
+    torchvision:NAME, torchvision:NAME/WEIGHTS, open_clip:ARCHITECTURE/PRETRAINED,
+    transformers:OWNER/NAME, transformers:OWNER/NAME@REVISION or transformers:./FOLDER. A key of the
     content replaces the definition's value as a whole; other content is returned unchanged.
 
     Raises:
@@ -287,7 +296,17 @@ def _library_model(text: str) -> Definition:
     if not re.fullmatch(LIBRARY_MODEL, text):
         raise ValueError(f"{text!r} is not a model of a library; write {LIBRARY_NAMES}")
     library, _, model = text.partition(":")
+    name = _safe(model)
+    if library == "transformers":
+        folder = model.startswith(("/", "./", "../"))
+        name = _safe(model.rstrip("/").rpartition("/")[2] if folder else model)
+        source = {"file": str(saved_weights(Path(model)))} if folder else {"hub": text}
+        return {"name": name, "family": library, "architecture": model, "weights": source}
     architecture, _, _ = model.partition("/")
     weights = {"hub": text, **({"prefix": "visual."} if library == "open_clip" else {})}
-    name = re.sub(r"-{2,}|[^\w.-]", "_", model).lstrip("_.-")[:64]
     return {"name": name, "family": library, "architecture": architecture, "weights": weights}
+
+
+def _safe(text: str) -> str:
+    """Return a text as the name of a model."""
+    return re.sub(r"-{2,}|[^\w.-]", "_", text).lstrip("_.-")[:64] or "model"

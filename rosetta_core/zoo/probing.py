@@ -32,25 +32,24 @@ def probe_layers(
     Raises:
         RosettaError: there is such a layer, unless `skip_invalid`.
     """
+    repeated = {name for name, output in model.trace().items() if output.runs > 1}
+    if skip_invalid:
+        names = [name for name in names if name not in repeated]
+    elif first := next((name for name in names if name in repeated), None):
+        raise RosettaError(
+            f"layer {first!r}: runs more than once in a forward pass, so its units are "
+            "ambiguous; choose the block around it"
+        )
     layers: dict[str, Layer] = {}
-    runs: dict[str, int] = {}
 
     def receive(name: str, maps: Tensor) -> None:
-        runs[name] = runs.get(name, 0) + 1
         _, channels, height, width = maps.shape
         layers[name] = Layer(name, channels, height, width, model.margins.get(name, 0))
 
     with model.capture(names, receive=receive, skip_invalid=skip_invalid):
         model.network(*(part.to(model.device) for part in model.probe()))
-    if skip_invalid:
-        return [layer for name, layer in layers.items() if runs[name] == 1]
-    if silent := [name for name in names if name not in layers]:
+    if not skip_invalid and (silent := [name for name in names if name not in layers]):
         raise RosettaError(f"layer {silent[0]!r}: never runs in a forward pass; choose another")
-    if repeated := [name for name in names if runs[name] > 1]:
-        raise RosettaError(
-            f"layer {repeated[0]!r}: runs more than once in a forward pass, so its units are "
-            "ambiguous; choose the block around it"
-        )
     return list(layers.values())
 
 

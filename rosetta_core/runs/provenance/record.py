@@ -18,6 +18,7 @@ from rosetta_core.runs.paths import PACKAGE, RunPaths, weights_file
 from rosetta_core.runs.provenance.digests import digests
 from rosetta_core.runtime.machine import command_output, describe_machine
 from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.checksums import read_record
 from rosetta_core.zoo.weights.local import RandomWeights
 
@@ -51,7 +52,7 @@ def describe_provenance(
         "machine": describe_machine(),
         "device": config.device,
         "seed": config.sampling.seed,
-        "libraries": _library_versions(),
+        "libraries": _library_versions(config),
         "code": dict(code),
         "weights": {
             model.name: _describe_weights(model, resources, networks or {})
@@ -122,9 +123,10 @@ def _commit(folder: Path) -> dict[str, Any]:
     return {"commit": commit[0], "changed": bool(changed)} if commit else {}
 
 
-def _library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that this package requires, without its extras."""
-    versions = {}
+def _library_versions(config: Config) -> dict[str, str]:
+    """Return the versions of the libraries that the run requires, without unused extras."""
+    families = (FAMILIES[model.family] for model in config.models)
+    versions = {str(f.name): f.library_version() for f in families if f.extra}
     for requirement in requires("rosetta-core") or []:
         name = re.match(r"[\w.-]+", requirement)
         if name and "extra ==" not in requirement:

@@ -130,7 +130,7 @@ def _fetch(weights: RemoteWeights, path: Path) -> None:
             "by "
             "hand"
         )
-    if is_index(path):
+    if is_index(path) or (_may_be_index(weights) and file_format(part) == "sharded"):
         _fetch_shards(weights, part, path)
     write_record(path, record)
     part.replace(path)
@@ -146,7 +146,7 @@ def _refuse_foreign(weights: RemoteWeights, part: Path, path: Path, address: str
     if foreign is None and _first_byte(part) == b"{":
         try:
             file_format(part)
-            if not is_index(path):
+            if not is_index(path) and not _may_be_index(weights):
                 foreign = (
                     "is the index of several files; give the name or the address that ends in "
                     ".index.json"
@@ -156,6 +156,11 @@ def _refuse_foreign(weights: RemoteWeights, part: Path, path: Path, address: str
     if foreign:
         part.unlink()
         raise RosettaError(f"{weights.source}: what {address} sends {foreign}")
+
+
+def _may_be_index(weights: RemoteWeights) -> bool:
+    """Return whether a source names a model, whose weights may be in several files."""
+    return isinstance(weights, HubWeights) and weights.hub.startswith("transformers:")
 
 
 def _first_byte(path: Path) -> bytes:
@@ -190,7 +195,11 @@ def _sibling(weights: RemoteWeights, name: str) -> RemoteWeights:
             where = {"url": urlunsplit(parts._replace(path=f"{folder}/{quote(name)}"))}
         case HubWeights():
             file, at, revision = weights.hub.partition("@")
-            where = {"hub": f"{file.rpartition('/')[0]}/{name}{at}{revision}"}
+            library, _, model = file.partition(":")
+            folder = (
+                f"huggingface:{model}" if library == "transformers" else file.rpartition("/")[0]
+            )
+            where = {"hub": f"{folder}/{name}{at}{revision}"}
         case PackageWeights():
             where = {"member": f"{weights.member.rpartition('/')[0]}/{name}".lstrip("/")}
         case _:

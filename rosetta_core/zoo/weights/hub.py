@@ -9,11 +9,12 @@ from rosetta_core.errors import RosettaError, did_you_mean
 from rosetta_core.io.atomic import file_sha256
 from rosetta_core.zoo.weights.download import UnreachableError, download
 
-__all__ = ["HubFile", "download_from_repository", "resolve_hub_name"]
+__all__ = ["HubFile", "download_from_repository", "repository_file", "resolve_hub_name"]
 
 # names of files in the repositories of each hub; the format that cannot carry code comes first
 TIMM = ("model.safetensors", "pytorch_model.bin")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+TRANSFORMERS = ("model.safetensors", "model.safetensors.index.json")
 
 CHECKSUM = re.compile("[0-9a-f]{64}")  # ETag of a large file; other files have other ETags
 
@@ -38,7 +39,7 @@ class HubFile:
 
 
 def resolve_hub_name(hub: str) -> HubFile:
-    """Return the file of a hub's name: timm:…, torchvision:…, open_clip:…, or huggingface:….
+    """Return the file of a hub's name: a library and a model, or a file of Hugging Face.
 
     Raises:
         RosettaError: the library does not have the model, or has no weights of it.
@@ -51,6 +52,8 @@ def resolve_hub_name(hub: str) -> HubFile:
     if library == "open_clip":
         return _open_clip_file(*name.split("/"))
     name, _, revision = name.partition("@")
+    if library == "transformers":
+        return HubFile(name, TRANSFORMERS, revision or None)
     owner, repository, file = name.split("/", 2)
     return HubFile(f"{owner}/{repository}", (file,), revision or None)
 
@@ -167,6 +170,43 @@ def download_from_repository(wanted: HubFile, part: Path, *, max_bytes: int) -> 
     raise UnreachableError(
         next(iter(addresses.values())), f"the repository has no {' or '.join(addresses)}"
     )
+
+
+def repository_file(repository: str, name: str, *, revision: str | None) -> Path | None:
+    """Return a small file of a Hugging Face repository, in Hugging Face's cache.
+
+    A file in the cache is used without asking the hub.
+
+    Args:
+        repository: OWNER/NAME.
+        name: name of the file in the repository.
+        revision: branch, tag or commit; None for the main branch.
+
+    Returns:
+        The path; None if the repository has no such file.
+
+    Raises:
+        RosettaError: the repository cannot be reached.
+    """
+    import huggingface_hub as hub  # takes a second
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    cached = hub.try_to_load_from_cache(repository, name, revision=revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    if cached is not None:  # known to be absent
+        return None
+    try:
+        return Path(hub.hf_hub_download(repository, name, revision=revision))
+    except RemoteEntryNotFoundError:
+        return None
+    except Exception as error:  # of several libraries
+        at = f"@{revision}" if revision else ""
+        raise RosettaError(
+            f"{repository}{at}: {name} cannot be fetched from the Hugging Face hub "
+            f"({_reason(error)}); check the name and the connection, or give a folder with the "
+            "model's files"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

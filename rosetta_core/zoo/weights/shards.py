@@ -10,18 +10,51 @@ from pathlib import Path
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import file_sha256
 
-__all__ = ["is_index", "read_index", "shard_names", "shard_path", "weights_digest", "weights_files"]
+__all__ = [
+    "is_index",
+    "read_index",
+    "saved_weights",
+    "shard_names",
+    "shard_path",
+    "weights_digest",
+    "weights_files",
+]
 
 SUFFIX = ".index.json"
+SAVED = "model.safetensors"  # as transformers writes it; in parts with an index
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 MAX_SHARDS = 1000
 
 
 def is_index(path: Path) -> bool:
-    """Return whether a file of weights is an index of several files, by its name.
+    """Return whether a file of weights is an index of several files, by its name or content.
 
     The name may end in the revision of a hub's file or in the query of an address, after an @.
     """
-    return path.name.partition("@")[0].endswith(SUFFIX)
+    name = path.name.partition("@")[0]
+    if name != SAVED or not path.is_file():
+        return name.endswith(SUFFIX)
+    with path.open("rb") as file:  # of a model on the hub, which may be several files
+        start = file.read(9)
+    return start[:1] == b"{" and start[8:] != b"{"  # no safetensors, whose header follows 8 bytes
+
+
+def saved_weights(folder: Path) -> Path:
+    """Return the file of weights in a folder that transformers saved, or the index of several.
+
+    Raises:
+        ValueError: the folder has only pickled weights.
+    """
+    for name in (SAVED, f"{SAVED}{SUFFIX}"):
+        if (folder / name).is_file():
+            return folder / name
+    pickles = [file.name for pattern in PICKLES for file in sorted(folder.glob(pattern))]
+    if pickles:
+        raise ValueError(
+            f"{folder}: has no {SAVED}, only pickled weights ({pickles[0]}); save the model again "
+            "as safetensors, or give the file in `weights`, which is read as data"
+        )
+    return folder / SAVED
 
 
 def shard_path(index: Path, name: str) -> Path:

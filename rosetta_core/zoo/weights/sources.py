@@ -99,14 +99,14 @@ def _check_hub(text: str) -> str:
 Address = Annotated[str, AfterValidator(_check_address)]
 HUB = (
     r"^(timm:[\w.-]+|torchvision:\w+(/\w+)?|open_clip:[\w.-]+/[\w.-]+"
-    r"|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
+    r"|transformers:[\w.-]+/[\w.-]+(@[\w.-]+)?|huggingface:[\w.-]+/[\w.-]+/[\w./-]+(@[\w.-]+)?)$"
 )
 DIGITS = r"^[0-9a-f]{8,64}$"
 Hub = Annotated[str, Field(pattern=HUB), AfterValidator(_check_hub)]
 Digits = Annotated[str, Field(pattern=DIGITS)]
 PATTERN_MESSAGES |= {
-    HUB: "is not a hub file; write timm:NAME, torchvision:NAME, open_clip:ARCHITECTURE/PRETRAINED "
-    "or huggingface:OWNER/NAME/FILE",
+    HUB: "is not a hub file; write timm:NAME, torchvision:NAME, open_clip:ARCHITECTURE/PRETRAINED, "
+    "transformers:OWNER/NAME or huggingface:OWNER/NAME/FILE",
     DIGITS: "is not a checksum; write the first 8 to 64 digits of a SHA-256 (0-9a-f)",
 }
 
@@ -156,8 +156,8 @@ class HubWeights(_Download):
 
     hub: Hub = Field(
         description="file of a model hub: timm:NAME, torchvision:NAME, torchvision:NAME/WEIGHTS, "
-        "open_clip:ARCHITECTURE/PRETRAINED or huggingface:OWNER/NAME/FILE, optionally with "
-        "@REVISION"
+        "open_clip:ARCHITECTURE/PRETRAINED; or transformers:OWNER/NAME or "
+        "huggingface:OWNER/NAME/FILE, both optionally with @REVISION"
     )
 
     @property
@@ -169,6 +169,9 @@ class HubWeights(_Download):
     def place(self) -> PurePosixPath:
         """Path of the file in the resources."""
         hub, _, name = self.hub.partition(":")
+        if hub == "transformers":  # a folder, since the weights may be several files
+            name, at, revision = name.partition("@")
+            return PurePosixPath(hub, name, f"model.safetensors{at}{revision}")
         return PurePosixPath(hub, name)
 
 
