@@ -81,8 +81,9 @@ def load_model(
     """Load a model by name; its weights are fetched on first use.
 
     Args:
-        name: a model of the zoo (`rosetta zoo` lists them), timm:NAME, torchvision:NAME or
-            open_clip:ARCHITECTURE/PRETRAINED; or the keys of a model as in a configuration.
+        name: a model of the zoo (`rosetta zoo` lists them), timm:NAME, torchvision:NAME,
+            open_clip:ARCHITECTURE/PRETRAINED, transformers:OWNER/NAME@REVISION or
+            transformers:./FOLDER; or the keys of a model as in a configuration.
         device: auto, cpu, cuda or cuda:N.
         truncation: truncation psi of a generator's latents.
         resources: folder of fetched weights, shared with the workflow.
