@@ -29,6 +29,7 @@ from rosetta_core.zoo.model_info import affordable_patches, check_layers
 from rosetta_core.zoo.model_spec import Input, LayoutSpec, ModelSpec
 from rosetta_core.zoo.network import Encoder, Generator, Network
 from rosetta_core.zoo.probing import measure_forward, probe_layers
+from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.fetch import fetch
 from rosetta_core.zoo.weights.sources import RemoteWeights
 
@@ -231,7 +232,8 @@ def _network(
         if latent_size is not None:
             size = whole_number("latent_size", latent_size)
             return Generator(network=network, latent_size=size, **options)
-        return Encoder(network=network, input=_input(input), **{**_known(network), **options})
+        images = _input(input)
+        return Encoder(network=network, input=images, **{**_known(network, images), **options})
     except TypeError as error:
         raise RosettaError(f"wrap: {error}") from None
 
@@ -251,8 +253,11 @@ def _input(given: Any) -> Input:
     return given
 
 
-def _known(network: nn.Module) -> dict[str, Any]:
-    """Return what libraries tell about the tokens and layouts of a module."""
+def _known(network: nn.Module, images: Input) -> dict[str, Any]:
+    """Return what libraries state about the layers and layouts of their modules."""
+    if any(base.__module__.startswith("transformers.") for base in type(network).__mro__):
+        facts: dict[str, Any] = FAMILIES["transformers"].module().facts_of(network, images.sides)
+        return facts
     if isinstance(network, VisionTransformer):
         return {"prefix_tokens": 1}
     if not hasattr(network, "pretrained_cfg"):

@@ -34,10 +34,11 @@ from rosetta_core.zoo.encoders.transformers_layouts import (
     preset_of,
     trailing_tokens,
 )
+from rosetta_core.zoo.layers import Grid
 from rosetta_core.zoo.model_spec import Input
 from rosetta_core.zoo.network import Encoder
 
-__all__ = ["build"]
+__all__ = ["build", "facts_of"]
 
 PIXELS = "pixel_values"
 WRAPPERS = ("timm_backbone", "timm_wrapper")  # networks of timm
@@ -79,18 +80,29 @@ def build(
     model_class = _model_class(definition, config)
     network = _construct(definition, model_class, config, arguments)
     chosen = input or input_of(definition, config)
-    grid = patch_grid(config, chosen.sides)
-    prefix, trailing = prefix_tokens_of(network), trailing_tokens(config)
-    adapt(network, config, grid=grid)
+    adapt(network, config, grid=patch_grid(config, chosen.sides))
     return Encoder(
         network=network,
         input=chosen,
-        preset=preset_of(network),
-        prefix_tokens=prefix,
-        hint_for=hints_of(network, grid=grid, prefix_tokens=prefix),
-        to_maps=FirstTensor(trailing, grid, prefix),
         convert_checkpoint=_Converter(definition, model_class, config),
+        **facts_of(network, chosen.sides),
     )
+
+
+def facts_of(network: PreTrainedModel, sides: Grid) -> dict[str, Any]:
+    """Return the fields of an `Encoder` that follow from a network: its layers and layouts.
+
+    Args:
+        network: a vision model of the library.
+        sides: height and width of its images.
+    """
+    grid, prefix = patch_grid(network.config, sides), prefix_tokens_of(network)
+    return {
+        "preset": preset_of(network),
+        "prefix_tokens": prefix,
+        "hint_for": hints_of(network, grid=grid, prefix_tokens=prefix),
+        "to_maps": FirstTensor(trailing_tokens(network.config), grid, prefix),
+    }
 
 
 def _config(definition: Definition, arguments: Mapping[str, Any]) -> PreTrainedConfig:
