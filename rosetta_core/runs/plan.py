@@ -7,6 +7,7 @@ estimate, so a cluster job requests a multiple of it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 from rosetta_core.config import Config
 from rosetta_core.validation import parse_bytes
@@ -145,7 +146,7 @@ class RunShapes:
         self.live = not config.stores_activations
         self.budget = parse_bytes(config.memory_budget)
 
-    cost = Cost
+    cost: ClassVar[type[Cost]] = Cost
 
     @property
     def pivot(self) -> ModelInfo:

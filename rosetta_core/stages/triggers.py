@@ -16,7 +16,7 @@ from rosetta_core.runtime import user_code
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.stages.stage import Stage
 from rosetta_core.validation import to_json
-from rosetta_core.zoo.model_info import model_definition
+from rosetta_core.zoo.encoders.transformers_files import model_definition
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.local import FileWeights
 

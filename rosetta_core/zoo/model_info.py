@@ -14,7 +14,7 @@ from rosetta_core.io.cached_text import read_cached, write_cached
 from rosetta_core.runtime import user_code
 from rosetta_core.runtime.code_fingerprint import code_fingerprint
 from rosetta_core.validation import to_json
-from rosetta_core.zoo.encoders.transformers_files import definition_digest
+from rosetta_core.zoo.encoders.transformers_files import model_definition
 from rosetta_core.zoo.layers import Layer
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import FAMILIES, GENERATORS
@@ -26,7 +26,6 @@ __all__ = [
     "check_fit",
     "check_layers",
     "describe",
-    "model_definition",
 ]
 
 TRIAL_FLOPS = 4 * 10**11  # of a geometry check: seconds on a CPU
@@ -236,17 +235,6 @@ def _cache_path(model: ModelSpec, resources: Path, *modules: str, parts: list[An
         code += user_code.fingerprint(model.target, key="target")
     content = to_json([definition, parts, libraries, code])
     return resources / "layers" / f"{sha256(content.encode()).hexdigest()[:24]}.json"
-
-
-def model_definition(model: ModelSpec) -> str:
-    """Return the digest of the files that define a model's network; empty if there are none.
-
-    Raises:
-        RosettaError: a file is missing, damaged, or cannot be fetched.
-    """
-    if not FAMILIES[model.family].defined_by_files:
-        return ""
-    return definition_digest(model.architecture or "")
 
 
 @contextmanager

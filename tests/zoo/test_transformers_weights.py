@@ -16,8 +16,9 @@ from torch import nn
 from rosetta_core.api.models import load_model
 from rosetta_core.config import load_config
 from rosetta_core.errors import RosettaError
+from rosetta_core.zoo.encoders.transformers_files import model_definition
 from rosetta_core.zoo.loading import build, load
-from rosetta_core.zoo.model_info import check_fit, describe, model_definition
+from rosetta_core.zoo.model_info import check_fit, describe
 from rosetta_core.zoo.model_spec import ModelSpec
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.hub import resolve_hub_name

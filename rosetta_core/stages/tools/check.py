@@ -21,7 +21,7 @@ from rosetta_core.runtime.user_code import fingerprint, report_errors
 from rosetta_core.stages import sample, triggers
 from rosetta_core.stages.steering.checks import check_steering, check_units
 from rosetta_core.stages.tools.prepare import list_layers
-from rosetta_core.zoo.model_info import model_definition
+from rosetta_core.zoo.encoders.transformers_files import model_definition
 from rosetta_core.zoo.model_spec import ModelSpec, has_image_range
 from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.local import FileWeights, ShippedWeights

@@ -15,9 +15,11 @@ from typing import Any
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.strict_json import read_json
 from rosetta_core.validation import to_json
+from rosetta_core.zoo.model_spec import ModelSpec
+from rosetta_core.zoo.registry import FAMILIES
 from rosetta_core.zoo.weights.hub import repository_file
 
-__all__ = ["Definition", "definition_digest", "is_folder", "read_definition"]
+__all__ = ["Definition", "is_folder", "model_definition", "read_definition"]
 
 CONFIG = "config.json"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -69,13 +71,15 @@ def read_definition(architecture: str) -> Definition:
     return Definition(name, {"model_type": architecture})
 
 
-def definition_digest(architecture: str) -> str:
-    """Return the SHA-256 of the settings of a network; empty for a type of model.
+def model_definition(model: ModelSpec) -> str:
+    """Return the SHA-256 of the files that define a model's network; empty if there are none.
 
     Raises:
         RosettaError: as in `read_definition`.
     """
-    definition = read_definition(architecture)
+    if not FAMILIES[model.family].defined_by_files:
+        return ""
+    definition = read_definition(model.architecture or "")
     if not definition.from_files:
         return ""
     return sha256(to_json([definition.config, definition.processor]).encode()).hexdigest()
