@@ -413,6 +413,21 @@ def test_split_half_agreement(opened, real: Path, finished: Checkout) -> None:
     assert sorted(shown_concepts(page)) == rate.index[rate.round(3) >= 0.5].tolist()
 
 
+@pytest.mark.parametrize("number", [0, 3, 6])
+def test_a_concept_has_an_address_by_its_stable_id(opened, hostile: Path, number: int) -> None:
+    page = opened(hostile, f"#/concept/{number}")
+    link = page.locator(".stable a")
+    name = link.inner_text()
+    assert "/" in name
+    link.click()
+    expect(page.locator("h1")).to_have_text(f"Concept {number}")
+    assert not page.url.endswith(f"#/concept/{number}")
+    page.reload()
+    expect(page.locator("h1")).to_have_text(f"Concept {number}")
+    page.goto(page.url.partition("#")[0] + "#/concept/no/99")
+    expect(page.locator("main")).to_contain_text("There is no concept no/99.")
+
+
 def test_missing_values_are_drawn_as_a_dash(opened, groups: Path) -> None:
     """Of the made-up run a fifth of the significance is missing: never 0, and last in any order."""
     page = opened(groups, "#/concept/0?pairs=1")

@@ -264,7 +264,7 @@ rosetta.pages.concept = (() => {
         head(`Concept ${number}`, "Concepts", step),
         h(
           "p",
-          { class: "small" },
+          { class: "small stable" },
           "Stable id: ",
           h(
             "a",
