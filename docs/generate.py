@@ -1,7 +1,7 @@
 """Pages and tables of the documentation site that come from the repository, as MkDocs hooks.
 
-README.md, SECURITY.md, CHANGELOG.md, the model cards, the tutorial notebook and the docstrings of
-each package become pages of the site. A comment `<!-- generated: NAME -->` in a page is replaced
+README.md, SECURITY.md, CHANGELOG.md, the model cards, the notebooks and the docstrings of each
+package become pages of the site; docs/execute.py runs the notebooks before. A comment `<!-- generated: NAME -->` in a page is replaced
 with a section of the command line, the configuration, the zoo or the list of packages. Nothing that
 is generated is committed.
 """
@@ -25,6 +25,7 @@ from rosetta_core.zoo.listing import as_markdown, entries
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "rosetta_core"
+EXECUTED = ROOT / "build" / "notebooks"  # by docs/execute.py
 WITHOUT_API = {"cli", "shipped", "static"}  # the command line has a page of its own
 FROM_REPOSITORY = {  # page of the site: file of the repository
     "index.md": "README.md",
@@ -33,7 +34,9 @@ FROM_REPOSITORY = {  # page of the site: file of the repository
     "explanation/security.md": "SECURITY.md",
     "reference/model-cards/dino_faces.md": "rosetta_core/zoo/shipped/dino_faces.md",
     "reference/model-cards/mae_faces.md": "rosetta_core/zoo/shipped/mae_faces.md",
-    "tutorials/read-a-run.md": "docs/tutorials/read-a-run.ipynb",
+    "notebooks/mine-in-memory.md": "docs/notebooks/1-mine-in-memory.ipynb",
+    "notebooks/steer-with-your-own-model.md": "docs/notebooks/2-steer-with-your-own-model.ipynb",
+    "notebooks/read-and-score.md": "docs/notebooks/3-read-and-score.ipynb",
 }
 PAGES = {file: page for page, file in FROM_REPOSITORY.items()}
 
@@ -70,14 +73,38 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def read_page(file: Path) -> str:
-    """Return a file of the repository as a page: of a notebook its text and code."""
+    """Return a file of the repository as a page: of a notebook its text, code and outputs."""
     if file.suffix != ".ipynb":
         return file.read_text()
     parts = []
-    for cell in json.loads(file.read_text())["cells"]:
+    for cell in json.loads((EXECUTED / file.name).read_text())["cells"]:
         source = "".join(cell["source"])
-        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+        else:
+            parts += [f"```python\n{source}\n```", *filter(None, map(_output, cell["outputs"]))]
     return "\n\n".join(parts) + f"\n\nThis page is the notebook `{file.relative_to(ROOT)}`.\n"
+
+
+def _output(output: dict[str, Any]) -> str:
+    """Return an output of a cell as Markdown or HTML; nothing for progress bars and warnings."""
+    if output["output_type"] == "stream":
+        return "" if output["name"] == "stderr" else _as_text(output["text"])
+    data = output["data"]
+    if "image/png" in data:
+        image = "".join(data["image/png"].split())
+        return f'<img class="output" alt="figure" src="data:image/png;base64,{image}">'
+    if "application/vnd.jupyter.widget-view+json" in data:
+        return ""
+    if "text/html" in data:
+        html = "".join(data["text/html"])
+        lines = re.sub(r"<style.*?</style>", "", html, flags=re.S).split("\n")
+        return '<div class="output">\n' + "\n".join(filter(str.strip, lines)) + "\n</div>"
+    return _as_text(data["text/plain"])
+
+
+def _as_text(text: str | list[str]) -> str:
+    return f"```text\n{''.join(text).rstrip()}\n```"
 
 
 def with_links_of_the_site(markdown: str, page: str) -> str:

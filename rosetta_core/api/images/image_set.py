@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from rosetta_core.api.models import Model
+from rosetta_core.errors import RosettaError
+from rosetta_core.io.atomic import atomic_path
 
 __all__ = [
     "UNLABELLED",
@@ -63,6 +67,22 @@ class ImageSet:
     def read(self, numbers: range) -> NDArray[np.uint8]:
         """Return consecutive images (n, h, w, 3)."""
         return self.pixels[numbers.start : numbers.stop]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the images as PNG files named by their numbers; return the folder.
+
+        Raises:
+            RosettaError: the folder exists and is not empty.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RosettaError(f"{folder}: is not an empty folder; choose another")
+        digits = len(str(len(self) - 1))
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            for number, pixels in enumerate(self.pixels):
+                Image.fromarray(pixels).save(temporary / f"{number:0{digits}d}.png")
+        return folder
 
     @property
     def label_texts(self) -> tuple[str, ...]:
