@@ -23,14 +23,22 @@ HANGS = 60  # seconds after its last job
 class Start:
     """Snakemake, started in a checkout, and the jobs that it starts."""
 
-    def __init__(self, checkout: Checkout, log: Path, *, config: str = "tiny.yaml") -> None:
+    def __init__(
+        self,
+        checkout: Checkout,
+        log: Path,
+        *,
+        config: str = "tiny.yaml",
+        group: Path | None = None,  # cgroup of the processes
+    ) -> None:
         self.checkout, self.log = checkout, log
         # a shell that starts this in the background has Ctrl-C ignored, and children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        join = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"] if group else []
         with log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", "--configfile", config, "--cores", "2"],
+                [*join, sys.executable, "-m", "snakemake", "--configfile", config, "--cores", "2"],
                 cwd=checkout.folder,
                 env=environment,
                 stdout=file,
