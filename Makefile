@@ -8,7 +8,7 @@
 # make fuzz    readers of weights, YAML, manifests and pages with changed files (ten minutes each)
 # make lint    ruff, mypy, import-linter, snakefmt, snakemake --lint, and lint-pages
 # make lint-pages types and lint of the pages' JavaScript (needs Node 20 or newer and npm)
-# make docs    the documentation site, in build/site; broken links are errors
+# make docs    run the notebooks, and make the documentation site in build/site; broken links are errors
 # make mutants single faults in mining, steering, stages and pages: are they noticed? (an hour)
 # make coverage the tests, with the share of lines that they run
 # make bench   measurements of docs/explanation/performance.md (a quarter of an hour)
@@ -57,6 +57,7 @@ lint: lint-pages $(VENV)/test
 	snakemake --lint
 
 docs: $(VENV)/docs
+	python docs/execute.py
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "Open in a browser:" && echo build/site/index.html
 

@@ -1,9 +1,9 @@
 """Pages and tables of the documentation site that come from the repository, as MkDocs hooks.
 
 README.md, SECURITY.md, CHANGELOG.md, the model cards, the notebooks and the docstrings of each
-package become pages of the site; docs/execute.py runs the notebooks before. A comment `<!-- generated: NAME -->` in a page is replaced
-with a section of the command line, the configuration, the zoo or the list of packages. Nothing that
-is generated is committed.
+package become pages of the site; docs/execute.py runs the notebooks before. A comment
+`<!-- generated: NAME -->` in a page is replaced with a section of the command line, the
+configuration, the zoo or the list of packages. Nothing that is generated is committed.
 """
 
 import ast

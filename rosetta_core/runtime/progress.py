@@ -1,6 +1,7 @@
 """Progress of long loops, the program's logger, and text that stands out in a terminal.
 
-A terminal shows a progress bar; a log file receives a line every half minute and one at the end.
+A terminal and a notebook show a progress bar; a log file receives a line every half minute and one
+at the end.
 """
 
 import logging
@@ -76,7 +77,8 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._started = self._logged = time.perf_counter()
-        self._bar = tqdm(total=self.total, desc=self.title, unit=f" {self.unit}", disable=None)
+        hidden = False if _is_notebook(sys.stderr) else None  # None: unless it is a terminal
+        self._bar = tqdm(total=self.total, desc=self.title, unit=f" {self.unit}", disable=hidden)
         return self
 
     def advance(self, count: int = 1) -> None:
@@ -106,3 +108,8 @@ class Progress:
             "%s: %d of %d %s in %.1f s (%.1f a second)",
             *(self.title, self.done, self.total, self.unit, seconds, rate),
         )
+
+
+def _is_notebook(stream: TextIO) -> bool:
+    """Return whether a stream is the output of a notebook's cell."""
+    return type(stream).__module__ == "ipykernel.iostream"

@@ -4,7 +4,9 @@ import io
 import logging
 import time
 
+import nbclient
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
 from rosetta_core.runtime.progress import LOG_INTERVAL, Progress, red
 
@@ -64,3 +66,18 @@ def test_red_text_is_for_terminals_with_colours(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert red("stop", Terminal()) == "stop"
+
+
+@pytest.mark.whole_run
+def test_a_notebook_shows_a_bar() -> None:
+    cell = """
+from rosetta_core.runtime.progress import Progress
+
+with Progress("maps of x", total=4) as progress:
+    progress.advance(4)
+"""
+    notebook = new_notebook(cells=[new_code_cell(cell)])
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    shown = "".join(x["text"] for x in notebook.cells[0].outputs if x.get("name") == "stderr")
+    assert "maps of x: 100%|" in shown
+    assert "4/4" in shown
