@@ -2,7 +2,8 @@
 
 Prints three tables:
 
-- five lines: seconds from the start of Python to a concept plotted, with 256 images and two small networks;
+- five lines: seconds from the start of Python to a concept plotted, with 256 images and two small
+  networks;
 - memory: peak of resident memory above the imports and networks, for growing memory budgets;
 - tables: differences from the tables of RUN, a finished run of the workflow, if it is given.
 
