@@ -11,6 +11,7 @@ from torch import Tensor
 from rosetta_core.io.stores.store import library_versions
 from rosetta_core.mining.sampling.samples import UNCONDITIONAL, write_samples
 from rosetta_core.runtime.progress import Progress
+from rosetta_core.runtime.threads import TorchThreadPool
 from rosetta_core.zoo.encoders.preprocessing import to_bytes
 from rosetta_core.zoo.generators.output import ImageChecks
 from rosetta_core.zoo.network import Generator
@@ -184,5 +185,11 @@ def _generate(
     generator: Generator, latents: Tensor, labels: NDArray[np.int64], *, device: torch.device
 ) -> Iterator[Tensor]:
     """Yield each image (1, 3, h, w); in batches, the rounding would depend on the batch."""
-    for latent, label in zip(latents.split(1), torch.from_numpy(labels).split(1), strict=True):
-        yield generator.generate(latent.to(device), label.to(device) if generator.classes else None)
+
+    def draw(number: int) -> Tensor:
+        one = slice(number, number + 1)
+        label = torch.from_numpy(labels[one]).to(device) if generator.classes else None
+        return generator.generate(latents[one].to(device), label)
+
+    with TorchThreadPool(torch.get_num_threads() if device.type == "cpu" else 1) as workers:
+        yield from workers.map(draw, range(len(latents)))
