@@ -38,7 +38,7 @@ def main() -> int:
         try:
             execute(notebook)
         except CellExecutionError as error:
-            print(f"{notebook.relative_to(ROOT)}: {error}", file=sys.stderr)
+            print(f"{notebook.relative_to(ROOT)}: {error.ename}: {error.evalue}", file=sys.stderr)
             return 1
         print(f"{notebook.relative_to(ROOT)}: {time.monotonic() - started:.0f} s", flush=True)
     DIGEST.write_text(current)
