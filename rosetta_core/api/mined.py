@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from rosetta_core.api.arguments import whole_number
 from rosetta_core.api.images import ImageSet
 from rosetta_core.api.models import Model
 from rosetta_core.api.saving import ResultParts, check_target, save_result
@@ -95,33 +96,37 @@ class Mined(SteerableResult):
         Raises:
             RosettaError: there is no such concept, image or model.
         """
-        drawn = self._concept_number(concept)
+        number = self._concept_number(concept)
         if images is None:
-            scores = self._concept_examples.scores[drawn]
+            scores = self._concept_examples.scores[number]
             numbers = top_examples(scores, self._duplicates, count=examples)
         else:
             numbers = self._image_numbers(images).tolist()
         return concepts_figure(
             self._tables,
             self._concept_examples,
-            shown={drawn: numbers},
+            shown={number: numbers},
             images=self._read_images,
             models=[self._model_name(model) for model in models or self.models],
             names=self._image_set.captions,
         )
 
-    def plot_image(self, image: int, *, concepts: Sequence[int | str] | None = None) -> Figure:
-        """Draw an image and the concepts on it, strongest first (figure 2 of the paper).
+    def plot_image(
+        self, image: int, *, concepts: Sequence[int | str] | None = None, count: int = 24
+    ) -> Figure:
+        """Draw an image and the strongest concepts on it (figure 2 of the paper).
 
         Args:
             image: number of the image.
-            concepts: numbers or ids of the concepts; None: all.
+            concepts: numbers or ids of the concepts; None: the strongest ones.
+            count: number of the strongest ones.
 
         Raises:
             RosettaError: there is no such image or concept, or there are no concepts.
         """
         self._image_numbers(image)
-        drawn = [self._concept_number(concept) for concept in concepts or ()]
+        whole_number("count", count)
+        numbers = [self._concept_number(concept) for concept in concepts or ()]
         if not len(self._tables.concepts):
             raise RosettaError(f"{self.name}: there are no concepts to draw; increase k")
         names = self._image_set.captions
@@ -130,7 +135,8 @@ class Mined(SteerableResult):
             self._concept_examples,
             image=image,
             images=self._read_images,
-            concepts=list(dict.fromkeys(drawn)) or None,
+            concepts=list(dict.fromkeys(numbers)) or None,
+            count=None if numbers else count,
             name=names[image] if names else "",
         )
 

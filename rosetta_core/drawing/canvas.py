@@ -4,6 +4,8 @@ Many tiles are drawn as one picture and there are no axes, because matplotlib ta
 artist. Saved files are written atomically and are identical at any time.
 """
 
+import base64
+import io
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +24,17 @@ from PIL import Image
 
 from rosetta_core.io.atomic import atomic_path
 
-__all__ = ["GAP", "RESOLUTION", "TILE", "Canvas", "fitted", "mosaic", "save", "width_of"]
+__all__ = [
+    "GAP",
+    "RESOLUTION",
+    "TILE",
+    "Canvas",
+    "NotebookFigure",
+    "fitted",
+    "mosaic",
+    "save",
+    "width_of",
+]
 
 TILE = 128
 GAP = 4
@@ -44,6 +56,19 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
+class NotebookFigure(Figure):
+    """Figure that a notebook shows as it is saved, whether pyplot is imported or not.
+
+    Without pyplot a notebook shows the text of a figure, and with it nothing of one without axes.
+    """
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return the picture for IPython."""
+        with io.BytesIO() as file, matplotlib.rc_context(SETTINGS):
+            FigureCanvasAgg(self).print_png(file)
+            return {"image/png": base64.b64encode(file.getvalue()).decode()}
+
+
 class Canvas:
     """White canvas of a fixed size.
 
@@ -54,7 +79,7 @@ class Canvas:
     def __init__(self, width: int, height: int) -> None:
         """Create an empty canvas of a size in pixels."""
         size = (width / RESOLUTION, height / RESOLUTION)
-        self.figure = Figure(figsize=size, dpi=RESOLUTION, facecolor="white")
+        self.figure = NotebookFigure(figsize=size, dpi=RESOLUTION, facecolor="white")
         share = Affine2D().scale(1 / width, -1 / height).translate(0, 1)
         self._pixels = share + self.figure.transFigure
 

@@ -21,6 +21,7 @@ from rosetta_core.drawing.canvas import (
     RESOLUTION,
     TILE,
     Canvas,
+    NotebookFigure,
     fitted,
     mosaic,
     save,
@@ -170,7 +171,7 @@ def curve(terms: Mapping[str, NDArray[np.floating]], *, best: int, about: str) -
         2 + across
     )  # of the panel of a term; the total has twice the width
     with _styled():
-        figure = Figure(figsize=(WIDTH, HEIGHT), dpi=RESOLUTION, facecolor="white")
+        figure = NotebookFigure(figsize=(WIDTH, HEIGHT), dpi=RESOLUTION, facecolor="white")
         grid = figure.add_gridspec(
             down,
             1 + across,

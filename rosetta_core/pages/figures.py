@@ -153,6 +153,7 @@ def image_figure(
     images: Images,
     concepts: Sequence[int] | None = None,
     order: Literal["score", "number"] = "score",
+    count: int | None = None,
     name: str = "",
     across: int = 8,
 ) -> Figure:
@@ -168,12 +169,14 @@ def image_figure(
         images: returns consecutive images (n, h, w, 3).
         concepts: numbers of the concepts; default: all.
         order: order by the score on this image, highest first, or by number.
+        count: number of concepts, the first ones; default: all.
         name: name of the image's file; empty: the image is labelled by its number.
         across: number of tiles side by side.
     """
     chosen = sorted(range(len(examples.representative)) if concepts is None else concepts)
     if order == "score":
         chosen.sort(key=lambda concept: -examples.scores[concept, image])
+    chosen = chosen[:count]
     original = images(range(image, image + 1))[0]
     # with more than one row of concepts, the image is as large as 2 × 2 tiles
     large = 2 if len(chosen) > across - 1 else 1

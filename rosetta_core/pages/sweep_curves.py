@@ -5,6 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from rosetta_core.drawing.canvas import NotebookFigure
+
 __all__ = ["sweep_figure"]
 
 # colours of Okabe and Ito (2008), distinct to colour-blind readers; markers differ in grey too
@@ -32,7 +34,7 @@ def sweep_figure(table: pd.DataFrame, *, k: int) -> Figure:
         "encoders": table["encoders"].max(),
         "k": tried[np.abs(tried - k).argmin()],
     }
-    figure = Figure(figsize=(9, 5), dpi=200, facecolor="white", layout="constrained")
+    figure = NotebookFigure(figsize=(9, 5), dpi=200, facecolor="white", layout="constrained")
     axes = figure.subplots(2, len(AXES), sharex="col", sharey="row")
     for column, (key, name) in enumerate(AXES.items()):
         others = [other for other in AXES if other != key]

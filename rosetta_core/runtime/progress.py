@@ -77,8 +77,14 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._started = self._logged = time.perf_counter()
-        hidden = False if _is_notebook(sys.stderr) else None  # None: unless it is a terminal
-        self._bar = tqdm(total=self.total, desc=self.title, unit=f" {self.unit}", disable=hidden)
+        notebook = _is_notebook(sys.stderr)
+        self._bar = tqdm(
+            total=self.total,
+            desc=self.title,
+            unit=f" {self.unit}",
+            mininterval=0.5 if notebook else 0.1,  # every change is a message to the browser
+            disable=False if notebook else None,  # None: unless it is a terminal
+        )
         return self
 
     def advance(self, count: int = 1) -> None:
