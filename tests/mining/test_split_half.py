@@ -157,6 +157,9 @@ def test_counts_and_agreement_of_halves() -> None:
     assert table.loc["best buddies", "agreement"] == pytest.approx(2 * 1 / 6)
     assert table.loc["Rosetta neurons", "agreement"] == pytest.approx(2 * 2 / 6)
     assert table.loc["concepts", ["n_observed", "n_half"]].tolist() == [2, 2]
+    single = mined([(0, 10), (1, 11)], [(0, 1)])
+    for halves in ([HALVES[0], single], [single, HALVES[0]]):
+        assert split_half_counts(RUN, halves).set_index("level").loc["concepts", "n_half"] == 1.5
 
 
 def test_halves_that_join_neurons_alike_agree_and_others_do_not() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from rosetta_core.errors import RosettaError
@@ -63,6 +64,8 @@ def test_the_smallest_possible_p_value_is_named() -> None:
         assert f"the smallest possible with {count} null concepts)" in reason(
             1 / (1 + count), count
         )
+        stored = float(np.float32(1 / (1 + count)))  # as tables hold it, above or below
+        assert f"the smallest possible with {count} null concepts)" in reason(stored, count)
         assert "smallest" not in reason(1 / count, count)
         assert "smallest" not in reason(1.001 / (1 + count), count)
     assert "the smallest possible with 1 null concept)" in reason(0.5, 1)
