@@ -107,7 +107,7 @@ def tables(folder: Path) -> None:
     pivot, *encoders = (run.model(name) for name in run.models)
     samples = rosetta.sample(pivot, len(run.image_table), seed=run.config.sampling.seed)
     assert (samples.pixels == run.images()).all()
-    mined = rosetta.mine(pivot, encoders, samples, k=run.config.matching.k)
+    mined = rosetta.mine(pivot, encoders, samples, k=run.config.neighbours.k)
     print("| model | neighbours | largest difference of corr | others, of them near ties |")
     print("|---|---|---|---|")
     key = ["side", "unit", "rank"]
