@@ -88,7 +88,11 @@ def test_what_is_read_back_is_the_run(
             else:
                 values = found[column].to_numpy().astype(plain[column].to_numpy().dtype)
                 np.testing.assert_array_equal(values, plain[column].to_numpy())
-        for id in [column for column in columns if column == "id" or column.endswith("_id")]:
+        if "concept_id" in columns:
+            ids = [findings.concept_ids[number] for number in found["concept"]]
+            assert found["concept_id"].tolist() == ids
+        unit_ids = [column for column in columns if column == "id" or column.endswith("_id")]
+        for id in [column for column in unit_ids if column != "concept_id"]:
             side = id.removesuffix("id")
             named = units.loc[found[id]]
             number = "neighbour" if side == "neighbour_" else f"{side}unit"
