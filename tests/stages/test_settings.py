@@ -55,7 +55,7 @@ OTHER = {  # valid values of keys whose value cannot be changed without knowing 
 NOT_ALONE = (
     r"(pivot|encoders\.\d)\.(name|family|architecture|arguments|target)|pivot\.(input|grid)"
     r"|encoders\.\d\.output_range|.*\.image\.bit_depth"
-    r"|sampling\.(images|classes|folder)|activations\.store|correlation\.blocks"
+    r"|origin|sampling\.(images|classes|folder|source)|activations\.store|correlation\.blocks"
     r"|significance\.(nulls|intervals)|steering\.\w+\.\d\.name|.*\.image\.(file|seed)"
     r"|steering\.edit\.\d\.(source_seed|kind|concept|units|mask|function|similarity)"
     r"|steering\.show\.\d\.unit|steering\.tune\.\d\.source_job|.*\.(class_label|lpips)"

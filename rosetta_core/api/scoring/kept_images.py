@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rosetta_core.drawing.heatmap import overlay, picture
+from rosetta_core.io.images import open_image
 
 __all__ = ["KeptImages", "jpeg", "tile"]
 
@@ -60,7 +61,7 @@ class KeptImages:
         with self._file("pictures").open("rb") as file:
             file.seek(self._ends[number])
             content = file.read(self._ends[number + 1] - self._ends[number])
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+        with open_image(self._file("pictures"), content=content) as image:
             return np.array(image)
 
     def _file(self, name: int | str) -> Path:

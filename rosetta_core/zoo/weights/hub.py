@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rosetta_core.errors import RosettaError, did_you_mean
-from rosetta_core.io.atomic import file_sha256
+from rosetta_core.io.atomic import atomic_path, file_sha256
 from rosetta_core.zoo.weights.download import UnreachableError, download
 
 __all__ = ["HubFile", "download_from_repository", "repository_file", "resolve_hub_name"]
@@ -16,7 +16,12 @@ TIMM = ("model.safetensors", "pytorch_model.bin")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TRANSFORMERS = ("model.safetensors", "model.safetensors.index.json")
 
+MAX_SMALL_FILE = 2**24  # bytes
 CHECKSUM = re.compile("[0-9a-f]{64}")  # ETag of a large file; other files have other ETags
+
+
+class NoSuchFileError(UnreachableError):
+    """A repository does not have a file."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,8 @@ def download_from_repository(wanted: HubFile, part: Path, *, max_bytes: int) -> 
         max_bytes: largest size of the file.
 
     Raises:
-        UnreachableError: the repository cannot be reached, or has no such file.
+        NoSuchFileError: the repository has no such file.
+        UnreachableError: the repository cannot be reached.
     """
     import huggingface_hub as hub  # takes a second
     from huggingface_hub.errors import RemoteEntryNotFoundError
@@ -167,13 +173,13 @@ def download_from_repository(wanted: HubFile, part: Path, *, max_bytes: int) -> 
                 address, f"the download does not have the listed checksum {listed.etag}"
             )
         return pinned
-    raise UnreachableError(
+    raise NoSuchFileError(
         next(iter(addresses.values())), f"the repository has no {' or '.join(addresses)}"
     )
 
 
 def repository_file(repository: str, name: str, *, revision: str | None) -> Path | None:
-    """Return a small file of a Hugging Face repository, in Hugging Face's cache.
+    """Return a small file of a Hugging Face repository, in a folder of Hugging Face's cache.
 
     A file in the cache is used without asking the hub.
 
@@ -183,30 +189,36 @@ def repository_file(repository: str, name: str, *, revision: str | None) -> Path
         revision: branch, tag or commit; None for the main branch.
 
     Returns:
-        The path; None if the repository has no such file.
+        The path; None if the repository has no such file. A file has at most 16 MiB.
 
     Raises:
         RosettaError: the repository cannot be reached.
     """
     import huggingface_hub as hub  # takes a second
-    from huggingface_hub.errors import RemoteEntryNotFoundError
 
     cached = hub.try_to_load_from_cache(repository, name, revision=revision)
     if isinstance(cached, str):
         return Path(cached)
     if cached is not None:  # known to be absent
         return None
+    cache = Path(hub.constants.HF_HUB_CACHE) / "rosetta" / repository.replace("/", "--")
+    file = cache / (revision or "main") / name
+    if file.is_file():
+        return file
+    at = f"@{revision}" if revision else ""
     try:
-        return Path(hub.hf_hub_download(repository, name, revision=revision))
-    except RemoteEntryNotFoundError:
+        with atomic_path(file) as part:
+            wanted = HubFile(repository, (name,), revision)
+            download_from_repository(wanted, part, max_bytes=MAX_SMALL_FILE)
+    except NoSuchFileError:
         return None
-    except Exception as error:  # of several libraries
-        at = f"@{revision}" if revision else ""
+    except (UnreachableError, OSError) as error:
         raise RosettaError(
             f"{repository}{at}: {name} cannot be fetched from the Hugging Face hub "
             f"({_reason(error)}); check the name and the connection, or give a folder with the "
             "model's files"
         ) from error
+    return file
 
 
 def _reason(error: Exception) -> str:
