@@ -381,6 +381,34 @@ def test_of_a_model_of_timm_the_safe_file_is_asked_for_first(served, path, tmp_p
     assert record.licence == "apache-2.0"
 
 
+SMALL_FILES = """
+import sys
+from rosetta_core.zoo.weights import hub
+
+hub.MAX_SMALL_FILE = int(sys.argv[1])
+for name in ("w.pt", "w.pt", "model.safetensors"):
+    print(hub.repository_file("owner/name", name, revision="v1"))
+"""
+
+
+@pytest.mark.parametrize("limit", [2**24, 1000])
+def test_a_small_file_of_a_repository_is_fetched_once_and_limited(served, tmp_path, limit) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_FILES, str(limit)],
+        env={**os.environ, **on_hub(served, tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if limit < len(CONTENT):
+        assert "w.pt cannot be fetched from the Hugging Face hub (" in done.stderr
+        assert "it has more than" in done.stderr
+        assert not list(tmp_path.rglob("w.pt"))
+    else:
+        first, second, absent = done.stdout.split()
+        assert first == second and absent == "None"
+        assert Path(first).read_bytes() == CONTENT
+        assert served.sent == len(CONTENT)
+
+
 def test_what_names_of_hubs_stand_for() -> None:
     found = resolve_hub_name("timm:resnet50.a1_in1k")
     assert (found.repository, found.names[0]) == ("timm/resnet50.a1_in1k", "model.safetensors")
