@@ -17,7 +17,8 @@ from rosetta_core.zoo.layers import Layer
 
 __all__ = ["find_unit_examples"]
 
-BLOCK = 32 * 2**20  # bytes of float32 maps that a thread works on
+BLOCK = 32 * 2**20  # most bytes of float32 maps that a thread works on
+COPIES = 5  # of these maps, at once
 SPARE = 2  # candidates per example, since near-duplicates among them are dropped
 
 
@@ -49,6 +50,7 @@ def find_unit_examples(
     tables = [units[units["layer"] == layer.name] for layer in maps.layers]
     candidates = [_Candidates(layer, SPARE * count) for layer in maps.layers]
     batch_size = fit_batch_size(maps.bytes_per_image(), memory_budget=memory_budget)
+    block_bytes = min(BLOCK, memory_budget // 2 // (COPIES * max(1, threads)))
     with (
         TorchThreadPool(threads) as workers,
         Progress(f"examples of {maps.name}", total=maps.images) as progress,
@@ -60,7 +62,7 @@ def find_unit_examples(
                 layer, channels = block
                 _update(candidates[layer], maps, layer, images, channels, units=tables[layer])
 
-            for _ in workers.map(update, _blocks(maps, len(images))):
+            for _ in workers.map(update, _blocks(maps, len(images), block_bytes=block_bytes)):
                 pass
             progress.advance(len(images))
     maps.release()
@@ -90,12 +92,12 @@ class _Candidates:
         self.positions = layer.height * layer.width
 
 
-def _blocks(maps: ActivationSource, images: int) -> list[tuple[int, slice]]:
+def _blocks(maps: ActivationSource, images: int, *, block_bytes: int) -> list[tuple[int, slice]]:
     """Layers and channels of the blocks that a thread processes at once."""
     blocks = []
     for number, layer in enumerate(maps.layers):
         chunk = maps.chunk_channels(number)
-        fit = BLOCK // (4 * images * layer.height * layer.width)
+        fit = block_bytes // (4 * images * layer.height * layer.width)
         step = max(1, fit // chunk) * chunk
         blocks += [
             (number, slice(start, min(start + step, layer.channels)))
