@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rosetta_core.cli.command import Command, argument, show
+from rosetta_core.cli.command import Command, argument, number_or_id, show
 from rosetta_core.errors import RosettaError
 from rosetta_core.io.atomic import atomic_path, explain_read_only
 
@@ -29,7 +29,7 @@ def _score(arguments: argparse.Namespace) -> None:
     run = open_run(arguments.run, trust_code=arguments.trust_code)
     scores = run.score(
         arguments.folder,
-        concepts=[_number_or_id(text) for text in arguments.concept or ()],
+        concepts=arguments.concept or (),
         units=arguments.units or (),
         models=arguments.models,
         size=arguments.size,
@@ -61,10 +61,6 @@ def _check_options(arguments: argparse.Namespace, sheet: Path) -> None:
             raise RosettaError(f"{option}: {path} does not end with {' or '.join(suffixes)}")
         if path.is_dir():
             raise RosettaError(f"{option}: {path} is a folder; give a file")
-
-
-def _number_or_id(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text
 
 
 def _table(scores: "Scores", *, top: int, above: float) -> "pd.DataFrame":
@@ -122,6 +118,7 @@ SCORE_COMMAND = Command(
         argument(
             "--concept",
             action="append",
+            type=number_or_id,
             metavar="N",
             help="number or id of a concept; may be repeated",
         ),
