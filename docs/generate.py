@@ -98,7 +98,8 @@ def _output(output: dict[str, Any]) -> str:
         return ""
     if "text/html" in data:
         html = "".join(data["text/html"])
-        lines = re.sub(r"<style.*?</style>", "", html, flags=re.S).split("\n")
+        html = re.sub(r"<style.*?</style>", "", html, flags=re.S)
+        lines = html.replace(' border="1" class="dataframe"', "").split("\n")  # the site's style
         return '<div class="output">\n' + "\n".join(filter(str.strip, lines)) + "\n</div>"
     return _as_text(data["text/plain"])
 
