@@ -125,6 +125,7 @@ class Run(SteerableResult):
 
         if model not in self._models:
             self._check_code(model, "running the network")
+            self._check_weights(model)
             self._models[model] = model_of_run(self.config, model)
         return self._models[model]
 
@@ -147,6 +148,13 @@ class Run(SteerableResult):
                 "then use open_run(…, trust_code=True)"
             )
 
+    def _check_weights(self, model: str) -> None:
+        """Refuse to run a network whose weights are not those that were mined."""
+        from rosetta_core.runs.provenance.weights import stale_stores
+
+        for stale in stale_stores(self.config, self.config.model(model), remember=False):
+            raise RosettaError(str(stale))
+
     def _source(self, model: str) -> "ActivationSource":
         """Return a model's activation source; a network is loaded once."""
         from rosetta_core.runs.sources import activation_source
@@ -154,6 +162,8 @@ class Run(SteerableResult):
         if not self.config.stores_activations:
             self._check_code(model, "the run stores no maps, and computing them")
         if model not in self._sources:
+            if not self.config.stores_activations:
+                self._check_weights(model)
             source = activation_source(self.config, model)
             _check_count(source.images, self.config, f"maps of {model}")
             self._sources[model] = source

@@ -122,8 +122,8 @@ class MiningResult(ABC):
             k: K of the mutual nearest neighbours; None: that of the result.
 
         Raises:
-            RosettaError: there is no such model, k is not a number from 1 on, or the maps of a
-                model are neither stored nor can its network be run.
+            RosettaError: there is no such model, k is not a number from 1 to that of the units, or
+                the maps of a model are neither stored nor can its network be run.
         """
         if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1):
             raise RosettaError(f"k: {k!r} is not a whole number from 1 on")
@@ -133,6 +133,11 @@ class MiningResult(ABC):
             raise RosettaError("best_buddies: give a model with k or a second model")
         first, second = (self.pivot, model) if other is None else (model, other)
         first, second = self._model_name(first), self._model_name(second)
+        least = min(len(self._tables.units[name]) for name in (first, second)) - (first == second)
+        if k is not None and k > least:
+            raise RosettaError(
+                f"k: {k} is more than the {least} units that can be neighbours; use a smaller k"
+            )
         self._add_stored_correlations(first, second)
         neighbours = self._pairs.neighbours(first, second, int(k or self._tables.k))
         return model_pairs_table(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from toy_networks import small, toy
 
 import rosetta_core as rosetta
@@ -230,6 +230,27 @@ def test_a_column_is_chosen(tmp_path: Path, pixels: np.ndarray, encoded: list[by
     with pytest.raises(RosettaError, match="has the image columns image, thumbnail; choose one"):
         rosetta.images(table)
     assert len(rosetta.images(table, column="thumbnail", size=SIDE)) == COUNT
+
+
+class Endless(Dataset):
+    """A data set with a length that answers beyond it, and may fail on a row."""
+
+    def __init__(self, pixels: np.ndarray, fails: int | None = None) -> None:
+        self.pixels, self.fails = pixels, fails
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if number == self.fails:
+            return [][number]
+        return self.pixels[number % len(self.pixels)]
+
+
+def test_a_data_set_ends_at_its_length(pixels: np.ndarray) -> None:
+    assert (rosetta.images(Endless(pixels)).pixels == pixels).all()
+    with pytest.raises(RosettaError, match="fails on row 2"):
+        rosetta.images(Endless(pixels, fails=2))
 
 
 def test_a_data_set_of_splits_or_without_images_is_refused(pixels: np.ndarray) -> None:

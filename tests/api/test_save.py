@@ -103,6 +103,27 @@ def test_it_opens_as_a_run_with_the_same_tables(mined: rosetta.Mined, saved: Pat
     assert repr(run).replace("Run 'mine'", "Mined 'mined'") == repr(mined)
 
 
+def test_a_network_whose_weights_were_exchanged_is_not_run(
+    pictures: rosetta.ImageSet, tmp_path: Path
+) -> None:
+    spec = {**RANDOM, "weights": {"file": str(tmp_path / "w.pt")}}
+    torch.save(
+        rosetta.load_model(RANDOM, device="cpu").network.network.state_dict(), tmp_path / "w.pt"
+    )
+    model = rosetta.load_model(spec, device="cpu")
+    folder = rosetta.mine(small(0), [model], pictures, k=2).save(tmp_path / "mine")
+    before = rosetta.open_run(folder).maps("named/layer1/0", 0)
+    other = {**RANDOM, "weights": {"random": 4}}
+    torch.save(
+        rosetta.load_model(other, device="cpu").network.network.state_dict(), tmp_path / "w.pt"
+    )
+    run = rosetta.open_run(folder)
+    for act in (lambda: run.maps("named/layer1/0", 0), lambda: run.model("named")):
+        with pytest.raises(RosettaError, match=r"computed with other weights of named.*mine again"):
+            act()
+    assert before.any()
+
+
 def test_it_is_verified_whole(saved: Path) -> None:
     result = verify_run(run_config(saved), everything=True)
     assert result.problems == [] and result.unlisted == [] and result.artifacts > 15

@@ -85,16 +85,23 @@ def _split(row: Any, column: str | None) -> tuple[Any, Any]:
 
 
 def rows_of(source: Any) -> Iterator[Any]:
-    """Yield the rows of a data set; RosettaError with the number of a row that fails."""
-    rows = iter(source) if hasattr(source, "__iter__") else map(source.__getitem__, count_from(0))
+    """Yield the rows of a data set; RosettaError with the number of a row that fails.
+
+    A data set with indices ends at its length, or without one at the first IndexError.
+    """
+    iterable, sized = hasattr(source, "__iter__"), hasattr(source, "__len__")
+    numbers = range(len(source)) if sized and not iterable else count_from(0)
+    rows = iter(source) if iterable else map(source.__getitem__, numbers)
     for number in count_from(0):
         try:
             row = next(rows)
-        except (StopIteration, IndexError):
+        except StopIteration:
             return
         except RosettaError:
             raise
         except Exception as error:  # of the user's data set
+            if isinstance(error, IndexError) and not iterable and not sized:
+                return  # the end of a sequence without a length
             raise RosettaError(
                 f"images: the data set fails on row {number} ({describe_exception(error)}); "
                 "correct it"

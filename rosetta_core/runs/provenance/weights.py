@@ -31,18 +31,20 @@ class StaleStore:
         store: path of the store, or of the table of units.
         before: SHA-256 of the weights then.
         now: SHA-256 of the weights now.
+        saved: whether the run is a saved result, which cannot be run again.
     """
 
     model: ModelSpec
     store: Path
     before: str
     now: str
+    saved: bool = False
 
     def __str__(self) -> str:
+        again = "mine again" if self.saved else f"delete {self.target} and run again"
         return (
             f"{self.store}: was computed with other weights of {self.model.name} (SHA-256 "
-            f"{self.before[:12]}…, now {self.now[:12]}…); put the former file back, or delete "
-            f"{self.target} and run again"
+            f"{self.before[:12]}…, now {self.now[:12]}…); put the former file back, or {again}"
         )
 
     @property
@@ -114,7 +116,7 @@ def stale_stores(
     now = model_digest(model, paths, remember=remember) if digests else None
     for store, before in digests.items():
         if now and before != now:
-            yield StaleStore(model, store, before, now)
+            yield StaleStore(model, store, before, now, saved=config.origin == "memory")
 
 
 def _is_table(path: Path) -> bool:
