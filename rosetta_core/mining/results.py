@@ -228,6 +228,8 @@ class MiningResult(ABC):
     def map_concepts(self, new: "MiningResult") -> pd.DataFrame:
         """Return what became of each concept in another result of the same pivot.
 
+        Pivots are compared by their names and units, not by their weights.
+
         Args:
             new: the other result, for example with another K or another number of images.
 
@@ -237,7 +239,7 @@ class MiningResult(ABC):
             or new), old_concept and new_concept.
 
         Raises:
-            RosettaError: it is not a result, or its pivot is another network.
+            RosettaError: it is not a result, or its pivot has another name or other units.
         """
         if not isinstance(new, MiningResult):
             raise RosettaError(
