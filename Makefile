@@ -1,7 +1,7 @@
 # make run     run the default configuration and print the paths of its pages
-# make test    the tests
+# make test    the tests (eleven minutes on two cores; eight are the aim)
 # make test-ui the pages in a browser (Debian's Chromium)
-# make test-runs whole runs: families of generators, ways of mining, reruns (six minutes)
+# make test-runs whole runs: families of generators, ways of mining, reruns (twenty minutes)
 # make test-paper the paper's configurations in full size, with random weights (hours on two cores)
 # make test-cluster runs on a SLURM that it installs and starts (as root, on Debian)
 # make test-faults a run that is interrupted 40 times, and simultaneous runs (half an hour)
