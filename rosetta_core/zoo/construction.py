@@ -9,7 +9,14 @@ from torch import nn
 
 from rosetta_core.errors import RosettaError, did_you_mean
 
-__all__ = ["construct", "fill_defaults", "refuse_arguments", "resolve_arguments", "to_builtin"]
+__all__ = [
+    "CONSTRUCTOR_ERRORS",
+    "construct",
+    "fill_defaults",
+    "refuse_arguments",
+    "resolve_arguments",
+    "to_builtin",
+]
 
 # arguments of libraries that would download weights, or read them in the library's own way
 WEIGHT_ARGUMENTS = ("pretrained", "checkpoint_path", "weights", "weights_backbone")

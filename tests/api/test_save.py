@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from toy_networks import small
 
 import rosetta_core as rosetta
 from rosetta_core import RosettaError
@@ -30,18 +31,6 @@ RANDOM = {
     "layers": ["layer1", "layer2"],
     "input": GREY,
 }
-
-
-def small(seed: int, *, channels: int = 6) -> rosetta.Model:
-    """A random network of two layers."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            nn.Conv2d(3, channels, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        ).eval()
-    return rosetta.wrap(network, ["1", "2"], input=GREY, name=f"small{seed}")
 
 
 class Painter(nn.Module):

@@ -56,6 +56,7 @@ def sample(
         seed=seed,
         classes=classes,
         checks=checks,
+        threads=torch.get_num_threads(),
     )
     return ImageSet(
         arrays["images"],

@@ -82,6 +82,7 @@ def draw_samples(
     seed: int,
     classes: Sequence[int] | None,
     checks: ImageChecks,
+    threads: int = 1,
 ) -> dict[str, NDArray]:
     """Draw images and check their values.
 
@@ -94,6 +95,7 @@ def draw_samples(
         seed: random seed of the run.
         classes: classes to draw from, for a class-conditional generator; None for all.
         checks: checks of the images' values.
+        threads: number of images that a CPU draws at once; each takes memory.
 
     Returns:
         The arrays `latents` (n, z) float32, `images` (n, h, w, 3) uint8, and `classes` and `seeds`
@@ -105,7 +107,7 @@ def draw_samples(
     latents, labels = _draws(generator, images, seed=seed, classes=classes)
     drawn = []
     with Progress(title, total=len(images)) as progress:
-        generated = _generate(generator, latents, labels, device=generator.device)
+        generated = _generate(generator, latents, labels, device=generator.device, threads=threads)
         for number, pixels in zip(images, generated, strict=True):
             checks.add(pixels, first=number)
             drawn.append(to_bytes(pixels).cpu())
@@ -182,7 +184,12 @@ def _draws(
 
 
 def _generate(
-    generator: Generator, latents: Tensor, labels: NDArray[np.int64], *, device: torch.device
+    generator: Generator,
+    latents: Tensor,
+    labels: NDArray[np.int64],
+    *,
+    device: torch.device,
+    threads: int = 1,
 ) -> Iterator[Tensor]:
     """Yield each image (1, 3, h, w); in batches, the rounding would depend on the batch."""
 
@@ -191,5 +198,9 @@ def _generate(
         label = torch.from_numpy(labels[one]).to(device) if generator.classes else None
         return generator.generate(latents[one].to(device), label)
 
-    with TorchThreadPool(torch.get_num_threads() if device.type == "cpu" else 1) as workers:
-        yield from workers.map(draw, range(len(latents)))
+    numbers = range(len(latents))
+    if threads == 1 or device.type != "cpu":
+        yield from map(draw, numbers)
+        return
+    with TorchThreadPool(threads) as workers:
+        yield from workers.map(draw, numbers)

@@ -22,7 +22,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.utils import logging as library_log
 
 from rosetta_core.errors import RosettaError, describe_exception, did_you_mean
-from rosetta_core.zoo.construction import construct
+from rosetta_core.zoo.construction import CONSTRUCTOR_ERRORS, construct
 from rosetta_core.zoo.encoders.transformers_files import Definition, read_definition
 from rosetta_core.zoo.encoders.transformers_inputs import input_of
 from rosetta_core.zoo.encoders.transformers_layouts import (
@@ -285,15 +285,6 @@ def _one_line(name: str, problem: str) -> Iterator[None]:
         yield
     except RosettaError:
         raise
-    except (
-        StrictDataclassError,
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (StrictDataclassError, *CONSTRUCTOR_ERRORS) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise RosettaError(f"{name}: {problem} ({reason}); correct it") from None
